@@ -1,0 +1,207 @@
+package templates
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Drawing says how [Template.Draw] draws the steps. The zero value draws with
+// Unicode's lines, a dot for each step and its name.
+type Drawing struct {
+	// ASCII keeps to characters that every terminal has.
+	ASCII bool
+	// Mark is the one-column sign of a step; nil, and "", stand for a dot.
+	Mark func(*Step) string
+	// Label is what stands beside the sign; nil stands for the name and, where
+	// the picture alone could be misread, the names of the parents.
+	Label func(*Step) string
+}
+
+// Text draws the template for a terminal: a head line, and a line for each step
+// with the ways from its parents.
+//
+//	ecommerce/order 1.0.0 (4 steps, 3 levels)
+//
+//	●    validate
+//	├─●  reserve
+//	● │  charge
+//	●─╯  ship  <- reserve, charge
+func (t *Template) Text() string { return t.head() + t.Draw(Drawing{}) }
+
+// TextASCII is [Template.Text] for terminals without Unicode.
+func (t *Template) TextASCII() string { return t.head() + t.Draw(Drawing{ASCII: true}) }
+
+func (t *Template) head() string {
+	levels := 0
+	for _, s := range t.Steps {
+		levels = max(levels, s.Level+1)
+	}
+	return fmt.Sprintf("%s (%s, %s)\n\n", t.ID(), count(len(t.Steps), "step"), count(levels, "level"))
+}
+
+// Draw draws the steps, a line each, in the order of Steps. Each step begins a
+// lane that goes down until its last child; a child sits in a lane that ends
+// with it, or in a free one, joined to the lanes of its parents.
+func (t *Template) Draw(d Drawing) string {
+	p := &painter{template: t, drawing: d}
+	rows := make([]string, len(t.Steps))
+	width := 0
+	for i, s := range t.Steps {
+		rows[i] = p.row(s)
+		width = max(width, len([]rune(rows[i])))
+	}
+	var out strings.Builder
+	for i, s := range t.Steps {
+		label := p.label(s)
+		line := rows[i] + strings.Repeat(" ", width-len([]rune(rows[i]))) + "  " + label
+		out.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return out.String()
+}
+
+// painter keeps the lanes from row to row.
+type painter struct {
+	template *Template
+	drawing  Drawing
+	lanes    []lane
+}
+
+// lane is one column of the picture.
+type lane struct {
+	step *Step // whose children are still to come; nil when the lane is free
+	left int   // how many of them
+	// fresh tells that the lane ended in the row above: a step put there would
+	// look like a child of that row's.
+	fresh bool
+}
+
+func (p *painter) label(s *Step) string {
+	if p.drawing.Label != nil {
+		return p.drawing.Label(s)
+	}
+	if len(s.Parents) < 2 {
+		return s.Name
+	}
+	return s.Name + "  <- " + strings.Join(s.Parents, ", ")
+}
+
+// row draws one step and moves the lanes on.
+func (p *painter) row(s *Step) string {
+	ending, going := p.parentLanes(s)
+	column := p.column(ending)
+	if column == len(p.lanes) {
+		p.lanes = append(p.lanes, lane{})
+	}
+	joined := append(slices.Clone(ending), going...)
+	joined = append(joined, column)
+	left, right := slices.Min(joined), slices.Max(joined)
+	var out strings.Builder
+	for i, l := range p.lanes {
+		shape := shape{
+			step:  i == column,
+			up:    l.step != nil,
+			down:  l.step != nil && !slices.Contains(ending, i),
+			left:  i > left && i <= right,
+			right: i >= left && i < right,
+			joins: i == column || slices.Contains(ending, i) || slices.Contains(going, i),
+		}
+		out.WriteString(p.draw(shape, s))
+		if shape.right {
+			out.WriteString(p.pick("─", "-"))
+		} else {
+			out.WriteByte(' ')
+		}
+	}
+	for i := range p.lanes {
+		p.lanes[i].fresh = false
+	}
+	for _, i := range ending {
+		p.lanes[i] = lane{fresh: true}
+	}
+	for _, i := range going {
+		p.lanes[i].left--
+	}
+	p.lanes[column] = lane{step: s, left: len(s.Children)}
+	if len(s.Children) == 0 {
+		p.lanes[column] = lane{fresh: true}
+	}
+	return strings.TrimRight(out.String(), " ")
+}
+
+// parentLanes finds the lanes of the parents: those that end here, because no
+// other child is to come, and those that go on.
+func (p *painter) parentLanes(s *Step) (ending, going []int) {
+	for i, l := range p.lanes {
+		if l.step == nil || !slices.Contains(s.Parents, l.step.Name) {
+			continue
+		}
+		if l.left == 1 {
+			ending = append(ending, i)
+		} else {
+			going = append(going, i)
+		}
+	}
+	return ending, going
+}
+
+// column chooses where the step sits.
+func (p *painter) column(ending []int) int {
+	if len(ending) > 0 {
+		return ending[0]
+	}
+	for i, l := range p.lanes {
+		if l.step == nil && !l.fresh {
+			return i
+		}
+	}
+	return len(p.lanes)
+}
+
+// shape is what a cell of the picture joins.
+type shape struct {
+	step                  bool
+	up, down, left, right bool
+	// joins tells that the horizontal line meets this lane rather than pass it.
+	joins bool
+}
+
+func (p *painter) pick(unicode, ascii string) string {
+	if p.drawing.ASCII {
+		return ascii
+	}
+	return unicode
+}
+
+func (p *painter) draw(c shape, s *Step) string {
+	horizontal := c.left || c.right
+	switch {
+	case c.step:
+		if p.drawing.Mark != nil {
+			if mark := p.drawing.Mark(s); mark != "" {
+				return mark
+			}
+		}
+		return p.pick("●", "*")
+	case horizontal && !c.joins && c.up:
+		return p.pick("│", "|") // a bridge: the line passes behind the lane
+	case horizontal && !c.joins:
+		return p.pick("─", "-")
+	case c.up && c.down && c.left && c.right:
+		return p.pick("┼", "+")
+	case c.up && c.down && c.right:
+		return p.pick("├", "+")
+	case c.up && c.down && c.left:
+		return p.pick("┤", "+")
+	case c.up && c.left && c.right:
+		return p.pick("┴", "+")
+	case c.up && c.right:
+		return p.pick("╰", "'")
+	case c.up && c.left:
+		return p.pick("╯", "'")
+	case c.up:
+		return p.pick("│", "|")
+	default:
+		return " "
+	}
+}

@@ -1,0 +1,90 @@
+package tree
+
+import (
+	"math/big"
+	"regexp"
+	"strings"
+)
+
+// What plain YAML scalars mean follows Ruby's Psych, which reads the templates
+// of tasker-engine, where Psych and YAML 1.2 agree or where Ruby writers rely on
+// Psych: yes, no, on and off are Booleans in any case, a number with a leading
+// zero is octal, or text when it is no octal number (08540 is a postal code).
+// Four habits of Psych are not followed because they surprise everybody: 12:30
+// is not 750, 1,000 is not 1000, a date stays the text it was written as, and
+// :name is not a Symbol, which JSON does not have.
+var (
+	nullPattern    = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
+	booleanPattern = regexp.MustCompile(`(?i)^(?:(yes|true|on)|no|false|off)$`)
+	decimalPattern = regexp.MustCompile(`^[-+]?(?:0|[1-9](?:_?[0-9])*)$`)
+	radixPattern   = regexp.MustCompile(`^([-+]?)(?:0[xX]([0-9a-fA-F_]+)|0[bB]([01_]+)|0[oO]?([0-7_]+))$`)
+	floatPattern   = regexp.MustCompile(`^[-+]?(?:\.[0-9]+|(?:0|[1-9](?:_?[0-9])*)(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$`)
+	specialPattern = regexp.MustCompile(`^(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
+)
+
+// resolvePlain finds the kind of a scalar without quotes and its JSON text. why
+// is not empty when the value has no JSON form.
+func resolvePlain(source string) (kind Kind, text, why string) {
+	switch {
+	case nullPattern.MatchString(source):
+		return Null, "null", ""
+	case booleanPattern.MatchString(source):
+		if booleanPattern.FindStringSubmatch(source)[1] != "" {
+			return Bool, "true", ""
+		}
+		return Bool, "false", ""
+	case specialPattern.MatchString(source):
+		return Float, "null", source + " has no JSON form"
+	case decimalPattern.MatchString(source):
+		text = strings.TrimPrefix(strings.ReplaceAll(source, "_", ""), "+")
+		return Integer, text, checkNumber(text)
+	case radixPattern.MatchString(source):
+		return resolveRadix(source)
+	case floatPattern.MatchString(source):
+		text = floatText(source)
+		return Float, text, checkNumber(text)
+	default:
+		return String, source, ""
+	}
+}
+
+func resolveRadix(source string) (Kind, string, string) {
+	m := radixPattern.FindStringSubmatch(source)
+	for i, base := range []int{16, 2, 8} {
+		digits := strings.ReplaceAll(m[i+2], "_", "")
+		if digits == "" {
+			continue
+		}
+		if len(digits) > maxDigits/base {
+			return Integer, "0", "the number is too long"
+		}
+		n, ok := new(big.Int).SetString(m[1]+digits, base)
+		if !ok {
+			break
+		}
+		return Integer, n.String(), ""
+	}
+	return String, source, ""
+}
+
+// floatText makes JSON of a YAML float: +.5 is 0.5 and 1. is 1.0, and no digit
+// is lost or rounded.
+func floatText(source string) string {
+	text := strings.ReplaceAll(source, "_", "")
+	sign := ""
+	if text[0] == '-' || text[0] == '+' {
+		sign = strings.TrimPrefix(text[:1], "+")
+		text = text[1:]
+	}
+	mantissa, exponent := text, ""
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		mantissa, exponent = text[:i], text[i:]
+	}
+	if strings.HasPrefix(mantissa, ".") {
+		mantissa = "0" + mantissa
+	}
+	if strings.HasSuffix(mantissa, ".") {
+		mantissa += "0"
+	}
+	return sign + mantissa + exponent
+}

@@ -1,0 +1,142 @@
+package templates
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
+)
+
+// Option changes how a template is read.
+type Option func(*options)
+
+type options struct {
+	environment string
+}
+
+// WithEnvironment selects what environments.<name> of the file says. A name
+// that the file does not mention, and "", select nothing: the file is read as
+// if it had no environments, as tasker-engine does.
+func WithEnvironment(name string) Option {
+	return func(o *options) { o.environment = name }
+}
+
+// Load reads and checks a template file. The error is a [*Problems].
+func Load(path string, opts ...Option) (*Template, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(data, path, opts...)
+}
+
+// Parse checks the text of a template. file is the name for messages and
+// positions; nothing is read from it. Every environment of the template is
+// checked, not only the one that is selected. The error is a [*Problems].
+func Parse(data []byte, file string, opts ...Option) (*Template, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	problems := newCollector(file)
+	root, err := tree.ParseYAML(data)
+	if broken := problems.absorb(err); broken && root == nil {
+		return nil, problems.err()
+	}
+	switch {
+	case root == nil:
+		problems.place(1, 1, "Begin with name: and step_templates:.", "the file is empty")
+		return nil, problems.err()
+	case root.Kind != tree.Object:
+		problems.at(root, "Begin with name: and step_templates:.", "a template must be a mapping, found %s", root.Describe())
+		return nil, problems.err()
+	}
+	return parseDocument(root, o.environment, problems)
+}
+
+// parseDocument builds the template as it reads in every environment and
+// returns the one that was asked for.
+func parseDocument(root *tree.Node, environment string, problems *collector) (*Template, error) {
+	b := &builder{problems: problems, schemas: make(map[*tree.Node]*contextSchema)}
+	base := withoutEnvironments(root)
+	selected := b.build(base)
+	var names []string
+	for _, env := range environments(root, problems) {
+		names = append(names, env.Key)
+		t := b.build(overlay(base, env, problems))
+		if env.Key == environment {
+			selected = t
+		}
+	}
+	if err := problems.err(); err != nil {
+		return nil, err
+	}
+	selected.Environment, selected.Environments = environment, names
+	return selected, nil
+}
+
+// absorb takes over what the reader of a document found.
+func (c *collector) absorb(err error) bool {
+	var faults tree.Errors
+	if !errors.As(err, &faults) {
+		return false
+	}
+	for _, fault := range faults {
+		c.place(fault.Line, fault.Column, fault.Hint, "%s", fault.Message)
+	}
+	return true
+}
+
+// readFile reads a file, or says as a *Problems why it cannot be read.
+func readFile(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		return data, nil
+	}
+	problem := Problem{File: path}
+	info, statErr := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		problem.Message = "the file does not exist"
+		problem.Hint = didYouMean(filepath.Base(path), templateFiles(filepath.Dir(path)))
+		if problem.Hint == "" {
+			problem.Hint = "Check the path; it is relative to the current directory."
+		}
+	case errors.Is(err, fs.ErrPermission):
+		problem.Message = "the file may not be read by this user"
+		problem.Hint = "Change its owner or its mode."
+	case statErr == nil && info.IsDir():
+		problem.Message = "this is a directory, not a template file"
+		problem.Hint = "Name one file."
+		if files := templateFiles(path); len(files) > 0 {
+			problem.Hint = "Name one file: " + joinOr(files[:min(3, len(files))]) + "."
+		}
+	default:
+		problem.Message = fmt.Sprintf("the file cannot be read: %v", err)
+	}
+	return nil, &Problems{List: []Problem{problem}, cause: err}
+}
+
+// templateFiles names the YAML files of a directory.
+func templateFiles(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, entry := range entries {
+		if !entry.IsDir() && isTemplateFile(entry.Name()) {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+func isTemplateFile(name string) bool {
+	ext := strings.ToLower(filepath.Ext(name))
+	return (ext == ".yml" || ext == ".yaml") && !strings.HasPrefix(name, ".")
+}

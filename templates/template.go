@@ -1,0 +1,212 @@
+package templates
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
+)
+
+// Template is a checked task template. It is shared by everything that runs its
+// tasks: read it, never change it.
+type Template struct {
+	Namespace, Name, Version string
+	Description              string
+	// TaskHandlerClass is the Ruby constant of the task's own class with
+	// ModuleNamespace in front, or "" when the template names none.
+	TaskHandlerClass string
+	ModuleNamespace  string
+	// Concurrent tells whether independent steps may run at the same time.
+	Concurrent             bool
+	DefaultDependentSystem string
+	// Schema is the JSON Schema of the context, or nil.
+	Schema json.RawMessage
+	// HandlerConfig is a JSON object for the task as a whole; steps do not
+	// inherit it. It is {} when the template has none.
+	HandlerConfig json.RawMessage
+	CustomEvents  []CustomEvent
+
+	// Steps are in an order in which each comes after its parents, as near to
+	// the order of the file as that allows.
+	Steps []*Step
+
+	// Environment is the name that was asked for, whether or not the file says
+	// anything about it; Environments are the names the file knows, in its order.
+	// Neither is part of the encoding: they say where a template came from.
+	Environment  string
+	Environments []string
+	// Position is the place of the template's name.
+	Position Position
+
+	index     map[string]*Step
+	ancestors ancestry
+	schema    *contextSchema
+}
+
+// Step is one step of a Template. Read it, never change it.
+type Step struct {
+	// Index is the place of the step in Template.Steps.
+	Index       int
+	Name        string
+	Description string
+	// HandlerClass is a Ruby constant path without a leading "::".
+	HandlerClass    string
+	DependentSystem string
+	Retryable       bool
+	// RetryLimit counts all attempts, the first one included.
+	RetryLimit int
+	Skippable  bool
+	// HandlerConfig is a JSON object, {} when the template has none. Numbers are
+	// as exact as they were written, keys in their order.
+	HandlerConfig json.RawMessage
+	CustomEvents  []CustomEvent
+	// Timeout is the time one attempt may take; 0 means the engine's default.
+	Timeout     time.Duration
+	Backoff     Backoff
+	Transaction Transaction
+	// Isolation is "" for the database's default.
+	Isolation      Isolation
+	ConcurrencyKey string
+
+	// Parents and Children are names of steps, in the order of Template.Steps.
+	Parents, Children []string
+	// Level is the length of the longest way from a root: 0 for a root.
+	Level int
+
+	// Position is the place of the step's name, HandlerPosition that of its
+	// handler class.
+	Position, HandlerPosition Position
+}
+
+// CustomEvent is an event that handlers publish by name.
+type CustomEvent struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+}
+
+// Transaction says when the database transaction of a step begins.
+type Transaction string
+
+// The values of Transaction.
+const (
+	// TransactionLazy begins it at the handler's first statement.
+	TransactionLazy Transaction = "lazy"
+	// TransactionAlways begins it before the handler runs.
+	TransactionAlways Transaction = "always"
+	// TransactionNone gives the handler no connection.
+	TransactionNone Transaction = "none"
+)
+
+// Isolation is the isolation level of a step's transaction, in SQL's words.
+type Isolation string
+
+// The values of Isolation.
+const (
+	IsolationDefault         Isolation = ""
+	IsolationReadUncommitted Isolation = "read uncommitted"
+	IsolationReadCommitted   Isolation = "read committed"
+	IsolationRepeatableRead  Isolation = "repeatable read"
+	IsolationSerializable    Isolation = "serializable"
+)
+
+// ID is namespace/name version, the way messages name a template.
+func (t *Template) ID() string {
+	return t.Namespace + "/" + t.Name + " " + t.Version
+}
+
+// Step returns the step of that name, or nil.
+func (t *Template) Step(name string) *Step { return t.index[name] }
+
+// Roots returns the steps without parents.
+func (t *Template) Roots() []*Step {
+	var roots []*Step
+	for _, s := range t.Steps {
+		if len(s.Parents) == 0 {
+			roots = append(roots, s)
+		}
+	}
+	return roots
+}
+
+// Levels returns the steps by their Level. Those of one level do not depend on
+// each other.
+func (t *Template) Levels() [][]*Step {
+	var levels [][]*Step
+	for _, s := range t.Steps {
+		for len(levels) <= s.Level {
+			levels = append(levels, nil)
+		}
+		levels[s.Level] = append(levels[s.Level], s)
+	}
+	return levels
+}
+
+// Ancestors returns every step that the named one depends on, directly or not,
+// in the order of Steps; nil for an unknown name.
+func (t *Template) Ancestors(name string) []*Step {
+	s := t.index[name]
+	if s == nil {
+		return nil
+	}
+	var found []*Step
+	for i := range s.Index {
+		if t.ancestors.has(s.Index, i) {
+			found = append(found, t.Steps[i])
+		}
+	}
+	return found
+}
+
+// DependsOn tells whether the step depends on the ancestor, directly or not.
+func (t *Template) DependsOn(step, ancestor string) bool {
+	s, a := t.index[step], t.index[ancestor]
+	return s != nil && a != nil && t.ancestors.has(s.Index, a.Index)
+}
+
+// seal computes what follows from Steps and their Parents. Steps must be in
+// topological order.
+func (t *Template) seal() {
+	t.index = make(map[string]*Step, len(t.Steps))
+	for i, s := range t.Steps {
+		s.Index, s.Level, s.Children = i, 0, nil
+		t.index[s.Name] = s
+	}
+	t.ancestors = newAncestry(len(t.Steps))
+	for _, s := range t.Steps {
+		for _, name := range s.Parents {
+			parent := t.index[name]
+			parent.Children = append(parent.Children, s.Name)
+			s.Level = max(s.Level, parent.Level+1)
+			t.ancestors.inherit(s.Index, parent.Index)
+		}
+	}
+}
+
+// ancestry is a bit for each pair of steps.
+type ancestry struct {
+	words int
+	bits  []uint64
+}
+
+func newAncestry(steps int) ancestry {
+	words := (steps + 63) / 64
+	return ancestry{words: words, bits: make([]uint64, words*steps)}
+}
+
+func (a ancestry) has(step, ancestor int) bool {
+	return a.bits[step*a.words+ancestor/64]&(1<<(ancestor%64)) != 0
+}
+
+// inherit gives step its parent and all ancestors of the parent.
+func (a ancestry) inherit(step, parent int) {
+	own, theirs := a.bits[step*a.words:][:a.words], a.bits[parent*a.words:][:a.words]
+	for i, word := range theirs {
+		own[i] |= word
+	}
+	own[parent/64] |= 1 << (parent % 64)
+}
+
+// emptyObject is the JSON of a configuration that is not given.
+var emptyObject = json.RawMessage("{}")
+
+func rawJSON(n *tree.Node) json.RawMessage { return n.AppendJSON(nil) }
