@@ -87,6 +87,11 @@ func compileDraft(n *tree.Node, draft *jsonschema.Draft) (schema *jsonschema.Sch
 	return c.Compile(schemaURL)
 }
 
+const (
+	patternHint   = "Patterns are in RE2 syntax, which has no lookaround and no backreferences."
+	referenceHint = "Definitions are under $defs (or definitions): #/$defs/name."
+)
+
 // schemaFaults explains the compiler's error.
 func schemaFaults(n *tree.Node, err error) []schemaFault {
 	var invalid *jsonschema.SchemaValidationError
@@ -99,14 +104,18 @@ func schemaFaults(n *tree.Node, err error) []schemaFault {
 	case errors.As(err, &invalid) && errors.As(invalid.Err, &detail):
 		var faults []schemaFault
 		for _, v := range flatten(detail, n) {
-			faults = append(faults, schemaFault{path: v.location, message: v.Message})
+			hint := ""
+			if strings.HasPrefix(v.Message, "must be a valid regex") {
+				hint = patternHint
+			}
+			faults = append(faults, schemaFault{path: v.location, message: v.Message, hint: hint})
 		}
 		return faults
 	case errors.As(err, &pattern):
 		return []schemaFault{{
 			path:    fragmentPath(pattern.URL),
 			message: fmt.Sprintf("the pattern %q is not a regular expression: %v", tree.Shorten(pattern.Regex), pattern.Err),
-			hint:    "Patterns are in RE2 syntax, which has no lookaround and no backreferences.",
+			hint:    patternHint,
 		}}
 	case errors.As(err, &load):
 		return []schemaFault{{
@@ -118,13 +127,13 @@ func schemaFaults(n *tree.Node, err error) []schemaFault {
 		return []schemaFault{{
 			path:    referencePath(n, pointer.URL),
 			message: "the reference #" + fragment(pointer.URL) + " leads nowhere",
-			hint:    "Definitions are under $defs (or definitions): #/$defs/name.",
+			hint:    referenceHint,
 		}}
 	case errors.As(err, &anchor):
 		return []schemaFault{{
 			path:    referencePath(n, anchor.Reference),
-			message: fmt.Sprintf("the anchor of the reference %q does not exist", anchor.Reference),
-			hint:    "Definitions are under $defs (or definitions): #/$defs/name.",
+			message: fmt.Sprintf("the anchor of the reference %q does not exist", strings.TrimPrefix(anchor.Reference, schemaURL)),
+			hint:    referenceHint,
 		}}
 	default:
 		return []schemaFault{{message: strings.ReplaceAll(err.Error(), schemaURL, "schema")}}

@@ -70,11 +70,12 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *draft {
 		Transaction:     TransactionLazy,
 	}
 	d := &draft{step: s}
-	named := false
+	named, who := false, "the step"
 	if m := n.Get("name"); m != nil {
 		d.name = m.Value
 		s.Name, named = b.label(*m)
 		s.Position = b.problems.position(m.Value.Line, m.Value.Column)
+		who = "the step " + strconv.Quote(tree.Shorten(s.Name))
 	} else {
 		b.problems.at(n, "Add a name.", "the step has no name")
 	}
@@ -82,7 +83,7 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *draft {
 		s.HandlerClass = b.constant(*m)
 		s.HandlerPosition = b.problems.position(m.Value.Line, m.Value.Column)
 	} else {
-		b.problems.at(n, "Add handler_class: with the name of a Ruby class.", "the step %q has no handler_class", s.Name)
+		b.problems.at(n, "Add handler_class: with the name of a Ruby class.", "%s has no handler_class", who)
 	}
 	s.Description = s.Name
 	if m := n.Get("description"); m != nil {

@@ -30,7 +30,7 @@ func (b *builder) wrongType(m tree.Member, want string) {
 		hint = "Put it in quotes: " + strconv.Quote(tree.Shorten(v.Source))
 	case want == "a list" && v.Kind == tree.String && !strings.Contains(v.Text, "\n"):
 		hint = "Write a list: [" + tree.Shorten(v.Text) + "]"
-	case v.Kind == tree.String && (want == "an integer" || want == "a number" || want == "true or false"):
+	case v.Kind == tree.String && tree.LooksLike(v.Text, want):
 		hint = "Write it without quotes."
 	}
 	b.problems.at(m.Value, hint, "%s must be %s, found %s", m.Key, want, m.Value.Describe())

@@ -110,8 +110,20 @@ func join(location []string, name string) []string {
 // because sums up the causes of an error in a parenthesis.
 func because(err *jsonschema.ValidationError) string {
 	const most = 4
+	// A form for another type than the value has says little; it counts only
+	// when all are so.
+	forms := slices.DeleteFunc(slices.Clone(err.Causes), func(cause *jsonschema.ValidationError) bool {
+		for len(cause.Causes) == 1 {
+			cause = cause.Causes[0]
+		}
+		_, otherType := cause.ErrorKind.(*kind.Type)
+		return otherType && len(cause.InstanceLocation) == len(err.InstanceLocation)
+	})
+	if len(forms) == 0 {
+		forms = err.Causes
+	}
 	var reasons []string
-	for _, cause := range err.Causes {
+	for _, cause := range forms {
 		collect(cause, func(location []string, format string, args ...any) {
 			reason := fmt.Sprintf(format, args...)
 			if rest := location[min(len(err.InstanceLocation), len(location)):]; len(rest) > 0 {

@@ -48,6 +48,13 @@ func resolvePlain(source string) (kind Kind, text, why string) {
 	}
 }
 
+// LooksLike tells whether a text would be a value of the named kind if it had no
+// quotes; "a number" may be an integer.
+func LooksLike(text, kind string) bool {
+	k, _, why := resolvePlain(text)
+	return why == "" && (k.String() == kind || k == Integer && kind == Float.String())
+}
+
 func resolveRadix(source string) (Kind, string, string) {
 	m := radixPattern.FindStringSubmatch(source)
 	for i, base := range []int{16, 2, 8} {
