@@ -1,0 +1,201 @@
+# frozen_string_literal: true
+
+module Tasker
+  # A Hash with String keys that may be asked for with Symbols too, as may the
+  # hashes inside it: what +task.context+, +step.inputs+ and a handler's
+  # +config+ are.
+  #
+  # It is the handler's own copy. What a handler changes in it, no other step
+  # sees, and it is gone when the step has ended.
+  #
+  # @example
+  #   task.context["customer"]["email"] == task.context[:customer][:email]
+  #   task.context.dig(:items, 0, :sku)
+  #   case task.context
+  #   in { order_id: Integer => id, customer: { email: } } then remind(id, email)
+  #   end
+  class Context < Hash
+    # @param value [Object]
+    # @return [Object] the value, with every Hash in it, however deep, turned
+    #   into a Context; the value itself is left as it is
+    def self.wrap(value)
+      case value
+      when Context then value
+      when Hash then new(value)
+      when Array then value.map { |inner| wrap(inner) }
+      else value
+      end
+    end
+
+    # @param hash [Hash, nil] what to start with
+    def initialize(hash = nil)
+      super()
+      update(hash) if hash
+    end
+
+    alias write_pair []=
+    private :write_pair
+
+    # The JSON parser builds contexts through this, hence the order of the
+    # questions: most keys are Strings, most values neither Hash nor Array.
+    #
+    # @return [Object] the value
+    def []=(key, value)
+      key = key.name if key.is_a?(Symbol)
+      write_pair(key, plain_inside?(value) ? Context.wrap(value) : value)
+    end
+    alias store []=
+
+    def [](key)
+      super(key.is_a?(Symbol) ? key.name : key)
+    end
+
+    def fetch(key, *default, &block)
+      super(key.is_a?(Symbol) ? key.name : key, *default, &block)
+    end
+
+    def dig(key, *rest)
+      super(key.is_a?(Symbol) ? key.name : key, *rest)
+    end
+
+    def key?(key)
+      super(key.is_a?(Symbol) ? key.name : key)
+    end
+    alias has_key? key?
+    alias include? key?
+    alias member? key?
+
+    def delete(key, &block)
+      super(key.is_a?(Symbol) ? key.name : key, &block)
+    end
+
+    def assoc(key)
+      super(key.is_a?(Symbol) ? key.name : key)
+    end
+
+    def values_at(*keys)
+      super(*names(keys))
+    end
+
+    def fetch_values(*keys, &block)
+      super(*names(keys), &block)
+    end
+
+    # @return [Context] with the given keys only
+    def slice(*keys)
+      Context.new(super(*names(keys)))
+    end
+
+    # @return [Context] without the given keys
+    def except(*keys)
+      Context.new(super(*names(keys)))
+    end
+
+    # @param others [Array<Hash>]
+    # @yieldparam key [String] one that both have
+    # @return [self]
+    def update(*others)
+      others.each do |other|
+        other.to_hash.each_pair do |key, value|
+          key = key.name if key.is_a?(Symbol)
+          value = yield(key, self[key], value) if block_given? && key?(key)
+          self[key] = value
+        end
+      end
+      self
+    end
+    alias merge! update
+
+    # @return [Context]
+    def merge(*others, &block)
+      dup.update(*others, &block)
+    end
+
+    def replace(other)
+      clear
+      update(other)
+    end
+
+    def select(&block)
+      block ? Context.new(super) : super
+    end
+    alias filter select
+
+    def reject(&block)
+      block ? Context.new(super) : super
+    end
+
+    def compact
+      Context.new(super)
+    end
+
+    def transform_values(&block)
+      block ? Context.new(super) : super
+    end
+
+    # @return [Hash] a plain one, with String keys, all the way down
+    def to_hash
+      plain(self)
+    end
+
+    # @return [Hash] as {#to_hash}; with a block, as Hash#to_h
+    def to_h(&block)
+      block ? super : to_hash
+    end
+
+    # @return [Hash] a plain one with Symbol keys; what is inside stays as it is
+    def symbolize_keys
+      to_h { |key, value| [symbol(key), value] }
+    end
+
+    # @return [Hash] a plain one with Symbol keys, all the way down
+    def deep_symbolize_keys
+      symbolized(self)
+    end
+
+    # @return [self] so that code written for ActiveSupport may ask for it
+    def with_indifferent_access
+      self
+    end
+
+    # YAML knows it as a plain mapping.
+    def encode_with(coder)
+      coder.represent_map(nil, to_hash)
+    end
+
+    private
+
+    def plain_inside?(value)
+      case value
+      when Context then false
+      when Hash then true
+      when Array then value.any? { |inner| plain_inside?(inner) }
+      else false
+      end
+    end
+
+    def names(keys)
+      keys.map { |key| key.is_a?(Symbol) ? key.name : key }
+    end
+
+    def symbol(key)
+      key.is_a?(String) ? key.to_sym : key
+    end
+
+    def plain(value)
+      case value
+      when Hash then value.each_pair.with_object({}) { |(key, inner), hash| hash[key] = plain(inner) }
+      when Array then value.map { |inner| plain(inner) }
+      else value
+      end
+    end
+
+    def symbolized(value)
+      case value
+      when Hash then value.each_pair.with_object({}) { |(key, inner), hash| hash[symbol(key)] = symbolized(inner) }
+      when Array then value.map { |inner| symbolized(inner) }
+      else value
+      end
+    end
+  end
+end

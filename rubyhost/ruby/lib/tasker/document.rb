@@ -1,0 +1,33 @@
+# frozen_string_literal: true
+
+module Tasker
+  # How the JSON documents that a step comes with are read. Integers keep all
+  # their digits.
+  #
+  # @api private
+  module Document
+    # How deep a document may nest. Results are written with the same limit.
+    MAX_NESTING = 1000
+
+    PLAIN = { max_nesting: MAX_NESTING }.freeze
+    INDIFFERENT = { max_nesting: MAX_NESTING, object_class: Context }.freeze
+    EMPTY = "{}"
+    private_constant :PLAIN, :INDIFFERENT, :EMPTY
+
+    class << self
+      # @param text [String, nil] a JSON document in UTF-8
+      # @return [Hash, Array, String, Numeric, true, false, nil]
+      def parse(text)
+        text && JSON.parse(text, PLAIN)
+      end
+
+      # @param text [String, nil] a JSON document in UTF-8
+      # @return [Object] as {.parse}, but every object is a {Context}
+      def parse_indifferent(text)
+        return Context.new if text == EMPTY
+
+        text && JSON.parse(text, INDIFFERENT)
+      end
+    end
+  end
+end

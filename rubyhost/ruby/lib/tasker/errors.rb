@@ -1,0 +1,58 @@
+# frozen_string_literal: true
+
+module Tasker
+  # The root of all errors of Tasker's own.
+  class Error < StandardError; end
+
+  # Something is set up wrongly: a handler's config, an option, a subscriber.
+  class ConfigurationError < Error; end
+
+  # What went wrong while a step did its work. A handler raises one of the two
+  # classes below; any other StandardError counts as retryable.
+  class ProceduralError < Error; end
+
+  # A failure that may pass: the step is tried again within its retry limit.
+  #
+  # @example
+  #   raise Tasker::RetryableError.new("gateway is busy", retry_after: 30, context: { gateway: "acme" })
+  class RetryableError < ProceduralError
+    # @return [Numeric, nil] how many seconds to wait before the next attempt;
+    #   nil leaves it to the step's backoff
+    attr_reader :retry_after
+    # @return [Hash] facts for whoever reads the failure; kept as JSON
+    attr_reader :context
+
+    # @param message [String, nil] the class's name when nil
+    # @param retry_after [Numeric, nil] seconds
+    # @param context [Hash]
+    def initialize(message = nil, retry_after: nil, context: {})
+      super(message)
+      @retry_after = retry_after
+      @context = context
+    end
+  end
+
+  # A failure that no further attempt can mend: the step ends at once.
+  #
+  # @example
+  #   raise Tasker::PermanentError.new("card was declined", error_code: "CARD_DECLINED")
+  class PermanentError < ProceduralError
+    # @return [String, nil] a name that programs can tell the failure by
+    attr_reader :error_code
+    # @return [Hash] facts for whoever reads the failure; kept as JSON
+    attr_reader :context
+
+    # @param message [String, nil] the class's name when nil
+    # @param error_code [String, nil]
+    # @param context [Hash]
+    def initialize(message = nil, error_code: nil, context: {})
+      super(message)
+      @error_code = error_code
+      @context = context
+    end
+  end
+
+  # A handler class cannot be found, loaded or used. See {HandlerLoader} and
+  # {Execution.check}.
+  class HandlerError < ConfigurationError; end
+end

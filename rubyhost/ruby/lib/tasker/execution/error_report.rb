@@ -1,0 +1,218 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Execution
+    # Puts an exception into plain values, whatever its class does: every
+    # question it is asked may raise, or be answered with anything.
+    #
+    # @api private
+    class ErrorReport
+      # Bytes of a message, lines of a backtrace and bytes of a line, causes in
+      # a row: what is beyond is cut, with a note.
+      MESSAGE_BYTES = 64 * 1024
+      LINE_BYTES = 4 * 1024
+      FIRST_LINES = 400
+      LAST_LINES = 100
+      CAUSES = 16
+      # The same for the context.
+      CONTEXT_DEPTH = 16
+      CONTEXT_VALUES = 10_000
+      CONTEXT_BYTES = 256 * 1024
+
+      CLASS_OF = ::Kernel.instance_method(:class)
+      KIND_OF = ::Kernel.instance_method(:is_a?)
+      RESPONDS_TO = ::Kernel.instance_method(:respond_to?)
+      NAME_OF = ::Module.instance_method(:name)
+      private_constant :CLASS_OF, :KIND_OF, :RESPONDS_TO, :NAME_OF
+
+      def initialize
+        @seen = {}.compare_by_identity
+        @values = 0
+        @bytes = 0
+      end
+
+      # @param exception [Exception]
+      # @return [Hash{String => Object}]
+      def of(exception)
+        @seen[exception] = true
+        {
+          "class" => class_name(exception),
+          "ancestors" => ancestors(exception),
+          "message" => message(exception),
+          "backtrace" => backtrace(exception),
+          "cause" => cause(exception),
+          "retry_after" => retry_after(exception),
+          "error_code" => error_code(exception),
+          "context" => context(exception),
+          "permanent" => permanent(exception)
+        }
+      end
+
+      private
+
+      # Asks; nil when there is no answer. Exception itself is rescued, for
+      # #message may well exhaust the stack or call exit.
+      def ask(exception, question)
+        exception.public_send(question)
+      rescue Exception # rubocop:disable Lint/RescueException
+        nil
+      end
+
+      def ask_if_there(exception, question)
+        ask(exception, question) if RESPONDS_TO.bind_call(exception, question)
+      rescue Exception # rubocop:disable Lint/RescueException
+        nil
+      end
+
+      def class_of(exception) = CLASS_OF.bind_call(exception)
+
+      def name_of(klass)
+        klass = klass.superclass until (name = NAME_OF.bind_call(klass))
+        name
+      end
+
+      # A class without a name goes by that of the nearest one that has one.
+      def class_name(exception) = name_of(class_of(exception))
+
+      def ancestors(exception)
+        names = []
+        klass = class_of(exception)
+        until klass == Exception
+          klass = klass.superclass
+          names << name_of(klass)
+        end
+        names.uniq
+      end
+
+      def message(exception)
+        text = exception.message
+        text = text.nil? ? "" : "(its message is a #{class_of(text)}) #{text.inspect}" unless KIND_OF.bind_call(text, String)
+        clean(text, MESSAGE_BYTES)
+      rescue Exception => e # rubocop:disable Lint/RescueException
+        "(its message cannot be had: #{class_name(e)} was raised)"
+      end
+
+      def backtrace(exception)
+        lines = ask(exception, :backtrace)
+        return [] unless KIND_OF.bind_call(lines, Array)
+
+        excerpt(lines).map { |line| clean(line.to_s, LINE_BYTES) }
+      rescue Exception # rubocop:disable Lint/RescueException
+        []
+      end
+
+      def excerpt(lines)
+        left_out = lines.size - FIRST_LINES - LAST_LINES
+        return lines if left_out <= 0
+
+        lines.first(FIRST_LINES) + ["... #{left_out} lines left out ..."] + lines.last(LAST_LINES)
+      end
+
+      def cause(exception)
+        cause = ask(exception, :cause)
+        return nil unless KIND_OF.bind_call(cause, Exception)
+        return nil if @seen.key?(cause) || @seen.size >= CAUSES
+
+        of(cause)
+      rescue Exception # rubocop:disable Lint/RescueException
+        nil
+      end
+
+      def retry_after(exception)
+        wish = ask_if_there(exception, :retry_after)
+        wish -= Time.now if KIND_OF.bind_call(wish, Time)
+        seconds = Float(wish, exception: false)
+        seconds if seconds&.finite? && seconds >= 0
+      rescue Exception # rubocop:disable Lint/RescueException
+        nil
+      end
+
+      def error_code(exception)
+        code = ask_if_there(exception, :error_code)
+        case code
+        when String, Symbol, Integer then clean(code.to_s, LINE_BYTES)
+        end
+      rescue Exception # rubocop:disable Lint/RescueException
+        nil
+      end
+
+      def context(exception)
+        context = ask_if_there(exception, :context)
+        return nil unless KIND_OF.bind_call(context, Hash) && !context.empty?
+
+        plain(context, 0)
+      rescue Exception # rubocop:disable Lint/RescueException
+        nil
+      end
+
+      def permanent(exception)
+        KIND_OF.bind_call(exception, PermanentError)
+      rescue Exception # rubocop:disable Lint/RescueException
+        false
+      end
+
+      # A value as JSON and jsonb can hold it; what they cannot hold is told in
+      # words. A cycle ends at the bound on depth.
+      def plain(value, depth)
+        @values += 1
+        return "(left out: the context is too large)" if @values > CONTEXT_VALUES || @bytes > CONTEXT_BYTES
+
+        case value
+        when nil, true, false, Integer then value
+        when Float then value.finite? ? value : value.to_s
+        when String then count(clean(value, MESSAGE_BYTES))
+        when Symbol then count(clean(value.name, MESSAGE_BYTES))
+        when Hash then plain_hash(value, depth)
+        when Array then plain_array(value, depth)
+        when Time then value.getutc.iso8601(6)
+        else in_words(value)
+        end
+      end
+
+      def plain_hash(hash, depth)
+        return "(a Hash, nested too deep)" if depth >= CONTEXT_DEPTH
+
+        room = CONTEXT_VALUES - @values + 1
+        hash.first(room).to_h { |key, value| [count(clean(key.to_s, LINE_BYTES)), plain(value, depth + 1)] }
+      end
+
+      def plain_array(array, depth)
+        return "(an Array, nested too deep)" if depth >= CONTEXT_DEPTH
+
+        array.first(CONTEXT_VALUES - @values + 1).map { |value| plain(value, depth + 1) }
+      end
+
+      def in_words(value)
+        count(clean(value.respond_to?(:iso8601) ? value.iso8601 : value.to_s, LINE_BYTES))
+      rescue Exception # rubocop:disable Lint/RescueException
+        "(an object that cannot be told in words)"
+      end
+
+      def count(text)
+        @bytes += text.bytesize
+        text
+      end
+
+      # UTF-8 without NUL, no longer than so many bytes.
+      def clean(text, bytes)
+        text = String.new(text) unless text.instance_of?(String)
+        cut = text.bytesize > bytes
+        note = "... (cut: #{text.bytesize} bytes in all)" if cut
+        text = text.byteslice(0, bytes) if cut
+        text = utf8(text)
+        text = text.tr("\0", "\u{FFFD}") if text.include?("\0")
+        cut ? "#{text}#{note}" : text
+      end
+
+      def utf8(text)
+        case text.encoding
+        when Encoding::UTF_8 then text.valid_encoding? ? text : text.scrub
+        when Encoding::BINARY, Encoding::US_ASCII then text.dup.force_encoding(Encoding::UTF_8).scrub
+        else text.encode(Encoding::UTF_8, invalid: :replace, undef: :replace)
+        end
+      rescue EncodingError
+        text.dup.force_encoding(Encoding::UTF_8).scrub
+      end
+    end
+  end
+end

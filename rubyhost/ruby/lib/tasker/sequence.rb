@@ -1,0 +1,142 @@
+# frozen_string_literal: true
+
+module Tasker
+  # The steps of a task, as the step being run may see them. Enumerable, in an
+  # order in which each step comes after those it depends on.
+  #
+  # The results of the steps it depends on, directly or not, are here; finding
+  # one of these by its name and reading its results parses nothing else.
+  class Sequence
+    include Enumerable
+
+    # @return [Task]
+    attr_reader :task
+
+    # @return [Step] the one that is being run
+    attr_reader :current_step
+
+    # @api private
+    # @param segments [Array<String>] JSON documents: the task's head, its
+    #   context, the head of the step being run, its handler_config, the heads
+    #   of all steps; then, for each step whose results it may read, the name
+    #   (not JSON) and the results
+    def initialize(segments)
+      @segments = segments
+      @task = Task.new(segments, self)
+      @current_step = Step.new(self)
+    end
+
+    # @return [Array<Step>]
+    def steps
+      @steps ||= heads.each_key.map { |name| find_step_by_name(name) }.freeze
+    end
+    alias to_a steps
+
+    # @param name [String, Symbol]
+    # @return [Step, nil] the same object each time
+    def find_step_by_name(name)
+      return nil if name.nil?
+
+      name = name.to_s
+      @found ||= {}
+      @found[name] ||= find(name)
+    end
+
+    # @param name_or_index [String, Symbol, Integer]
+    # @return [Step, nil]
+    def [](name_or_index)
+      name_or_index.is_a?(Integer) ? steps[name_or_index] : find_step_by_name(name_or_index)
+    end
+
+    # @param name [String, Symbol]
+    # @return [Object, nil] the step's results; nil when there is no such step
+    def get_results(name)
+      find_step_by_name(name)&.results
+    end
+
+    # @yieldparam step [Step]
+    def each(&block)
+      return steps.each unless block
+
+      steps.each(&block)
+      self
+    end
+
+    # @return [Integer]
+    def size = heads.size
+    alias length size
+
+    # @return [Boolean]
+    def empty? = heads.empty?
+
+    def inspect
+      "#<#{self.class} #{heads.keys.join(", ")}>"
+    end
+    alias to_s inspect
+
+    # @api private
+    def named(names)
+      names.to_a.filter_map { |name| find_step_by_name(name) }
+    end
+
+    # @api private
+    def stored_results(name)
+      place = place_of(name)
+      place ? Document.parse(@segments[place + 1]) : {}
+    end
+
+    # @api private
+    def own_head
+      @own_head ||= Document.parse(@segments[2]) || {}
+    end
+
+    # @api private
+    def head_of(name)
+      heads[name] || {}
+    end
+
+    # @api private
+    # @return [Boolean] whether the step has a handler_config that says anything
+    def handler_config?
+      config = @segments[3]
+      config != "{}" && config != "null" && !config.nil?
+    end
+
+    # @api private
+    # @return [Context]
+    def handler_config
+      @handler_config ||= Document.parse_indifferent(@segments[3]) || Context.new
+    end
+
+    private
+
+    FIRST_RESULT = 5
+    private_constant :FIRST_RESULT
+
+    def find(name)
+      return Step.new(self, -name) if place_of(name)
+      return @current_step if name == @current_step.name
+
+      Step.new(self, -name) if heads.key?(name)
+    end
+
+    def place_of(name)
+      place = FIRST_RESULT
+      while (candidate = @segments[place])
+        return place if candidate == name
+
+        place += 2
+      end
+    end
+
+    # By name; a Hash keeps the order they came in.
+    def heads
+      @heads ||= (Document.parse(@segments[4]) || []).to_h { |head| [head["name"], head] }
+    end
+  end
+
+  # The names that tasker-engine's handlers know it by.
+  module Types
+    StepSequence = Sequence
+  end
+end

@@ -1,0 +1,104 @@
+# frozen_string_literal: true
+
+module Tasker
+  # What a step's handler class may be built on.
+  module StepHandler
+    autoload :Api, "tasker/step_handler/api"
+
+    # What step handlers inherit from. A subclass has to have {#process}, and
+    # may have {#process_results}.
+    #
+    # Every execution gets an instance of its own, so instance variables are
+    # safe to use; nothing in them is there at the next attempt.
+    #
+    # @example
+    #   class ChargePayment < Tasker::StepHandler::Base
+    #     def process(task, sequence, step)
+    #       total = sequence.get_results("validate_order")["total_cents"]
+    #       Gateway.charge(task.context["card"], total, key: "charge-#{step.id}")
+    #     rescue Gateway::Busy => e
+    #       raise Tasker::RetryableError.new(e.message, retry_after: 5)
+    #     end
+    #   end
+    class Base
+      include Logging
+      include Events::Publishing
+
+      # Events of its own that the handler publishes.
+      #
+      # @return [Array<Hash>] each with +name:+ and +description:+
+      def self.custom_event_configuration
+        []
+      end
+
+      # @param config [Context, nil] the handler_config of the template; nil
+      #   when it has none
+      def initialize(config: nil)
+        @config = config
+      end
+
+      # Runs the step: {#process}, then {#process_results}. Not to be
+      # overridden.
+      #
+      # @return [Object] what {#process} returned
+      def handle(task, sequence, step)
+        return Events.around(step) { work(task, sequence, step) } if Events.listened_to?
+
+        # As in #work; a call less on the way of every step.
+        initial_results = step.results
+        output = process(task, sequence, step)
+        process_results(step, output, initial_results)
+        output
+      end
+
+      # Does the step's work.
+      #
+      # @abstract
+      # @param task [Task]
+      # @param sequence [Sequence]
+      # @param step [Step]
+      # @return [Object] the step's results, unless {#process_results} says otherwise
+      # @raise [RetryableError, PermanentError]
+      def process(_task, _sequence, _step)
+        raise NotImplementedError, "#{self.class} has no method process(task, sequence, step)"
+      end
+
+      # Turns what {#process} returned into the step's results, by assigning
+      # +step.results+. What it returns itself is ignored; what it raises fails
+      # the step. Unless overridden it assigns the output, but only if
+      # {#process} has not assigned +step.results+ on its own.
+      #
+      # @param step [Step]
+      # @param process_output [Object]
+      # @param initial_results [Object] +step.results+ from before {#process}
+      def process_results(step, process_output, initial_results)
+        step.results = process_output if step.results == initial_results
+      end
+
+      protected
+
+      # @return [Context] empty when the template has no handler_config
+      def config
+        @config ||= Context.new
+      end
+
+      private
+
+      def work(task, sequence, step)
+        initial_results = step.results
+        output = process(task, sequence, step)
+        process_results(step, output, initial_results)
+        output
+      end
+
+      # A class that is reopened may take its config in another way.
+      #
+      # @api private
+      def self.method_added(name)
+        super
+        Execution.forget if name == :initialize
+      end
+      private_class_method :method_added
+    end
+  end
+end

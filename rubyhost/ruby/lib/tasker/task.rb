@@ -1,0 +1,88 @@
+# frozen_string_literal: true
+
+module Tasker
+  # The task that the step being run belongs to. Nothing is parsed before it is
+  # asked for.
+  class Task
+    # @api private
+    # @param head [String] JSON
+    # @param context [String] JSON
+    # @param sequence [Sequence]
+    def initialize(segments, sequence)
+      @segments = segments
+      @sequence = sequence
+    end
+
+    # What the task was submitted with, checked against the template's schema
+    # and with its defaults filled in. The handler's own copy.
+    #
+    # @return [Context]
+    def context
+      @context ||= Document.parse_indifferent(@segments[1]) || Context.new
+    end
+
+    # @return [Integer]
+    def task_id = head["task_id"]
+    alias id task_id
+
+    # @return [String]
+    def name = head["name"]
+
+    # @return [String]
+    def namespace_name = head["namespace_name"]
+
+    # @return [String]
+    def version = head["version"]
+
+    # @return [String] pending, in_progress, complete, error, cancelled or
+    #   resolved_manually
+    def status = head["status"]
+
+    # @return [Array<String>]
+    def tags = head["tags"] ||= []
+
+    # @return [String, nil] who submitted it
+    def initiator = head["initiator"]
+
+    # @return [String, nil] the system it came from
+    def source_system = head["source_system"]
+
+    # @return [String, nil] why it was submitted
+    def reason = head["reason"]
+
+    # @return [Time, nil]
+    def created_at
+      at = head["created_at"]
+      at && Time.iso8601(at)
+    end
+    alias requested_at created_at
+
+    # @return [Array<Step>] all of them, each after those it depends on
+    def workflow_steps = @sequence.steps
+
+    # @param name [String, Symbol]
+    # @return [Step, nil]
+    def get_step_by_name(name) = @sequence.find_step_by_name(name)
+
+    # @return [Boolean] whether every step is done
+    def all_steps_complete? = workflow_steps.all?(&:complete?)
+
+    def ==(other)
+      equal?(other) || (other.is_a?(Task) && other.task_id == task_id)
+    end
+    alias eql? ==
+
+    def hash = task_id.hash
+
+    def inspect
+      "#<#{self.class} #{task_id} #{namespace_name}/#{name} #{version} (#{status})>"
+    end
+    alias to_s inspect
+
+    private
+
+    def head
+      @head ||= Document.parse(@segments[0]) || {}
+    end
+  end
+end
