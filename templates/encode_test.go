@@ -1,0 +1,146 @@
+package templates_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+func TestDecodeGivesTheTemplateBack(t *testing.T) {
+	t.Parallel()
+	for _, environment := range []string{"", "test", "staging"} {
+		tmpl := load(t, environment)
+		decoded, err := templates.Decode(tmpl.Encode())
+		require.NoError(t, err)
+		require.Equal(t, tmpl.Digest(), decoded.Digest())
+		require.Equal(t, tmpl.Encode(), decoded.Encode())
+		require.Equal(t, tmpl.TaskHandlerClass, decoded.TaskHandlerClass)
+		require.Len(t, decoded.Steps, len(tmpl.Steps))
+		for i, s := range tmpl.Steps {
+			want := *s
+			want.Position, want.HandlerPosition = templates.Position{}, templates.Position{}
+			require.Equal(t, &want, decoded.Steps[i])
+		}
+		_, err = decoded.ValidateContext([]byte(`{"order_id": 0, "items": []}`))
+		require.Len(t, violations(t, err), 2, "the schema is compiled again")
+	}
+}
+
+func TestEncodingIsStable(t *testing.T) {
+	t.Parallel()
+	tmpl := parse(t, "name: x\nstep_templates:\n  - {name: a, handler_class: A, handler_config: {z: 1, a: 2}}\n")
+	require.Equal(t, `{"name":"x","namespace_name":"default","version":"0.1.0","concurrent":true,`+
+		`"default_dependent_system":"unknown","handler_config":{},"custom_events":[],"step_templates":[{`+
+		`"name":"a","handler_class":"A","description":"a","dependent_system":"unknown","default_retryable":true,`+
+		`"default_retry_limit":3,"skippable":false,"depends_on_steps":[],"handler_config":{"z":1,"a":2},"custom_events":[],`+
+		`"backoff":{"curve":"exponential","jitter":0.1},"transaction":"lazy"}]}`, string(tmpl.Encode()))
+	require.Len(t, tmpl.Digest(), 64)
+}
+
+func TestDigestSeesWhatIsSaid(t *testing.T) {
+	t.Parallel()
+	base := "name: x\nstep_templates:\n  - {name: a, handler_class: A}\n  - {name: b, handler_class: B, depends_on_step: a}\n"
+	same := []string{
+		"# a comment\n" + base,
+		"step_templates:\n  - {depends_on_steps: [a], handler_class: '::B', name: b}\n  - handler_class: A\n    name: a\n    default_retry_limit: 0x3\nname: x\nversion: 0.1.0\n",
+		base + "environments: {test: {concurrent: false}}\n",
+	}
+	for _, yaml := range same {
+		require.Equal(t, parse(t, base).Digest(), parse(t, yaml).Digest(), yaml)
+		require.Empty(t, templates.Diff(parse(t, base), parse(t, yaml)))
+	}
+	seen := map[string]bool{parse(t, base).Digest(): true}
+	for _, change := range []struct{ from, to string }{
+		{"name: x", "name: y"},
+		{"name: x", "name: x\nnamespace_name: n"},
+		{"name: x", "name: x\nversion: 0.2.0"},
+		{"name: x", "name: x\nconcurrent: no"},
+		{"name: x", "name: x\nschema: {}"},
+		{"name: x", "name: x\nhandler_config: {a: 1}"},
+		{"name: x", "name: x\ncustom_events: [{name: e}]"},
+		{"name: x", "name: x\ntask_handler_class: T"},
+		{"class: A", "class: C"},
+		{", depends_on_step: a", ""},
+		{"class: A", "class: A, handler_config: {n: 1}"},
+		{"class: A", "class: A, handler_config: {n: 1.0}"},
+		{"class: A", "class: A, timeout_seconds: 0.001"},
+		{"class: A", "class: A, backoff: {base_seconds: 1}"},
+		{"class: A", "class: A, transaction: none"},
+		{"class: A", "class: A, concurrency_key: k"},
+	} {
+		digest := parse(t, strings.Replace(base, change.from, change.to, 1)).Digest()
+		require.False(t, seen[digest], change.to)
+		seen[digest] = true
+	}
+}
+
+func TestDiff(t *testing.T) {
+	t.Parallel()
+	before := parse(t, `
+name: x
+step_templates:
+  - {name: a, handler_class: A, timeout_seconds: 5, handler_config: {url: u, "odd key": [1, 2]}}
+  - {name: gone, handler_class: G}
+`)
+	after := parse(t, `
+name: x
+description: new
+step_templates:
+  - {name: a, handler_class: A, handler_config: {url: v, "odd key": [1, 3]}, depends_on_step: b}
+  - {name: b, handler_class: B, backoff: {base_seconds: 0.5}}
+`)
+	require.Equal(t, `+ description: "new"
+- step_templates.a.depends_on_steps: []
++ step_templates.a.depends_on_steps: ["b"]
+- step_templates.a.handler_config."odd key": [1,2]
++ step_templates.a.handler_config."odd key": [1,3]
+- step_templates.a.handler_config.url: "u"
++ step_templates.a.handler_config.url: "v"
+- step_templates.a.timeout_seconds: 5
++ step_templates.b.backoff.base_seconds: 0.5
++ step_templates.b.backoff.curve: "exponential"
++ step_templates.b.backoff.jitter: 0.1
++ step_templates.b.backoff.max_seconds: 300
++ step_templates.b.custom_events: []
++ step_templates.b.default_retry_limit: 3
++ step_templates.b.default_retryable: true
++ step_templates.b.dependent_system: "unknown"
++ step_templates.b.depends_on_steps: []
++ step_templates.b.description: "b"
++ step_templates.b.handler_class: "B"
++ step_templates.b.handler_config: {}
++ step_templates.b.name: "b"
++ step_templates.b.skippable: false
++ step_templates.b.transaction: "lazy"
+- step_templates.gone.backoff.curve: "exponential"
+- step_templates.gone.backoff.jitter: 0.1
+- step_templates.gone.custom_events: []
+- step_templates.gone.default_retry_limit: 3
+- step_templates.gone.default_retryable: true
+- step_templates.gone.dependent_system: "unknown"
+- step_templates.gone.depends_on_steps: []
+- step_templates.gone.description: "gone"
+- step_templates.gone.handler_class: "G"
+- step_templates.gone.handler_config: {}
+- step_templates.gone.name: "gone"
+- step_templates.gone.skippable: false
+- step_templates.gone.transaction: "lazy"
+`, templates.Diff(before, after))
+}
+
+func TestDecodeRefusesWhatIsNotATemplate(t *testing.T) {
+	t.Parallel()
+	for input, want := range map[string]string{
+		``:        `template:1:1: a value is missing`,
+		`[]`:      `template:1:1: a template must be a mapping, found a list`,
+		`{"a":1}`: `a template has no key "a"`,
+		`{"a":1`:  `expected ',' or '}'`,
+		`{"name":1,"step_templates":[{"name":"a","handler_class":"A"}]}`: `name must be text`,
+	} {
+		_, err := templates.Decode([]byte(input))
+		require.ErrorContains(t, err, want)
+	}
+}

@@ -1,0 +1,118 @@
+package templates_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// FuzzParse checks that any file gives a template or problems with places, and
+// that a template survives its encoding.
+func FuzzParse(f *testing.F) {
+	for _, tc := range problemCases {
+		f.Add([]byte(tc.yaml))
+	}
+	order, err := os.ReadFile("testdata/order.yml")
+	require.NoError(f, err)
+	f.Add(order)
+	f.Add([]byte("a: &a [*a, {<<: *a}]\n? {b: c}\n: !!binary d\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tmpl, err := templates.Parse(data, "t.yml")
+		if err != nil {
+			var problems *templates.Problems
+			require.ErrorAs(t, err, &problems)
+			require.NotEmpty(t, problems.List)
+			lines := bytes.Count(data, []byte("\n")) + bytes.Count(data, []byte("\r")) +
+				strings.Count(string(data), "\u0085") + strings.Count(string(data), "\u2028") + strings.Count(string(data), "\u2029") + 2
+			for _, p := range problems.List {
+				require.NotEmpty(t, p.Message)
+				require.LessOrEqual(t, p.Line, lines)
+				if !strings.HasSuffix(p.Message, "problems are not shown") {
+					require.Positive(t, p.Line)
+					require.Positive(t, p.Column)
+				}
+			}
+			return
+		}
+		require.NotEmpty(t, tmpl.Text())
+		require.NotEmpty(t, tmpl.Mermaid())
+		decoded, err := templates.Decode(tmpl.Encode())
+		require.NoError(t, err)
+		require.Equal(t, tmpl.Digest(), decoded.Digest())
+		require.Equal(t, string(tmpl.Encode()), string(decoded.Encode()))
+		require.Empty(t, templates.Diff(tmpl, decoded))
+		if _, err := tmpl.ValidateContext([]byte(`{}`)); err != nil {
+			require.NotEmpty(t, violations(t, err))
+		}
+	})
+}
+
+// FuzzValidateContext checks, beside encoding/json, that a context is taken or
+// refused for a reason, and that what is taken is not changed.
+func FuzzValidateContext(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `[]`, `{"a":1}`, `{"a":{"b":[1,2.5,-3e10,null,true,"x\u00e9\ud83d\ude00"]}}`, `{"a":1,"a":2}`, `{"a":"\ud800"}`,
+		`{"order_id":1606938044258990275541962092341162602522202993782792835301376,"items":[{"sku":"A-1","price":0.10}]}`,
+		`{"order_id":1e2,"items":[{"sku":"A-1","price":1e-7,"quantity":1.0}],"gift":{"wrap":1}}`, "{\"a\": \"\x00\"}", `{"a":01}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	order, err := templates.Load("testdata/order.yml")
+	require.NoError(f, err)
+	free := parse(f, "name: x\n"+steps)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, err := order.ValidateContext(data); err != nil {
+			require.NotEmpty(t, violations(t, err))
+		}
+		filled, err := free.ValidateContext(data)
+		if err != nil {
+			list := violations(t, err)
+			require.NotEmpty(t, list)
+			if value, ok := decode(data); ok {
+				if _, isObject := value.(map[string]any); isObject {
+					requireOurOwnReason(t, strings.Join(list, "\n"))
+				}
+			}
+			return
+		}
+		value, ok := decode(data)
+		require.True(t, ok, "encoding/json refuses what was taken")
+		again, ok := decode(filled)
+		require.True(t, ok)
+		require.Equal(t, value, again)
+		twice, err := free.ValidateContext(filled)
+		require.NoError(t, err)
+		require.Equal(t, string(filled), string(twice))
+	})
+}
+
+// requireOurOwnReason checks that JSON which encoding/json takes was refused for
+// what we refuse beyond the grammar.
+func requireOurOwnReason(t *testing.T, text string) {
+	t.Helper()
+	for _, reason := range []string{"is given twice", "NUL character", "surrogate pair", "not valid UTF-8", "the limit of", "nest deeper"} {
+		if strings.Contains(text, reason) {
+			return
+		}
+	}
+	require.Fail(t, "refused without a reason", text)
+}
+
+func decode(data []byte) (any, bool) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, false
+	}
+	_, err := decoder.Token()
+	return value, errors.Is(err, io.EOF)
+}
