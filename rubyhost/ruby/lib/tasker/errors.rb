@@ -5,6 +5,7 @@ module Tasker
   class Error < StandardError; end
 
   # Something is set up wrongly: a handler's config, an option, a subscriber.
+  # Raised in a step it is permanent.
   class ConfigurationError < Error; end
 
   # What went wrong while a step did its work. A handler raises one of the two

@@ -168,7 +168,7 @@ module Tasker
       end
 
       def canonical(name)
-        name = name.to_s
+        name = name.to_s.delete_prefix("custom.")
         ALIASES.fetch(name, name)
       end
 
@@ -177,6 +177,12 @@ module Tasker
       rescue StandardError => e
         Tasker.logger.error("a subscriber to #{event.name} raised #{e.class}: #{e.message} (#{e.backtrace&.first})")
       end
+    end
+
+    # What tasker-engine's code asks for where events go.
+    module Publisher
+      # @return [Module] {Events}
+      def self.instance = Events
     end
 
     # What a handler publishes its own events with.

@@ -69,12 +69,16 @@ module Tasker
 
       def work(handler, task, sequence, step)
         initial_results = step.results
-        output = handler.process(task, sequence, step)
+        output = output_of(handler, task, sequence, step)
         if handler.respond_to?(:process_results, true)
           handler.__send__(:process_results, step, output, initial_results)
         elsif step.results == initial_results
           step.results = output
         end
+      end
+
+      def output_of(handler, task, sequence, step)
+        handler.process(task, sequence, step)
       end
 
       def check_process(handler_class)

@@ -1,0 +1,28 @@
+# frozen_string_literal: true
+
+module Tasker
+  # Names for what tasker-engine's handlers and subscribers spell as constants.
+  module Constants
+    module TaskStatuses
+      PENDING = "pending"
+      IN_PROGRESS = "in_progress"
+      COMPLETE = "complete"
+      ERROR = "error"
+      CANCELLED = "cancelled"
+      RESOLVED_MANUALLY = "resolved_manually"
+    end
+
+    module WorkflowStepStatuses
+      include TaskStatuses
+
+      WAITING_FOR_RETRY = "waiting_for_retry"
+    end
+
+    module StepEvents
+      EXECUTION_REQUESTED = Events::STEP_STARTED
+      BEFORE_HANDLE = Events::STEP_BEFORE_HANDLE
+      COMPLETED = Events::STEP_COMPLETED
+      FAILED = Events::STEP_FAILED
+    end
+  end
+end

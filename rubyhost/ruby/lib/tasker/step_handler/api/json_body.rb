@@ -1,0 +1,20 @@
+# frozen_string_literal: true
+
+module Tasker
+  module StepHandler
+    class Api < Base
+      # Writes the Hash or Array in the body of a request as JSON, when that is
+      # the request's content type. Faraday 1.x has nothing for that.
+      #
+      # @api private
+      class JsonBody < Faraday::Middleware
+        def call(env)
+          body = env[:body]
+          type = env[:request_headers]["Content-Type"].to_s
+          env[:body] = JSON.generate(body) if (body.is_a?(Hash) || body.is_a?(Array)) && type.match?(/\bjson\b/i)
+          @app.call(env)
+        end
+      end
+    end
+  end
+end
