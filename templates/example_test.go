@@ -47,6 +47,29 @@ func Example() {
 	// 2 ship Shop::Ship [reserve charge]
 }
 
+func ExampleLoad() {
+	tmpl, err := templates.Load("testdata/order.yml", templates.WithEnvironment("test"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	charge := tmpl.Step("charge")
+	fmt.Println(charge.RetryLimit, charge.HandlerPosition)
+	// Output: 1 testdata/order.yml:47:20
+}
+
+func ExampleLoadDir() {
+	registry, err := templates.LoadDir("testdata")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, tmpl := range registry.All() {
+		fmt.Println(tmpl.ID())
+	}
+	// Output: ecommerce/fulfil_order 1.2.0
+}
+
 func ExampleParse_problems() {
 	_, err := templates.Parse([]byte(`
 name: order

@@ -58,6 +58,7 @@ var problemCases = []struct {
 	{"NUL", "name: x\nhandler_config: {a: \"b\\0\"}\n" + steps,
 		[]string{`2:21: a text cannot hold the NUL character: PostgreSQL cannot store it | Remove it.`}},
 	{"tag", "name: !ruby/object:Foo x\n" + steps, []string{`1:7: the tag !ruby/object:Foo has no meaning in a template | Remove the tag.`}},
+	{"tag of a list", "name: x\nhandler_config: !!set {a: }\n" + steps, []string{`2:17: the tag !!set has no meaning in a template | Remove the tag.`}},
 	{"tag and value", "name: x\nhandler_config: {a: !!int b}\n" + steps,
 		[]string{`2:21: "b" is not an integer, which its tag !!int says | Remove the tag or correct the value.`}},
 
@@ -96,6 +97,10 @@ var problemCases = []struct {
 		`3:3: schema.type: fits none of the allowed forms (must be one of "array", "boolean", "integer", "null", "number", "object", "string", got "objct")`}},
 	{"schema: pattern", "name: x\nschema:\n  properties:\n    x: {pattern: \"(?=a)\"}\n" + steps, []string{
 		`4:9: schema.properties.x.pattern: must be a valid regex, got "(?=a)" | Patterns are in RE2 syntax, which has no lookaround and no backreferences.`}},
+	{"schema: key that is a pattern", "name: x\nschema:\n  $schema: http://json-schema.org/draft-04/schema#\n  patternProperties: {\"(?=a)\": {}}\n" + steps, []string{
+		"4:3: schema.patternProperties: the pattern \"(?=a)\" is not a regular expression: error parsing regexp: invalid or unsupported Perl syntax: `(?=` | Patterns are in RE2 syntax, which has no lookaround and no backreferences."}},
+	{"schema: unknown dialect", "name: x\nschema:\n  $schema: http://example.com/schema\n" + steps, []string{
+		`3:3: schema.$schema: "http://example.com/schema" cannot be resolved: it is outside of the template | Put the definition under $defs and refer to it with #/$defs/name.`}},
 	{"schema: reference", "name: x\nschema:\n  properties:\n    x: {$ref: \"#/$defs/no\"}\n" + steps, []string{
 		`4:9: schema.properties.x.$ref: the reference #/$defs/no leads nowhere | Definitions are under $defs (or definitions): #/$defs/name.`}},
 	{"schema: foreign reference", "name: x\nschema:\n  properties:\n    x: {$ref: \"file:///etc/passwd\"}\n" + steps, []string{
