@@ -1,0 +1,217 @@
+package rubyhost_test
+
+import (
+	"context"
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// inChild runs one of children in a process of its own.
+func inChild(t *testing.T, name string, env ...string) (string, error) {
+	t.Helper()
+	require.Contains(t, children, name)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, os.Args[0])
+	command.Env = append(os.Environ(), append(env, childVariable+"="+name)...)
+	out, err := command.CombinedOutput()
+	return string(out), err
+}
+
+func init() {
+	children["boot and close"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 2})
+		_, err := h.Eval(context.Background(), `at_exit { STDOUT.puts "at_exit ran" }; nil`, "child.rb")
+		must(err)
+		must(h.Close())
+		must(h.Close())
+		_, err = h.Eval(context.Background(), "1", "child.rb")
+		fmt.Println("after close:", err)
+		fmt.Println("health:", h.Health(context.Background()))
+		_, err = rubyhost.Boot(rubyhost.Options{})
+		fmt.Println("again:", err)
+	}
+	children["boot"] = func() {
+		h, err := rubyhost.Boot(rubyhost.Options{Threads: 1})
+		if err != nil {
+			fmt.Printf("error: %v\n", err)
+			return
+		}
+		out, err := h.Eval(context.Background(), `[$0, __FILE__, defined?(Gem) && 1, defined?(EARLY), "é".encoding.name, Encoding.default_external.name, 5.then { |x| x }]`, "child.rb")
+		must(err)
+		fmt.Println(string(out))
+		must(h.Close())
+	}
+	children["idle"] = func() {
+		h := mustBoot(rubyhost.Options{})
+		_, err := h.Eval(context.Background(), "1", "child.rb")
+		must(err)
+		time.Sleep(100 * time.Millisecond) // let the burst of the boot end
+		before := cpuTime()
+		time.Sleep(time.Second)
+		fmt.Println(int((cpuTime() - before).Milliseconds()))
+		must(h.Close())
+	}
+	children["stuck in C"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 2, Grace: 200 * time.Millisecond})
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		// Minutes of C that neither gives the GVL up nor looks at interrupts.
+		_, err := h.Eval(ctx, `require "openssl"; OpenSSL::KDF.pbkdf2_hmac("p", salt: "s", iterations: 2_000_000_000, length: 32, hash: "sha256")`, "stuck.rb")
+		fmt.Println("call:", err)
+		healthCtx, cancelHealth := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancelHealth()
+		fmt.Println("health:", h.Health(healthCtx))
+		fmt.Println("close:", h.Close())
+		os.Exit(0)
+	}
+	children["written off"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1, Grace: 200 * time.Millisecond})
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		// Neither raise nor kill gets through, but the GVL is given up.
+		_, err := h.Eval(ctx, `Thread.handle_interrupt(Object => :never) { t = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 1; sleep 0.01 while Process.clock_gettime(Process::CLOCK_MONOTONIC) < t }; 1`, "masked.rb")
+		fmt.Println("call:", err)
+		out, err := h.Eval(context.Background(), "2", "next.rb")
+		fmt.Println("next:", string(out), err, "written off:", h.Stats().WrittenOff)
+		for h.Stats().WrittenOff > 0 || h.Stats().Late == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Printf("came back: threads %d late %d respawns %d\n", h.Stats().Threads, h.Stats().Late, h.Stats().Respawns)
+		must(h.Close())
+	}
+	children["passes output"] = func() {
+		h := mustBoot(rubyhost.Options{PassOutput: true})
+		_, err := h.Eval(context.Background(), `puts "plainly"; warn "plainly too"`, "child.rb")
+		must(err)
+		must(h.Close())
+	}
+}
+
+func mustBoot(o rubyhost.Options) *rubyhost.Host {
+	h, err := rubyhost.Boot(o)
+	must(err)
+	return h
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func TestBootTwice(t *testing.T) {
+	_, err := rubyhost.Boot(rubyhost.Options{})
+	require.ErrorIs(t, err, rubyhost.ErrAlreadyBooted)
+	requireHealthy(t)
+}
+
+func TestBootRefusesBadOptions(t *testing.T) {
+	for _, o := range []rubyhost.Options{
+		{Threads: -1}, {Threads: 257}, {Threads: 8, QueueSize: 4}, {QueueSize: 1 << 17}, {Grace: -time.Second},
+	} {
+		_, err := rubyhost.Boot(o)
+		require.Error(t, err)
+		require.NotErrorIs(t, err, rubyhost.ErrAlreadyBooted)
+	}
+}
+
+func TestBootAndClose(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "boot and close")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "at_exit ran")
+	require.Contains(t, out, "after close: rubyhost: the host is closed")
+	require.Contains(t, out, "health: rubyhost: the interpreter is not healthy")
+	require.Contains(t, out, "again: rubyhost: Ruby was already booted")
+}
+
+func TestBootEnvironment(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "boot")
+	require.NoError(t, err, out)
+	require.Equal(t, `["tasker-rb","child.rb",1,null,"UTF-8","UTF-8",5]`+"\n", out)
+
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "early.rb"), []byte("EARLY = 1"), 0o600))
+	out, err = inChild(t, "boot", "RUBYLIB="+dir, "RUBYOPT=-rearly")
+	require.NoError(t, err, out)
+	require.Contains(t, out, `"constant"`)
+
+	out, err = inChild(t, "boot", "RUBYOPT=-rno_such_feature_anywhere")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "error: rubyhost: Ruby did not boot")
+	require.Contains(t, out, "no_such_feature_anywhere")
+
+	out, err = inChild(t, "boot", "LANG=C", "LC_ALL=C")
+	require.NoError(t, err, out)
+	require.Contains(t, out, `"UTF-8","UTF-8"`)
+
+	out, err = inChild(t, "boot", "HOME=/nonexistent", "XDG_CACHE_HOME=/nonexistent/cache")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "tasker-rb")
+}
+
+func TestIdleHostSleeps(t *testing.T) {
+	out, err := inChild(t, "idle")
+	require.NoError(t, err, out)
+	var ms int
+	_, err = fmt.Sscan(out, &ms)
+	require.NoError(t, err)
+	require.LessOrEqual(t, ms, 20, "CPU milliseconds in a second of idling")
+}
+
+func TestStuckInCIsUnhealthy(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "stuck in C")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "call: the handler did not stop within")
+	require.Contains(t, out, "health: Ruby did not answer in time")
+	require.Contains(t, out, "close: rubyhost: Ruby did not end within")
+}
+
+func TestThreadThatDoesNotStopIsWrittenOff(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "written off")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "call: the handler did not stop within")
+	require.Contains(t, out, "next: 2 <nil> written off: 1")
+	require.Contains(t, out, "came back: threads 1 late 1 respawns 1")
+}
+
+func TestPassOutput(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "passes output")
+	require.NoError(t, err, out)
+	require.ElementsMatch(t, []string{"plainly", "plainly too"}, strings.Split(strings.TrimSpace(out), "\n"))
+}
+
+// A program that embeds Ruby starts where there is none, and Boot says so.
+func TestProgramDoesNotNeedLibrubyToStart(t *testing.T) {
+	file, err := elf.Open(os.Args[0])
+	require.NoError(t, err)
+	defer func() { require.NoError(t, file.Close()) }()
+	needed, err := file.ImportedLibraries()
+	require.NoError(t, err)
+	for _, library := range needed {
+		require.NotContains(t, library, "libruby", "a function is missing from the list in libruby.c")
+	}
+}

@@ -1,0 +1,211 @@
+package rubyhost
+
+import (
+	"context"
+	"encoding/json"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/errors"
+)
+
+// The callables that host.rb registers before any handler, in its order.
+const (
+	opLoad uint32 = iota
+	opRequire
+	opLoadDir
+	opEval
+	opResolve
+	opStats
+	opMethod
+	opServe
+	opConfigure
+)
+
+// Who gets a finished job; call.owner.
+const (
+	ownerCaller = iota // a caller is waiting for it
+	ownerDone          // it was handed to the caller
+	ownerNobody        // the caller has left: drop it when it comes
+)
+
+// call is a slot: one call under way.
+type call struct {
+	job   *job
+	done  chan struct{} // buffered: the drain goroutine never waits
+	owner atomic.Uint32
+	id    uint64
+
+	mu  sync.Mutex // for who asks with the serial of a call that may be over
+	ctx context.Context
+	of  uint64 // the serial that ctx belongs to
+}
+
+func (c *call) setContext(ctx context.Context, serial uint64) {
+	c.mu.Lock()
+	c.ctx, c.of = ctx, serial
+	c.mu.Unlock()
+}
+
+// context returns the context of the call with that serial; nil when it is over.
+func (c *call) context(serial uint64) context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of != serial {
+		return nil
+	}
+	return c.ctx
+}
+
+// The serial of a job has its slot in the low bits.
+const slotBits = 16
+
+// call runs one callable and returns its value as JSON.
+func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (json.RawMessage, error) {
+	if !h.gate.TryRLock() {
+		return nil, ErrClosed
+	}
+	defer h.gate.RUnlock()
+	slot, err := h.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j := newJob(target, segments)
+	if j == nil {
+		h.free <- slot
+		return nil, errors.New("rubyhost: out of memory")
+	}
+	c := &h.slots[slot]
+	c.id = h.serial.Add(1)<<slotBits | uint64(slot)
+	c.job = j
+	c.setContext(ctx, c.id)
+	c.owner.Store(ownerCaller)
+	label(j, c.id, slot)
+	alone := h.inFlight.Add(1) == 1
+	spin := alone && h.worthSpinning()
+	if spin {
+		setSpinning(j)
+	}
+	submit(j)
+	if !spin || !h.spin(j) {
+		if err := h.await(ctx, c); err != nil {
+			h.inFlight.Add(-1)
+			return nil, err // the slot is freed when the job comes back
+		}
+	}
+	h.inFlight.Add(-1)
+	value, err := h.outcome(j)
+	h.release(slot)
+	return value, err
+}
+
+// acquire waits for a free slot: this is the queue's bound.
+func (h *Host) acquire(ctx context.Context) (uint32, error) {
+	select {
+	case <-h.closing:
+		return 0, ErrClosed
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, errors.Wrap(context.Cause(ctx), "rubyhost: the call was not begun")
+	}
+	select {
+	case slot := <-h.free:
+		return slot, nil
+	default:
+	}
+	select {
+	case slot := <-h.free:
+		return slot, nil
+	case <-ctx.Done():
+		return 0, errors.WithHint(errors.Wrap(context.Cause(ctx), "rubyhost: the queue is full"),
+			"More calls than Options.QueueSize were under way.")
+	case <-h.closing:
+		return 0, ErrClosed
+	}
+}
+
+// release frees a job that is Go's, and its slot.
+func (h *Host) release(slot uint32) {
+	c := &h.slots[slot]
+	freeJob(c.job)
+	c.job = nil
+	c.setContext(nil, 0)
+	h.free <- slot
+}
+
+// worthSpinning: polling pays while calls end within the time we poll. After
+// a few that did not, only one in 64 tries again.
+func (h *Host) worthSpinning() bool {
+	if h.opts.Spin <= 0 {
+		return false
+	}
+	misses := h.spinMisses.Load()
+	return misses < 4 || h.spinMisses.Add(1)%64 == 0
+}
+
+// spin polls the job for a short while. False means that it has been left to
+// the outbox.
+func (h *Host) spin(j *job) bool {
+	deadline := time.Now().Add(h.opts.Spin)
+	for i := 1; ; i++ {
+		if isDone(j) {
+			h.spinMisses.Store(0)
+			return true
+		}
+		if i%8 == 0 && time.Now().After(deadline) {
+			break
+		}
+		runtime.Gosched()
+	}
+	if h.spinMisses.Load() < 4 {
+		h.spinMisses.Add(1)
+	}
+	return !park(j)
+}
+
+// await waits for the job to end, or for its context and what follows from
+// that. An error means that the job is not the caller's any more.
+func (h *Host) await(ctx context.Context, c *call) error {
+	if ctx.Done() == nil {
+		<-c.done
+		return nil
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return h.interrupt(ctx, c)
+	}
+}
+
+// jobDone is called by the drain goroutine.
+func (h *Host) jobDone(slot uint32) {
+	c := &h.slots[slot]
+	if c.owner.CompareAndSwap(ownerCaller, ownerDone) {
+		c.done <- struct{}{}
+		return
+	}
+	h.late.Add(1)
+	h.release(slot)
+}
+
+// outcome turns what the job left into a value or an error.
+func (h *Host) outcome(j *job) (json.RawMessage, error) {
+	switch j.status {
+	case jobOK:
+		return resultOf(j), nil
+	case jobRaised:
+		return nil, decodeError(resultOf(j))
+	case jobKilled:
+		return nil, errors.WithStack(ErrThreadKilled)
+	case jobJumped:
+		return nil, errors.WithStack(ErrJumped)
+	case jobSkipped:
+		return nil, errors.WithStack(errNotBegun)
+	default:
+		return nil, errors.New("rubyhost: out of memory")
+	}
+}

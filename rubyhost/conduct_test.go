@@ -1,0 +1,208 @@
+package rubyhost_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cockroachdb/errors"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// What a handler may do to its host, and what comes of it. Each row ends as
+// the step's own error or as a harmless success, with the host healthy. The
+// table in docs/rubyhost.md is this one.
+func TestConduct(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		body  string // of process
+		class string // of the error; empty when the step succeeds
+		text  string // in the message, or the result
+		is    error
+	}{
+		// Leaving.
+		{name: "exit", body: "exit 3", class: "SystemExit", text: "exit"},
+		{name: "exit!", body: "exit!", class: "Tasker::Host::ForbiddenError", text: "exit! is not possible"},
+		{name: "Process.exit!", body: "Process.exit!(1)", class: "Tasker::Host::ForbiddenError", text: "exit!"},
+		{name: "Kernel.exit!", body: "Kernel.exit!(1)", class: "Tasker::Host::ForbiddenError", text: "exit!"},
+		{name: "abort", body: "abort 'enough'", class: "SystemExit", text: "enough"},
+		{name: "at_exit", body: "at_exit { }; :ok", text: `"ok"`},
+		{name: "exec", body: "exec 'true'", class: "Tasker::Host::ForbiddenError", text: "exec"},
+		{name: "Process.exec", body: "Process.exec 'true'", class: "Tasker::Host::ForbiddenError", text: "exec"},
+		{name: "Process.daemon", body: "Process.daemon", class: "Tasker::Host::ForbiddenError", text: "daemon"},
+
+		// Jumping.
+		{name: "throw", body: "throw :nowhere", class: "UncaughtThrowError", text: "nowhere"},
+		{name: "catch and throw", body: "catch(:here) { throw :here, 5 }", text: "5"},
+		{name: "orphan break", body: "pr = proc { break 1 }; pr.call", class: "LocalJumpError", text: "break"},
+		{name: "orphan return", body: "pr = Object.new.instance_eval { def m; proc { return 1 }; end; m }; pr.call", class: "LocalJumpError", text: "return"},
+		{name: "return from a proc", body: "[1].each { return 7 }", text: "7"},
+
+		// Exceptions that are not errors.
+		{name: "raise Exception", body: "raise Exception, 'bare'", class: "Exception", text: "bare"},
+		{name: "Interrupt", body: "raise Interrupt", class: "Interrupt"},
+		{name: "SignalException", body: "raise SignalException, 'TERM'", class: "SignalException", text: "SIGTERM"},
+		{name: "NoMemoryError", body: "raise NoMemoryError", class: "NoMemoryError"},
+		{name: "a huge allocation", body: "'x' * (2**62)", class: "ArgumentError|NoMemoryError|RangeError"},
+		{name: "NotImplementedError", body: "raise NotImplementedError, 'later'", class: "NotImplementedError", text: "later"},
+		{name: "SyntaxError", body: "eval '1 +'", class: "SyntaxError", text: "eval"},
+		{name: "LoadError", body: "require 'no/such/feature'", class: "LoadError", text: "no/such/feature"},
+		{name: "frozen", body: "raise 'frozen'.freeze", class: "RuntimeError", text: "frozen"},
+		{name: "anonymous class", body: "raise Class.new(StandardError), 'who'", class: "", text: "", is: errAny},
+		{name: "message raises", body: "raise(Class.new(StandardError) { def message; raise 'again'; end; def self.name; 'M'; end })", is: errAny},
+		{name: "message is no String", body: "raise(Class.new(StandardError) { def message; 5; end; def self.name; 'N'; end })", is: errAny},
+		{name: "to_s raises", body: "raise(Class.new(StandardError) { def to_s; raise 'again'; end })", is: errAny},
+		{name: "backtrace raises", body: "raise(Class.new(StandardError) { def backtrace; raise 'again'; end })", is: errAny},
+		{name: "backtrace is no Array", body: "raise(Class.new(StandardError) { def backtrace; 5; end })", is: errAny},
+		{name: "full_message raises", body: "raise(Class.new(StandardError) { def full_message(**) raise 'again'; end }, 'm')", is: errAny},
+		{name: "class name raises", body: "raise(Class.new(StandardError) { def self.name; raise 'again'; end })", is: errAny},
+		{name: "cause is itself", body: "e = RuntimeError.new('me'); begin; raise e; rescue => x; raise x, cause: nil; end", class: "RuntimeError", text: "me"},
+		{name: "message in another encoding", body: `raise "caf\xE9".dup.force_encoding('ISO-8859-1')`, class: "RuntimeError", text: "café"},
+		{name: "message of bytes", body: `raise "\xFF\x00x".b`, class: "RuntimeError"},
+		{name: "a message of 10 MB", body: `raise 'x' * 10_000_000`, class: "RuntimeError", text: "xxxxx"},
+
+		// Running out of stack.
+		{name: "recursion", body: "def deeper(n) = deeper(n + 1) + 1\ndeeper(0)", class: "SystemStackError", text: "stack level too deep"},
+		{name: "recursion in C", body: "a = []; 100_000.times { a = [a] }; a.flatten.size; a.inspect.size", class: "SystemStackError", text: "stack level too deep"},
+		{name: "recursion in a fiber", body: "def deeper2(n) = deeper2(n + 1) + 1\nFiber.new { deeper2(0) }.resume", class: "SystemStackError", text: "stack level too deep"},
+
+		// Processes.
+		{name: "bare fork", body: "fork", class: "Tasker::Host::ForbiddenError", text: "fork"},
+		{name: "bare Process.fork", body: "Process.fork", class: "Tasker::Host::ForbiddenError", text: "fork"},
+		{name: "fork with a block", body: "pid = fork { exit 5 }; Process.wait2(pid)[1].exitstatus", text: "5"},
+		{name: "fork whose block raises", body: "pid = fork { $stderr = File.open(File::NULL, 'w'); STDERR.reopen(File::NULL); raise 'in the child' }; Process.wait2(pid)[1].exitstatus", text: "1"},
+		{name: "fork whose block jumps", body: "pid = fork { throw :nowhere rescue nil; next }; Process.wait2(pid)[1].exitstatus", text: "0"},
+		{name: "wait for any child", body: "Process.wait", class: "Tasker::Host::ForbiddenError", text: "any child"},
+		{name: "wait(-1)", body: "Process.wait(-1)", class: "Tasker::Host::ForbiddenError", text: "any child"},
+		{name: "waitall", body: "Process.waitall", class: "Tasker::Host::ForbiddenError", text: "any child"},
+		{name: "spawn and wait", body: "pid = spawn('exit 4'); Process.wait(pid); $?.exitstatus", text: "4"},
+		{name: "system", body: "system('exit 3'); $?.exitstatus", text: "3"},
+		{name: "backticks", body: "`echo hello`", text: `"hello\n"`},
+		{name: "Open3", body: "require 'open3'; Open3.capture3('cat; echo err >&2', stdin_data: 'in').then { |o, e, s| [o, e, s.success?] }", text: `["in","err\n",true]`},
+		{name: "IO.popen", body: "IO.popen(['echo', 'hi'], &:read)", text: `"hi\n"`},
+		{name: "Process.detach", body: "Process.detach(spawn('exit 6')).value.exitstatus", text: "6"},
+		{name: "a killed child", body: "pid = spawn('sleep 60'); Process.kill(:TERM, pid); Process.wait2(pid)[1].termsig", text: "15"},
+		{name: "trap", body: "trap('INT') { }", text: `"DEFAULT"`},
+		{name: "Signal.trap", body: "Signal.trap(:TERM, 'IGNORE')", text: `"DEFAULT"`},
+
+		// Threads.
+		{name: "Thread.current.kill", body: "Thread.current.kill", is: rubyhost.ErrThreadKilled},
+		{name: "Thread.exit", body: "Thread.exit", is: rubyhost.ErrThreadKilled},
+		{name: "Thread.main.raise", body: "Thread.main.raise('hello'); :ok", text: `"ok"`},
+		{name: "Thread.main.kill", body: "Thread.main.kill; sleep 0.01; :ok", class: "SystemExit"},
+		{name: "killing idle workers", body: "Thread.list.each { |t| t.kill unless [Thread.current, Thread.main].include?(t) }; :ok", text: `"ok"`},
+		{name: "a thread that aborts", body: "t = Thread.new { Thread.current.report_on_exception = false; Thread.current.abort_on_exception = true; raise 'in a thread' }; (t.join rescue nil); :ok", text: `"ok"`},
+		{name: "exit in a thread", body: "Thread.new { exit }.join; :ok", class: "SystemExit", text: "exit"},
+		{name: "a thread left behind", body: "Thread.new { sleep 60 }; :ok", text: `"ok"`},
+		{name: "raising in itself", body: "Thread.current.raise('own')", class: "RuntimeError", text: "own"},
+		{name: "Timeout", body: "require 'timeout'; Timeout.timeout(0.02) { loop { } }", class: "Timeout::Error", text: "execution expired"},
+		{name: "Timeout rescued", body: "require 'timeout'; begin; Timeout.timeout(0.02) { sleep 9 }; rescue Timeout::Error; 'slow'; end", text: `"slow"`},
+		{name: "a mutex left locked", body: "Mutex.new.lock; :ok", text: `"ok"`},
+		{name: "deadlock on a queue", body: "require 'timeout'; Timeout.timeout(0.05) { Queue.new.pop }", class: "Timeout::Error|fatal"},
+
+		// The process's own state.
+		{name: "closing $stdout", body: "$stdout.close; $stderr.close; puts 'still'; :ok", text: `"ok"`},
+		{name: "replacing $stdout", body: "require 'stringio'; old = $stdout; $stdout = StringIO.new; puts 'x'; s = $stdout.string; $stdout = old; s", text: `"x\n"`},
+		{name: "Dir.chdir", body: "Dir.chdir('/') { Dir.pwd }", text: `"/"`},
+		{name: "ENV", body: "ENV['TASKER_TEST'] = 'x'; ENV.delete('TASKER_TEST')", text: `"x"`},
+		{name: "$0=", body: "old = $0.dup; $0 = 'a handler with a long, long name ' * 4; $0 = old; :ok", text: `"ok"`},
+		{name: "globals", body: "$; = ','; $, = nil; $/ = \"\\n\"; $; = nil; :ok", text: `"ok"`},
+		{name: "removing a constant", body: "Object.const_set(:TestGone, 1); Object.send(:remove_const, :TestGone)", text: "1"},
+		{name: "removing JSON", body: "old = Object.send(:remove_const, :JSON); begin; {a: 1}; ensure; Object.const_set(:JSON, old); end", text: `{"a":1}`},
+		{name: "reopening String", body: "class ::String; def tasker_test = 'x'; end; 'a'.tasker_test", text: `"x"`, is: errSkipParse},
+		{name: "reopening Hash#each", body: "h = {a: 1}; def h.each; raise 'no'; end; h", text: `{"a":1}`},
+
+		// Fibers and what builds on them.
+		{name: "fiber", body: "f = Fiber.new { Fiber.yield 1; 2 }; [f.resume, f.resume]", text: "[1,2]"},
+		{name: "a fiber left suspended", body: "Fiber.new { Fiber.yield }.resume; :ok", text: `"ok"`},
+		{name: "enumerator", body: "e = [1, 2, 3].each; [e.next, e.next]", text: "[1,2]"},
+		{name: "lazy", body: "(1..Float::INFINITY).lazy.map { |x| x * 2 }.first(3)", text: "[2,4,6]"},
+		{name: "ractor", body: "Warning[:experimental] = false; Ractor.new { 1 + 1 }.take", text: "2"},
+
+		// The garbage collector.
+		{name: "GC.compact", body: "GC.compact if GC.respond_to?(:compact); :ok", text: `"ok"`},
+		{name: "GC.disable", body: "GC.disable; 'x'", text: `"x"`},
+		{name: "GC.stress", body: "GC.stress = true; begin; Array.new(10) { |i| i.to_s * 3 }; ensure; GC.stress = false; end", text: `["000"`},
+		{name: "ObjectSpace", body: "ObjectSpace.each_object(Class).count > 100", text: "true"},
+		{name: "ObjectSpace.garbage_collect", body: "ObjectSpace.garbage_collect; :ok", text: `"ok"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.is == errSkipParse {
+				eval(t, "class ::String; def tasker_test = 'x'; end; nil")
+				c.body, c.is = "'a'.tasker_test", nil
+			}
+			out, err := run(t, processBody(t, c.body))
+			switch {
+			case c.is == errAny:
+				var ruby *rubyhost.Error
+				require.ErrorAs(t, err, &ruby)
+				require.NotEmpty(t, ruby.Class)
+			case c.is != nil:
+				require.ErrorIs(t, err, c.is)
+			case c.class != "":
+				var ruby *rubyhost.Error
+				require.ErrorAs(t, err, &ruby)
+				require.Regexp(t, "^("+c.class+")$", ruby.Class)
+				require.Contains(t, ruby.Message, c.text)
+			default:
+				require.NoError(t, err)
+				require.Contains(t, out, c.text)
+			}
+			requireHealthy(t)
+		})
+	}
+}
+
+var (
+	errAny       = errors.New("any Ruby exception")
+	errSkipParse = errors.New("the body needs the top level")
+)
+
+func TestConductGCIsEnabledAgain(t *testing.T) {
+	_, err := run(t, processBody(t, "GC.disable"))
+	require.NoError(t, err)
+	require.Equal(t, "false", eval(t, "GC.enable"), "GC was left disabled")
+}
+
+func TestConductFiberSchedulerIsDropped(t *testing.T) {
+	dir := t.TempDir()
+	marker := filepath.Join(dir, "closed")
+	h := handlerClass(t, `
+		class Scheduler
+			def initialize(f) = @f = f
+			def close = File.write(@f, "x")
+			def block(*) = sleep
+			def unblock(*) = nil
+			def kernel_sleep(*) = nil
+			def io_wait(*) = nil
+			def fiber(&b) = Fiber.new(blocking: true, &b).tap(&:resume)
+		end
+		def process(task, sequence, step)
+			Fiber.set_scheduler(Scheduler.new(`+"'"+marker+"'"+`))
+			:ok
+		end`)
+	out, err := run(t, h)
+	require.NoError(t, err)
+	require.Equal(t, `"ok"`, out)
+	require.FileExists(t, marker)
+	requireHealthy(t)
+}
+
+func TestConductDescriptorsAreNotLeaked(t *testing.T) {
+	h := processBody(t, "`true`; fork { }.then { |pid| Process.wait(pid) }; :ok")
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(entries)
+	}
+	_, err := run(t, h)
+	require.NoError(t, err)
+	before := count()
+	for range 20 {
+		_, err := run(t, h)
+		require.NoError(t, err)
+	}
+	require.LessOrEqual(t, count(), before+1)
+}

@@ -1,0 +1,132 @@
+package rubyhost
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+
+	"github.com/cockroachdb/errors"
+)
+
+// Step is what a step handler is called with: JSON documents, each of which
+// Ruby parses when the handler first touches it. docs/rubyhost.md has their
+// shapes.
+type Step struct {
+	Task    json.RawMessage // the task's head
+	Context json.RawMessage // the task's context, an object
+	Step    json.RawMessage // the head of the step to run
+	Config  json.RawMessage // handler_config, an object
+	Steps   json.RawMessage // the heads of all steps, an array
+	Results []Result        // of the step's ancestors
+}
+
+// Result is the outcome of another step, by its name.
+type Result struct {
+	Step string
+	JSON json.RawMessage
+}
+
+// Handler is a step-handler class that has been found and checked.
+type Handler struct {
+	host   *Host
+	class  string
+	target uint32
+}
+
+// callableCache remembers which class was given which index.
+type callableCache struct {
+	mu       sync.Mutex
+	handlers map[string]*Handler
+	methods  map[string]uint32
+}
+
+// Handler finds a step-handler class by its Ruby name among what was loaded.
+// The error of a class that is not there names the file that it was expected
+// in and the nearest names there are.
+func (h *Host) Handler(ctx context.Context, class string) (*Handler, error) {
+	h.mu.Lock()
+	known := h.handlers[class]
+	h.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	target, err := h.register(ctx, opResolve, class)
+	if err != nil {
+		return nil, err
+	}
+	handler := &Handler{host: h, class: class, target: target}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.handlers == nil {
+		h.handlers = map[string]*Handler{}
+	}
+	h.handlers[class] = handler
+	return handler, nil
+}
+
+// register asks Ruby for a callable and returns its index.
+func (h *Host) register(ctx context.Context, op uint32, args ...string) (uint32, error) {
+	segments := make([][]byte, len(args))
+	for i, a := range args {
+		segments[i] = []byte(a)
+	}
+	value, err := h.call(ctx, op, segments...)
+	if err != nil {
+		return 0, err
+	}
+	index, err := strconv.ParseUint(string(value), 10, 32)
+	if err != nil {
+		return 0, errors.Wrapf(err, "rubyhost: an index was expected, not %s", value)
+	}
+	return uint32(index), nil
+}
+
+// Class returns the name of the class.
+func (hd *Handler) Class() string { return hd.class }
+
+// Run makes a new instance of the class, calls process and process_results,
+// and returns the step's results as JSON.
+//
+// The error is an [*Error] when Ruby raised, an [*InterruptedError] when ctx
+// ended first, [ErrThreadKilled], [ErrJumped] or [ErrClosed]. A value that
+// JSON cannot hold is an [*Error] of class Tasker::UnrepresentableError, which
+// is permanent and names the place in the value.
+func (hd *Handler) Run(ctx context.Context, s *Step) (json.RawMessage, error) {
+	var few [16][]byte
+	segments := append(few[:0], s.Task, s.Context, s.Step, s.Config, s.Steps)
+	for _, r := range s.Results {
+		segments = append(segments, []byte(r.Step), r.JSON)
+	}
+	return hd.host.call(ctx, hd.target, segments...)
+}
+
+// Method is a public method of a Ruby constant, such as "Invoice.total".
+type Method struct {
+	host   *Host
+	target uint32
+}
+
+// Method finds "Const.method" among what was loaded, for a Go program that
+// embeds Ruby and has no steps.
+func (h *Host) Method(ctx context.Context, name string) (*Method, error) {
+	target, err := h.register(ctx, opMethod, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Method{host: h, target: target}, nil
+}
+
+// Call calls the method with the arguments, each turned into JSON on the way
+// in and parsed by Ruby, and returns its value as JSON.
+func (m *Method) Call(ctx context.Context, args ...any) (json.RawMessage, error) {
+	segments := make([][]byte, len(args))
+	for i, a := range args {
+		b, err := json.Marshal(a)
+		if err != nil {
+			return nil, errors.Wrapf(err, "rubyhost: argument %d", i+1)
+		}
+		segments[i] = b
+	}
+	return m.host.call(ctx, m.target, segments...)
+}

@@ -1,0 +1,124 @@
+package rubyhost_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// Each body would run for ever; its context ends as soon as it has begun.
+func TestInterrupt(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		backtrace  bool // whether the place is known
+	}{
+		{"sleep", "sleep", true},
+		{"computing", "loop { }", true},
+		{"rescue => e", "loop { begin; sleep; rescue => e; end }", true},
+		{"rescue Exception once", "begin; sleep; rescue Exception; end; sleep", true},
+		{"rescue Exception in a loop", "loop { begin; sleep; rescue Exception; end }", false},
+		{"waiting on a queue", "Queue.new.pop", true},
+		{"waiting for a child", "pid = spawn('sleep 60'); begin; Process.wait(pid); ensure; Process.kill(:KILL, pid); Process.wait(pid); end", true},
+		{"reading a pipe", "IO.pipe[0].read", true},
+		{"joining a thread", "Thread.new { sleep }.join", true},
+		{"in a fiber", "Fiber.new { sleep }.resume", true},
+		{"in an enumerator", "Enumerator.new { |y| sleep; y << 1 }.next", true},
+		{"in Timeout", "require 'timeout'; Timeout.timeout(60) { sleep }", true},
+		{"in a mutex", "m = Mutex.new; m.lock; m.synchronize { } rescue sleep", true},
+		{"in an ensure block", "begin; raise 'x'; ensure; sleep; end", true},
+		{"masked", "Thread.handle_interrupt(Object => :never) { deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 0.3; nil while Process.clock_gettime(Process::CLOCK_MONOTONIC) < deadline }; sleep", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			begun := filepath.Join(t.TempDir(), "begun")
+			h := processBody(t, "File.write('"+begun+"', 'x')\n"+c.body)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			go func() {
+				for {
+					if _, err := os.Stat(begun); err == nil {
+						break
+					}
+					time.Sleep(time.Millisecond)
+				}
+				cancel(errors.New("enough"))
+			}()
+			_, err := h.Run(ctx, aStep())
+			var interrupted *rubyhost.InterruptedError
+			require.ErrorAs(t, err, &interrupted)
+			require.ErrorContains(t, err, "enough")
+			require.False(t, interrupted.Stuck)
+			if c.backtrace {
+				require.NotEmpty(t, interrupted.Backtrace)
+			}
+			requireHealthy(t)
+		})
+	}
+}
+
+func TestInterruptRunsEnsureBlocks(t *testing.T) {
+	marker := filepath.Join(t.TempDir(), "ensured")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := processBody(t, "begin; sleep; ensure; File.write('"+marker+"', 'x'); end").Run(ctx, aStep())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.FileExists(t, marker)
+}
+
+// An interrupt that comes at the very end of one call never hits the next.
+func TestInterruptDoesNotHitTheNextCall(t *testing.T) {
+	short := processBody(t, "sleep 0.001; 1")
+	next := processBody(t, "x = 0; 200.times { x += 1 }; x")
+	for i := range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond+time.Duration(i)*time.Microsecond)
+		_, err := short.Run(ctx, aStep())
+		cancel()
+		if err != nil {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		out, err := run(t, next)
+		require.NoError(t, err)
+		require.Equal(t, "200", out)
+	}
+	requireHealthy(t)
+}
+
+func TestCallIsNotBegunAfterItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := processBody(t, "raise 'begun'").Run(ctx, aStep())
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestCallInTheQueueLeavesAtOnce(t *testing.T) {
+	release := filepath.Join(t.TempDir(), "release")
+	block := processBody(t, "sleep 0.001 until File.exist?('"+release+"')")
+	done := make(chan error, 8)
+	for range 8 {
+		go func() {
+			_, err := block.Run(context.Background(), aStep())
+			done <- err
+		}()
+	}
+	require.Eventually(t, func() bool { return host.Stats().Busy == 8 }, 10*time.Second, time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	defer cancel()
+	_, err := evalOn(ctx, "raise 'begun'")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, os.WriteFile(release, nil, 0o600))
+	for range 8 {
+		require.NoError(t, <-done)
+	}
+	requireHealthy(t)
+}
+
+// evalOn waits for a thread, as every call does.
+func evalOn(ctx context.Context, source string) ([]byte, error) {
+	return host.Eval(ctx, source, "later.rb")
+}

@@ -1,0 +1,103 @@
+/*
+ * Finds libruby when the host boots instead of when the program starts, so
+ * that a program which embeds Ruby runs, and can say what is missing, on a
+ * machine without it (tasker-rb doctor, tasker-rb templates lint).
+ *
+ * Every function of libruby that the bridge calls is a jump through a slot
+ * which tasker_libruby_load fills with dlsym. The symbols are hidden, so that
+ * libruby's own calls never come here. Where there is no such jump for the
+ * processor, libruby is linked in the ordinary way and load does nothing.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "libruby.h"
+
+#include <dlfcn.h>
+#include <ruby/version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if RUBY_API_VERSION_MAJOR > 3 || (RUBY_API_VERSION_MAJOR == 3 && RUBY_API_VERSION_MINOR >= 3)
+#define POSTPONED(F) F(rb_postponed_job_preregister) F(rb_postponed_job_trigger)
+#else
+#define POSTPONED(F) F(rb_postponed_job_register_one)
+#endif
+
+#define FUNCTIONS(F) \
+    F(rb_ary_entry) F(rb_ary_new) F(rb_ary_new_capa) F(rb_ary_push) F(rb_assoc_new) F(rb_big2str) \
+    F(rb_const_get) F(rb_data_typed_object_wrap) F(rb_debug_rstring_null_ptr) F(rb_define_const) \
+    F(rb_define_module) F(rb_define_module_function) F(rb_define_module_under) F(rb_enc_get_index) \
+    F(rb_enc_str_coderange) F(rb_ensure) F(rb_errinfo) F(rb_fiber_scheduler_get) F(rb_fiber_scheduler_set) F(rb_float_value) F(rb_funcall) F(rb_funcallv) F(rb_gc_enable) F(rb_gc_mark) \
+    F(rb_gc_register_mark_object) F(rb_hash_foreach) F(rb_id2sym) F(rb_intern2) F(rb_jump_tag) F(rb_load) \
+    F(rb_memerror) F(rb_nogvl) F(rb_num2uint) F(rb_num2ull) F(rb_obj_classname) F(rb_obj_is_kind_of) \
+    F(rb_path2class) F(rb_protect) F(rb_raise) F(rb_set_errinfo) F(rb_str_new_cstr) F(rb_string_value) \
+    F(rb_sym2str) F(rb_thread_check_ints) F(rb_thread_create) F(rb_thread_current) F(rb_ull2inum) \
+    F(rb_usascii_encindex) F(rb_utf8_encindex) F(rb_utf8_str_new) F(rb_utf8_str_new_cstr) F(ruby_cleanup) \
+    F(ruby_executable_node) F(ruby_init_stack) F(ruby_native_thread_p) F(ruby_options) F(ruby_setup) \
+    F(ruby_snprintf) F(ruby_sysinit) POSTPONED(F)
+
+#if defined(__x86_64__)
+#define JUMP(name) "\tjmp *tasker_slot_" #name "(%rip)\n"
+#elif defined(__aarch64__)
+#define JUMP(name) "\tadrp x16, tasker_slot_" #name "\n\tldr x16, [x16, :lo12:tasker_slot_" #name "]\n\tbr x16\n"
+#endif
+
+#ifdef JUMP
+
+#define DEFINE(name) \
+    __attribute__((visibility("hidden"))) void *tasker_slot_##name; \
+    __asm__(".text\n\t.globl " #name "\n\t.hidden " #name "\n\t.type " #name ", %function\n" #name ":\n" JUMP(name));
+FUNCTIONS(DEFINE)
+
+static const struct {
+    const char *name;
+    void **slot;
+} functions[] = {
+#define ENTRY(name) {#name, &tasker_slot_##name},
+    FUNCTIONS(ENTRY)
+};
+
+static void *open_library(void)
+{
+    /* Debian's and Fedora's name, then Ruby's own. */
+    static const char *const names[] = {"libruby-%d.%d.so.%d.%d", "libruby.so.%d.%d", NULL};
+    char name[64];
+    for (int i = 0; names[i]; i++) {
+        snprintf(name, sizeof name, names[i], RUBY_API_VERSION_MAJOR, RUBY_API_VERSION_MINOR, RUBY_API_VERSION_MAJOR,
+                 RUBY_API_VERSION_MINOR);
+        void *library = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
+        if (library) return library;
+    }
+    return NULL;
+}
+
+char *tasker_libruby_load(void **library)
+{
+    char text[200];
+    *library = open_library();
+    if (!*library) {
+        snprintf(text, sizeof text, "libruby %d.%d is not installed: %.120s", RUBY_API_VERSION_MAJOR,
+                 RUBY_API_VERSION_MINOR, dlerror());
+        return strdup(text);
+    }
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        *functions[i].slot = dlsym(*library, functions[i].name);
+        if (*functions[i].slot) continue;
+        snprintf(text, sizeof text, "libruby %d.%d has no %s: it is not the Ruby this program was built for",
+                 RUBY_API_VERSION_MAJOR, RUBY_API_VERSION_MINOR, functions[i].name);
+        return strdup(text);
+    }
+    return NULL;
+}
+
+#else
+
+char *tasker_libruby_load(void **library)
+{
+    *library = RTLD_DEFAULT;
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,54 @@
+package rubyhost
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+)
+
+// noted is called by the drain goroutine for what Ruby tells and does not wait for.
+func (h *Host) noted(topic uint32, serial uint64, text []byte) {
+	switch topic {
+	case noteLog:
+		h.logLine(h.contextOf(serial), text)
+	case notePong:
+		if waiter, ok := h.pings.LoadAndDelete(serial); ok {
+			close(waiter.(chan struct{}))
+		}
+	case noteStopped:
+		close(h.stopped)
+	case noteStray:
+		h.log.Warn("an exception reached Ruby's main thread and was dropped", "class", string(text))
+	}
+}
+
+type logAttrsKey struct{}
+
+// WithLogAttrs returns a context whose calls log with these attributes added:
+// the task, the step and the attempt, for instance.
+func WithLogAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
+	before, _ := ctx.Value(logAttrsKey{}).([]slog.Attr)
+	return context.WithValue(ctx, logAttrsKey{}, append(before[:len(before):len(before)], attrs...))
+}
+
+// logLine logs [level, message, {fields}] as host.rb sends it.
+func (h *Host) logLine(ctx context.Context, text []byte) {
+	var line struct {
+		Level   string
+		Message string
+		Fields  map[string]any
+	}
+	if err := json.Unmarshal(text, &[]any{&line.Level, &line.Message, &line.Fields}); err != nil {
+		line.Level, line.Message = "warn", string(text)
+	}
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(line.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	attrs, _ := ctx.Value(logAttrsKey{}).([]slog.Attr)
+	attrs = attrs[:len(attrs):len(attrs)]
+	for k, v := range line.Fields {
+		attrs = append(attrs, slog.Any(k, v))
+	}
+	h.log.LogAttrs(ctx, level, line.Message, attrs...)
+}

@@ -1,0 +1,86 @@
+package rubyhost
+
+import (
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/cockroachdb/errors"
+)
+
+// Options configures [Boot]. The zero value boots CRuby with eight worker
+// threads and logs to [slog.Default].
+type Options struct {
+	// Threads is the number of Ruby worker threads, 1 to 256. Default 8.
+	// Ruby threads overlap waiting (I/O, sleep, SQL), not computing.
+	Threads int
+
+	// QueueSize is how many calls may be under way or waiting at once, up to
+	// 65536; a further one waits in Go until there is room or its context
+	// ends. Default 1024, at least Threads.
+	QueueSize int
+
+	// Grace is how long a call whose context has ended may go on running Ruby
+	// code (its ensure blocks) before its thread is given up and replaced.
+	// Halfway through, the thread is killed. Default 5 s.
+	Grace time.Duration
+
+	// Spin is how long a thread that ran out of work looks for more before it
+	// sleeps, at the cost of that much CPU after each burst. It is what makes
+	// a lone caller fast. Default 40 µs; 0 on a machine with one CPU; negative
+	// turns it off.
+	Spin time.Duration
+
+	// YJIT turns on CRuby's compiler, with a small code region (16 MB).
+	YJIT bool
+
+	// RubyOptions are further options of the interpreter, such as "-W:no-deprecated".
+	RubyOptions []string
+
+	// Program is what handlers see as $0 and in the process list. Default "tasker-rb".
+	Program string
+
+	// Logger receives what handlers log and print, and what the host has to
+	// say. Default [slog.Default].
+	Logger *slog.Logger
+
+	// PassOutput leaves $stdout and $stderr of the handlers alone. By default
+	// their lines go to Logger, with the attributes of the call.
+	PassOutput bool
+}
+
+const (
+	maxThreads   = 256
+	maxQueueSize = 1 << 16
+)
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Threads == 0 {
+		o.Threads = 8
+	}
+	if o.QueueSize == 0 {
+		o.QueueSize = max(1024, o.Threads)
+	}
+	if o.Grace == 0 {
+		o.Grace = 5 * time.Second
+	}
+	if o.Spin == 0 && runtime.NumCPU() > 1 {
+		o.Spin = 40 * time.Microsecond
+	}
+	if o.Program == "" {
+		o.Program = "tasker-rb"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	switch {
+	case o.Threads < 1 || o.Threads > maxThreads:
+		return o, errors.WithHint(errors.Newf("rubyhost: %d threads", o.Threads), "Options.Threads must be between 1 and 256.")
+	case o.QueueSize < o.Threads || o.QueueSize > maxQueueSize:
+		return o, errors.WithHint(errors.Newf("rubyhost: a queue of %d for %d threads", o.QueueSize, o.Threads),
+			"Options.QueueSize must be at least Threads and at most 65536.")
+	case o.Grace < 0:
+		return o, errors.WithHint(errors.Newf("rubyhost: a grace of %v", o.Grace), "Options.Grace must be positive.")
+	}
+	return o, nil
+}

@@ -1,0 +1,45 @@
+package rubyhost_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+func TestOutputReachesTheLogger(t *testing.T) {
+	h := processBody(t, `
+		puts "from puts", ["and", "more"]
+		print "half"
+		print " a line"
+		$stdout.write("\n", "écrit\n")
+		warn "from warn"
+		$stderr.puts "from stderr"
+		require "logger"
+		Logger.new($stdout).info("from Logger")
+		Tasker.logger.error("from Tasker.logger")
+		Tasker.logger.debug { "from a block" }
+		Thread.new { puts "from a thread" }.join
+		puts "\xFF broken"
+		print "no newline at the end"`)
+	ctx := rubyhost.WithLogAttrs(t.Context(), slog.String("task", "output-test"), slog.Int("attempt", 3))
+	_, err := h.Run(ctx, aStep())
+	require.NoError(t, err)
+	for text, level := range map[string]string{
+		"from puts": "INFO", "and": "INFO", "half a line": "INFO", "écrit": "INFO", "from warn": "WARN", "from stderr": "WARN",
+		"from Logger": "INFO", "from Tasker.logger": "ERROR", "from a block": "DEBUG", "from a thread": "INFO",
+		"no newline at the end": "INFO", "broken": "INFO",
+	} {
+		require.Eventually(t, func() bool {
+			for _, line := range logs.lines(text) {
+				if line["task"] == "output-test" && line["attempt"] == 3.0 && line["level"] == level {
+					return true
+				}
+			}
+			return false
+		}, 10*time.Second, time.Millisecond, text)
+	}
+}

@@ -1,0 +1,154 @@
+package rubyhost_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/errors"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// Eight handlers wait for each other: that ends only if all eight run at once.
+func TestPoolRunsThreadsAtOnce(t *testing.T) {
+	eval(t, `$arrived = Queue.new; nil`)
+	h := processBody(t, "$arrived << 1; sleep 0.001 until $arrived.size >= 8; :met")
+	var all sync.WaitGroup
+	for range 8 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			out, err := h.Run(context.Background(), aStep())
+			if err != nil || string(out) != `"met"` {
+				t.Error(string(out), err)
+			}
+		}()
+	}
+	all.Wait()
+	requireHealthy(t)
+}
+
+func TestPoolManyCallers(t *testing.T) {
+	h := processBody(t, "[task.task_id, step.name, sequence.find_step_by_name('one').results['total'] % 1000]")
+	var all sync.WaitGroup
+	errs := make(chan error, 64)
+	for range 64 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range 50 {
+				out, err := h.Run(context.Background(), aStep())
+				if err != nil {
+					errs <- err
+					return
+				}
+				if string(out) != `[7,"two",376]` {
+					errs <- errors.Newf("unexpected %s", out)
+					return
+				}
+			}
+		}()
+	}
+	all.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
+	requireHealthy(t)
+}
+
+// The whole path with a collection at every allocation.
+func TestGCStress(t *testing.T) {
+	ok := processBody(t, "{ total: sequence.find_step_by_name('one').results['total'], order: task.context[:order_id], s: 'x' * 50 }")
+	bad := processBody(t, "raise Tasker::PermanentError.new('no', error_code: 'E', context: { a: [1] })")
+	eval(t, "GC.stress = true; nil")
+	defer eval(t, "GC.stress = false; nil")
+	for range 10 {
+		out, err := run(t, ok)
+		require.NoError(t, err)
+		require.JSONEq(t, `{"total":1606938044258990275541962092341162602522202993782792835301376,"order":42,"s":"`+strings.Repeat("x", 50)+`"}`, out)
+		_, err = run(t, bad)
+		require.ErrorContains(t, err, "no")
+	}
+}
+
+// Compaction moves objects; what the bridge holds must not be moved away.
+func TestGCCompact(t *testing.T) {
+	h := processBody(t, "GC.compact if GC.respond_to?(:compact); step.name")
+	for range 10 {
+		out, err := run(t, h)
+		require.NoError(t, err)
+		require.Equal(t, `"two"`, out)
+	}
+}
+
+// Nothing grows with the number of calls, in a process that does nothing else.
+// RUBYHOST_GROWTH_CALLS=1000000 runs the million of docs/performance.md.
+func init() {
+	children["growth"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 8})
+		_, err := h.Eval(context.Background(), `class ::Grow; def process(task, sequence, step) = { id: task.context["order_id"], r: sequence.find_step_by_name("one").results["total"] }; end; nil`, "grow.rb")
+		must(err)
+		handler, err := h.Handler(context.Background(), "Grow")
+		must(err)
+		calls := func(n int) {
+			must(each(8, n, func() error { _, err := handler.Run(context.Background(), aStep()); return err }))
+		}
+		measure := func() (rss, slots, threads, goroutines int) {
+			out, err := h.Eval(context.Background(), "GC.start; GC.start; GC.stat(:heap_live_slots)", "grow.rb")
+			must(err)
+			slots, err = strconv.Atoi(string(out))
+			must(err)
+			debug.FreeOSMemory()
+			entries, err := os.ReadDir("/proc/self/task")
+			must(err)
+			return residentKB(), slots, len(entries), runtime.NumGoroutine()
+		}
+		n := 160_000
+		if wanted, err := strconv.Atoi(os.Getenv("RUBYHOST_GROWTH_CALLS")); err == nil {
+			n = wanted
+		}
+		calls(100_000)
+		rss, slots, threads, goroutines := measure()
+		calls(n)
+		rss2, slots2, threads2, goroutines2 := measure()
+		fmt.Printf("calls %d rss %d KB %+d slots %d %+d threads %d %+d goroutines %d %+d\n",
+			n, rss, rss2-rss, slots, slots2-slots, threads, threads2-threads, goroutines, goroutines2-goroutines)
+		must(h.Close())
+	}
+}
+
+func TestNothingGrows(t *testing.T) {
+	out, err := inChild(t, "growth")
+	require.NoError(t, err, out)
+	t.Log(out)
+	var calls, rss, moreRSS, slots, moreSlots, threads, moreThreads, goroutines, moreGoroutines int
+	_, err = fmt.Sscanf(out, "calls %d rss %d KB %d slots %d %d threads %d %d goroutines %d %d", &calls, &rss, &moreRSS,
+		&slots, &moreSlots, &threads, &moreThreads, &goroutines, &moreGoroutines)
+	require.NoError(t, err, out)
+	require.LessOrEqual(t, moreRSS, 1024, "KB")
+	require.LessOrEqual(t, moreSlots, 100)
+	require.LessOrEqual(t, moreThreads, 2) // Go's own come and go
+	require.LessOrEqual(t, moreGoroutines, 0)
+}
+
+func residentKB() int {
+	status, err := os.ReadFile("/proc/self/status")
+	must(err)
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			must(err)
+			return n
+		}
+	}
+	return 0
+}

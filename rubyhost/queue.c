@@ -1,0 +1,219 @@
+#include "queue.h"
+
+#include <time.h>
+
+/* A job that has lain this long while workers are awake means that they wait
+ * for something other than the GVL: one more is woken. */
+static const int64_t stale_ns = 50 * 1000;
+
+#define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
+#define ADD(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
+
+int64_t tasker_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+bool tasker_stack_push(tasker_node **top, tasker_node *n)
+{
+    tasker_node *old = __atomic_load_n(top, __ATOMIC_RELAXED);
+    do {
+        n->next = old;
+    } while (!__atomic_compare_exchange_n(top, &old, n, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return old == NULL;
+}
+
+tasker_node *tasker_stack_take(tasker_node **top)
+{
+    tasker_node *newest = __atomic_exchange_n(top, NULL, __ATOMIC_SEQ_CST);
+    tasker_node *oldest = NULL;
+    while (newest) {
+        tasker_node *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
+void tasker_queue_init(tasker_queue *q, int64_t spin_ns)
+{
+    *q = (tasker_queue){.spin_ns = spin_ns};
+    pthread_mutex_init(&q->lock, NULL);
+}
+
+void tasker_parker_init(tasker_parker *p)
+{
+    *p = (tasker_parker){.below = NULL};
+    pthread_cond_init(&p->cond, NULL);
+}
+
+void tasker_parker_destroy(tasker_parker *p)
+{
+    pthread_cond_destroy(&p->cond);
+}
+
+static bool take_token(tasker_queue *q)
+{
+    uint32_t none = 0;
+    return __atomic_compare_exchange_n(&q->searching, &none, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static void drop_token(tasker_queue *q, tasker_parker *p)
+{
+    p->has_token = false;
+    STORE(&q->searching, 0);
+}
+
+/* Takes p out of bed, if it lies there. Under lock. */
+static void leave_bed(tasker_queue *q, tasker_parker *p)
+{
+    if (!p->parked) return;
+    tasker_parker **at = &q->beds;
+    while (*at != p) at = &(*at)->below;
+    *at = p->below;
+    p->parked = false;
+    ADD(&q->idle, (uint32_t)-1);
+    ADD(&q->active, 1);
+}
+
+/* Wakes the worker that parked last (its caches are warm) as the searcher. */
+static void wake_one(tasker_queue *q)
+{
+    if (!take_token(q)) return;
+    pthread_mutex_lock(&q->lock);
+    tasker_parker *p = q->beds;
+    if (p) {
+        leave_bed(q, p);
+        p->woken = true;
+        p->has_token = true;
+        pthread_cond_signal(&p->cond);
+    } else {
+        /* A worker on its way to bed looks at pending once more, after us. */
+        STORE(&q->searching, 0);
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+static bool stale(tasker_queue *q)
+{
+    return tasker_now() - LOAD(&q->last_pop) > stale_ns;
+}
+
+bool tasker_queue_submit(tasker_queue *q, tasker_node *n)
+{
+    tasker_stack_push(&q->inbox, n);
+    ADD(&q->pending, 1);
+    if (LOAD(&q->searching)) return false; /* it will see this job */
+    if (LOAD(&q->active) == 0 || stale(q)) {
+        wake_one(q);
+        return false;
+    }
+    return __atomic_exchange_n(&q->watch, 1, __ATOMIC_SEQ_CST) == 0;
+}
+
+void tasker_queue_rescue(tasker_queue *q)
+{
+    STORE(&q->watch, 0);
+    if (LOAD(&q->pending) > 0 && LOAD(&q->idle) > 0 && stale(q)) wake_one(q);
+}
+
+tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p)
+{
+    if (!q->head) q->head = tasker_stack_take(&q->inbox);
+    tasker_node *n = q->head;
+    if (n) {
+        q->head = n->next;
+        n->next = NULL;
+        bool waited = stale(q);
+        STORE(&q->last_pop, tasker_now());
+        int64_t left = ADD(&q->pending, -1);
+        bool searched = p->has_token;
+        if (searched) drop_token(q, p);
+        /* What was true for this job (it lay there although workers were
+         * awake) is true for the next one: hand the search on. */
+        if (searched && waited && left > 0 && LOAD(&q->idle) > 0) wake_one(q);
+    } else if (p->has_token) {
+        drop_token(q, p);
+    }
+    return n;
+}
+
+static bool must_return(tasker_queue *q, tasker_parker *p)
+{
+    return LOAD(&p->interrupted) || LOAD(&q->closed);
+}
+
+/* Spins as the one searcher. True when there is a reason to go on. */
+static bool search(tasker_queue *q, tasker_parker *p)
+{
+    if (q->spin_ns <= 0) return false;
+    if (!p->has_token) {
+        if (!take_token(q)) return false;
+        p->has_token = true;
+    }
+    int64_t until = tasker_now() + q->spin_ns;
+    for (uint32_t i = 1; LOAD(&q->pending) <= 0; i++) {
+        if (must_return(q, p)) return true;
+        if (i % 64 == 0 && tasker_now() > until) {
+            drop_token(q, p);
+            return LOAD(&q->pending) > 0;
+        }
+        relax();
+    }
+    return true; /* keeps the token until it has popped */
+}
+
+void tasker_queue_wait(tasker_queue *q, tasker_parker *p)
+{
+    ADD(&q->active, (uint32_t)-1);
+    if (must_return(q, p) || search(q, p)) {
+        ADD(&q->active, 1);
+        STORE(&p->interrupted, 0);
+        return;
+    }
+    if (p->has_token) drop_token(q, p);
+    pthread_mutex_lock(&q->lock);
+    p->woken = false;
+    p->parked = true;
+    p->below = q->beds;
+    q->beds = p;
+    ADD(&q->idle, 1);
+    /* A submit that came before we lay down may have counted on us. With
+     * others awake the job is theirs, or the next rescue's. */
+    if (LOAD(&q->pending) > 0) {
+        if (LOAD(&q->active) == 0 && !LOAD(&q->searching)) leave_bed(q, p);
+    }
+    while (p->parked && !p->woken && !must_return(q, p)) pthread_cond_wait(&p->cond, &q->lock);
+    leave_bed(q, p);
+    pthread_mutex_unlock(&q->lock);
+    STORE(&p->interrupted, 0);
+}
+
+void tasker_parker_interrupt(tasker_queue *q, tasker_parker *p)
+{
+    STORE(&p->interrupted, 1);
+    pthread_mutex_lock(&q->lock);
+    pthread_cond_signal(&p->cond);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void tasker_queue_close(tasker_queue *q)
+{
+    STORE(&q->closed, 1);
+    pthread_mutex_lock(&q->lock);
+    for (tasker_parker *p = q->beds; p; p = p->below) pthread_cond_signal(&p->cond);
+    pthread_mutex_unlock(&q->lock);
+}

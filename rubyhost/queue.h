@@ -1,0 +1,84 @@
+/*
+ * The work queue between Go callers and Ruby worker threads, and the stack
+ * on which answers travel back. No Ruby in here: the queue is tested alone,
+ * under the thread and address sanitizers (testdata/queue_test.c).
+ *
+ * Who may call what:
+ *   any thread        tasker_stack_push, tasker_queue_submit, _rescue, _close,
+ *                     tasker_parker_interrupt
+ *   one at a time     tasker_stack_take (per stack), tasker_queue_pop
+ *                     (the GVL is what makes the Ruby workers take turns)
+ *   a worker          tasker_queue_wait, without the GVL
+ */
+#ifndef TASKER_QUEUE_H
+#define TASKER_QUEUE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A link; embedded first in whatever travels. Owned by whoever holds it. */
+typedef struct tasker_node {
+    struct tasker_node *next;
+} tasker_node;
+
+/* Pushes n. Returns true when the stack was empty before. Any thread. */
+bool tasker_stack_push(tasker_node **top, tasker_node *n);
+/* Takes everything, oldest first. One consumer at a time. */
+tasker_node *tasker_stack_take(tasker_node **top);
+
+/* One worker's bed. Zeroed by tasker_parker_init; must outlive its thread. */
+typedef struct tasker_parker {
+    struct tasker_parker *below; /* next on the idle stack, under queue.lock */
+    pthread_cond_t cond;
+    bool parked;       /* on the idle stack; under queue.lock */
+    bool woken;        /* under queue.lock */
+    bool has_token;    /* this worker is the searcher */
+    uint32_t interrupted; /* atomic; set by tasker_parker_interrupt */
+} tasker_parker;
+
+/*
+ * At most one worker at a time searches for work (spins, or is waking up):
+ * the rule of Go's own scheduler. Waking a worker per job would make all of
+ * them line up for the GVL behind the one that is making progress.
+ */
+typedef struct tasker_queue {
+    tasker_node *inbox;  /* atomic stack: submitted, newest first */
+    tasker_node *head;   /* FIFO of those taken over; under the GVL */
+    int64_t pending;     /* atomic: submitted and not yet popped */
+    int64_t last_pop;    /* atomic: CLOCK_MONOTONIC, ns */
+    uint32_t active;     /* atomic: workers neither parked nor spinning */
+    uint32_t searching;  /* atomic: 0 or 1, the search token */
+    uint32_t idle;       /* atomic: parked workers */
+    uint32_t closed;     /* atomic: wait returns at once */
+    uint32_t watch;      /* atomic: a submit wants tasker_queue_rescue soon */
+    int64_t spin_ns;     /* how long a searcher spins before it parks */
+    pthread_mutex_t lock;
+    tasker_parker *beds; /* idle stack; under lock */
+} tasker_queue;
+
+void tasker_queue_init(tasker_queue *q, int64_t spin_ns);
+void tasker_parker_init(tasker_parker *p);
+void tasker_parker_destroy(tasker_parker *p);
+
+/*
+ * Hands n to the workers. Returns true when the caller should make sure that
+ * tasker_queue_rescue is called within a fraction of a millisecond: workers
+ * are awake, but whether they are computing or waiting cannot be seen.
+ */
+bool tasker_queue_submit(tasker_queue *q, tasker_node *n);
+/* The oldest job, or NULL. Also gives the search token back. */
+tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p);
+/* Spins, then parks, until there may be work, an interrupt, or the end. */
+void tasker_queue_wait(tasker_queue *q, tasker_parker *p);
+/* Makes p's wait return, now or next time. */
+void tasker_parker_interrupt(tasker_queue *q, tasker_parker *p);
+/* Wakes one more worker if jobs lie there and nobody has popped lately. */
+void tasker_queue_rescue(tasker_queue *q);
+/* Ends every wait, now and later. */
+void tasker_queue_close(tasker_queue *q);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+int64_t tasker_now(void);
+
+#endif

@@ -1,0 +1,184 @@
+# frozen_string_literal: true
+
+# The bridge's own half. The host loads this file first, inside the embedded
+# interpreter; it is not part of the gem's API, and outside the host it cannot
+# work: request, note and job_serial are C functions of the bridge.
+
+$LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
+
+require "json"
+require "time"
+require "tasker"
+require "tasker/execution"
+require "tasker/handler_loader"
+require_relative "host/values"
+require_relative "host/conduct"
+require_relative "host/output"
+
+# At the top level, so that source evaluated in it names constants as a script does.
+empty_scope = -> { Object.new.instance_eval { binding } }
+
+Tasker.const_get(:Host).const_set(:EMPTY_SCOPE, empty_scope)
+
+module Tasker
+  # What runs inside the host only.
+  module Host
+    # Raised in a handler whose time is up. Not a StandardError, so that
+    # `rescue => e` does not swallow it.
+    class Interrupt < Exception # rubocop:disable Lint/InheritException
+      def initialize(message = "the step's time is up, or it was cancelled")
+        super
+      end
+    end
+
+    # What Go answered a request with was an error.
+    class ServiceError < Tasker::Error; end
+
+    # One registered step-handler class.
+    class StepCallable
+      def initialize(handler_class)
+        @handler_class = handler_class
+      end
+
+      def run(segments)
+        Execution.run(@handler_class, segments)
+      ensure
+        Host.flush_output if Output.unfinished
+      end
+    end
+
+    # A public method of a constant, called with parsed JSON.
+    class MethodCallable
+      def initialize(receiver, name)
+        @receiver = receiver
+        @name = name
+      end
+
+      def run(segments)
+        @receiver.public_send(@name, *segments.map { |s| JSON.parse(s, max_nesting: Values::MAX_DEPTH) })
+      end
+    end
+
+    # One of the host's own operations.
+    class Operation
+      def initialize(&block)
+        @block = block
+      end
+
+      def run(segments)
+        @block.call(*segments)
+      end
+    end
+
+    @lock = Mutex.new
+    @services = {}
+    @loader = HandlerLoader.new
+
+    class << self
+      # @return [HandlerLoader]
+      attr_reader :loader
+
+      # Gives a callable its index; only ever grows.
+      def register(callable)
+        @lock.synchronize do
+          CALLABLES << callable
+          CALLABLES.size - 1
+        end
+      end
+
+      # Everything of an exception that Go is told.
+      def report(exception)
+        Execution.describe(exception)
+      end
+
+      # Asks a service of Go's and waits, without the GVL, for the answer.
+      #
+      # @param name [String]
+      # @param payload [String] bytes
+      # @param serial [Integer] of the call on whose behalf
+      # @return [String] bytes
+      # @raise [ServiceError] or the class that Go named
+      def ask(name, payload, serial = job_serial)
+        number = @services.fetch(name) { raise ServiceError, "the host offers no service #{name.inspect}" }
+        ok, reply = request(number, serial, payload)
+        return reply if ok
+
+        raise_reply(JSON.parse(reply))
+      end
+
+      # @!visibility private
+      def configure(options)
+        Conduct.install
+        $0 = options["program"] if $0 == "-e"
+        return if options["pass_output"]
+
+        $stdout = Output.new("info", $stdout)
+        $stderr = Output.new("warn", $stderr)
+        Tasker.logger = Log.new
+        nil
+      end
+
+      # @!visibility private
+      def flush_output
+        $stdout.flush
+        $stderr.flush
+      rescue StandardError
+        nil # a handler put something else there
+      end
+
+      # @!visibility private
+      def serve(name, number)
+        @lock.synchronize { @services = @services.merge(name => number) }
+        nil
+      end
+
+      # @!visibility private
+      def find_method(name)
+        path, dot, method = name.rpartition(".")
+        raise ArgumentError, "#{name.inspect} is not of the form Const.method" if dot.empty?
+
+        receiver = Object.const_get(path)
+        unless receiver.respond_to?(method)
+          raise NoMethodError.new("#{path} has no public method #{method}", method.to_sym)
+        end
+        MethodCallable.new(receiver, method.to_sym)
+      end
+
+      # @!visibility private
+      def gc_stats
+        stat = GC.stat
+        {
+          Count: stat[:count], MajorCount: stat[:major_gc_count], TimeMS: stat.fetch(:time, 0),
+          HeapLiveSlots: stat[:heap_live_slots], HeapFreeSlots: stat[:heap_free_slots],
+          HeapPages: stat[:heap_allocated_pages], MallocIncrease: stat[:malloc_increase_bytes],
+          TotalAllocated: stat[:total_allocated_objects], TotalFreed: stat[:total_freed_objects],
+          RubyVersion: RUBY_VERSION, YJIT: defined?(RubyVM::YJIT) && RubyVM::YJIT.enabled? ? true : false
+        }
+      end
+
+      private
+
+      def raise_reply(wire)
+        klass = Object.const_get(wire.fetch("class"))
+        raise klass, wire.fetch("message")
+      rescue NameError
+        raise ServiceError, "#{wire["class"]}: #{wire["message"]}"
+      end
+    end
+
+    # The order is that of the constants op… in call.go.
+    register Operation.new { |path| load(File.expand_path(path)) && nil }
+    register Operation.new { |feature| require(feature.start_with?("./") ? File.expand_path(feature) : feature) }
+    register Operation.new { |dir| loader.load_dir(dir) && nil }
+    register Operation.new { |source, file| eval(source, EMPTY_SCOPE.call, file, 1) } # rubocop:disable Security/Eval
+    register(Operation.new do |name|
+      handler_class = loader.resolve(name)
+      Execution.check(handler_class)
+      register(StepCallable.new(handler_class))
+    end)
+    register Operation.new { gc_stats }
+    register Operation.new { |name| register(find_method(name)) }
+    register Operation.new { |name, number| serve(name, Integer(number)) }
+    register Operation.new { |options| configure(JSON.parse(options)) }
+  end
+end

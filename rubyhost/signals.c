@@ -1,0 +1,146 @@
+/*
+ * Two runtimes in one process both want the signals. Go keeps them; Ruby is
+ * given what it cannot work without.
+ *
+ * libruby installs handlers without SA_ONSTACK, which Go answers with a fatal
+ * error at the next signal on one of its own threads. So this file defines
+ * sigaction: the dynamic linker binds libruby's calls to it, and everybody
+ * else's are passed on.
+ *
+ *   VTALRM CHLD       Ruby's (thread switching, Process.wait), with SA_ONSTACK
+ *   SEGV BUS ILL      shared after boot: Ruby's handler on Ruby's threads
+ *                     (SystemStackError, [BUG] reports), Go's on all others
+ *                     (recover from a nil dereference)
+ *   all others        Go's; Ruby is told that the default is in place
+ *
+ * A child between fork and exec is not the host: there calls pass through,
+ * so that spawned programs start with clean handlers.
+ */
+#include "bridge_internal.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* CRuby's own: exported, but not in its public headers. */
+int ruby_native_thread_p(void);
+
+typedef int (*sigaction_fn)(int, const struct sigaction *, struct sigaction *);
+
+static sigaction_fn real_sigaction;
+static void *libruby_base;
+static pid_t signal_pid; /* 0 until Ruby boots */
+static bool booted;
+
+static const int shared_signals[] = {SIGSEGV, SIGBUS, SIGILL};
+enum { shared_count = sizeof shared_signals / sizeof *shared_signals };
+static struct sigaction rubys[shared_count], gos[shared_count];
+
+static sigaction_fn find_real(void)
+{
+    sigaction_fn f = __atomic_load_n(&real_sigaction, __ATOMIC_RELAXED);
+    if (!f) {
+        void *symbol = dlsym(RTLD_NEXT, "sigaction");
+        memcpy(&f, &symbol, sizeof f); /* ISO C has no cast from object to function pointer */
+        __atomic_store_n(&real_sigaction, f, __ATOMIC_RELAXED);
+    }
+    return f;
+}
+
+/* Resolved before main, so that no signal handler ever calls dlsym. */
+__attribute__((constructor)) static void resolve_early(void)
+{
+    find_real();
+}
+
+static int shared_index(int number)
+{
+    for (int i = 0; i < shared_count; i++)
+        if (shared_signals[i] == number) return i;
+    return -1;
+}
+
+static bool from_libruby(void *return_address)
+{
+    Dl_info info;
+    return dladdr(return_address, &info) && info.dli_fbase == libruby_base;
+}
+
+/* Any thread; async-signal-safe outside boot. */
+__attribute__((visibility("default"))) int sigaction(int number, const struct sigaction *act, struct sigaction *old)
+{
+    sigaction_fn real = find_real();
+    if (!signal_pid || getpid() != signal_pid || !from_libruby(__builtin_return_address(0)))
+        return real(number, act, old);
+    struct sigaction before;
+    memset(&before, 0, sizeof before);
+    before.sa_handler = SIG_DFL;
+    if (number == SIGVTALRM || number == SIGCHLD) {
+        if (act) {
+            struct sigaction mine = *act;
+            mine.sa_flags |= SA_ONSTACK | SA_RESTART;
+            int err = real(number, &mine, booted ? &before : NULL);
+            if (err) return err;
+        } else if (booted) {
+            real(number, NULL, &before);
+        }
+    } else if (act) {
+        int i = shared_index(number);
+        if (i >= 0) {
+            if (booted) before = rubys[i];
+            rubys[i] = *act;
+        }
+    }
+    if (old) *old = before;
+    return 0;
+}
+
+static bool is_function(const struct sigaction *s)
+{
+    return s->sa_flags & SA_SIGINFO ? s->sa_sigaction != NULL
+                                    : s->sa_handler != SIG_DFL && s->sa_handler != SIG_IGN;
+}
+
+/* On the thread that faulted, on its alternate stack. */
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    int i = shared_index(number);
+    const struct sigaction *to = ruby_native_thread_p() && is_function(&rubys[i]) ? &rubys[i] : &gos[i];
+    if (!is_function(to)) {
+        /* Nobody to ask: let the kernel's default happen on return. */
+        struct sigaction fallback;
+        memset(&fallback, 0, sizeof fallback);
+        fallback.sa_handler = SIG_DFL;
+        find_real()(number, &fallback, NULL);
+        return;
+    }
+    if (to->sa_flags & SA_SIGINFO) to->sa_sigaction(number, info, context);
+    else to->sa_handler(number);
+}
+
+void tasker_signals_library(const void *inside)
+{
+    Dl_info info;
+    if (dladdr(inside, &info)) libruby_base = info.dli_fbase;
+}
+
+void tasker_signals_before_boot(void)
+{
+    signal_pid = getpid();
+}
+
+void tasker_signals_after_boot(void)
+{
+    booted = true;
+    for (int i = 0; i < shared_count; i++) {
+        struct sigaction chain;
+        find_real()(shared_signals[i], NULL, &gos[i]);
+        memset(&chain, 0, sizeof chain);
+        chain.sa_sigaction = on_fault;
+        chain.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+        /* Go's runtime expects its handlers to run with everything blocked. */
+        sigfillset(&chain.sa_mask);
+        find_real()(shared_signals[i], &chain, NULL);
+    }
+}

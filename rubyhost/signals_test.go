@@ -1,0 +1,122 @@
+package rubyhost_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime/pprof"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Go keeps its signals although Ruby has booted.
+func TestSignalsReachGo(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGPIPE} {
+		t.Run(s.String(), func(t *testing.T) {
+			got := make(chan os.Signal, 64)
+			signal.Notify(got, s)
+			defer signal.Stop(got)
+			busy := processBody(t, "t = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 0.02; nil while Process.clock_gettime(Process::CLOCK_MONOTONIC) < t")
+			done := make(chan error, 4)
+			for range 4 {
+				go func() {
+					_, err := busy.Run(context.Background(), aStep())
+					done <- err
+				}()
+			}
+			// While Ruby's threads compute, any of them may be the one that
+			// the kernel picks.
+			for range 20 {
+				require.NoError(t, syscall.Kill(os.Getpid(), s))
+				require.Equal(t, os.Signal(s), <-got)
+			}
+			for range 4 {
+				require.NoError(t, <-done)
+			}
+		})
+	}
+	requireHealthy(t)
+}
+
+func TestGoRecoversFromNilDereference(t *testing.T) {
+	deref := func() (recovered any) {
+		defer func() { recovered = recover() }()
+		var p *int
+		*p = 1
+		return nil
+	}
+	h := processBody(t, "def deeper(n) = deeper(n + 1) + 1\nbegin; deeper(0); rescue SystemStackError; :caught; end")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range 10 {
+				require.ErrorContains(t, deref().(error), "nil pointer")
+			}
+		}()
+	}
+	for range 5 {
+		out, err := run(t, h)
+		require.NoError(t, err)
+		require.Equal(t, `"caught"`, out)
+	}
+	all.Wait()
+}
+
+func TestGoRunsCommandsBesideRubys(t *testing.T) {
+	h := processBody(t, "`echo ruby`")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range 5 {
+				out, err := exec.Command("echo", "go").Output()
+				if err != nil || string(out) != "go\n" {
+					t.Error(string(out), err)
+				}
+			}
+		}()
+	}
+	for range 5 {
+		out, err := run(t, h)
+		require.NoError(t, err)
+		require.Equal(t, `"ruby\n"`, out)
+	}
+	all.Wait()
+}
+
+// A program that Ruby spawns starts with default handlers: SIGTERM ends it.
+func TestSpawnedProgramsHaveDefaultHandlers(t *testing.T) {
+	out, err := run(t, processBody(t, `%w[TERM INT HUP USR1 PIPE].map { |s| pid = spawn("kill -#{s} $$; exit 9"); Process.wait2(pid)[1].termsig }`))
+	require.NoError(t, err)
+	require.Equal(t, "[15,2,1,10,13]", out)
+}
+
+func TestProfilingUnderLoad(t *testing.T) {
+	var profile bytes.Buffer
+	require.NoError(t, pprof.StartCPUProfile(&profile))
+	h := processBody(t, "x = 0; 20_000.times { |i| x += i }; x")
+	deadline := time.Now().Add(300 * time.Millisecond)
+	for time.Now().Before(deadline) {
+		out, err := run(t, h)
+		require.NoError(t, err)
+		require.Equal(t, "199990000", out)
+	}
+	pprof.StopCPUProfile()
+	require.NotZero(t, profile.Len())
+	requireHealthy(t)
+}
+
+func TestTrapWarns(t *testing.T) {
+	_, err := run(t, processBody(t, "trap('USR1') { }"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(logs.lines(`trap(\"USR1\") is ignored`)) > 0 }, 10*time.Second, time.Millisecond)
+}

@@ -1,0 +1,102 @@
+package rubyhost
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/cockroachdb/errors"
+)
+
+// Stats are counters of a [Host] since Boot, and a few that are of the moment.
+type Stats struct {
+	Threads    int    // worker threads alive
+	Busy       int    // of them, inside a call
+	Queued     int    // calls waiting for a thread
+	InFlight   int    // calls that Go callers wait for
+	Calls      uint64 // ended, in any way
+	Timeouts   uint64 // calls whose context ended first
+	Late       uint64 // results that came after that, and were dropped
+	Respawns   uint64 // threads replaced
+	WrittenOff int    // threads given up that still run
+	Yields     uint64 // times the fairness ticker made a thread give way
+}
+
+// Stats reads the counters. It never waits for Ruby.
+func (h *Host) Stats() Stats {
+	c := readCounters()
+	return Stats{
+		Threads: int(c.workers), Busy: int(c.busy), Queued: int(max(c.pending, 0)), InFlight: int(h.inFlight.Load()),
+		Calls: c.jobs, Timeouts: h.timeouts.Load(), Late: h.late.Load(), Respawns: c.respawns,
+		WrittenOff: int(c.writtenOff), Yields: c.yields,
+	}
+}
+
+// GCStats is what CRuby says of its heap.
+type GCStats struct {
+	Count          uint64        // collections
+	MajorCount     uint64        // of them, full ones
+	Time           time.Duration // spent in them
+	HeapLiveSlots  uint64
+	HeapFreeSlots  uint64
+	HeapPages      uint64
+	MallocIncrease uint64 // bytes allocated by C code since the last collection
+	TotalAllocated uint64 // objects
+	TotalFreed     uint64 // objects
+	RubyVersion    string
+	YJIT           bool
+}
+
+// GCStats asks Ruby; it waits for a worker thread as any call does.
+func (h *Host) GCStats(ctx context.Context) (GCStats, error) {
+	value, err := h.call(ctx, opStats)
+	if err != nil {
+		return GCStats{}, err
+	}
+	var w struct {
+		Count, MajorCount, TimeMS, HeapLiveSlots, HeapFreeSlots, HeapPages, MallocIncrease, TotalAllocated, TotalFreed uint64
+		RubyVersion                                                                                                    string
+		YJIT                                                                                                           bool
+	}
+	if err := json.Unmarshal(value, &w); err != nil {
+		return GCStats{}, errors.Wrap(err, "rubyhost: GC.stat")
+	}
+	return GCStats{
+		Count: w.Count, MajorCount: w.MajorCount, Time: time.Duration(w.TimeMS) * time.Millisecond,
+		HeapLiveSlots: w.HeapLiveSlots, HeapFreeSlots: w.HeapFreeSlots, HeapPages: w.HeapPages,
+		MallocIncrease: w.MallocIncrease, TotalAllocated: w.TotalAllocated, TotalFreed: w.TotalFreed,
+		RubyVersion: w.RubyVersion, YJIT: w.YJIT,
+	}, nil
+}
+
+// ErrUnhealthy is what [Host.Health] returns, wrapped with the reason.
+var ErrUnhealthy = errors.New("rubyhost: the interpreter is not healthy")
+
+// Health reports whether Ruby answers: nil, or [ErrUnhealthy] with the reason
+// and a hint. It fails when no Ruby thread gets to run until ctx ends (code in
+// a C extension holds the GVL), when half the threads have been given up, or
+// when the host is closed. A supervisor should then replace the process.
+func (h *Host) Health(ctx context.Context) error {
+	select {
+	case <-h.closing:
+		return errors.CombineErrors(ErrUnhealthy, ErrClosed)
+	default:
+	}
+	s := h.Stats()
+	if s.WrittenOff > 0 && s.WrittenOff >= h.opts.Threads/2 {
+		return errors.WithHint(errors.Wrapf(ErrUnhealthy, "%d of %d threads were given up and still run", s.WrittenOff, h.opts.Threads),
+			"Handlers do not stop when interrupted. Restart the process.")
+	}
+	number := h.serial.Add(1)
+	answered := make(chan struct{})
+	h.pings.Store(number, answered)
+	control(controlPing, number)
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		h.pings.Delete(number)
+		return errors.WithHint(errors.Wrap(ErrUnhealthy, "Ruby did not answer in time"),
+			"Code that holds Ruby's lock (often a C extension, or Regexp on a large input) does not give way. Restart the process.")
+	}
+}
