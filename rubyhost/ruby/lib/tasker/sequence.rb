@@ -30,7 +30,6 @@ module Tasker
     def steps
       @steps ||= heads.each_key.map { |name| find_step_by_name(name) }.freeze
     end
-    alias to_a steps
 
     # @param name [String, Symbol]
     # @return [Step, nil] the same object each time
@@ -39,7 +38,7 @@ module Tasker
 
       name = name.to_s
       @found ||= {}
-      @found[name] ||= find(name)
+      @found[name] ||= look_up(name)
     end
 
     # @param name_or_index [String, Symbol, Integer]
@@ -113,7 +112,7 @@ module Tasker
     FIRST_RESULT = 5
     private_constant :FIRST_RESULT
 
-    def find(name)
+    def look_up(name)
       return Step.new(self, -name) if place_of(name)
       return @current_step if name == @current_step.name
 

@@ -82,7 +82,7 @@ module Tasker
         # @raise [ConfigurationError] when no request could be made
         def check
           uri = URI.parse(url.to_s)
-          return if uri.is_a?(URI::HTTP) && uri.host
+          return if uri.is_a?(URI::HTTP) && !uri.host.to_s.empty?
 
           raise ConfigurationError, "the handler_config needs a url such as https://api.example.com, not #{url.inspect}"
         rescue URI::InvalidURIError

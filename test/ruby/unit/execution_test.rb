@@ -1,0 +1,137 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+
+# How handlers are made and checked.
+class ExecutionTest < Minitest::Test
+  WAYS = {
+    "no initialize" => proc {},
+    "nothing" => proc { def initialize = @config = :none },
+    "optional keyword" => proc { def initialize(config: nil) = @config = config },
+    "required keyword" => proc { def initialize(config:) = @config = config },
+    "keyword and more" => proc { def initialize(config: nil, clock: Time) = (@config = config) && clock },
+    "keywords" => proc { def initialize(**all) = @config = all[:config] },
+    "optional argument" => proc { def initialize(config = nil) = @config = config },
+    "required argument" => proc { def initialize(config) = @config = config },
+    "everything" => proc { def initialize(...) = take(...) }
+  }.freeze
+  TAKE_CONFIG = WAYS.keys - ["no initialize", "nothing"]
+
+  def made(way, base, config)
+    handler(base) do
+      class_eval(&WAYS.fetch(way))
+      def take(config: nil) = @config = config
+      def process(*) = @config
+    end.then { |handler_class| run_step(handler_class, config: config) }
+  end
+
+  def test_config_is_given_the_way_the_class_takes_it
+    TAKE_CONFIG.each do |way|
+      assert_equal({ "k" => 1 }, made(way, Object, { k: 1 }), "plain class: #{way}")
+      assert_equal({ "k" => 1 }, made(way, Tasker::StepHandler::Base, { k: 1 }), "Base: #{way}")
+    end
+    assert_equal({ "k" => 1 }, made("no initialize", Tasker::StepHandler::Base, { k: 1 }))
+    assert_nil made("no initialize", Object, { k: 1 })
+    assert_equal "none", made("nothing", Object, { k: 1 })
+  end
+
+  def test_without_config_the_class_keeps_its_default
+    defaulting = handler do
+      def initialize(config: { url: "default" }) = super
+      def process(*) = config[:url]
+    end
+
+    assert_equal "default", run_step(defaulting)
+    assert_equal "given", run_step(defaulting, config: { url: "given" })
+    assert_equal({}, made("required keyword", Object, {}))
+    assert_nil run_step(handler { def process(*) = config[:nothing] })
+  end
+
+  def test_a_new_of_its_own_counts
+    making = handler(Object) do
+      def self.new(config:) = allocate.tap { |made| made.instance_variable_set(:@config, config) }
+      def process(*) = @config
+    end
+
+    assert_equal({ "k" => 1 }, run_step(making, config: { k: 1 }))
+  end
+
+  def test_reopened_classes
+    plain = handler(Object) { def process(*) = @config }
+    assert_nil run_step(plain, config: { k: 1 })
+    segments = Tasker::Testing.send(:segments, nil, context: {}, results: {}, config: { k: 1 }, step: {}, task: {})
+    plain.class_eval { def initialize(config) = @config = config }
+    assert_equal({ "k" => 1 }, Tasker::Execution.run(plain, segments))
+
+    base = handler { def process(*) = config[:k] }
+    assert_equal 1, Tasker::Execution.run(base, segments)
+    base.class_eval { def initialize(config: nil) = super(config: { k: config[:k] + 1 }) }
+    assert_equal 2, Tasker::Execution.run(base, segments)
+  end
+
+  def test_an_argument_error_of_the_handlers_own_is_kept
+    raising = handler(Object) do
+      def initialize(config: nil) = Integer("x")
+      def process(*) = nil
+    end
+
+    assert_match(/invalid value for Integer/, assert_raises(ArgumentError) { run_step(raising) }.message)
+  end
+
+  def refused(handler_class)
+    assert_raises(Tasker::HandlerError) { Tasker::Execution.check(handler_class) }.message
+  end
+
+  def test_check_refuses_what_cannot_handle_steps
+    assert_match(/Tasker is a Module, not a class/, refused(Tasker))
+    assert_match(/"x" is a String/, refused("x"))
+    assert_match(/has no public method process/, refused(Class.new))
+    assert_match(/is not public/, refused(handler(Object) { private def process(*) = nil }))
+    assert_match(/does not say what process/, refused(Class.new(Tasker::StepHandler::Base)))
+    assert_match(/has to take 3 arguments.*not 2.*execution_test\.rb:\d+/,
+                 refused(handler(Object) { def process(task, step) = [task, step] }))
+    assert_match(/has to take 3 arguments/, refused(handler(Object) { def process(a, b, c, d:) = [a, b, c, d] }))
+    assert_match(/asks for the keyword client:/, refused(handler(Object) do
+      def initialize(client:) = @client = client
+      def process(*) = nil
+    end))
+    assert_match(/asks for 2 arguments/, refused(handler(Object) do
+      def initialize(one, two) = @both = [one, two]
+      def process(*) = nil
+    end))
+  end
+
+  def test_check_lets_other_signatures_pass
+    [
+      handler(Object) { def process(*) = nil },
+      handler(Object) { def process(_task, *) = nil },
+      handler(Object) { def process(_task, _sequence, _step, _more = nil) = nil },
+      handler(Object) { def process(_task, _sequence, _step, quick: true) = quick }
+    ].each { |handler_class| assert_same handler_class, Tasker::Execution.check(handler_class) }
+  end
+
+  def test_a_class_with_call_is_told_of_the_compatibility_layer
+    out, ok = ruby('require "tasker"; Tasker::Execution.check(Class.new { def call(a, b, c) = [a, b, c] })')
+
+    refute ok
+    assert_match(%r{require "tasker/compat/tasker_core"}, out)
+  end
+
+  def test_an_empty_call_makes_few_objects
+    empty = handler { def process(_task, _sequence, _step) = nil }
+    segments = Tasker::Testing.send(:segments, nil, context: {}, results: {}, config: {}, step: {}, task: {})
+    calls = -> { 1000.times { Tasker::Execution.run(empty, segments) } }
+    calls.call
+    before = GC.stat(:total_allocated_objects)
+    calls.call
+
+    assert_operator GC.stat(:total_allocated_objects) - before, :<=, 5100
+  end
+
+  def test_many_threads_at_once
+    handler_classes = Array.new(20) { |i| handler { define_method(:process) { |*| i } } }
+    found = Array.new(8) { Thread.new { handler_classes.map { |h| run_step(h) } } }.map(&:value)
+
+    assert_equal [(0...20).to_a], found.uniq
+  end
+end

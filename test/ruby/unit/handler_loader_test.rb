@@ -1,0 +1,193 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+
+class HandlerLoaderTest < Minitest::Test
+  # What these tests load stays loaded, so each test has a module of its own.
+  @@serial = 0
+
+  def setup
+    @space = "LoaderSpace#{@@serial += 1}"
+    @dir = File.realpath(Dir.mktmpdir("handlers"))
+    @loader = Tasker::HandlerLoader.new
+    @load_path = $LOAD_PATH.dup
+  end
+
+  def teardown
+    $LOAD_PATH.replace(@load_path)
+    FileUtils.remove_entry(@dir)
+  end
+
+  def write(path, text)
+    full = File.join(@dir, path)
+    FileUtils.mkdir_p(File.dirname(full))
+    File.write(full, text.gsub("SPACE", @space))
+    full
+  end
+
+  HANDLER = "module SPACE\n  class %s < %s\n    def process(*) = :done\n  end\nend\n"
+
+  def write_handler(path, name, base = "Tasker::StepHandler::Base")
+    write(path, format(HANDLER, name, base))
+  end
+
+  def refused
+    assert_raises(Tasker::HandlerError) { @loader.load_dir(@dir) }.message
+  end
+
+  def test_files_load_in_whatever_order_works
+    write_handler("a_first.rb", "First", "Middle")
+    write_handler("b/middle.rb", "Middle", "Zlast")
+    write_handler("c/deep/zlast.rb", "Zlast")
+
+    out, err = capture_io { assert_equal 3, @loader.load_dir(@dir).size }
+
+    assert_equal ["", ""], [out, err]
+    first = @loader.resolve("#{@space}::First")
+    assert_equal :done, first.new.process
+    assert_equal "#{@space}::Zlast", first.superclass.superclass.name
+    assert_same first, @loader.resolve("::#{@space}::First")
+  end
+
+  def test_a_second_run_of_a_file_is_quiet
+    write("a.rb", "module SPACE\n  LIMIT = 1\n  class A < B; end\nend\n")
+    write_handler("b.rb", "B")
+
+    assert_equal ["", ""], capture_io { @loader.load_dir(@dir) }
+    assert Object.const_get(@space)::A
+  end
+
+  def test_each_file_is_loaded_once
+    write("count.rb", "module SPACE\n  def self.loads = @loads\n  @loads = (@loads || 0) + 1\nend\n")
+    write("needs.rb", "require_relative 'count'\nrequire 'count'\n")
+    2.times { @loader.load_dir(@dir) }
+
+    assert_equal 1, Object.const_get(@space).loads
+    assert_equal [@dir], @loader.folders
+    assert_includes $LOAD_PATH, @dir
+  end
+
+  def test_folders_that_need_each_other
+    write_handler("one/a.rb", "A", "B")
+    write_handler("two/b.rb", "B")
+    @loader.load_dir(File.join(@dir, "one"), File.join(@dir, "two"))
+
+    assert @loader.resolve("#{@space}::A")
+  end
+
+  def test_a_file_that_a_required_one_needs
+    write("a.rb", "require_relative 'b'\n")
+    write("b.rb", "module SPACE\n  class B < C; end\nend\n")
+    write_handler("c.rb", "C")
+    @loader.load_dir(@dir)
+
+    assert @loader.resolve("#{@space}::B")
+  end
+
+  def test_a_constant_that_nothing_defines
+    write("bad.rb", "module SPACE\n  class Bad < Nowhere; end\nend\n")
+    write_handler("good.rb", "Good")
+
+    assert_equal "#{@dir}/bad.rb:2: uninitialized constant #{@space}::Nowhere", refused
+  end
+
+  def test_all_missing_constants_are_told
+    write("one.rb", "module SPACE\n  One = Nowhere\nend\n")
+    write("two.rb", "module SPACE\n\n  Two = Nothing\nend\n")
+    message = refused
+
+    assert_match(/\A2 files need constants that nothing defines:/, message)
+    assert_includes message, "#{@dir}/one.rb:2: uninitialized constant #{@space}::Nowhere"
+    assert_includes message, "#{@dir}/two.rb:3: uninitialized constant #{@space}::Nothing"
+  end
+
+  def test_a_circle_that_can_be_undone
+    write("a.rb", "module SPACE\n  A1 = 1\n  A2 = B1\nend\n")
+    write("b.rb", "module SPACE\n  B1 = A1\n  B2 = A2\nend\n")
+    @loader.load_dir(@dir)
+
+    assert_equal 1, Object.const_get(@space)::B2
+  end
+
+  def test_a_syntax_error
+    write("a.rb", "module SPACE\nend\n")
+    bad = write("bad.rb", "class X\n  def process(\nend\n")
+
+    assert_match(/\A#{Regexp.escape(bad)}:3: /, refused)
+  end
+
+  def test_other_failures_have_their_place
+    write("lib/deep.rb", "module SPACE\n  def self.boom = raise('deep trouble')\nend\n")
+    write("uses.rb", "require_relative 'lib/deep'\nSPACE.boom\n")
+
+    assert_equal "#{@dir}/lib/deep.rb:2: RuntimeError: deep trouble", refused
+  end
+
+  def test_files_that_raise_other_things
+    {
+      "exit" => /:1: the file called exit/,
+      "require 'no_such_gem_anywhere'" => /:1: LoadError: cannot load such file -- no_such_gem_anywhere/,
+      "nil.upcase" => /:1: undefined method `?'?upcase'/,
+      "unknown_name" => /:1: undefined local variable or method/,
+      "def f = f\nf" => /:1: SystemStackError: stack level too deep/
+    }.each do |text, expected|
+      write("bad.rb", text)
+      assert_match expected, refused
+    end
+  end
+
+  def test_folders_that_are_none
+    assert_match(/there is no folder/, assert_raises(Tasker::HandlerError) { @loader.load_dir("#{@dir}/nope") }.message)
+    file = write("file.rb", "")
+    assert_match(/is not a folder/, assert_raises(Tasker::HandlerError) { @loader.load_dir(file) }.message)
+    Dir.mktmpdir { |empty| assert_equal [], @loader.load_dir(empty) }
+  end
+
+  def unresolved(name)
+    assert_raises(Tasker::HandlerError) { @loader.resolve(name) }.message
+  end
+
+  def test_a_class_that_is_not_there
+    write_handler("charge_payment.rb", "ChargePayment")
+    @loader.load_dir(@dir)
+
+    assert_equal "there is no class #{@space}::ChargePaymnet; it was expected in " \
+                 "#{@dir}/loader_space#{@@serial}/charge_paymnet.rb; did you mean #{@space}::ChargePayment?",
+                 unresolved("#{@space}::ChargePaymnet")
+    assert_match(/did you mean #{@space}::ChargePayment/, unresolved("ChargePayment"))
+    assert_match(%r{expected in .*/http_client/v2_sync\.rb}, unresolved("HTTPClient::V2Sync"))
+  end
+
+  def test_a_file_that_does_not_define_its_class
+    file = write("pay/charge_card.rb", "module SPACE\nend\n")
+    @loader.load_dir(@dir)
+
+    assert_includes unresolved("Pay::ChargeCard"), "#{file} was loaded, but does not define it"
+  end
+
+  def test_names_that_are_no_classes
+    assert_match(/"charge" is not a class name/, unresolved("charge"))
+    assert_match(/is not a class name/, unresolved(""))
+    assert_match(/is not a class name/, unresolved("A::"))
+    assert_match(/Kernel is a Module, not a class/, unresolved("Kernel"))
+    assert_match(/there is no class Tasker::String/, unresolved("Tasker::String"))
+    assert_match(/there is no class RUBY_VERSION::X/, unresolved("RUBY_VERSION::X"))
+  end
+
+  def test_an_autoloaded_class_whose_file_fails_is_not_called_missing
+    write("auto/broken.rb", "module SPACE\n  class Broken < NoSuchBase; end\nend\n")
+    Object.const_set(@space, Module.new).autoload(:Broken, File.join(@dir, "auto/broken.rb"))
+
+    error = assert_raises(NameError) { @loader.resolve("#{@space}::Broken") }
+    assert_match(/NoSuchBase/, error.message)
+  end
+
+  def test_no_hook_is_left_behind
+    before = Module.instance_method(:const_missing)
+    write_handler("a.rb", "A", "B")
+    write_handler("b.rb", "B")
+    @loader.load_dir(@dir)
+
+    assert_equal before, Module.instance_method(:const_missing)
+  end
+end
