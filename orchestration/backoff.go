@@ -1,0 +1,39 @@
+package orchestration
+
+import (
+	"math"
+	"time"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// maxRetryAfter caps what a handler or a server may ask for.
+const maxRetryAfter = 300 * time.Second
+
+// backoff returns how long to wait after a failed attempt (counted from 1). A
+// wait that was asked for wins over the step's curve. random is in [0, 1).
+func backoff(b templates.Backoff, attempt int, asked *time.Duration, random float64) time.Duration {
+	if asked != nil {
+		return min(max(*asked, 0), maxRetryAfter)
+	}
+	var wait float64
+	switch b.Curve {
+	case templates.CurveNone:
+		return 0
+	case templates.CurveLinear:
+		wait = float64(b.Base) * float64(attempt)
+	default:
+		wait = float64(b.Base) * math.Exp2(float64(attempt-1))
+	}
+	wait = min(wait, float64(b.Max))
+	wait *= 1 + b.Jitter*(2*random-1)
+	return max(time.Duration(min(wait, float64(b.Max))), b.Min)
+}
+
+// retryDecision says what a failed attempt leads to.
+func retryDecision(retryable, permanent bool, attempts, limit int) StepState {
+	if permanent || !retryable || attempts >= limit {
+		return StepInError
+	}
+	return StepWaitingForRetry
+}

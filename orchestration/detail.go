@@ -1,0 +1,207 @@
+package orchestration
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+)
+
+// TaskDetail is a task read back whole.
+type TaskDetail struct {
+	TaskID       int64
+	Namespace    string
+	Name         string
+	Version      string
+	State        TaskState
+	Context      json.RawMessage
+	Initiator    string
+	SourceSystem string
+	Reason       string
+	Tags         []string
+	Priority     int16
+	RunAt        time.Time
+	CreatedAt    time.Time
+	EndedAt      time.Time    // zero until it has ended
+	Steps        []StepDetail // in topological order
+	Transitions  []Transition // oldest first
+}
+
+// StepDetail is a step of it.
+type StepDetail struct {
+	StepID      int64
+	Name        string
+	State       StepState
+	Attempts    int // how often it was begun
+	RetryLimit  int
+	Retryable   bool
+	NextAttempt time.Time // zero unless it waits for a retry
+	Parents     []string
+	History     []Attempt
+	Transitions []Transition
+}
+
+// Attempt is what came of one attempt.
+type Attempt struct {
+	Number    int
+	Outcome   string // complete, error, resolved_manually or lost
+	Results   json.RawMessage
+	Err       *StepError
+	StartedAt time.Time
+	EndedAt   time.Time
+}
+
+// Transition is a row of the audit.
+type Transition struct {
+	From    string // empty for the first one
+	To      string
+	Attempt int // of a step; 0 for a task
+	Reason  string
+	At      time.Time
+}
+
+// Last returns the latest attempt of which something came, or nil.
+func (s *StepDetail) Last() *Attempt {
+	if len(s.History) == 0 {
+		return nil
+	}
+	return &s.History[len(s.History)-1]
+}
+
+// Results returns what the step ended with, or nil.
+func (s *StepDetail) Results() json.RawMessage {
+	if last := s.Last(); last != nil && s.State.Done() {
+		return last.Results
+	}
+	return nil
+}
+
+// Task reads a task back with all its steps, attempts and transitions. It is
+// one consistent picture. [ErrTaskNotFound] says that there is none.
+func (e *Engine) Task(ctx context.Context, id int64) (*TaskDetail, error) {
+	return ReadTask(ctx, e.pool, id)
+}
+
+// Beginner is a pool or a connection.
+type Beginner interface {
+	BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error)
+}
+
+// ReadTask is [Engine.Task] without an engine.
+func ReadTask(ctx context.Context, db Beginner, id int64) (*TaskDetail, error) {
+	d := &TaskDetail{TaskID: id}
+	err := pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		return d.read(ctx, tx)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, errors.WithHint(errors.Wrapf(ErrTaskNotFound, "task %d", id), "`tasker-rb tasks list` shows the tasks of this database.")
+	}
+	return d, errors.Wrapf(err, "reading task %d", id)
+}
+
+func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
+	byID := map[int64]int{}
+	var batch pgx.Batch
+	batch.Queue(`
+		select namespace, name, version, state, context::text, coalesce(initiator, ''), coalesce(source_system, ''),
+			coalesce(reason, ''), tags, priority, run_at, created_at, ended_at
+		from tasker.tasks where task_id = $1`, d.TaskID).QueryRow(func(row pgx.Row) error {
+		var text string
+		var ended *time.Time
+		err := row.Scan(&d.Namespace, &d.Name, &d.Version, &d.State, &text, &d.Initiator, &d.SourceSystem,
+			&d.Reason, &d.Tags, &d.Priority, &d.RunAt, &d.CreatedAt, &ended)
+		d.Context, d.EndedAt = json.RawMessage(text), orZero(ended)
+		return err
+	})
+	batch.Queue(`
+		select s.step_id, s.name, s.state, s.attempts, s.retry_limit, s.retryable, s.next_attempt_at, array(
+			select p.name from tasker.edges e join tasker.steps p on p.step_id = e.parent_id
+			where e.child_id = s.step_id order by p.position)
+		from tasker.steps s where s.task_id = $1 order by s.position`, d.TaskID).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var s StepDetail
+			var next *time.Time
+			if err := rows.Scan(&s.StepID, &s.Name, &s.State, &s.Attempts, &s.RetryLimit, &s.Retryable, &next, &s.Parents); err != nil {
+				return err
+			}
+			s.NextAttempt = orZero(next)
+			byID[s.StepID] = len(d.Steps)
+			d.Steps = append(d.Steps, s)
+		}
+		return rows.Err()
+	})
+	batch.Queue(`
+		select step_id, attempt, outcome, coalesce(results::text, ''), coalesce(error::text, ''), started_at, a.ended_at
+		from tasker.attempts a join tasker.steps using (step_id) where task_id = $1 order by step_id, attempt`, d.TaskID).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var id int64
+			var a Attempt
+			var results, failure string
+			var started *time.Time
+			if err := rows.Scan(&id, &a.Number, &a.Outcome, &results, &failure, &started, &a.EndedAt); err != nil {
+				return err
+			}
+			a.StartedAt = orZero(started)
+			if results != "" {
+				a.Results = json.RawMessage(results)
+			}
+			var err error
+			if a.Err, err = decodeStepError(failure); err != nil {
+				return err
+			}
+			s := &d.Steps[byID[id]]
+			s.History = append(s.History, a)
+		}
+		return rows.Err()
+	})
+	batch.Queue(`
+		select 0, coalesce(from_state, ''), to_state, 0, coalesce(reason, ''), at
+		from tasker.task_transitions where task_id = $1 order by transition_id`, d.TaskID).Query(func(rows pgx.Rows) error {
+		return scanTransitions(rows, func(_ int64, w Transition) { d.Transitions = append(d.Transitions, w) })
+	})
+	batch.Queue(`
+		select step_id, coalesce(from_state, ''), to_state, attempt, coalesce(w.reason, ''), w.at
+		from tasker.step_transitions w join tasker.steps using (step_id) where task_id = $1 order by transition_id`, d.TaskID).Query(func(rows pgx.Rows) error {
+		return scanTransitions(rows, func(id int64, w Transition) {
+			s := &d.Steps[byID[id]]
+			s.Transitions = append(s.Transitions, w)
+		})
+	})
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+func scanTransitions(rows pgx.Rows, add func(int64, Transition)) error {
+	for rows.Next() {
+		var id int64
+		var w Transition
+		if err := rows.Scan(&id, &w.From, &w.To, &w.Attempt, &w.Reason, &w.At); err != nil {
+			return err
+		}
+		add(id, w)
+	}
+	return rows.Err()
+}
+
+func decodeStepError(text string) (*StepError, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var s storedError
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return nil, errors.Wrap(err, "a stored error")
+	}
+	if s.RetryAfter != nil && s.StepError != nil {
+		d := time.Duration(*s.RetryAfter * float64(time.Second))
+		s.StepError.RetryAfter = &d
+	}
+	return s.StepError, nil
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}

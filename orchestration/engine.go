@@ -1,0 +1,88 @@
+package orchestration
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config configures an [Engine]. Pool and Handlers are required.
+type Config struct {
+	// Pool is the database. The engine uses one connection for as long as it
+	// lives, one for each step whose handler asked for its transaction, and
+	// others for a moment. Its tables must be current, see [Migrate].
+	Pool *pgxpool.Pool
+
+	// Handlers finds the handlers that templates name.
+	Handlers HandlerResolver
+
+	// MaxParallelSteps bounds how many steps of one task run at once. Default 8.
+	MaxParallelSteps int
+
+	// Logger receives what goes wrong behind the scenes. Default slog.Default().
+	Logger *slog.Logger
+
+	// OnEvent is told what happens, in order for each task, from the goroutine
+	// that drives the task: it should return quickly. Optional.
+	OnEvent func(Event)
+
+	// Now is the clock by which retries are due. Default time.Now.
+	Now func() time.Time
+
+	// Random returns numbers in [0, 1) for the jitter. Default math/rand/v2.
+	Random func() float64
+}
+
+// Engine runs tasks. All methods may be called from any goroutine.
+type Engine struct {
+	cfg     Config
+	pool    *pgxpool.Pool
+	session *session
+
+	templates sync.Map // digest -> *templates.Template
+}
+
+// New starts an engine: it takes a number and a session of its own in the
+// database. It fails when the tables are not of this program's version.
+func New(ctx context.Context, cfg Config) (*Engine, error) {
+	switch {
+	case cfg.Pool == nil:
+		return nil, errors.New("orchestration: Config.Pool is missing")
+	case cfg.Handlers == nil:
+		return nil, errors.New("orchestration: Config.Handlers is missing")
+	case cfg.MaxParallelSteps < 0:
+		return nil, errors.Newf("orchestration: Config.MaxParallelSteps is %d", cfg.MaxParallelSteps)
+	}
+	if cfg.MaxParallelSteps == 0 {
+		cfg.MaxParallelSteps = 8
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.OnEvent == nil {
+		cfg.OnEvent = func(Event) {}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Float64
+	}
+	s, err := openSession(ctx, cfg.Pool)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{cfg: cfg, pool: cfg.Pool, session: s}, nil
+}
+
+// Close ends the engine's session, and with it its claims. Calls of Handle
+// and Run must have returned.
+func (e *Engine) Close() error { return e.session.close() }
+
+// now is the engine's clock, to the microsecond as PostgreSQL keeps it.
+func (e *Engine) now() time.Time { return e.cfg.Now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,37 @@
+package orchestration
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// EventKind is what happened.
+type EventKind string
+
+// The kinds of events, in the order in which a step goes through them.
+const (
+	EventTaskStarted   EventKind = "task_started"
+	EventStepStarted   EventKind = "step_started"
+	EventStepCompleted EventKind = "step_completed"
+	EventStepRetrying  EventKind = "step_retrying" // it failed and has another attempt, at NextAttempt
+	EventStepFailed    EventKind = "step_failed"   // it failed for good
+	EventStepReleased  EventKind = "step_released" // it was interrupted and costs no attempt
+	EventTaskWaiting   EventKind = "task_waiting"  // nothing to do before NextAttempt
+	EventTaskEnded     EventKind = "task_ended"
+)
+
+// Event is something that happened to a task, and is recorded in the database
+// when it is told.
+type Event struct {
+	Kind        EventKind
+	At          time.Time
+	TaskID      int64
+	TaskState   TaskState
+	Step        string // empty for events of the task
+	Attempt     int
+	RetryLimit  int
+	Duration    time.Duration   // of the attempt
+	Results     json.RawMessage // of EventStepCompleted
+	Err         *StepError      // of EventStepRetrying and EventStepFailed
+	NextAttempt time.Time       // of EventStepRetrying and EventTaskWaiting
+}

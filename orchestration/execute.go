@@ -1,0 +1,210 @@
+package orchestration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// finished is what the goroutine that ran an attempt reports.
+type finished struct {
+	step      *stepRun
+	outcome   outcome
+	endedTask bool
+	released  bool
+	err       error // the outcome could not be recorded
+}
+
+// settle is how long recording an outcome may take after the engine was told
+// to stop.
+const settle = 10 * time.Second
+
+// perform runs one attempt and records what came of it. last says that every
+// other step of the task is done.
+func (e *Engine) perform(ctx context.Context, x *StepExecution, s *stepRun, claimant int64, last bool) finished {
+	f := finished{step: s}
+	results, failure := e.call(ctx, x, s.template)
+	// What follows must happen also when ctx has ended.
+	settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	defer cancel()
+	tx := x.tx.end()
+	if failure == nil {
+		f.outcome = outcome{to: StepComplete, kind: "complete", results: results, started: s.lastAttempted, ended: e.now(), last: last}
+		f.endedTask, f.err = e.commit(settleCtx, tx, s, claimant, f.outcome)
+		if f.err == nil || errors.Is(f.err, errClaimLost) {
+			return f
+		}
+		// What the handler did could not be committed: that fails the attempt.
+		failure = commitFailure(f.err)
+	} else if tx != nil {
+		e.rollback(settleCtx, tx)
+	}
+	if ctx.Err() != nil {
+		f.released = true
+		f.err = e.release(settleCtx, s, claimant)
+		return f
+	}
+	f.outcome = e.failed(s, failure)
+	f.endedTask, f.err = record(settleCtx, e.pool, s, claimant, f.outcome)
+	return f
+}
+
+// call runs the handler within the step's time, and turns whatever comes of it
+// into results or a StepError.
+func (e *Engine) call(ctx context.Context, x *StepExecution, step *templates.Step) (json.RawMessage, *StepError) {
+	if step.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, step.Timeout, errTimeout{step.Timeout})
+		defer cancel()
+	}
+	handler, err := e.cfg.Handlers.ResolveHandler(ctx, step.HandlerClass)
+	if err != nil {
+		failure := stepError(ctx, err)
+		failure.Permanent = ctx.Err() == nil
+		return nil, failure
+	}
+	if step.Transaction == templates.TransactionAlways {
+		if _, err := x.Tx(ctx); err != nil {
+			return nil, stepError(ctx, err)
+		}
+	}
+	results, err := handle(ctx, handler, x)
+	var timeout errTimeout
+	if err == nil && errors.As(context.Cause(ctx), &timeout) {
+		err = timeout // it did not notice, and its results come too late
+	}
+	if err != nil {
+		return nil, stepError(ctx, err)
+	}
+	if problem := unstorable(results); problem != "" {
+		return nil, &StepError{
+			Class: "Tasker::UnrepresentableError", Permanent: true, ErrorCode: "UNREPRESENTABLE_RESULT",
+			Message: "the results are not JSON that can be kept: " + problem,
+		}
+	}
+	if len(results) == 0 {
+		results = json.RawMessage("null")
+	}
+	return results, nil
+}
+
+// handle turns a panic of a handler written in Go into an error.
+func handle(ctx context.Context, h StepHandler, x *StepExecution) (results json.RawMessage, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &StepError{Class: "panic", Message: fmt.Sprint(p), Backtrace: []string{string(debug.Stack())}}
+		}
+	}()
+	return h.HandleStep(ctx, x)
+}
+
+func unstorable(results json.RawMessage) string {
+	if len(results) == 0 {
+		return ""
+	}
+	if !json.Valid(results) {
+		return "they are not valid JSON"
+	}
+	if bytes.Contains(results, []byte(`\u0000`)) && hasNUL(results) {
+		return "a string in them holds a NUL character"
+	}
+	return ""
+}
+
+// hasNUL tells the escape of a NUL from a backslash followed by u0000.
+func hasNUL(document []byte) bool {
+	for i := 0; i < len(document); i++ {
+		if document[i] != '\\' {
+			continue
+		}
+		if bytes.HasPrefix(document[i:], []byte(`\u0000`)) {
+			return true
+		}
+		i++ // what is escaped is not an escape
+	}
+	return false
+}
+
+// commit records success, in the handler's transaction if it has one.
+func (e *Engine) commit(ctx context.Context, tx pgx.Tx, s *stepRun, claimant int64, o outcome) (bool, error) {
+	if tx == nil {
+		return record(ctx, e.pool, s, claimant, o)
+	}
+	ended, err := record(ctx, tx, s, claimant, o)
+	if err != nil {
+		e.rollback(ctx, tx)
+		return false, err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		e.rollback(ctx, tx)
+		return false, errors.Wrap(err, "committing the step's transaction")
+	}
+	return ended, nil
+}
+
+func (e *Engine) rollback(ctx context.Context, tx pgx.Tx) {
+	if err := tx.Rollback(ctx); err != nil && !errors.Is(err, pgx.ErrTxClosed) {
+		e.cfg.Logger.Warn("a step's transaction could not be rolled back; its connection is dropped", "error", err)
+	}
+}
+
+// failed decides what a failure leads to.
+func (e *Engine) failed(s *stepRun, failure *StepError) outcome {
+	now := e.now()
+	o := outcome{kind: "error", err: failure, started: s.lastAttempted, ended: now}
+	o.to = retryDecision(s.retries, failure.Permanent, s.attempts, s.limit)
+	if o.to == StepWaitingForRetry {
+		wait := backoff(s.template.Backoff, s.attempts, failure.RetryAfter, e.cfg.Random())
+		o.due = now.Add(wait).Truncate(time.Microsecond)
+		seconds := wait.Seconds()
+		o.wait = &seconds
+	}
+	return o
+}
+
+// errTimeout is why the context of a step ended that took too long.
+type errTimeout struct{ limit time.Duration }
+
+func (e errTimeout) Error() string        { return fmt.Sprintf("the step took longer than its %v", e.limit) }
+func (e errTimeout) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// stepError makes any error a StepError.
+func stepError(ctx context.Context, err error) *StepError {
+	var timeout errTimeout
+	if errors.As(context.Cause(ctx), &timeout) {
+		s := &StepError{Class: "Tasker::StepTimeout", Message: timeout.Error(), Err: err}
+		var place *StepError
+		if errors.As(err, &place) {
+			s.Message, s.Backtrace = place.Message, place.Backtrace
+		}
+		return s
+	}
+	var s *StepError
+	if errors.As(err, &s) {
+		return s
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return &StepError{Class: "PG::" + pg.Code, Message: err.Error(), ErrorCode: pg.Code, Err: err}
+	}
+	message := err.Error()
+	if hint := errors.FlattenHints(err); hint != "" {
+		message += " (" + hint + ")"
+	}
+	return &StepError{Class: fmt.Sprintf("%T", errors.UnwrapAll(err)), Message: message, Err: err}
+}
+
+func commitFailure(err error) *StepError {
+	s := stepError(context.Background(), err)
+	s.Message = "the step's transaction could not be committed: " + s.Message
+	return s
+}

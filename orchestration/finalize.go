@@ -1,0 +1,84 @@
+package orchestration
+
+import "time"
+
+// verdict is what is to become of a task as a whole.
+type verdict struct {
+	state TaskState // TaskInProgress while there is something to do or to wait for
+	next  time.Time // when to look again; zero for at once, or never
+}
+
+// stepView is what decisions need to know of a step.
+type stepView struct {
+	state    StepState
+	parents  []int // indexes of its parents
+	dueAt    time.Time
+	attempts int
+	limit    int
+	retries  bool
+}
+
+// viable reports whether step i can run now: its state allows it, its wait is
+// over, its parents are done, and it has an attempt left. The first attempt is
+// always allowed; the limit counts all of them.
+func viable(steps []stepView, i int, now time.Time) bool {
+	s := steps[i]
+	return startable(steps, i) && !s.dueAt.After(now)
+}
+
+func startable(steps []stepView, i int) bool {
+	s := steps[i]
+	if s.state != StepPending && s.state != StepWaitingForRetry {
+		return false
+	}
+	if s.attempts > 0 && (!s.retries || s.attempts >= s.limit) {
+		return false
+	}
+	for _, p := range s.parents {
+		if !steps[p].state.Done() {
+			return false
+		}
+	}
+	return true
+}
+
+// finalize is the decision table of docs/engine.md, first row that holds:
+//
+//	a step runs, or can run now         in_progress, go on
+//	a step waits for its next attempt   in_progress, look again when it is due
+//	every step is done                  complete
+//	a step is in error                  error
+//	a step is cancelled                 cancelled
+//	otherwise                           error: what is left can never run
+func finalize(steps []stepView, now time.Time) verdict {
+	done, failed, cancelled := 0, false, false
+	var next time.Time
+	for i, s := range steps {
+		switch {
+		case s.state == StepInProgress || viable(steps, i, now):
+			return verdict{state: TaskInProgress}
+		case startable(steps, i):
+			if next.IsZero() || s.dueAt.Before(next) {
+				next = s.dueAt
+			}
+		case s.state.Done():
+			done++
+		case s.state == StepInError:
+			failed = true
+		case s.state == StepCancelled:
+			cancelled = true
+		}
+	}
+	switch {
+	case !next.IsZero():
+		return verdict{state: TaskInProgress, next: next}
+	case done == len(steps):
+		return verdict{state: TaskComplete}
+	case failed:
+		return verdict{state: TaskInError}
+	case cancelled:
+		return verdict{state: TaskCancelled}
+	default:
+		return verdict{state: TaskInError}
+	}
+}

@@ -1,0 +1,141 @@
+package orchestration
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// ErrTaskNotFound: there is no task with that number.
+var ErrTaskNotFound = errors.New("there is no such task")
+
+// taskRun is a task in memory while Handle drives it. It belongs to one
+// goroutine.
+type taskRun struct {
+	id       int64
+	template *templates.Template
+	state    TaskState
+	context  json.RawMessage
+	runAt    time.Time
+	head     taskHead
+	headJSON json.RawMessage
+	steps    []*stepRun // in the template's order
+	heads    json.RawMessage
+}
+
+// stepRun is a step of it.
+type stepRun struct {
+	index    int
+	id       int64
+	template *templates.Step
+	stepView
+	lastAttempted time.Time
+	asked         *float64 // backoff_request_seconds
+	claimedBy     int64
+	claimAlive    bool
+	results       json.RawMessage // once done
+	head          json.RawMessage // cached; nil when it must be made anew
+	running       bool            // by this Handle
+}
+
+// load reads a task with its steps and their results.
+func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
+	t := &taskRun{id: id}
+	var digest, document string
+	var batch pgx.Batch
+	batch.Queue(`
+		select k.state, k.context::text, k.run_at, k.digest, m.document::text, k.tags, k.created_at,
+			coalesce(k.initiator, ''), coalesce(k.source_system, ''), coalesce(k.reason, '')
+		from tasker.tasks k join tasker.templates m using (digest) where k.task_id = $1`, id).QueryRow(func(row pgx.Row) error {
+		var text string
+		err := row.Scan(&t.state, &text, &t.runAt, &digest, &document, &t.head.Tags, &t.head.CreatedAt,
+			&t.head.Initiator, &t.head.SourceSystem, &t.head.Reason)
+		t.context = json.RawMessage(text)
+		return err
+	})
+	batch.Queue(`
+		select s.step_id, s.name, s.state, s.attempts, s.retry_limit, s.retryable, coalesce(s.claimed_by, 0),
+			s.claimed_by is not null and `+aliveSQL+`,
+			s.last_attempted_at, s.next_attempt_at, s.backoff_request_seconds, coalesce(a.results::text, '')
+		from tasker.steps s
+		left join lateral (
+			select results from tasker.attempts a
+			where a.step_id = s.step_id and a.outcome in ('complete', 'resolved_manually') order by attempt desc limit 1) a
+			on s.state in ('complete', 'resolved_manually')
+		where s.task_id = $1 order by s.position`, id).Query(func(rows pgx.Rows) error { return t.scanSteps(rows) })
+	err := e.pool.SendBatch(ctx, &batch).Close()
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, errors.Wrapf(ErrTaskNotFound, "task %d", id)
+	}
+	if err != nil {
+		return nil, errors.Wrapf(err, "loading task %d", id)
+	}
+	if t.template, err = e.templateOf(digest, document); err != nil {
+		return nil, errors.Wrapf(err, "the template of task %d", id)
+	}
+	return t, t.connect()
+}
+
+func (t *taskRun) scanSteps(rows pgx.Rows) error {
+	for rows.Next() {
+		s := &stepRun{index: len(t.steps)}
+		var name, results string
+		var last, due *time.Time
+		err := rows.Scan(&s.id, &name, &s.state, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive, &last, &due, &s.asked, &results)
+		if err != nil {
+			return err
+		}
+		if last != nil {
+			s.lastAttempted = *last
+		}
+		if due != nil {
+			s.dueAt = *due
+		}
+		if results != "" {
+			s.results = json.RawMessage(results)
+		}
+		s.template = &templates.Step{Name: name} // until connect
+		t.steps = append(t.steps, s)
+	}
+	return rows.Err()
+}
+
+// connect gives each step its part of the template.
+func (t *taskRun) connect() error {
+	for _, s := range t.steps {
+		s.template = t.template.Step(s.template.Name)
+		if s.template == nil || s.template.Index != s.index {
+			return errors.Newf("task %d: its steps are not those of its template %s", t.id, t.template.ID())
+		}
+		for _, p := range s.template.Parents {
+			s.parents = append(s.parents, t.template.Step(p).Index)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) templateOf(digest, document string) (*templates.Template, error) {
+	if t, ok := e.templates.Load(digest); ok {
+		return t.(*templates.Template), nil
+	}
+	t, err := templates.Decode([]byte(document))
+	if err != nil {
+		return nil, err
+	}
+	e.templates.Store(digest, t)
+	return t, nil
+}
+
+// views are the steps as decisions see them.
+func (t *taskRun) views() []stepView {
+	v := make([]stepView, len(t.steps))
+	for i, s := range t.steps {
+		v[i] = s.stepView
+	}
+	return v
+}

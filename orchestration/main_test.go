@@ -1,0 +1,150 @@
+package orchestration_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+func init() { pgtest.Template(orchestration.Migrate) }
+
+// funcs are handlers by class name.
+type funcs map[string]orchestration.StepHandlerFunc
+
+// bundle is an engine on a database of its own.
+type bundle struct {
+	*orchestration.Engine
+	pool *pgxpool.Pool
+
+	mu     sync.Mutex
+	events []orchestration.Event
+}
+
+// engine starts an engine on a fresh database. Every class that has no
+// function of its own returns {"step": its name}.
+func engine(t *testing.T, handlers funcs, edit ...func(*orchestration.Config)) *bundle {
+	t.Helper()
+	return engineOn(t, pgtest.New(t), handlers, edit...)
+}
+
+func engineOn(t *testing.T, pool *pgxpool.Pool, handlers funcs, edit ...func(*orchestration.Config)) *bundle {
+	t.Helper()
+	b := &bundle{pool: pool}
+	cfg := orchestration.Config{
+		Pool:     pool,
+		Handlers: resolver(handlers),
+		Logger:   slog.New(slog.DiscardHandler),
+		Random:   func() float64 { return 0.5 },
+		OnEvent: func(e orchestration.Event) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.events = append(b.events, e)
+		},
+	}
+	for _, f := range edit {
+		f(&cfg)
+	}
+	e, err := orchestration.New(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	b.Engine = e
+	return b
+}
+
+type resolver funcs
+
+func (r resolver) ResolveHandler(_ context.Context, class string) (orchestration.StepHandler, error) {
+	if strings.HasPrefix(class, "Missing") {
+		return nil, fmt.Errorf("no class %s", class)
+	}
+	if f := r[class]; f != nil {
+		return f, nil
+	}
+	return orchestration.StepHandlerFunc(func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		return json.Marshal(map[string]string{"step": x.StepName})
+	}), nil
+}
+
+// template makes a template of lines "step: parent parent", each step with a
+// handler class of its name in upper case; more is appended to every step.
+func template(t testing.TB, graph, more string) *templates.Template {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("name: test\nnamespace_name: ns\nversion: 1.0.0\nstep_templates:\n")
+	for line := range strings.Lines(graph) {
+		name, parents, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if name == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "  - name: %s\n    handler_class: %s\n    backoff: {curve: none}\n", name, strings.ToUpper(name[:1])+name[1:])
+		if p := strings.Fields(parents); len(p) > 0 {
+			fmt.Fprintf(&b, "    depends_on_steps: [%s]\n", strings.Join(p, ", "))
+		}
+		for extra := range strings.Lines(more) {
+			if strings.TrimSpace(extra) != "" {
+				b.WriteString("    " + strings.TrimRight(extra, "\n") + "\n")
+			}
+		}
+	}
+	parsed, err := templates.Parse([]byte(b.String()), "test.yaml")
+	require.NoError(t, err, b.String())
+	return parsed
+}
+
+const diamond = "a:\nb: a\nc: a\nd: b c"
+
+func (b *bundle) submit(t *testing.T, tpl *templates.Template, context string) int64 {
+	t.Helper()
+	s, err := b.Submit(t.Context(), orchestration.Submission{Template: tpl, Context: json.RawMessage(context)})
+	require.NoError(t, err)
+	return s.TaskID
+}
+
+// run submits and runs a task and reads it back.
+func (b *bundle) run(t *testing.T, tpl *templates.Template) *orchestration.TaskDetail {
+	t.Helper()
+	id := b.submit(t, tpl, "{}")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out, err := b.Run(ctx, id)
+	require.NoError(t, err)
+	d, err := b.Task(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, d.State, out.State)
+	return d
+}
+
+func states(d *orchestration.TaskDetail) map[string]orchestration.StepState {
+	m := map[string]orchestration.StepState{}
+	for _, s := range d.Steps {
+		m[s.Name] = s.State
+	}
+	return m
+}
+
+func step(t *testing.T, d *orchestration.TaskDetail, name string) *orchestration.StepDetail {
+	t.Helper()
+	for i := range d.Steps {
+		if d.Steps[i].Name == name {
+			return &d.Steps[i]
+		}
+	}
+	t.Fatalf("no step %s", name)
+	return nil
+}
+
+func value(v string) orchestration.StepHandlerFunc {
+	return func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) { return json.RawMessage(v), nil }
+}

@@ -1,0 +1,164 @@
+package orchestration
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/tern/v2/migrate"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const versionTable = "tasker.schema_version"
+
+// Schema is what a database says of its tables.
+type Schema struct {
+	Version int32 // of the tables; 0 where there are none
+	Latest  int32 // what this program works with
+}
+
+// Current reports whether this program can work with the tables.
+func (s Schema) Current() bool { return s.Version == s.Latest }
+
+// ErrSchemaNewer: the database was migrated by a later program.
+var ErrSchemaNewer = errors.New("the database's tables are newer than this program")
+
+// ErrSchemaOlder: the database needs [Migrate].
+var ErrSchemaOlder = errors.New("the database's tables are older than this program")
+
+// ReadSchema reads the version of the tables and changes nothing.
+func ReadSchema(ctx context.Context, conn *pgx.Conn) (Schema, error) {
+	latest, err := latestVersion()
+	if err != nil {
+		return Schema{}, err
+	}
+	s := Schema{Latest: latest}
+	var exists bool
+	if err := conn.QueryRow(ctx, "select to_regclass($1) is not null", versionTable).Scan(&exists); err != nil {
+		return s, errors.Wrap(err, "reading the schema version")
+	}
+	if exists {
+		if err := conn.QueryRow(ctx, "select version from "+versionTable).Scan(&s.Version); err != nil {
+			return s, errors.Wrap(err, "reading the schema version")
+		}
+	}
+	return s, nil
+}
+
+// CheckSchema returns nil when the tables are of this program's version, else
+// [ErrSchemaOlder] or [ErrSchemaNewer] with what to do.
+func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
+	s, err := ReadSchema(ctx, conn)
+	switch {
+	case err != nil:
+		return err
+	case s.Version < s.Latest:
+		return errors.WithHint(errors.Wrapf(ErrSchemaOlder, "version %d, wanted %d", s.Version, s.Latest), "Run `tasker-rb migrate up`.")
+	default:
+		return checkNewer(s)
+	}
+}
+
+func checkNewer(s Schema) error {
+	if s.Version > s.Latest {
+		return errors.WithHint(errors.Wrapf(ErrSchemaNewer, "version %d, wanted %d", s.Version, s.Latest),
+			"Use the tasker-rb that migrated it, or a later one.")
+	}
+	return nil
+}
+
+// Migrate brings the tables to this program's version. It is safe to call from
+// many processes at once: tern holds an advisory lock while it works.
+func Migrate(ctx context.Context, conn *pgx.Conn) error {
+	s, err := ReadSchema(ctx, conn)
+	if err != nil || s.Current() {
+		return err
+	}
+	if err := checkNewer(s); err != nil {
+		return err
+	}
+	if err := checkWritable(ctx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "create schema if not exists tasker"); err != nil && !isDuplicate(err) {
+		return explainDenied(errors.Wrap(err, "creating the schema tasker"))
+	}
+	m, err := newMigrator(ctx, conn)
+	if err != nil {
+		return explainDenied(err)
+	}
+	return explainDenied(errors.Wrap(m.Migrate(ctx), "migrating the database"))
+}
+
+// MigrateDown undoes migrations down to a version; 0 drops all tables with
+// everything in them.
+func MigrateDown(ctx context.Context, conn *pgx.Conn, version int32) error {
+	s, err := ReadSchema(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if err := checkNewer(s); err != nil {
+		return err
+	}
+	if version < 0 || version > s.Version {
+		return errors.WithHint(errors.Newf("the database is at version %d and cannot go down to %d", s.Version, version),
+			"Name a version between 0 and the current one.")
+	}
+	if s.Version == 0 {
+		return nil
+	}
+	m, err := newMigrator(ctx, conn)
+	if err != nil {
+		return explainDenied(err)
+	}
+	return explainDenied(errors.Wrap(m.MigrateTo(ctx, version), "migrating the database down"))
+}
+
+func latestVersion() (int32, error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	return int32(len(names)), errors.Wrap(err, "the embedded migrations")
+}
+
+func newMigrator(ctx context.Context, conn *pgx.Conn) (*migrate.Migrator, error) {
+	m, err := migrate.NewMigrator(ctx, conn, versionTable)
+	if err != nil {
+		return nil, errors.Wrap(err, "preparing the migration")
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, errors.Wrap(err, "the embedded migrations")
+	}
+	return m, errors.Wrap(m.LoadMigrations(files), "the embedded migrations")
+}
+
+func checkWritable(ctx context.Context, conn *pgx.Conn) error {
+	var readOnly bool
+	err := conn.QueryRow(ctx, "select current_setting('transaction_read_only')::bool or pg_is_in_recovery()").Scan(&readOnly)
+	if err != nil {
+		return errors.Wrap(err, "asking whether the database can be written to")
+	}
+	if readOnly {
+		return errors.WithHint(errors.New("the database is read-only"),
+			"Connect to the primary server, as a role whose default_transaction_read_only is off.")
+	}
+	return nil
+}
+
+// isDuplicate: "if not exists" still loses a race between two sessions.
+func isDuplicate(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "23505" || pg.Code == "42P06")
+}
+
+func explainDenied(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42501" {
+		return errors.WithHint(err, "The role needs CREATE on the database (for the schema tasker), or a migrated database.")
+	}
+	return err
+}

@@ -1,0 +1,71 @@
+package orchestration
+
+import "slices"
+
+// TaskState is the state of a task.
+type TaskState string
+
+// StepState is the state of a step.
+type StepState string
+
+// The states of a task.
+const (
+	TaskPending          TaskState = "pending"
+	TaskInProgress       TaskState = "in_progress"
+	TaskComplete         TaskState = "complete"
+	TaskInError          TaskState = "error"
+	TaskCancelled        TaskState = "cancelled"
+	TaskResolvedManually TaskState = "resolved_manually"
+)
+
+// The states of a step.
+const (
+	StepPending          StepState = "pending"
+	StepInProgress       StepState = "in_progress"
+	StepWaitingForRetry  StepState = "waiting_for_retry"
+	StepComplete         StepState = "complete"
+	StepInError          StepState = "error"
+	StepCancelled        StepState = "cancelled"
+	StepResolvedManually StepState = "resolved_manually"
+)
+
+// TaskTransitions is every change of state that a task may make, by the state
+// it comes from. The statement that makes a change checks it against this
+// table; docs/engine.md shows it.
+var TaskTransitions = map[TaskState][]TaskState{
+	TaskPending:          {TaskInProgress, TaskCancelled},
+	TaskInProgress:       {TaskComplete, TaskInError, TaskCancelled},
+	TaskInError:          {TaskInProgress, TaskCancelled, TaskResolvedManually},
+	TaskComplete:         {},
+	TaskCancelled:        {},
+	TaskResolvedManually: {},
+}
+
+// StepTransitions is the same for steps.
+var StepTransitions = map[StepState][]StepState{
+	StepPending:          {StepInProgress, StepCancelled, StepResolvedManually},
+	StepInProgress:       {StepComplete, StepWaitingForRetry, StepInError, StepPending, StepCancelled},
+	StepWaitingForRetry:  {StepInProgress, StepPending, StepCancelled, StepResolvedManually},
+	StepInError:          {StepPending, StepCancelled, StepResolvedManually},
+	StepComplete:         {},
+	StepCancelled:        {},
+	StepResolvedManually: {},
+}
+
+// Final reports whether a task in this state will not run again by itself.
+func (s TaskState) Final() bool { return s != TaskPending && s != TaskInProgress }
+
+// Done reports whether a step in this state satisfies those that depend on it.
+func (s StepState) Done() bool { return s == StepComplete || s == StepResolvedManually }
+
+// sources are the states from which to may be reached, as SQL's any($1).
+func sources[S ~string](table map[S][]S, to S) []string {
+	var from []string
+	for s, targets := range table {
+		if slices.Contains(targets, to) {
+			from = append(from, string(s))
+		}
+	}
+	slices.Sort(from)
+	return from
+}

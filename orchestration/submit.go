@@ -1,0 +1,163 @@
+package orchestration
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// Submission is a task to be. Only Template is required.
+type Submission struct {
+	Template *templates.Template
+	Context  json.RawMessage // an object; it is checked against the template's schema
+
+	// IdentityKey makes the submission happen once: a second one with the
+	// same key finds the first one's task. Empty for none.
+	IdentityKey string
+
+	Initiator    string // who submits it
+	SourceSystem string // from where
+	Reason       string // why
+	Tags         []string
+	Priority     int16     // higher first
+	RunAt        time.Time // not before; zero for at once
+}
+
+// Submitted is the task that a submission made or found.
+type Submitted struct {
+	TaskID  int64
+	Existed bool // the identity key was there: nothing was written
+}
+
+// ErrTemplateChanged: a template differs from the one that was stored under
+// the same namespace, name, version and environment.
+var ErrTemplateChanged = errors.New("the template has changed under the same version")
+
+// Submit writes the task, its steps and their edges in one transaction. The
+// error of a context that the schema refuses is a [*templates.ContextError].
+func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
+	var done Submitted
+	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) (err error) {
+		done, err = e.SubmitTx(ctx, tx, s)
+		return err
+	})
+	return done, err
+}
+
+// SubmitTx is Submit in a transaction of the caller's: the task is there when
+// that commits.
+func (e *Engine) SubmitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
+	if s.Template == nil {
+		return Submitted{}, errors.New("orchestration: Submission.Template is missing")
+	}
+	if len(s.Context) == 0 {
+		s.Context = json.RawMessage("{}")
+	}
+	filled, err := s.Template.ValidateContext(s.Context)
+	if err != nil {
+		return Submitted{}, err
+	}
+	s.Context = filled
+	if err := e.storeTemplate(ctx, tx, s.Template); err != nil {
+		return Submitted{}, err
+	}
+	return e.insertTask(ctx, tx, s)
+}
+
+// storeTemplate keeps the template as it is now: a task goes on with the one
+// that it began with.
+func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Template) error {
+	digest := t.Digest()
+	if _, known := e.templates.Load(digest); known {
+		return nil
+	}
+	var stored, document string
+	err := tx.QueryRow(ctx, `
+		with i as (
+			insert into tasker.templates (digest, namespace, name, version, environment, document)
+			values ($1, $2, $3, $4, $5, $6)
+			on conflict do nothing
+			returning digest)
+		select digest, '' from i
+		union all
+		select digest, document::text from tasker.templates
+		where namespace = $2 and name = $3 and version = $4 and environment = $5
+		limit 1`,
+		digest, t.Namespace, t.Name, t.Version, t.Environment, string(t.Encode())).Scan(&stored, &document)
+	if errors.Is(err, pgx.ErrNoRows) {
+		// Another transaction stored it and had not committed when we looked,
+		// or it is stored under another name: the digest decides.
+		err = tx.QueryRow(ctx, `select digest, '' from tasker.templates where digest = $1`, digest).Scan(&stored, &document)
+	}
+	if err != nil {
+		return errors.Wrap(err, "storing the template")
+	}
+	if stored == digest {
+		return nil
+	}
+	before, err := templates.Decode([]byte(document))
+	if err != nil {
+		return errors.Wrapf(err, "the stored template %s", t.ID())
+	}
+	return errors.WithHint(errors.Wrapf(ErrTemplateChanged, "%s\n%s", t.ID(), templates.Diff(before, t)),
+		"Give the changed template a new version; tasks that run keep the old one.")
+}
+
+func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
+	t := s.Template
+	n := len(t.Steps)
+	names, limits, retryable := make([]string, n), make([]int32, n), make([]bool, n)
+	var parents, children []string
+	for i, step := range t.Steps {
+		names[i], limits[i], retryable[i] = step.Name, int32(step.RetryLimit), step.Retryable
+		for _, p := range step.Parents {
+			parents, children = append(parents, p), append(children, step.Name)
+		}
+	}
+	now := e.now()
+	runAt := s.RunAt
+	if runAt.IsZero() {
+		runAt = now
+	}
+	if s.Tags == nil {
+		s.Tags = []string{}
+	}
+	var id int64
+	err := tx.QueryRow(ctx, `
+		with k as (
+			insert into tasker.tasks (digest, namespace, name, version, context, identity_key,
+				initiator, source_system, reason, tags, priority, run_at, created_at)
+			values ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), nullif($9, ''), $10, $11, $12, $13)
+			on conflict (identity_key) do nothing
+			returning task_id),
+		s as (
+			insert into tasker.steps (task_id, name, position, retry_limit, retryable)
+			select k.task_id, u.name, u.position - 1, u.retry_limit, u.retryable
+			from k, unnest($14::text[], $15::int[], $16::bool[]) with ordinality as u (name, retry_limit, retryable, position)
+			returning step_id, name, task_id),
+		d as (
+			insert into tasker.edges (task_id, parent_id, child_id)
+			select p.task_id, p.step_id, c.step_id
+			from unnest($17::text[], $18::text[]) as u (parent, child)
+			join s p on p.name = u.parent join s c on c.name = u.child),
+		w as (
+			insert into tasker.task_transitions (task_id, to_state, reason, at)
+			select task_id, 'pending', 'submitted', $13 from k)
+		select task_id from k`,
+		t.Digest(), t.Namespace, t.Name, t.Version, string(s.Context), s.IdentityKey,
+		s.Initiator, s.SourceSystem, s.Reason, s.Tags, s.Priority, runAt, now,
+		names, limits, retryable, parents, children).Scan(&id)
+	if err == nil {
+		return Submitted{TaskID: id}, nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return Submitted{}, errors.Wrap(err, "submitting the task")
+	}
+	err = tx.QueryRow(ctx, `select task_id from tasker.tasks where identity_key = $1`, s.IdentityKey).Scan(&id)
+	return Submitted{TaskID: id, Existed: true}, errors.Wrap(err, "finding the task of that identity key")
+}
