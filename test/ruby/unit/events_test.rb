@@ -39,6 +39,15 @@ class EventsTest < Minitest::Test
     assert_equal [%w[step.failed gone KeyError]], heard.map { |e| [e.name, e[:error_message], e[:exception_class]] }
   end
 
+  def test_an_error_whose_message_raises_is_raised_as_it_is
+    heard = listen("step.failed")
+    odd = Class.new(StandardError) { def message = raise("no") }
+    raising = handler { define_method(:process) { |*| raise odd } }
+
+    assert_raises(odd) { run_step(raising) }
+    assert_match(/cannot be had/, heard.first[:error_message])
+  end
+
   def test_names_that_are_heard
     heard = { "step.started" => listen("step.started"), step_completed: listen(:step_completed), /\Astep\./ => listen(/\Astep\./) }
     run_step(handler { def process(*) = nil })

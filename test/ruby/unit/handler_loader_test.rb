@@ -151,9 +151,9 @@ class HandlerLoaderTest < Minitest::Test
     write_handler("charge_payment.rb", "ChargePayment")
     @loader.load_dir(@dir)
 
-    assert_equal "there is no class #{@space}::ChargePaymnet; it was expected in " \
-                 "#{@dir}/loader_space#{@@serial}/charge_paymnet.rb; did you mean #{@space}::ChargePayment?",
-                 unresolved("#{@space}::ChargePaymnet")
+    assert_includes unresolved("#{@space}::ChargePaymnet"),
+                    "there is no class #{@space}::ChargePaymnet; it was expected in " \
+                    "#{@dir}/loader_space#{@@serial}/charge_paymnet.rb; did you mean #{@space}::ChargePayment"
     assert_match(/did you mean #{@space}::ChargePayment/, unresolved("ChargePayment"))
     assert_match(%r{expected in .*/http_client/v2_sync\.rb}, unresolved("HTTPClient::V2Sync"))
   end

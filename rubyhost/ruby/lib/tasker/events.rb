@@ -95,7 +95,7 @@ module Tasker
         subscriptions.each do |subscription|
           next unless subscription.wants?(name)
 
-          event ||= Event.new(name, { timestamp: Time.now.utc }.merge(payload.to_h.transform_keys(&:to_sym)))
+          event ||= Event.new(name, { timestamp: Time.now.utc }.merge(payload.to_h.transform_keys { |key| key.to_s.to_sym }))
           deliver(subscription, event)
         end
         nil
@@ -163,8 +163,10 @@ module Tasker
 
       private
 
+      # By way of the report: the error's own methods may raise.
       def error_facts(error)
-        { error_message: error.message, exception_class: error.class.name, backtrace: error.backtrace, error: error }
+        report = Execution.describe(error)
+        { error_message: report["message"], exception_class: report["class"], backtrace: report["backtrace"], error: error }
       end
 
       def canonical(name)

@@ -5,8 +5,7 @@ module Tasker
   # asked for.
   class Task
     # @api private
-    # @param head [String] JSON
-    # @param context [String] JSON
+    # @param segments [Array<String>] see {Sequence#initialize}
     # @param sequence [Sequence]
     def initialize(segments, sequence)
       @segments = segments

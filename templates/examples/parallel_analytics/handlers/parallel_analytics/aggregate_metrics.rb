@@ -16,7 +16,7 @@ module ParallelAnalytics
         orders: customers.sum { |customer| customer["orders"] },
         buyers: customers.size,
         new_buyers: customers.count { |customer| customer["new"] },
-        best_day: days.max_by { |day, cents| [cents, day] }.first,
+        best_day: sequence.get_results("transform_days")["best_day"],
         top_customers: customers.first(top),
         top_products: products.first(top),
         revenue_by_country: revenue_by_country(customers)
