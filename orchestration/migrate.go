@@ -82,7 +82,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	if err := checkNewer(s); err != nil {
 		return err
 	}
-	if err := checkWritable(ctx, conn); err != nil {
+	if err := CheckWritable(ctx, conn); err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, "create schema if not exists tasker"); err != nil && !isDuplicate(err) {
@@ -136,7 +136,9 @@ func newMigrator(ctx context.Context, conn *pgx.Conn) (*migrate.Migrator, error)
 	return m, errors.Wrap(m.LoadMigrations(files), "the embedded migrations")
 }
 
-func checkWritable(ctx context.Context, conn *pgx.Conn) error {
+// CheckWritable fails with a hint when nothing can be written to the database:
+// a standby, or a role whose transactions are read-only.
+func CheckWritable(ctx context.Context, conn *pgx.Conn) error {
 	var readOnly bool
 	err := conn.QueryRow(ctx, "select current_setting('transaction_read_only')::bool or pg_is_in_recovery()").Scan(&readOnly)
 	if err != nil {

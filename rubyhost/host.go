@@ -143,10 +143,15 @@ func (h *Host) Require(ctx context.Context, feature string) error {
 	return err
 }
 
-// LoadDir loads every .rb file below dir, in whatever order satisfies them:
-// a file that names a constant of another one is loaded after it.
-func (h *Host) LoadDir(ctx context.Context, dir string) error {
-	_, err := h.call(ctx, opLoadDir, []byte(dir))
+// LoadDir loads every .rb file below the folders, in whatever order satisfies
+// them: a file that names a constant of another one is loaded after it. Folders
+// whose files need each other go into one call.
+func (h *Host) LoadDir(ctx context.Context, dirs ...string) error {
+	segments := make([][]byte, len(dirs))
+	for i, dir := range dirs {
+		segments[i] = []byte(dir)
+	}
+	_, err := h.call(ctx, opLoadDir, segments...)
 	return err
 }
 

@@ -119,6 +119,14 @@ module Tasker
       end
 
       # @!visibility private
+      def changing_classes
+        yield
+        nil
+      ensure
+        Execution.forget # how a class is made may be different now
+      end
+
+      # @!visibility private
       def flush_output
         $stdout.flush
         $stderr.flush
@@ -167,9 +175,9 @@ module Tasker
     end
 
     # The order is that of the constants op… in call.go.
-    register Operation.new { |path| load(File.expand_path(path)) && nil }
-    register Operation.new { |feature| require(feature.start_with?("./") ? File.expand_path(feature) : feature) }
-    register Operation.new { |dir| loader.load_dir(dir) && nil }
+    register Operation.new { |path| changing_classes { load(File.expand_path(path)) } }
+    register Operation.new { |feature| changing_classes { require(feature.start_with?("./") ? File.expand_path(feature) : feature) } }
+    register Operation.new { |*dirs| loader.load_dir(*dirs) && nil }
     register Operation.new { |source, file| eval(source, EMPTY_SCOPE.call, file, 1) } # rubocop:disable Security/Eval
     register(Operation.new do |name|
       handler_class = loader.resolve(name)

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// display shows how a task goes and what came of it.
+type display interface {
+	begin()
+	event(orchestration.Event)
+	end() error // after the last event
+	result(*orchestration.TaskDetail) error
+	logHandler() slog.Handler // for what handlers print and log
+}
+
+// newDisplay chooses: live on a terminal, plain lines otherwise, or nothing
+// but the JSON of the result.
+func newDisplay(output string, t *templates.Template, out, errOut io.Writer) display {
+	file, isFile := out.(*os.File)
+	switch {
+	case output == "json":
+		return &jsonDisplay{out: out, log: newLineLog(errOut)}
+	case isFile && isatty.IsTerminal(file.Fd()) && os.Getenv("TERM") != "dumb":
+		return newLiveDisplay(t, file)
+	default:
+		return &plainDisplay{out: out, log: newLineLog(out), names: nameWidth(t)}
+	}
+}
+
+func nameWidth(t *templates.Template) int {
+	width := 0
+	for _, s := range t.Steps {
+		width = max(width, len([]rune(s.Name)))
+	}
+	return width
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+// jsonDisplay prints one document at the end; what handlers print goes to
+// standard error.
+type jsonDisplay struct {
+	out io.Writer
+	log slog.Handler
+}
+
+func (d *jsonDisplay) begin()                    {}
+func (d *jsonDisplay) event(orchestration.Event) {}
+func (d *jsonDisplay) end() error                { return nil }
+func (d *jsonDisplay) logHandler() slog.Handler  { return d.log }
+
+// taskJSON is the documented shape, see README.md.
+type taskJSON struct {
+	TaskID    int64      `json:"task_id"`
+	Namespace string     `json:"namespace"`
+	Name      string     `json:"name"`
+	Version   string     `json:"version"`
+	Status    string     `json:"status"`
+	Steps     []stepJSON `json:"steps"`
+}
+
+type stepJSON struct {
+	Name        string          `json:"name"`
+	Status      string          `json:"status"`
+	Attempts    int             `json:"attempts"`
+	Results     json.RawMessage `json:"results"`
+	Error       *errorJSON      `json:"error"`
+	StartedAt   *time.Time      `json:"started_at"`
+	CompletedAt *time.Time      `json:"completed_at"`
+}
+
+type errorJSON struct {
+	Class     string   `json:"class"`
+	Message   string   `json:"message"`
+	Backtrace []string `json:"backtrace"`
+	ErrorCode *string  `json:"error_code"`
+	Retryable bool     `json:"retryable"`
+}
+
+func (d *jsonDisplay) result(t *orchestration.TaskDetail) error {
+	document := taskJSON{
+		TaskID: t.TaskID, Namespace: t.Namespace, Name: t.Name, Version: t.Version, Status: string(t.State),
+		Steps: make([]stepJSON, len(t.Steps)),
+	}
+	for i := range t.Steps {
+		document.Steps[i] = stepAsJSON(&t.Steps[i])
+	}
+	e := json.NewEncoder(d.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(document)
+}
+
+// stepAsJSON gives the last attempt: its times, and its error if the step did
+// not recover from it.
+func stepAsJSON(s *orchestration.StepDetail) stepJSON {
+	j := stepJSON{Name: s.Name, Status: string(s.State), Attempts: s.Attempts, Results: s.Results()}
+	last := s.Last()
+	if last == nil {
+		return j
+	}
+	if !last.StartedAt.IsZero() {
+		j.StartedAt = &last.StartedAt
+	}
+	if s.State.Done() {
+		j.CompletedAt = &last.EndedAt
+	} else if last.Err != nil {
+		j.Error = &errorJSON{
+			Class: last.Err.Class, Message: last.Err.Message, Backtrace: last.Err.Backtrace,
+			Retryable: s.Retryable && !last.Err.Permanent,
+		}
+		if j.Error.Backtrace == nil {
+			j.Error.Backtrace = []string{}
+		}
+		if last.Err.ErrorCode != "" {
+			j.Error.ErrorCode = &last.Err.ErrorCode
+		}
+	}
+	return j
+}

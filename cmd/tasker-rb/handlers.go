@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// handlerFlags say what Ruby code to load.
+type handlerFlags struct {
+	dirs     []string
+	requires []string
+	threads  int
+	yjit     bool
+}
+
+func (f *handlerFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.dirs, "handlers", nil, "folder of handler files; may be repeated (default: handlers/ beside the template)")
+	cmd.Flags().StringArrayVar(&f.requires, "require", nil, "Ruby feature or ./file to require before the handlers; may be repeated")
+	cmd.Flags().IntVar(&f.threads, "threads", 8, "Ruby threads, which is how many steps run at once")
+	cmd.Flags().BoolVar(&f.yjit, "yjit", false, "turn on Ruby's YJIT compiler")
+}
+
+// boot starts Ruby and loads what the flags say, or handlers/ beside the
+// template.
+func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.Logger) (*rubyhost.Host, error) {
+	if f.threads < 1 {
+		return nil, errors.WithHint(errors.Newf("--threads %d", f.threads), "Give a number from 1 to 256.")
+	}
+	dirs := f.dirs
+	if len(dirs) == 0 && templateFile != "" {
+		beside := filepath.Join(filepath.Dir(templateFile), "handlers")
+		if _, err := os.Stat(beside); err == nil {
+			dirs = []string{beside}
+		} else if len(f.requires) == 0 {
+			return nil, errors.WithHint(errors.Newf("there is no folder %s", beside), "Say where the handlers are with --handlers DIR.")
+		}
+	}
+	for i, dir := range dirs {
+		absolute, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, errors.Wrapf(err, "--handlers %s", dir)
+		}
+		dirs[i] = absolute
+	}
+	host, err := rubyhost.Boot(rubyhost.Options{Threads: f.threads, YJIT: f.yjit, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.load(ctx, host, dirs); err != nil {
+		return nil, errors.CombineErrors(err, host.Close())
+	}
+	return host, nil
+}
+
+func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []string) error {
+	for _, feature := range f.requires {
+		if err := host.Require(ctx, feature); err != nil {
+			return errors.WithHintf(err, "It was loaded because of --require %s.", feature)
+		}
+	}
+	if len(dirs) == 0 {
+		return nil
+	}
+	return host.LoadDir(ctx, dirs...)
+}
+
+// resolveAll finds the class of every step, so that a missing one is known
+// before anything is written. All that are missing are reported at once.
+func resolveAll(ctx context.Context, host *rubyhost.Host, t *templates.Template) error {
+	var problems templates.Problems
+	for _, step := range t.Steps {
+		_, err := host.Handler(ctx, step.HandlerClass)
+		var ruby *rubyhost.Error
+		if errors.As(err, &ruby) {
+			p := step.HandlerPosition
+			problems.List = append(problems.List, templates.Problem{File: p.File, Line: p.Line, Column: p.Column,
+				Message: "the handler of step " + step.Name + ": " + ruby.Message})
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(problems.List) > 0 {
+		return &problems
+	}
+	return nil
+}

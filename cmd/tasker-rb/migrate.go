@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+func newMigrate() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Create, update or drop the tables in a database",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	up := &cobra.Command{
+		Use: "up", Short: "Bring the tables to this program's version", Args: exactly(0),
+		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate up",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withConnection(cmd, func(conn *pgx.Conn) error {
+				if err := orchestration.Migrate(cmd.Context(), conn); err != nil {
+					return err
+				}
+				return printSchema(cmd, conn, "text")
+			})
+		},
+	}
+	down := &cobra.Command{
+		Use: "down VERSION", Short: "Undo migrations down to a version; 0 drops every task", Args: exactly(1),
+		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate down 0",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			version, err := strconv.ParseInt(args[0], 10, 32)
+			if err != nil {
+				return errors.WithHint(errors.Newf("%q is not a version", args[0]), "`tasker-rb migrate status` shows the current one.")
+			}
+			return withConnection(cmd, func(conn *pgx.Conn) error {
+				if err := orchestration.MigrateDown(cmd.Context(), conn, int32(version)); err != nil {
+					return err
+				}
+				return printSchema(cmd, conn, "text")
+			})
+		},
+	}
+	var output string
+	status := &cobra.Command{
+		Use: "status", Short: "Say which version the tables are of", Args: exactly(0),
+		Example: "  tasker-rb migrate status --output json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withConnection(cmd, func(conn *pgx.Conn) error { return printSchema(cmd, conn, output) })
+		},
+	}
+	status.Flags().StringVar(&output, "output", "text", "text or json")
+	cmd.AddCommand(up, down, status)
+	return cmd
+}
+
+func withConnection(cmd *cobra.Command, f func(*pgx.Conn) error) (err error) {
+	ctx := cmd.Context()
+	db, err := openDatabase(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, db.close()) }()
+	conn, err := pgx.Connect(ctx, db.url)
+	if err != nil {
+		return explainConnect(db.url, err)
+	}
+	defer func() { err = errors.CombineErrors(err, conn.Close(ctx)) }()
+	return f(conn)
+}
+
+func printSchema(cmd *cobra.Command, conn *pgx.Conn, output string) error {
+	s, err := orchestration.ReadSchema(cmd.Context(), conn)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"version": s.Version, "latest": s.Latest, "current": s.Current()})
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "version %d of %d\n", s.Version, s.Latest)
+	return err
+}

@@ -1,0 +1,33 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tasker-rb",
+		Short: "Run Ruby step handlers without Rails",
+		Long: `tasker-rb runs the step handlers that a task template names in a real CRuby
+inside this process, and keeps tasks, retries and results in PostgreSQL.
+
+Without DATABASE_URL it keeps them in a private PostgreSQL of its own, which it
+starts when needed and stops afterwards.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(usage)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(), newTemplates(), newDoctor(), newMigrate())
+	return root
+}
+
+// exactly is cobra.ExactArgs with a hint.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
+			return usage(cmd, err)
+		}
+		return nil
+	}
+}

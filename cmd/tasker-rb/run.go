@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+type runCommand struct {
+	handlers handlerFlags
+	context  string
+	env      string
+	output   string
+	migrate  bool
+	scratch  bool
+}
+
+func newRun() *cobra.Command {
+	r := &runCommand{}
+	cmd := &cobra.Command{
+		Use:   "run TEMPLATE",
+		Short: "Run one task to its end",
+		Long: `Run one task to its end, retries included, and show how its steps go.
+
+The exit code is 0 when the task is complete, 1 when it ended in error, and 2
+when something was wrong with the input, in which case nothing was written.`,
+		Example: `  tasker-rb run order.yaml --context '{"order_id": 42}'
+  tasker-rb run order.yaml --context @order.json --handlers app/handlers
+  jq .order cart.json | tasker-rb run order.yaml --context - --output json`,
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) },
+	}
+	r.handlers.add(cmd)
+	cmd.Flags().StringVar(&r.context, "context", "{}", "the task's context: JSON, @FILE, or - for standard input")
+	cmd.Flags().StringVar(&r.env, "env", "", "environment of the template whose changes apply")
+	cmd.Flags().StringVar(&r.output, "output", "text", "text or json")
+	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
+	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is gone afterwards")
+	return cmd
+}
+
+// run checks everything that can be checked before it touches the database.
+func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
+	ctx := cmd.Context()
+	if r.output != "text" && r.output != "json" {
+		return errors.WithHint(errors.Newf("--output %s", r.output), "Give text or json.")
+	}
+	template, err := loadTemplate(file, r.env)
+	if err != nil {
+		return err
+	}
+	input, err := readContext(r.context, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	input, err = template.ValidateContext(input)
+	if err != nil {
+		return err
+	}
+	show := newDisplay(r.output, template, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	host, err := r.handlers.boot(ctx, file, slog.New(show.logHandler()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, host.Close()) }()
+	if err := resolveAll(ctx, host, template); err != nil {
+		return err
+	}
+	return r.execute(ctx, host, template, input, show)
+}
+
+func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, t *templates.Template, input json.RawMessage, show display) (err error) {
+	db, err := openDatabase(ctx, r.scratch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, db.close()) }()
+	pool, err := db.pool(ctx, int32(r.handlers.threads)+4, r.migrate)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	engine, err := orchestration.New(ctx, orchestration.Config{
+		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: r.handlers.threads, OnEvent: show.event,
+		Logger: slog.New(show.logHandler()),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
+	submitted, err := engine.Submit(ctx, orchestration.Submission{Template: t, Context: input, SourceSystem: "tasker-rb run"})
+	if err != nil {
+		return err
+	}
+	show.begin()
+	_, runErr := engine.Run(ctx, submitted.TaskID)
+	if err := show.end(); err != nil {
+		return err
+	}
+	if runErr != nil {
+		return runErr
+	}
+	detail, err := engine.Task(ctx, submitted.TaskID)
+	if err != nil {
+		return err
+	}
+	if err := show.result(detail); err != nil {
+		return err
+	}
+	if detail.State != orchestration.TaskComplete {
+		return &failure{exitTaskFailed}
+	}
+	return nil
+}
+
+// readContext reads JSON, @FILE or - for standard input.
+func readContext(from string, stdin io.Reader) (json.RawMessage, error) {
+	switch {
+	case from == "-":
+		b, err := io.ReadAll(stdin)
+		return b, errors.Wrap(err, "reading the context from standard input")
+	case strings.HasPrefix(from, "@"):
+		b, err := os.ReadFile(from[1:])
+		return b, errors.WithHint(errors.Wrap(err, "reading the context"), "--context takes JSON, @FILE, or - for standard input.")
+	default:
+		return json.RawMessage(from), nil
+	}
+}
+
+// loadTemplate loads a template for an environment that it knows.
+func loadTemplate(file, env string) (*templates.Template, error) {
+	t, err := templates.Load(file, templates.WithEnvironment(env))
+	if err != nil {
+		return nil, err
+	}
+	if env != "" && !contains(t.Environments, env) {
+		known := "It has none."
+		if len(t.Environments) > 0 {
+			known = "It has " + strings.Join(t.Environments, ", ") + "."
+		}
+		return nil, errors.WithHint(errors.Newf("%s has no environment %q", file, env), known)
+	}
+	return t, nil
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
