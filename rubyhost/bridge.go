@@ -21,8 +21,10 @@ import "C"
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/cockroachdb/errors"
@@ -207,10 +209,15 @@ func (o *outbox) wait() bool {
 	return err == nil
 }
 
-// drain hands every message to r until the outbox is closed.
-func (o *outbox) drain(r receiver) {
+// drain hands every message to r until the outbox is closed. While busy says
+// that messages are to be expected, it looks for them for a short while before
+// it sleeps: being woken costs both sides a system call.
+func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
 	for {
 		node := takeMessages()
+		for began := time.Now(); node == nil && busy() && time.Since(began) < spin; node = takeMessages() {
+			runtime.Gosched()
+		}
 		if node == nil {
 			if !o.wait() {
 				return

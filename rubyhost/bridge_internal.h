@@ -17,6 +17,9 @@ typedef struct tasker_buffer {
 void tasker_json_write(tasker_buffer *out, VALUE value);
 void tasker_json_init(VALUE host_module);
 
+/* Defines Tasker::Context.adopt (context.c). GVL held; raises. */
+void tasker_context_init(void);
+
 /* Signals (signals.c). Given an address inside libruby; then before
  * ruby_setup, and after boot, on the main Ruby thread. */
 void tasker_signals_library(const void *inside);

@@ -802,6 +802,7 @@ static VALUE prepare(VALUE unused)
     prepare_yield();
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
     tasker_json_init(host_module);
+    tasker_context_init();
     for (uint32_t i = 0; i < wanted_workers; i++) start_worker();
     return Qnil;
 }

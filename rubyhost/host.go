@@ -88,7 +88,7 @@ func Boot(opts Options) (*Host, error) {
 	}
 	go func() {
 		defer close(h.drained)
-		out.drain(h)
+		out.drain(h, opts.Spin, func() bool { return h.inFlight.Load() > 1 })
 	}()
 	if err := bootInterpreter(opts, out.fd, library); err != nil {
 		err = errors.CombineErrors(errors.WithHint(errors.Wrap(err, "rubyhost: Ruby did not boot"),

@@ -1,23 +1,19 @@
 # frozen_string_literal: true
 
-# What embedding is measured against: a child ruby that reads one JSON
-# document a line, does the same work, and writes one a line.
+# What embedding is measured against: a child ruby that gets one JSON document
+# a line with the same parts of a step, runs the same handler class with the
+# same library, and answers with one JSON document a line.
 
+$LOAD_PATH.unshift(File.expand_path("../ruby/lib", __dir__))
 require "json"
+require "tasker"
+require "tasker/execution"
 
-$stdout.sync = false
-kind = ARGV.fetch(0)
+eval(ARGV.fetch(0), TOPLEVEL_BINDING, "handler.rb", 1)
+handler = Tasker::Execution.check(Object.const_get(ARGV.fetch(1)))
 while (line = $stdin.gets)
-  input = JSON.parse(line)
-  result =
-    case kind
-    when "empty" then nil
-    when "task" then {
-      "order_id" => input["task"]["context"]["order_id"],
-      "total" => input["results"]["reserve"]["total"],
-      "status" => "charged", "note" => "x" * 180
-    }
-    end
-  $stdout.write(JSON.generate("id" => input["id"], "result" => result), "\n")
+  id, *segments = JSON.parse(line)
+  result = Tasker::Execution.run(handler, segments)
+  $stdout.write(JSON.generate({ "id" => id, "result" => result }), "\n")
   $stdout.flush
 end

@@ -27,6 +27,21 @@ module Tasker
       end
     end
 
+    # What the JSON parser gave, made a Context in place of being copied key by
+    # key: reading a task's context is most of what a small step costs.
+    #
+    # @api private
+    # @param parsed [Object] with String keys only; not to be used afterwards
+    # @return [Object] the value, with every Hash in it turned into a Context
+    def self.adopt(parsed)
+      case parsed
+      when Hash then allocate.__send__(:take, parsed)
+      when Array
+        parsed.map! { |inner| inner.is_a?(Hash) || inner.is_a?(Array) ? adopt(inner) : inner }
+      else parsed
+      end
+    end
+
     # @param hash [Hash, nil] what to start with
     def initialize(hash = nil)
       super()
@@ -34,11 +49,9 @@ module Tasker
     end
 
     alias write_pair []=
-    private :write_pair
+    alias take_pairs replace
+    private :write_pair, :take_pairs
 
-    # The JSON parser builds contexts through this, hence the order of the
-    # questions: most keys are Strings, most values neither Hash nor Array.
-    #
     # @return [Object] the value
     def []=(key, value)
       key = key.name if key.is_a?(Symbol)
@@ -164,6 +177,14 @@ module Tasker
     end
 
     private
+
+    def take(parsed)
+      take_pairs(parsed)
+      parsed.each_pair do |key, value|
+        write_pair(key, Context.adopt(value)) if value.is_a?(Hash) || value.is_a?(Array)
+      end
+      self
+    end
 
     def plain_inside?(value)
       case value

@@ -10,9 +10,8 @@ module Tasker
     MAX_NESTING = 1000
 
     PLAIN = { max_nesting: MAX_NESTING }.freeze
-    INDIFFERENT = { max_nesting: MAX_NESTING, object_class: Context }.freeze
     EMPTY = "{}"
-    private_constant :PLAIN, :INDIFFERENT, :EMPTY
+    private_constant :PLAIN, :EMPTY
 
     class << self
       # @param text [String, nil] a JSON document in UTF-8
@@ -26,7 +25,7 @@ module Tasker
       def parse_indifferent(text)
         return Context.new if text == EMPTY
 
-        text && JSON.parse(text, INDIFFERENT)
+        Context.adopt(parse(text))
       end
     end
   end
