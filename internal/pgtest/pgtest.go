@@ -1,0 +1,89 @@
+package pgtest
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+)
+
+// An Option changes what is in a new database.
+type Option func(*settings)
+
+type settings struct {
+	setUp func(context.Context, *pgx.Conn) error
+}
+
+// WithTemplate fills the database with what setUp does, such as migrations. It
+// runs once for each test binary, and its result is copied; so setUp must be a
+// function that depends on nothing but its arguments, and is told from others
+// by where its code is.
+func WithTemplate(setUp func(context.Context, *pgx.Conn) error) Option {
+	return func(s *settings) { s.setUp = setUp }
+}
+
+// setupTimeout bounds what a test waits for its server and its database.
+const setupTimeout = 2 * time.Minute
+
+// leakTimeout is how long connections may take to close after a test.
+const leakTimeout = 3 * time.Second
+
+// New returns a pool on a fresh database. It is closed when the test ends, after
+// the test's own clean-up. The test fails if a connection is still in use then.
+func New(t testing.TB, options ...Option) *pgxpool.Pool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	pool, err := pgxpool.New(ctx, URL(t, options...))
+	require.NoError(t, err)
+	t.Cleanup(func() { closePool(t, pool) })
+	return pool
+}
+
+// closePool closes the pool, which waits for connections in use, but not for
+// ever.
+func closePool(t testing.TB, pool *pgxpool.Pool) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		pool.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(leakTimeout):
+		t.Errorf("pgtest: %d connections of the test's pool were not released", pool.Stat().AcquiredConns())
+	}
+}
+
+// URL returns the connection string of a fresh database, whose user is a
+// superuser (on the ephemeral server). The database is dropped when the test
+// ends. The test fails if a connection to it is open then.
+func URL(t testing.TB, options ...Option) string {
+	t.Helper()
+	var s settings
+	for _, option := range options {
+		option(&s)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	server, err := shared()
+	require.NoError(t, err)
+	name, err := server.create(ctx, s.setUp)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+		defer cancel()
+		left, err := server.drop(ctx, name)
+		if err != nil {
+			t.Errorf("pgtest: %v", err)
+		}
+		if len(left) > 0 {
+			t.Errorf("pgtest: the test left %d connections open:\n%s", len(left), strings.Join(left, "\n"))
+		}
+	})
+	return server.url(name)
+}

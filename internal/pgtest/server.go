@@ -1,0 +1,218 @@
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
+)
+
+// urlVariable names a server to use instead of an ephemeral one.
+const urlVariable = "TASKER_TEST_DATABASE_URL"
+
+// shared returns the server of this test binary, which the first test starts.
+// Nothing stops the ephemeral one: it ends with the process.
+var shared = sync.OnceValues(func() (*server, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	address := os.Getenv(urlVariable)
+	if address == "" {
+		local, err := localpg.Start(ctx, localpg.Options{
+			Ephemeral: true,
+			Dir:       memoryDir(),
+			Settings:  map[string]string{"max_connections": "300", "max_wal_size": "256MB"},
+		})
+		if err != nil {
+			return nil, errors.Wrapf(err, "pgtest: no server (%s)", errors.FlattenHints(err))
+		}
+		address = local.URL()
+	}
+	return connect(ctx, address)
+})
+
+// enoughMemory is how much a file system in memory must have free, in bytes, to
+// put the databases there. Each takes some 8 MB.
+const enoughMemory = 2 << 30
+
+// memoryDir is a folder in memory, or "" where there is none with enough room: to
+// create a database is to create 300 files, which takes 10 ms there and up to
+// 300 on a disk.
+func memoryDir() string {
+	const dir = "/dev/shm"
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil || fs.Type != unix.TMPFS_MAGIC || fs.Bavail*uint64(fs.Bsize) < enoughMemory {
+		return ""
+	}
+	return dir
+}
+
+// server makes and drops databases.
+type server struct {
+	base   *url.URL
+	prefix string // of the names of all databases of this process
+
+	making    sync.Mutex // guards made and templates, while one is made too
+	made      int
+	templates map[uintptr]string // name of the template that a function made
+
+	asking sync.Mutex // guards admin, for one statement
+	admin  *pgx.Conn
+}
+
+// exec runs a statement on the one connection that all tests share.
+func (s *server) exec(ctx context.Context, statement string) error {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	_, err := s.admin.Exec(ctx, statement)
+	return errors.Wrap(err, statement)
+}
+
+// ask runs a query that returns one text column.
+func (s *server) ask(ctx context.Context, query string, args ...any) ([]string, error) {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	rows, err := s.admin.Query(ctx, query, args...)
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return found, errors.WithStack(err)
+}
+
+func connect(ctx context.Context, address string) (*server, error) {
+	base, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.Wrapf(err, "pgtest: %s", urlVariable)
+	}
+	admin, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return nil, errors.Wrap(err, "pgtest: connect to the server")
+	}
+	s := &server{base: base, admin: admin, templates: map[uintptr]string{}}
+	if err := s.sweep(ctx); err != nil {
+		return nil, err
+	}
+	// The backend's process id is this session's alone for as long as it lives.
+	s.prefix = fmt.Sprintf("%s%d_", namePrefix, admin.PgConn().PID())
+	return s, nil
+}
+
+const namePrefix = "tasker_test_"
+
+// sweep drops what an earlier process that was killed has left on a
+// server that outlives it. The names hold the backend's process id; where
+// no such backend is there, nobody uses the database.
+func (s *server) sweep(ctx context.Context) error {
+	const leftovers = `select datname from pg_database
+		where substring(datname from '^` + namePrefix + `(\d+)_')::int not in
+			(select pid from pg_stat_activity where pid <> pg_backend_pid())`
+	names, err := s.ask(ctx, leftovers)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := s.exec(ctx, dropStatement(name)); err != nil && !isUndefined(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func dropStatement(name string) string { return "drop database " + quote(name) + " with (force)" }
+
+// isUndefined: another process swept at the same moment.
+func isUndefined(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "3D000" // invalid_catalog_name
+}
+
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+// url is the connection string of a database on the server.
+func (s *server) url(database string) string {
+	u := *s.base
+	u.Path = "/" + database
+	return u.String()
+}
+
+// create makes a database and returns its name.
+func (s *server) create(ctx context.Context, setUp func(context.Context, *pgx.Conn) error) (string, error) {
+	s.making.Lock()
+	defer s.making.Unlock()
+	template, err := s.template(ctx, setUp)
+	if err != nil {
+		return "", err
+	}
+	return s.copyOf(ctx, template)
+}
+
+func (s *server) copyOf(ctx context.Context, template string) (string, error) {
+	s.made++
+	name := fmt.Sprintf("%s%d", s.prefix, s.made)
+	return name, s.exec(ctx, "create database "+quote(name)+" template "+quote(template))
+}
+
+// template returns the name of the database to copy.
+func (s *server) template(ctx context.Context, setUp func(context.Context, *pgx.Conn) error) (string, error) {
+	if setUp == nil {
+		return "template0", nil
+	}
+	key := reflect.ValueOf(setUp).Pointer()
+	if name, ok := s.templates[key]; ok {
+		return name, nil
+	}
+	name, err := s.copyOf(ctx, "template0")
+	if err != nil {
+		return "", err
+	}
+	if err := s.fill(ctx, name, setUp); err != nil {
+		return "", errors.CombineErrors(errors.Wrap(err, "set the template up"), s.exec(ctx, dropStatement(name)))
+	}
+	s.templates[key] = name
+	return name, nil
+}
+
+func (s *server) fill(ctx context.Context, name string, setUp func(context.Context, *pgx.Conn) error) error {
+	conn, err := pgx.Connect(ctx, s.url(name))
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	err = errors.CombineErrors(setUp(ctx, conn), conn.Close(ctx))
+	if err != nil {
+		return err
+	}
+	_, err = s.awaitQuiet(ctx, name) // a template with a session cannot be copied
+	return err
+}
+
+// drop drops a database, and describes the connections that were still open.
+func (s *server) drop(ctx context.Context, name string) ([]string, error) {
+	left, err := s.awaitQuiet(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return left, s.exec(ctx, dropStatement(name))
+}
+
+// awaitQuiet waits until nobody is connected to the database; a backend takes
+// a moment to end after its connection was closed. It describes who remains.
+func (s *server) awaitQuiet(ctx context.Context, name string) ([]string, error) {
+	const sessions = `select format('  process %s (%s), %s: %s', pid, application_name, coalesce(state, 'starting'), query)
+		from pg_stat_activity where datname = $1 and backend_type = 'client backend'`
+	for deadline := time.Now().Add(leakTimeout); ; time.Sleep(time.Millisecond) {
+		left, err := s.ask(ctx, sessions, name)
+		if err != nil || len(left) == 0 || time.Now().After(deadline) {
+			return left, err
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package localpg
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/errors"
+)
+
+// init makes this process a supervisor if it was started as one; see doc.go.
+// The main goroutine is on the main thread while init functions run, and the
+// supervisor never returns.
+func init() {
+	if len(os.Args) != 3 || os.Args[0] != supervisorName {
+		return
+	}
+	var err error
+	switch os.Args[1] {
+	case detachStage:
+		err = detach()
+	case superviseStage:
+		err = supervise()
+	default:
+		err = errors.Newf("unknown stage %q", os.Args[1])
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", supervisorName, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// detach is the first stage: it starts the second, with all that it has, and ends.
+func detach() error {
+	child, err := os.StartProcess(self, []string{supervisorName, superviseStage, os.Args[2]}, &os.ProcAttr{
+		Dir:   "/",
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, os.NewFile(replyFD, "reply")},
+	})
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	return errors.WithStack(child.Release())
+}
+
+// restartAfter is how long a server must have been up to be started again when
+// it dies.
+const restartAfter = 5 * time.Second
+
+// supervisor keeps one server up for as long as a command has a share in it.
+type supervisor struct {
+	cluster  cluster
+	lock     *lockFile
+	reply    *os.File
+	stopping chan struct{}
+}
+
+func supervise() error {
+	runtime.LockOSThread() // Pdeathsig of the children follows this thread
+	syscall.Umask(0o077)
+	reply := os.NewFile(replyFD, "reply")
+	syscall.CloseOnExec(replyFD)
+	var told spec
+	if err := json.NewDecoder(os.Stdin).Decode(&told); err != nil {
+		return errors.Wrap(err, "read the specification")
+	}
+	lock, err := openLock(told.place().lock())
+	if err != nil {
+		return err
+	}
+	if ok, err := lock.try(supervisorByte, exclusive); !ok || err != nil {
+		return errors.CombineErrors(err, errors.New("there is another supervisor"))
+	}
+	s := &supervisor{lock: lock, reply: reply, stopping: make(chan struct{})}
+	s.cluster = cluster{spec: told, place: told.place(), stopping: s.stopping}
+	s.watch()
+	err = s.serve()
+	s.answer(err) // if it has not been given
+	s.cluster.tidy()
+	if told.Ephemeral {
+		err = errors.CombineErrors(err, told.place().remove())
+	}
+	return err
+}
+
+// watch closes stopping when the last command has left, or when somebody
+// asks this process to end.
+func (s *supervisor) watch() {
+	var once sync.Once
+	stop := func() { once.Do(func() { close(s.stopping) }) }
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Ignore(syscall.SIGHUP)
+	go func() { <-signals; stop() }()
+	go func() {
+		if err := s.lock.wait(clientsByte, exclusive); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", supervisorName, err)
+		}
+		stop()
+	}()
+}
+
+// serve runs the server until it is to stop, and starts it again if it dies.
+func (s *supervisor) serve() error {
+	if err := s.cluster.initialize(); err != nil {
+		return err
+	}
+	for {
+		started := time.Now()
+		server, err := s.cluster.start()
+		if err != nil {
+			return err
+		}
+		if err := server.awaitReady(s.stopping); err != nil {
+			return errors.CombineErrors(err, server.stop())
+		}
+		s.answer(nil)
+		select {
+		case <-s.stopping:
+			return server.stop()
+		case <-server.ended:
+			if time.Since(started) < restartAfter {
+				return errors.Newf("the server ended by itself: %v", server.state())
+			}
+			fmt.Fprintf(os.Stderr, "%s: the server ended (%v); starting it again\n", supervisorName, server.state())
+		}
+	}
+}
+
+// answer tells the command that waits for it how the start went. Only the
+// first answer counts.
+func (s *supervisor) answer(err error) {
+	if s.reply == nil {
+		return
+	}
+	r := report{Ready: err == nil}
+	if err != nil {
+		r.Message, r.Hint = err.Error(), errors.FlattenHints(err)
+	}
+	// A command that has gone away does not read it, and need not.
+	_ = json.NewEncoder(s.reply).Encode(r)
+	_ = s.reply.Close()
+	s.reply = nil
+}
