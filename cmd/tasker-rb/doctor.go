@@ -100,8 +100,12 @@ func (d *doctor) loadHandlers(ctx context.Context, host *rubyhost.Host, template
 func (d *doctor) postgres(ctx context.Context) {
 	address := os.Getenv("DATABASE_URL")
 	if address == "" {
-		dir, version, err := localpg.FindBinaries()
-		d.say("PostgreSQL", fmt.Sprintf("%s in %s, for the private database", version, dir), err)
+		found := localpg.Installations(ctx)
+		if len(found) == 0 {
+			d.say("PostgreSQL", "", localpg.ErrNoBinaries)
+			return
+		}
+		d.say("PostgreSQL", fmt.Sprintf("%s in %s, for the private database", found[0].Version, found[0].BinDir), nil)
 		return
 	}
 	conn, err := pgx.Connect(ctx, address)
