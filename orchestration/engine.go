@@ -82,7 +82,10 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 
 // Close ends the engine's session, and with it its claims. Calls of Handle
 // and Run must have returned.
-func (e *Engine) Close() error { return e.session.close() }
+func (e *Engine) Close() error {
+	e.session.close()
+	return nil
+}
 
 // now is the engine's clock, to the microsecond as PostgreSQL keeps it.
 func (e *Engine) now() time.Time { return e.cfg.Now().UTC().Truncate(time.Microsecond) }

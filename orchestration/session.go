@@ -20,8 +20,9 @@ type session struct {
 	pool *pgxpool.Pool
 
 	mu   sync.Mutex
-	conn *pgx.Conn
 	id   int64
+	stop context.CancelFunc // ends the watch; nil while there is no session
+	lost chan struct{}      // closed when the watch has ended, and the connection with it
 }
 
 func openSession(ctx context.Context, pool *pgxpool.Pool) (*session, error) {
@@ -36,12 +37,14 @@ func openSession(ctx context.Context, pool *pgxpool.Pool) (*session, error) {
 func (s *session) claimant(ctx context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != nil && s.conn.PgConn().CheckConn() == nil {
-		return s.id, nil
-	}
-	if s.conn != nil {
-		discard(s.conn)
-		s.conn = nil
+	if s.stop != nil {
+		select {
+		case <-s.lost:
+			s.stop()
+			s.stop = nil
+		default:
+			return s.id, nil
+		}
 	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -59,21 +62,30 @@ func (s *session) claimant(ctx context.Context) (int64, error) {
 		discard(own)
 		return 0, errors.Wrap(err, "opening the engine's session")
 	}
-	s.conn = own
+	watch, stop := context.WithCancel(context.Background())
+	lost := make(chan struct{})
+	s.stop, s.lost = stop, lost
+	go func() {
+		defer close(lost)
+		defer discard(own)
+		for {
+			// Nothing is ever notified: this ends with the connection.
+			if _, err := own.WaitForNotification(watch); err != nil {
+				return
+			}
+		}
+	}()
 	return s.id, nil
 }
 
-func (s *session) close() error {
+func (s *session) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil {
-		return nil
+	if s.stop != nil {
+		s.stop()
+		<-s.lost
+		s.stop = nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	err := s.conn.Close(ctx)
-	s.conn = nil
-	return errors.Wrap(err, "closing the engine's session")
 }
 
 // discard closes a connection of which nothing is expected any more.
