@@ -59,7 +59,18 @@ const (
 
 // bootInterpreter starts CRuby with the given command line and loads main.
 func bootInterpreter(o Options, eventFD int, main string) error {
-	args := append([]string{o.Program, "-EUTF-8:UTF-8"}, o.RubyOptions...)
+	args := []string{o.Program, "-EUTF-8:UTF-8"}
+	for _, dir := range o.LoadPath {
+		args = append(args, "-I", dir)
+	}
+	if o.Gemfile != "" {
+		// Before any gem is activated, the default ones among them.
+		if err := os.Setenv("BUNDLE_GEMFILE", o.Gemfile); err != nil {
+			return errors.Wrap(err, "setting BUNDLE_GEMFILE")
+		}
+		args = append(args, "-rbundler/setup")
+	}
+	args = append(args, o.RubyOptions...)
 	if o.YJIT {
 		args = append(args, "--yjit", "--yjit-exec-mem-size=16")
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
@@ -34,6 +36,43 @@ func TestPoolRunsThreadsAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	requireHealthy(t)
+}
+
+// The queue is bounded: what does not fit waits in Go, until its context ends.
+func init() {
+	children["bounded"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1, QueueSize: 2})
+		_, err := h.Eval(context.Background(), "$go = false; nil", "bounded.rb")
+		must(err)
+		done := make(chan error, 3)
+		for range 2 {
+			go func() {
+				_, err := h.Eval(context.Background(), "sleep 0.001 until File.exist?(ENV['TEST_RELEASE'])", "bounded.rb")
+				done <- err
+			}()
+		}
+		for h.Stats().InFlight < 2 {
+			runtime.Gosched()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer cancel()
+		_, err = h.Eval(ctx, "1", "bounded.rb")
+		fmt.Println("full:", err)
+		must(os.WriteFile(os.Getenv("TEST_RELEASE"), nil, 0o600))
+		must(<-done)
+		must(<-done)
+		out, err := h.Eval(context.Background(), "1", "bounded.rb")
+		fmt.Println("room:", string(out), err)
+		must(h.Close())
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "bounded", "TEST_RELEASE="+filepath.Join(t.TempDir(), "release"))
+	require.NoError(t, err, out)
+	require.Contains(t, out, "full: rubyhost: the queue is full: context deadline exceeded")
+	require.Contains(t, out, "room: 1 <nil>")
 }
 
 func TestPoolManyCallers(t *testing.T) {

@@ -109,3 +109,27 @@ func TestServiceMayCallRuby(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `"42"`, out)
 }
+
+// A Fiber.scheduler of the handler's own does not lose the answer.
+func TestServiceUnderAFiberScheduler(t *testing.T) {
+	name := serve(t, func(_ context.Context, payload []byte) ([]byte, error) { return payload, nil })
+	h := handlerClass(t, `
+		class Scheduler
+			def block(*) = sleep(0.001)
+			def unblock(*) = nil
+			def kernel_sleep(*) = nil
+			def io_wait(*) = nil
+			def close = nil
+			def fiber(&block) = Fiber.new(blocking: false, &block).tap(&:resume)
+		end
+		def process(task, sequence, step)
+			Fiber.set_scheduler(Scheduler.new)
+			answers = []
+			3.times { |i| Fiber.schedule { answers << Tasker::Host.ask("`+name+`", i.to_s) } }
+			answers
+		end`)
+	out, err := run(t, h)
+	require.NoError(t, err)
+	require.Equal(t, `["0","1","2"]`, out)
+	requireHealthy(t)
+}

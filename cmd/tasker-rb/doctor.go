@@ -62,7 +62,9 @@ func (d *doctor) say(what, detail string, err error) {
 }
 
 func (d *doctor) ruby(ctx context.Context, template string) {
-	host, err := rubyhost.Boot(rubyhost.Options{Threads: 2, Logger: slog.New(newLineLog(d.out))})
+	host, err := rubyhost.Boot(rubyhost.Options{
+		Threads: 2, Gemfile: d.handlers.gemfile, LoadPath: d.handlers.loadPath, Logger: slog.New(newLineLog(d.out)),
+	})
 	if err != nil {
 		d.say("Ruby", "", err)
 		return

@@ -17,6 +17,8 @@ import (
 type handlerFlags struct {
 	dirs     []string
 	requires []string
+	loadPath []string
+	gemfile  string
 	threads  int
 	yjit     bool
 }
@@ -24,6 +26,8 @@ type handlerFlags struct {
 func (f *handlerFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.dirs, "handlers", nil, "folder of handler files; may be repeated (default: handlers/ beside the template)")
 	cmd.Flags().StringArrayVar(&f.requires, "require", nil, "Ruby feature or ./file to require before the handlers; may be repeated")
+	cmd.Flags().StringArrayVarP(&f.loadPath, "load-path", "I", nil, "folder that Ruby looks in first; may be repeated")
+	cmd.Flags().StringVar(&f.gemfile, "gemfile", "", "Gemfile whose gems the handlers may use, through Bundler")
 	cmd.Flags().IntVar(&f.threads, "threads", 8, "Ruby threads, which is how many steps run at once")
 	cmd.Flags().BoolVar(&f.yjit, "yjit", false, "turn on Ruby's YJIT compiler")
 }
@@ -50,7 +54,9 @@ func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.
 		}
 		dirs[i] = absolute
 	}
-	host, err := rubyhost.Boot(rubyhost.Options{Threads: f.threads, YJIT: f.yjit, Logger: log})
+	host, err := rubyhost.Boot(rubyhost.Options{
+		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log,
+	})
 	if err != nil {
 		return nil, err
 	}
