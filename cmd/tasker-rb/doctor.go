@@ -32,7 +32,7 @@ func newDoctor() *cobra.Command {
 		Short: "Check Ruby, PostgreSQL and the handlers, and say what to install",
 		Example: `  tasker-rb doctor
   tasker-rb doctor --template order.yaml --handlers app/handlers`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.out = cmd.OutOrStdout()
 			d.ruby(cmd.Context(), template)

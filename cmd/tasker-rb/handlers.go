@@ -35,8 +35,8 @@ func (f *handlerFlags) add(cmd *cobra.Command) {
 // boot starts Ruby and loads what the flags say, or handlers/ beside the
 // template.
 func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.Logger) (*rubyhost.Host, error) {
-	if f.threads < 1 {
-		return nil, errors.WithHint(errors.Newf("--threads %d", f.threads), "Give a number from 1 to 256.")
+	if f.threads < 1 || f.threads > 256 {
+		return nil, errors.WithHint(errors.Newf("--threads cannot be %d", f.threads), "Give a number from 1 to 256.")
 	}
 	dirs := f.dirs
 	if len(dirs) == 0 && templateFile != "" {
@@ -47,12 +47,9 @@ func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.
 			return nil, errors.WithHint(errors.Newf("there is no folder %s", beside), "Say where the handlers are with --handlers DIR.")
 		}
 	}
-	for i, dir := range dirs {
-		absolute, err := filepath.Abs(dir)
-		if err != nil {
-			return nil, errors.Wrapf(err, "--handlers %s", dir)
-		}
-		dirs[i] = absolute
+	dirs, err := folders(dirs)
+	if err != nil {
+		return nil, err
 	}
 	host, err := rubyhost.Boot(rubyhost.Options{
 		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log,
@@ -75,7 +72,46 @@ func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []str
 	if len(dirs) == 0 {
 		return nil
 	}
-	return host.LoadDir(ctx, dirs...)
+	err := host.LoadDir(ctx, dirs...)
+	return errors.WithHint(err, loadHint(err))
+}
+
+// folders makes the paths absolute, and wants folders there.
+func folders(dirs []string) ([]string, error) {
+	found := make([]string, len(dirs))
+	for i, dir := range dirs {
+		absolute, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, errors.Wrapf(err, "--handlers %s", dir)
+		}
+		info, err := os.Stat(absolute)
+		switch {
+		case err != nil:
+			return nil, errors.WithHint(errors.Newf("--handlers %s: %v", dir, lastCause(err)), "Name the folder that holds the handler files.")
+		case !info.IsDir():
+			return nil, errors.WithHintf(errors.Newf("--handlers %s is not a folder", dir), "Name the folder it is in, or load one file with --require ./%s.", dir)
+		}
+		found[i] = absolute
+	}
+	return found, nil
+}
+
+// loadHint is what to do about a file that does not load, by what Ruby raised.
+func loadHint(err error) string {
+	var ruby *rubyhost.Error
+	if !errors.As(err, &ruby) || ruby.Cause == nil {
+		return "Correct the handler file."
+	}
+	switch {
+	case ruby.Cause.IsA("LoadError"):
+		return "Install the gem it is in, or correct the name."
+	case ruby.Cause.IsA("SyntaxError"):
+		return "Correct the file; `ruby -wc FILE` checks one."
+	case ruby.Cause.IsA("SystemExit"):
+		return "A handler file may only define things; take the exit out."
+	default:
+		return "Correct the file, or load what it needs with --handlers DIR or --require FILE."
+	}
 }
 
 // resolveAll finds the class of every step, so that a missing one is known
@@ -88,7 +124,8 @@ func resolveAll(ctx context.Context, host *rubyhost.Host, t *templates.Template)
 		if errors.As(err, &ruby) {
 			p := step.HandlerPosition
 			problems.List = append(problems.List, templates.Problem{File: p.File, Line: p.Line, Column: p.Column,
-				Message: "the handler of step " + step.Name + ": " + ruby.Message})
+				Message: "the handler of step " + step.Name + ": " + ruby.Message,
+				Hint:    "Correct handler_class:, or define the class with a public process(task, sequence, step)."})
 		} else if err != nil {
 			return err
 		}
