@@ -226,8 +226,8 @@ func (o *outbox) wait() bool {
 func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
 	for {
 		node := takeMessages()
-		for began := time.Now(); node == nil && busy() && time.Since(began) < spin; node = takeMessages() {
-			runtime.Gosched()
+		if node == nil && busy() {
+			node = lookFor(spin)
 		}
 		if node == nil {
 			if !o.wait() {
@@ -241,6 +241,20 @@ func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
 			node = next
 		}
 	}
+}
+
+// lookFor polls the outbox. It lets other goroutines run in between, but not
+// after every look: that goes through a lock of the scheduler's.
+func lookFor(spin time.Duration) *C.tasker_node {
+	for began := time.Now(); time.Since(began) < spin; {
+		for range 32 {
+			if node := takeMessages(); node != nil {
+				return node
+			}
+		}
+		runtime.Gosched()
+	}
+	return nil
 }
 
 func deliver(m *C.tasker_message, r receiver) {
