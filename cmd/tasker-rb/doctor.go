@@ -54,7 +54,7 @@ func (d *doctor) say(what, detail string, err error) {
 		return
 	}
 	d.failed = true
-	cause, _, _ := strings.Cut(err.Error(), "\n")
+	cause, _, _ := strings.Cut(plain(err.Error()), "\n")
 	fmt.Fprintf(d.out, "FAIL  %-11s %s\n", what, cause)
 	if hint := errors.FlattenHints(err); hint != "" {
 		fmt.Fprintf(d.out, "      %-11s %s\n", "", strings.ReplaceAll(hint, "\n", "\n                  "))

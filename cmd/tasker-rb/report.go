@@ -61,9 +61,10 @@ func printViolations(w io.Writer, e *templates.ContextError) {
 // reads them here.
 var packagePrefix = regexp.MustCompile(`^(localpg|rubyhost|orchestration|templates): `)
 
+func plain(cause string) string { return packagePrefix.ReplaceAllString(strings.TrimSpace(cause), "") }
+
 func printCause(w io.Writer, cause, remedy string) {
-	cause = packagePrefix.ReplaceAllString(strings.TrimSpace(cause), "")
-	fmt.Fprintf(w, "error: %s\n", strings.ReplaceAll(cause, "\n", "\n  "))
+	fmt.Fprintf(w, "error: %s\n", strings.ReplaceAll(plain(cause), "\n", "\n  "))
 	if remedy != "" {
 		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(strings.TrimSpace(remedy), "\n--\n", " "))
 	}
