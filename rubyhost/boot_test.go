@@ -65,10 +65,11 @@ func init() {
 	}
 	children["stuck in C"] = func() {
 		h := mustBoot(rubyhost.Options{Threads: 2, Grace: 200 * time.Millisecond})
+		must(h.Require(context.Background(), "openssl"))
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
 		// Minutes of C that neither gives the GVL up nor looks at interrupts.
-		_, err := h.Eval(ctx, `require "openssl"; OpenSSL::KDF.pbkdf2_hmac("p", salt: "s", iterations: 2_000_000_000, length: 32, hash: "sha256")`, "stuck.rb")
+		_, err := h.Eval(ctx, `OpenSSL::KDF.pbkdf2_hmac("p", salt: "s", iterations: 2_000_000_000, length: 32, hash: "sha256")`, "stuck.rb")
 		fmt.Println("call:", err)
 		healthCtx, cancelHealth := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancelHealth()
