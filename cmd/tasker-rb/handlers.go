@@ -24,36 +24,22 @@ type handlerFlags struct {
 }
 
 func (f *handlerFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.dirs, "handlers", nil, "folder of handler files; may be repeated (default: handlers/ beside the template)")
-	cmd.Flags().StringArrayVar(&f.requires, "require", nil, "Ruby feature or ./file to require before the handlers; may be repeated")
-	cmd.Flags().StringArrayVarP(&f.loadPath, "load-path", "I", nil, "folder that Ruby looks in first; may be repeated")
-	cmd.Flags().StringVar(&f.gemfile, "gemfile", "", "Gemfile whose gems the handlers may use, through Bundler")
-	cmd.Flags().IntVar(&f.threads, "threads", 8, "Ruby threads, which is how many steps run at once")
+	cmd.Flags().StringArrayVar(&f.dirs, "handlers", nil, "`DIR` of handler files, may be repeated (default handlers/ beside the template)")
+	cmd.Flags().StringArrayVar(&f.requires, "require", nil, "Ruby `FEATURE` or ./FILE to require before the handlers, may be repeated")
+	cmd.Flags().StringArrayVarP(&f.loadPath, "load-path", "I", nil, "`DIR` in which Ruby looks first, may be repeated")
+	cmd.Flags().StringVar(&f.gemfile, "gemfile", "", "`FILE` of Bundler's whose gems the handlers may use")
+	cmd.Flags().IntVar(&f.threads, "threads", 8, "Ruby threads, `N` of them: how many steps run at once")
 	cmd.Flags().BoolVar(&f.yjit, "yjit", false, "turn on Ruby's YJIT compiler")
 }
 
 // boot starts Ruby and loads what the flags say, or handlers/ beside the
 // template.
 func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.Logger) (*rubyhost.Host, error) {
-	if f.threads < 1 || f.threads > 256 {
-		return nil, errors.WithHint(errors.Newf("--threads cannot be %d", f.threads), "Give a number from 1 to 256.")
-	}
-	dirs := f.dirs
-	if len(dirs) == 0 && templateFile != "" {
-		beside := filepath.Join(filepath.Dir(templateFile), "handlers")
-		if _, err := os.Stat(beside); err == nil {
-			dirs = []string{beside}
-		} else if len(f.requires) == 0 {
-			return nil, errors.WithHint(errors.Newf("there is no folder %s", beside), "Say where the handlers are with --handlers DIR.")
-		}
-	}
-	dirs, err := folders(dirs)
+	dirs, err := f.folders(templateFile)
 	if err != nil {
 		return nil, err
 	}
-	host, err := rubyhost.Boot(rubyhost.Options{
-		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log,
-	})
+	host, err := f.start(log)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +47,21 @@ func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.
 		return nil, errors.CombineErrors(err, host.Close())
 	}
 	return host, nil
+}
+
+// start boots Ruby as the flags say.
+func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
+	if f.threads < 1 || f.threads > 256 {
+		return nil, errors.WithHint(errors.Newf("--threads cannot be %d", f.threads), "Give a number from 1 to 256.")
+	}
+	if f.gemfile != "" {
+		if _, err := os.Stat(f.gemfile); err != nil {
+			return nil, errors.WithHint(errors.Newf("--gemfile %s: %v", f.gemfile, lastCause(err)), "Name the Gemfile of the handlers.")
+		}
+	}
+	return rubyhost.Boot(rubyhost.Options{
+		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log,
+	})
 }
 
 func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []string) error {
@@ -76,8 +77,18 @@ func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []str
 	return errors.WithHint(err, loadHint(err))
 }
 
-// folders makes the paths absolute, and wants folders there.
-func folders(dirs []string) ([]string, error) {
+// folders are those of --handlers, or handlers/ beside the template, as absolute
+// paths.
+func (f *handlerFlags) folders(templateFile string) ([]string, error) {
+	dirs := f.dirs
+	if len(dirs) == 0 && templateFile != "" {
+		beside := filepath.Join(filepath.Dir(templateFile), "handlers")
+		if _, err := os.Stat(beside); err == nil {
+			dirs = []string{beside}
+		} else if len(f.requires) == 0 {
+			return nil, errors.WithHint(errors.Newf("there is no folder %s", beside), "Say where the handlers are with --handlers DIR.")
+		}
+	}
 	found := make([]string, len(dirs))
 	for i, dir := range dirs {
 		absolute, err := filepath.Abs(dir)

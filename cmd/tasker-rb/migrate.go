@@ -58,7 +58,7 @@ func newMigrate() *cobra.Command {
 			return withConnection(cmd, func(conn *pgx.Conn) error { return printSchema(cmd, conn, output) })
 		},
 	}
-	status.Flags().StringVar(&output, "output", "text", "text or json")
+	status.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.AddCommand(up, down, status)
 	return cmd
 }

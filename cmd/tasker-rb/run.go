@@ -43,9 +43,9 @@ when something was wrong with the input, in which case nothing was written.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) },
 	}
 	r.handlers.add(cmd)
-	cmd.Flags().StringVar(&r.context, "context", "{}", "the task's context: JSON, @FILE, or - for standard input")
-	cmd.Flags().StringVar(&r.env, "env", "", "environment of the template whose changes apply")
-	cmd.Flags().StringVar(&r.output, "output", "text", "text or json")
+	cmd.Flags().StringVar(&r.context, "context", "{}", "the task's context: `JSON`, @FILE, or - for standard input")
+	cmd.Flags().StringVar(&r.env, "env", "", "`NAME` of the template's environment whose changes apply")
+	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
 	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is gone afterwards")
 	return cmd

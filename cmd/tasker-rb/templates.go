@@ -44,7 +44,7 @@ The exit code is 0 when all is well, 1 when there are problems.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return lint(cmd, args, &handlers, output) },
 	}
 	handlers.add(cmd)
-	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
 }
 
@@ -186,8 +186,8 @@ func newTemplatesShow() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, ascii, mermaid or json")
-	cmd.Flags().StringVar(&env, "env", "", "environment of the template whose changes apply")
+	cmd.Flags().StringVar(&format, "format", "text", "print as `FORMAT`: text, ascii, mermaid or json")
+	cmd.Flags().StringVar(&env, "env", "", "`NAME` of the template's environment whose changes apply")
 	return cmd
 }
 
