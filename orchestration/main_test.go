@@ -18,7 +18,11 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-func init() { pgtest.Template(orchestration.Migrate) }
+// database is a fresh one with the engine's tables.
+func database(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	return pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate))
+}
 
 // funcs are handlers by class name.
 type funcs map[string]orchestration.StepHandlerFunc
@@ -36,7 +40,7 @@ type bundle struct {
 // function of its own returns {"step": its name}.
 func engine(t *testing.T, handlers funcs, edit ...func(*orchestration.Config)) *bundle {
 	t.Helper()
-	return engineOn(t, pgtest.New(t), handlers, edit...)
+	return engineOn(t, database(t), handlers, edit...)
 }
 
 func engineOn(t *testing.T, pool *pgxpool.Pool, handlers funcs, edit ...func(*orchestration.Config)) *bundle {
