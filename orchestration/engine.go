@@ -24,6 +24,10 @@ type Config struct {
 	// MaxParallelSteps bounds how many steps of one task run at once. Default 8.
 	MaxParallelSteps int
 
+	// Grace is how long a handler whose context has ended may take to return.
+	// Then the engine goes on without it, and drops what it returns. Default 10 s.
+	Grace time.Duration
+
 	// Logger receives what goes wrong behind the scenes. Default slog.Default().
 	Logger *slog.Logger
 
@@ -43,7 +47,10 @@ type Engine struct {
 	cfg     Config
 	pool    *pgxpool.Pool
 	session *session
+	hub     *hub
+	group   *groupCommit
 
+	closed    sync.Once
 	templates sync.Map // digest -> *templates.Template
 }
 
@@ -61,6 +68,9 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.MaxParallelSteps == 0 {
 		cfg.MaxParallelSteps = 8
 	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = 10 * time.Second
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -73,16 +83,24 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	s, err := openSession(ctx, cfg.Pool)
-	if err != nil {
+	e := &Engine{cfg: cfg, pool: cfg.Pool, hub: newHub()}
+	var err error
+	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, e.hub.heard, e.hub.nudgeAll); err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, pool: cfg.Pool, session: s}, nil
+	e.group = newGroupCommit(cfg.Pool)
+	return e, nil
 }
 
-// Close ends the engine's session, and with it its claims. Calls of Handle
-// and Run must have returned.
-func (e *Engine) Close() error { return e.session.close() }
+// Close ends the engine's session, and with it its claims. All other calls must
+// have returned. A second Close does nothing.
+func (e *Engine) Close() error {
+	e.closed.Do(func() {
+		e.group.close()
+		e.session.close()
+	})
+	return nil
+}
 
 // now is the engine's clock, to the microsecond as PostgreSQL keeps it.
 func (e *Engine) now() time.Time { return e.cfg.Now().UTC().Truncate(time.Microsecond) }

@@ -150,5 +150,7 @@ func step(t *testing.T, d *orchestration.TaskDetail, name string) *orchestration
 }
 
 func value(v string) orchestration.StepHandlerFunc {
-	return func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) { return json.RawMessage(v), nil }
+	return func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+		return json.RawMessage(v), nil
+	}
 }

@@ -131,8 +131,8 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission) (Submi
 	err := tx.QueryRow(ctx, `
 		with k as (
 			insert into tasker.tasks (digest, namespace, name, version, context, identity_key,
-				initiator, source_system, reason, tags, priority, run_at, created_at)
-			values ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), nullif($9, ''), $10, $11, $12, $13)
+				initiator, source_system, reason, tags, priority, run_at, wake_at, created_at)
+			values ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), nullif($9, ''), $10, $11, $12, $12, $13)
 			on conflict (identity_key) do nothing
 			returning task_id),
 		s as (
