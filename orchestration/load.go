@@ -11,7 +11,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// ErrTaskNotFound: there is no task with that number.
+// ErrTaskNotFound says that there is no task with that number.
 var ErrTaskNotFound = errors.New("there is no such task")
 
 // taskRun is a task in memory while Handle drives it. It belongs to one

@@ -25,10 +25,10 @@ type Schema struct {
 // Current reports whether this program can work with the tables.
 func (s Schema) Current() bool { return s.Version == s.Latest }
 
-// ErrSchemaNewer: the database was migrated by a later program.
+// ErrSchemaNewer says that the database was migrated by a later program.
 var ErrSchemaNewer = errors.New("the database's tables are newer than this program")
 
-// ErrSchemaOlder: the database needs [Migrate].
+// ErrSchemaOlder says that the database needs [Migrate].
 var ErrSchemaOlder = errors.New("the database's tables are older than this program")
 
 // ReadSchema reads the version of the tables and changes nothing.

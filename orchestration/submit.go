@@ -34,7 +34,7 @@ type Submitted struct {
 	Existed bool // the identity key was there: nothing was written
 }
 
-// ErrTemplateChanged: a template differs from the one that was stored under
+// ErrTemplateChanged says that a template differs from the one that was stored under
 // the same namespace, name, version and environment.
 var ErrTemplateChanged = errors.New("the template has changed under the same version")
 

@@ -17,6 +17,11 @@ typedef struct tasker_buffer {
 void tasker_json_write(tasker_buffer *out, VALUE value);
 void tasker_json_init(VALUE host_module);
 
+/* A job's documents as a Ruby object (segments.c); forgotten when it ends. */
+VALUE tasker_segments_new(const tasker_job *job);
+void tasker_segments_forget(VALUE segments);
+void tasker_segments_init(VALUE host_module);
+
 /* Defines Tasker::Context.adopt (context.c). GVL held; raises. */
 void tasker_context_init(void);
 

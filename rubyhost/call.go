@@ -49,6 +49,12 @@ func (c *call) setContext(ctx context.Context, serial uint64) {
 	c.mu.Unlock()
 }
 
+func (c *call) clearContext() {
+	c.mu.Lock()
+	c.ctx, c.of = nil, 0
+	c.mu.Unlock()
+}
+
 // context returns the context of the call with that serial; nil when it is over.
 func (c *call) context(serial uint64) context.Context {
 	c.mu.Lock()
@@ -132,7 +138,7 @@ func (h *Host) release(slot uint32) {
 	c := &h.slots[slot]
 	freeJob(c.job)
 	c.job = nil
-	c.setContext(nil, 0)
+	c.clearContext()
 	h.free <- slot
 }
 

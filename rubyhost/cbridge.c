@@ -44,6 +44,7 @@ typedef struct worker {
     tasker_parker parker;
     tasker_buffer out;
     tasker_job *job;  /* under the GVL */
+    VALUE segments;   /* of the job; marked */
     bool written_off; /* under the GVL: exit when the job returns */
 } worker;
 
@@ -252,13 +253,8 @@ static VALUE run_job(VALUE arg)
 {
     worker *w = (worker *)arg;
     tasker_job *job = w->job;
-    VALUE segments = rb_ary_new_capa(job->segments);
-    const char *at = job->payload;
-    for (uint32_t i = 0; i < job->segments; i++) {
-        rb_ary_push(segments, rb_utf8_str_new(at, (long)job->lengths[i]));
-        at += job->lengths[i];
-    }
-    VALUE value = rb_funcall(rb_ary_entry(callables, job->target), id_run, 1, segments);
+    w->segments = tasker_segments_new(job);
+    VALUE value = rb_funcallv(rb_ary_entry(callables, job->target), id_run, 1, &w->segments);
     tasker_json_write(&w->out, value);
     RB_GC_GUARD(value);
     return Qnil;
@@ -371,6 +367,8 @@ static bool perform(worker *w, tasker_job *job)
     }
     if (forked) _exit(tag == 0 ? 0 : 1); /* a child of this process fell through to here */
     w->job = NULL;
+    if (!NIL_P(w->segments)) tasker_segments_forget(w->segments);
+    w->segments = Qnil;
     leave_clean();
     COUNT(busy, -1);
     bool late = w->written_off;
@@ -451,7 +449,7 @@ static void start_worker(void)
     worker *w = calloc(1, sizeof *w);
     if (!w) rb_memerror();
     tasker_parker_init(&w->parker);
-    w->thread = w->group = Qnil;
+    w->thread = w->group = w->segments = Qnil;
     w->next = workers;
     workers = w;
     __atomic_add_fetch(&tasker_the_host.queue.active, 1, __ATOMIC_SEQ_CST);
@@ -479,6 +477,7 @@ static void mark_root(void *unused)
     for (worker *w = workers; w; w = w->next) {
         rb_gc_mark(w->thread);
         rb_gc_mark(w->group);
+        rb_gc_mark(w->segments);
     }
     rb_gc_mark(host_module);
     rb_gc_mark(callables);
@@ -800,6 +799,7 @@ static VALUE prepare(VALUE unused)
     id_group = rb_intern("group");
     id_interrupt = rb_intern("Interrupt");
     prepare_yield();
+    tasker_segments_init(host_module);
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
     tasker_json_init(host_module);
     tasker_context_init();

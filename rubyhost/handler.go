@@ -38,7 +38,6 @@ type Handler struct {
 type callableCache struct {
 	mu       sync.Mutex
 	handlers map[string]*Handler
-	methods  map[string]uint32
 }
 
 // Handler finds a step-handler class by its Ruby name among what was loaded.

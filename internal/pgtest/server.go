@@ -29,7 +29,7 @@ var shared = sync.OnceValues(func() (*server, error) {
 	if address == "" {
 		local, err := localpg.Start(ctx, localpg.Options{
 			Ephemeral: true,
-			Dir:       memoryDir(),
+			Dir:       MemoryDir(),
 			Settings:  map[string]string{"max_connections": "300", "max_wal_size": "256MB"},
 		})
 		if err != nil {
@@ -44,10 +44,10 @@ var shared = sync.OnceValues(func() (*server, error) {
 // put the databases there. Each takes some 8 MB.
 const enoughMemory = 2 << 30
 
-// memoryDir is a folder in memory, or "" where there is none with enough room: to
+// MemoryDir is a folder in memory, or "" where there is none with enough room: to
 // create a database is to create 300 files, which takes 10 ms there and up to
-// 300 on a disk.
-func memoryDir() string {
+// 300 on a disk. It is meant for [os.MkdirTemp], to which "" is the usual place.
+func MemoryDir() string {
 	const dir = "/dev/shm"
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil || fs.Type != unix.TMPFS_MAGIC || fs.Bavail*uint64(fs.Bsize) < enoughMemory {

@@ -132,9 +132,14 @@ func (s *Server) start(ctx context.Context) (err error) {
 // is up.
 const maxLaunches = 3
 
+// answerTimeout bounds how long a server that says it is ready may refuse
+// connections.
+const answerTimeout = time.Minute
+
 // join makes the server answer: it starts a supervisor if there is none.
 func (s *Server) join(ctx context.Context) error {
 	var lastErr error
+	deadline := time.Now().Add(answerTimeout)
 	for launches := 0; ; {
 		supervised, err := s.lock.holder(supervisorByte)
 		if err != nil {
@@ -148,12 +153,20 @@ func (s *Server) join(ctx context.Context) error {
 			if err := s.launch(ctx); err != nil {
 				return err
 			}
+			deadline = time.Now().Add(answerTimeout)
 		}
 		if lastErr = s.ensureDatabase(ctx); lastErr == nil {
-			return nil
+			// A server that answers while its supervisor is gone is about to end.
+			if kept, err := s.lock.holder(supervisorByte); kept != free || err != nil {
+				return err
+			}
+			lastErr = errors.New("the supervisor was killed")
 		}
 		if err := pause(ctx); err != nil {
-			return errors.CombineErrors(errors.Wrap(err, "localpg: wait for the server to answer"), lastErr)
+			return errors.Wrapf(err, "localpg: wait for the server to answer (%v)", lastErr)
+		}
+		if time.Now().After(deadline) {
+			return errors.WithHintf(errors.Wrap(lastErr, "localpg: the server does not answer"), "Its log is %s.", s.place.log())
 		}
 	}
 }

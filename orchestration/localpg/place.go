@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"regexp"
 	"syscall"
 
 	"github.com/cockroachdb/errors"
@@ -18,6 +19,10 @@ const (
 
 // maxSocketPath is the longest path of a Unix socket on Linux, in bytes.
 const maxSocketPath = 107
+
+// plainPath is what every client understands as a folder: a host with a comma
+// in it is two hosts, and not all decode a space in the same way.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9/._-]+$`)
 
 // place is where a server keeps what it has.
 type place struct {
@@ -90,7 +95,10 @@ func persistentBase(dir string) (string, error) {
 // makeDirs is os.MkdirAll, but what root makes, others may enter, whatever the
 // umask is: the server runs as another user.
 func makeDirs(dir string) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+	if info, err := os.Stat(dir); err == nil {
+		if !info.IsDir() {
+			return errors.Newf("%s is not a folder", dir)
+		}
 		return nil
 	}
 	if parent := filepath.Dir(dir); parent != dir {
@@ -121,7 +129,7 @@ func (p *place) prepareForAccount() error {
 		return err
 	}
 	p.socketDir = filepath.Join(p.base, "run")
-	if len(filepath.Join(p.socketDir, socketName)) > maxSocketPath {
+	if len(p.socket()) > maxSocketPath || !plainPath.MatchString(p.socketDir) {
 		// Every command must come to the same name, so it depends on nothing
 		// but the base: not on TMPDIR or XDG_RUNTIME_DIR, which differ
 		// between a login and a service.

@@ -50,7 +50,7 @@ func detach() error {
 
 // restartAfter is how long a server must have been up to be started again when
 // it dies.
-const restartAfter = 5 * time.Second
+const restartAfter = time.Second
 
 // supervisor keeps one server up for as long as a command has a share in it.
 type supervisor struct {

@@ -12,6 +12,7 @@ require_relative "tasker/events"
 require_relative "tasker/constants"
 require_relative "tasker/step"
 require_relative "tasker/task"
+require_relative "tasker/segments"
 require_relative "tasker/sequence"
 require_relative "tasker/step_handler/base"
 

@@ -119,7 +119,7 @@ class ExecutionTest < Minitest::Test
 
   def test_an_empty_call_makes_few_objects
     empty = handler { def process(_task, _sequence, _step) = nil }
-    segments = Tasker::Testing.send(:segments, nil, context: {}, results: {}, config: {}, step: {}, task: {})
+    segments = Tasker::Segments.new(Tasker::Testing.send(:segments, nil, context: {}, results: {}, config: {}, step: {}, task: {}))
     calls = -> { 1000.times { Tasker::Execution.run(empty, segments) } }
     calls.call
     before = GC.stat(:total_allocated_objects)

@@ -55,7 +55,7 @@ module Tasker
       end
 
       def run(segments)
-        @receiver.public_send(@name, *segments.map { |s| JSON.parse(s, max_nesting: Values::MAX_DEPTH) })
+        @receiver.public_send(@name, *segments.to_a.map { |s| JSON.parse(s, max_nesting: Values::MAX_DEPTH) })
       end
     end
 
@@ -66,7 +66,7 @@ module Tasker
       end
 
       def run(segments)
-        @block.call(*segments)
+        @block.call(*segments.to_a)
       end
     end
 

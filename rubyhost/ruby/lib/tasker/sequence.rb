@@ -16,11 +16,12 @@ module Tasker
     attr_reader :current_step
 
     # @api private
-    # @param segments [Array<String>] JSON documents: the task's head, its
+    # @param segments [Array<String>, Segments] JSON documents: the task's head, its
     #   context, the head of the step being run, its handler_config, the heads
     #   of all steps; then, for each step whose results it may read, the name
     #   (not JSON) and the results
     def initialize(segments)
+      segments = Segments.new(segments) if segments.is_a?(Array)
       @segments = segments
       @task = Task.new(segments, self)
       @current_step = Step.new(self)
@@ -80,8 +81,8 @@ module Tasker
 
     # @api private
     def stored_results(name)
-      place = place_of(name)
-      place ? Document.parse(@segments[place + 1]) : {}
+      place = @segments.results_index(name)
+      place ? Document.parse(@segments[place]) : {}
     end
 
     # @api private
@@ -97,8 +98,7 @@ module Tasker
     # @api private
     # @return [Boolean] whether the step has a handler_config that says anything
     def handler_config?
-      config = @segments[3]
-      config != "{}" && config != "null" && !config.nil?
+      !@segments.blank?(3)
     end
 
     # @api private
@@ -109,23 +109,11 @@ module Tasker
 
     private
 
-    FIRST_RESULT = 5
-    private_constant :FIRST_RESULT
-
     def look_up(name)
-      return Step.new(self, -name) if place_of(name)
+      return Step.new(self, -name) if @segments.results_index(name)
       return @current_step if name == @current_step.name
 
       Step.new(self, -name) if heads.key?(name)
-    end
-
-    def place_of(name)
-      place = FIRST_RESULT
-      while (candidate = @segments[place])
-        return place if candidate == name
-
-        place += 2
-      end
     end
 
     # By name; a Hash keeps the order they came in.

@@ -1,0 +1,85 @@
+# `make` alone prints what there is.
+
+SHELL := /bin/sh
+GO ?= go
+RUBY ?= ruby
+BIN := bin/tasker-rb
+
+# staticcheck comes from the module proxy and is in no go.mod of ours.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Where pkg-config does not know Ruby (rbenv and such), scripts/ruby-pc.sh
+# writes what it needs to know here.
+export PKG_CONFIG_PATH := $(CURDIR)/.build/pkgconfig:$(PKG_CONFIG_PATH)
+
+C_FILES := $(wildcard rubyhost/*.c)
+C_WARNINGS := -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+CC ?= cc
+
+EXAMPLE := templates/examples/order_fulfillment
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test test/race test/fuzz lint bench fmt clean queue-test
+
+help: ## print this
+	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: ## install what is missing: Ruby with headers, PostgreSQL, pkg-config, a C compiler
+	@scripts/setup.sh
+	@RUBY="$(RUBY)" scripts/ruby-pc.sh
+
+build: setup ## build bin/tasker-rb
+	@mkdir -p bin
+	$(GO) build -o $(BIN) ./cmd/tasker-rb
+
+demo: build ## run the order example on the private database
+	$(BIN) run $(EXAMPLE)/order_fulfillment.yaml --context @$(EXAMPLE)/context.json
+
+test: setup ## run all tests
+	@scripts/setup.sh --for-tests
+	@$(MAKE) --no-print-directory queue-test
+	$(RUBY) -w -Irubyhost/ruby/lib test/ruby/unit/all.rb
+	$(GO) test -timeout 15m ./...
+
+# The queue between Go and Ruby, alone, under the sanitizers.
+queue-test:
+	@mkdir -p .build
+	@for s in thread address,undefined; do \
+		echo "$(CC) -fsanitize=$$s queue_test.c" && \
+		$(CC) -g -O1 $(C_WARNINGS) -fsanitize=$$s -Irubyhost rubyhost/testdata/queue_test.c rubyhost/queue.c -lpthread -o .build/queue_test && \
+		.build/queue_test || exit 1; \
+	done
+
+test/race: setup ## run the Go tests under the race detector
+	$(GO) test -race -timeout 30m ./...
+
+FUZZTIME ?= 1m
+test/fuzz: setup ## fuzz the decoders, FUZZTIME each (default 1m)
+	@for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; \
+	done
+
+lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
+	@test -z "$$(gofmt -l .)" || { echo "not formatted (make fmt):"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@for f in $(C_FILES); do \
+		$(CC) $(C_WARNINGS) $$(pkg-config --cflags ruby | sed 's/-I/-isystem /g') -fsyntax-only $$f || exit 1; \
+	done; echo "C: $(words $(C_FILES)) files, no warning"
+	@scripts/lint-ruby.sh "$(RUBY)"
+	@for f in scripts/*.sh; do sh -n $$f || exit 1; done; bash -n .ci/run
+
+BENCHTIME ?= 2s
+bench: setup ## measure; docs/performance.md says how to read it
+	RUBYHOST_BENCH_THREADS=1 $(GO) test -run '^$$' -bench 'Empty|Task' -benchtime $(BENCHTIME) ./rubyhost
+	RUBYHOST_BENCH_THREADS=8 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./rubyhost
+	RUBYHOST_GROWTH_CALLS=1000000 $(GO) test -count 1 -v -run TestNothingGrows ./rubyhost
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./templates/... ./orchestration/...
+
+fmt: ## format the Go code
+	gofmt -w cmd internal orchestration rubyhost templates
+
+clean: ## remove what was built
+	rm -rf bin .build

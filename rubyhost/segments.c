@@ -1,0 +1,94 @@
+/*
+ * Tasker::Host::Segments: the documents of the job that a worker runs, read
+ * from the job's own memory. A String is made only of what is asked for. When
+ * the job ends its memory is Go's again, and the object forgets it.
+ */
+#include <ruby.h>
+#include <string.h>
+
+#include "bridge_internal.h"
+
+enum { first_result = 5 };
+
+static const rb_data_type_t segments_type = {.wrap_struct_name = "Tasker::Host::Segments"};
+static VALUE segments_class;
+
+/* [GVL] The job, or a raise once it has ended. */
+static const tasker_job *job_of(VALUE self)
+{
+    const tasker_job *job = RTYPEDDATA_DATA(self);
+    if (!job) rb_raise(rb_path2class("Tasker::Error"), "the step has ended; read what you need before it does");
+    return job;
+}
+
+/* The bytes of segment i, or NULL when there is none. */
+static const char *segment(const tasker_job *job, uint64_t i, uint64_t *length)
+{
+    if (i >= job->segments) return NULL;
+    const char *at = job->payload;
+    for (uint64_t k = 0; k < i; k++) at += job->lengths[k];
+    *length = job->lengths[i];
+    return at;
+}
+
+static VALUE segments_at(VALUE self, VALUE index)
+{
+    uint64_t length = 0;
+    const char *at = segment(job_of(self), NUM2ULL(index), &length);
+    return at ? rb_utf8_str_new(at, (long)length) : Qnil;
+}
+
+static VALUE segments_blank(VALUE self, VALUE index)
+{
+    uint64_t length = 0;
+    const char *at = segment(job_of(self), NUM2ULL(index), &length);
+    bool blank = !at || (length == 2 && !memcmp(at, "{}", 2)) || (length == 4 && !memcmp(at, "null", 4));
+    return blank ? Qtrue : Qfalse;
+}
+
+static VALUE segments_results_index(VALUE self, VALUE name)
+{
+    const tasker_job *job = job_of(self);
+    StringValue(name);
+    const char *at = job->payload;
+    for (uint32_t i = 0; i < job->segments; i++) {
+        bool is_name = i >= first_result && (i - first_result) % 2 == 0;
+        if (is_name && job->lengths[i] == (uint64_t)RSTRING_LEN(name) && !memcmp(at, RSTRING_PTR(name), job->lengths[i]))
+            return UINT2NUM(i + 1);
+        at += job->lengths[i];
+    }
+    return Qnil;
+}
+
+static VALUE segments_to_a(VALUE self)
+{
+    const tasker_job *job = job_of(self);
+    VALUE all = rb_ary_new_capa(job->segments);
+    const char *at = job->payload;
+    for (uint32_t i = 0; i < job->segments; i++) {
+        rb_ary_push(all, rb_utf8_str_new(at, (long)job->lengths[i]));
+        at += job->lengths[i];
+    }
+    return all;
+}
+
+VALUE tasker_segments_new(const tasker_job *job)
+{
+    return rb_data_typed_object_wrap(segments_class, (void *)(uintptr_t)job, &segments_type);
+}
+
+void tasker_segments_forget(VALUE segments)
+{
+    RTYPEDDATA_DATA(segments) = NULL;
+}
+
+void tasker_segments_init(VALUE host_module)
+{
+    segments_class = rb_define_class_under(host_module, "Segments", rb_path2class("Object"));
+    rb_gc_register_mark_object(segments_class);
+    rb_undef_alloc_func(segments_class);
+    rb_define_method(segments_class, "[]", segments_at, 1);
+    rb_define_method(segments_class, "blank?", segments_blank, 1);
+    rb_define_method(segments_class, "results_index", segments_results_index, 1);
+    rb_define_method(segments_class, "to_a", segments_to_a, 0);
+}
