@@ -301,7 +301,9 @@ func (h *hand) reason(what string) string {
 
 func (h *hand) subject() string { return fmt.Sprintf("task %d", h.taskID) }
 
-func (h *hand) subjectOf(s *handStep) string { return fmt.Sprintf("step %q of task %d", s.name, h.taskID) }
+func (h *hand) subjectOf(s *handStep) string {
+	return fmt.Sprintf("step %q of task %d", s.name, h.taskID)
+}
 
 func (h *hand) refuse(subject, state, why, hint string) error {
 	err := errors.Wrapf(ErrRefused, "%s is %s: %s", subject, state, why)

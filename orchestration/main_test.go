@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"strings"
 	"sync"
@@ -85,8 +86,16 @@ func (r resolver) ResolveHandler(_ context.Context, class string) (orchestration
 // handler class of its name in upper case; more is appended to every step.
 func template(t testing.TB, graph, more string) *templates.Template {
 	t.Helper()
+	return named(t, "test", graph, more)
+}
+
+// named is template under another name. Its version is different for each
+// content, so that one database takes them all.
+func named(t testing.TB, name, graph, more string) *templates.Template {
+	t.Helper()
 	var b strings.Builder
-	b.WriteString("name: test\nnamespace_name: ns\nversion: 1.0.0\nstep_templates:\n")
+	version := crc32.ChecksumIEEE([]byte(graph + "\x00" + more))
+	fmt.Fprintf(&b, "name: %s\nnamespace_name: ns\nversion: 1.0.%d\nstep_templates:\n", name, version)
 	for line := range strings.Lines(graph) {
 		name, parents, _ := strings.Cut(strings.TrimSpace(line), ":")
 		if name == "" {
@@ -153,4 +162,19 @@ func value(v string) orchestration.StepHandlerFunc {
 	return func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
 		return json.RawMessage(v), nil
 	}
+}
+
+// waitFor waits until an event of the kind was told.
+func (b *bundle) waitFor(t *testing.T, kind orchestration.EventKind) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, e := range b.events {
+			if e.Kind == kind {
+				return true
+			}
+		}
+		return false
+	}, 20*time.Second, time.Millisecond, kind)
 }
