@@ -35,7 +35,7 @@ type Config struct {
 	// that drives the task: it should return quickly. Optional.
 	OnEvent func(Event)
 
-	// Now is the clock by which retries are due. Default time.Now.
+	// Now is the clock by which retries are due. Default: the database's clock.
 	Now func() time.Time
 
 	// Random returns numbers in [0, 1) for the jitter. Default math/rand/v2.
@@ -48,6 +48,7 @@ type Engine struct {
 	pool    *pgxpool.Pool
 	session *session
 	hub     *hub
+	clock   *databaseClock
 	group   *groupCommit
 
 	closed    sync.Once
@@ -77,15 +78,16 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.OnEvent == nil {
 		cfg.OnEvent = func(Event) {}
 	}
+	clock := &databaseClock{}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = clock.now
 	}
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	e := &Engine{cfg: cfg, pool: cfg.Pool, hub: newHub()}
+	e := &Engine{cfg: cfg, pool: cfg.Pool, hub: newHub(), clock: clock}
 	var err error
-	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, e.hub.heard, e.hub.nudgeAll); err != nil {
+	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.hub.heard, e.hub.nudgeAll); err != nil {
 		return nil, err
 	}
 	e.group = newGroupCommit(cfg.Pool)

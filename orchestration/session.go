@@ -30,6 +30,7 @@ const (
 type session struct {
 	pool   *pgxpool.Pool
 	logger *slog.Logger
+	clock  *databaseClock
 	heard  func(channel, payload string)
 	opened func() // notifications may have been missed
 
@@ -44,9 +45,9 @@ type session struct {
 
 // openSession connects, and then keeps a connection until close. heard and
 // opened are called from one goroutine.
-func openSession(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, heard func(channel, payload string), opened func()) (*session, error) {
+func openSession(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, clock *databaseClock, heard func(channel, payload string), opened func()) (*session, error) {
 	s := &session{
-		pool: pool, logger: logger, heard: heard, opened: opened,
+		pool: pool, logger: logger, clock: clock, heard: heard, opened: opened,
 		ended: make(chan struct{}), mine: map[int64]bool{}, ready: make(chan struct{}),
 	}
 	conn, err := s.open(ctx)
@@ -74,6 +75,12 @@ func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
 	err = conn.QueryRow(ctx, `
 		with n as (select nextval('tasker.engines') as id)
 		select id, pg_advisory_lock($1, id::int) from n`, lockSpace).Scan(&id, nil)
+	if err == nil {
+		var database time.Time
+		before := time.Now()
+		err = conn.QueryRow(ctx, "select clock_timestamp()").Scan(&database)
+		s.clock.set(database, before, time.Now())
+	}
 	if err == nil {
 		_, err = conn.Exec(ctx, "listen "+channelTask+"; listen "+channelWake)
 	}
