@@ -280,7 +280,7 @@ func (h *hand) moveTask(to TaskState, what string) error {
 		with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($4)),
 		u as (
 			update tasker.tasks k set state = $2, ended_at = case when $2 = 'in_progress' then null else $3::timestamptz end,
-				wake_at = $3, held_by = case when $2 = 'in_progress' then null else k.held_by end
+				wake_at = $3, held_by = null
 			from o where k.task_id = o.task_id returning k.task_id, o.state as was)
 		insert into tasker.task_transitions (task_id, from_state, to_state, reason, actor, at)
 		select task_id, was, $2, $5, $6, $3 from u`,

@@ -11,9 +11,10 @@ import (
 // task; those that run attempts report to it.
 type drive struct {
 	*Engine
-	t       *taskRun
-	changed <-chan struct{} // the task was changed by someone else
-	results chan finished
+	t        *taskRun
+	changed  <-chan struct{} // the task was changed by someone else
+	stopping <-chan struct{} // closed when no more steps are to start
+	results  chan finished
 
 	running int
 	stale   bool  // the task in memory is not what it is in the database
@@ -29,7 +30,8 @@ func (d *drive) run(ctx context.Context) (out Outcome, again bool, err error) {
 			d.stale = false
 		}
 		now := d.now()
-		if d.failure == nil && ctx.Err() == nil && !d.t.state.Final() {
+		starting := d.failure == nil && ctx.Err() == nil && !d.drained()
+		if starting && !d.t.state.Final() {
 			d.failure = d.startViable(ctx, now)
 			if d.stale && d.failure == nil {
 				continue
@@ -38,7 +40,7 @@ func (d *drive) run(ctx context.Context) (out Outcome, again bool, err error) {
 		if d.running == 0 {
 			break
 		}
-		d.await(now, d.failure == nil && ctx.Err() == nil)
+		d.await(now, starting)
 	}
 	switch {
 	case d.failure != nil:
@@ -48,7 +50,11 @@ func (d *drive) run(ctx context.Context) (out Outcome, again bool, err error) {
 	case d.t.hasDeadClaims():
 		return Outcome{}, true, nil
 	}
-	return d.conclude(ctx, d.t)
+	out, again, err = d.conclude(ctx, d.t)
+	if again && d.drained() { // something could run, and is left to others
+		return Outcome{State: d.t.state}, false, err
+	}
+	return out, again, err
 }
 
 // await waits for an attempt to end, for a retry to become due, or for someone
@@ -66,6 +72,16 @@ func (d *drive) await(now time.Time, starting bool) {
 	case <-d.changed:
 		d.stale = true
 	case <-due:
+	}
+}
+
+// drained reports whether the worker stops.
+func (d *drive) drained() bool {
+	select {
+	case <-d.stopping:
+		return true
+	default:
+		return false
 	}
 }
 

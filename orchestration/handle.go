@@ -55,23 +55,30 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 // Two engines may handle one task: each step is run by one of them. What a
 // person does to the task meanwhile is noticed at once.
 func (e *Engine) Handle(ctx context.Context, taskID int64) (Outcome, error) {
+	out, _, err := e.handleUntil(ctx, nil, taskID)
+	return out, err
+}
+
+// handleUntil is Handle that starts no more steps once stopping is closed. It
+// also returns the revision of the task that the outcome is about.
+func (e *Engine) handleUntil(ctx context.Context, stopping <-chan struct{}, taskID int64) (_ Outcome, revision int, _ error) {
 	changed, stop := e.hub.watch(taskID)
 	defer stop()
 	for {
 		t, err := e.load(ctx, taskID)
 		if err != nil {
-			return Outcome{}, err
+			return Outcome{}, 0, err
 		}
 		if t.state.Final() {
-			return Outcome{State: t.state}, nil
+			return Outcome{State: t.state}, t.revision, nil
 		}
 		if t.runAt.After(e.now()) && t.state == TaskPending {
-			return Outcome{State: t.state, Next: t.runAt}, nil
+			return Outcome{State: t.state, Next: t.runAt}, t.revision, nil
 		}
 		if t.state == TaskPending {
 			begun, err := e.begin(ctx, t)
 			if err != nil {
-				return Outcome{}, err
+				return Outcome{}, 0, err
 			}
 			if !begun {
 				continue
@@ -80,14 +87,14 @@ func (e *Engine) Handle(ctx context.Context, taskID int64) (Outcome, error) {
 		}
 		if t.hasDeadClaims() {
 			if err := e.takeOver(ctx, t); err != nil {
-				return Outcome{}, err
+				return Outcome{}, 0, err
 			}
 			continue
 		}
-		d := drive{Engine: e, t: t, changed: changed, results: make(chan finished)}
+		d := drive{Engine: e, t: t, changed: changed, stopping: stopping, results: make(chan finished)}
 		out, again, err := d.run(ctx)
 		if err != nil || !again {
-			return out, err
+			return out, t.revision, err
 		}
 	}
 }

@@ -50,7 +50,7 @@ func engineOn(t *testing.T, pool *pgxpool.Pool, handlers funcs, edit ...func(*or
 	cfg := orchestration.Config{
 		Pool:     pool,
 		Handlers: resolver(handlers),
-		Logger:   slog.New(slog.DiscardHandler),
+		Logger:   slog.New(failOnError{t}),
 		Random:   func() float64 { return 0.5 },
 		OnEvent: func(e orchestration.Event) {
 			b.mu.Lock()
@@ -178,3 +178,25 @@ func (b *bundle) waitFor(t *testing.T, kind orchestration.EventKind) {
 		return false
 	}, 20*time.Second, time.Millisecond, kind)
 }
+
+// failOnError fails the test when the engine logs an error that it could tell
+// nobody.
+type failOnError struct{ t *testing.T }
+
+func (failOnError) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+func (h failOnError) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
+		return true
+	})
+	h.t.Error(text)
+	return nil
+}
+
+func (h failOnError) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h failOnError) WithGroup(string) slog.Handler      { return h }
+
+// mayLogErrors is for tests in which the database is not there at times.
+func mayLogErrors(c *orchestration.Config) { c.Logger = slog.New(slog.DiscardHandler) }

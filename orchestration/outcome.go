@@ -35,7 +35,7 @@ const outcomeSQL = `
 		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
 		select step_id, was, $4, attempts, $12, $9 from u),
 	k as (
-		update tasker.tasks t set state = $13, ended_at = $9 from u
+		update tasker.tasks t set state = $13, ended_at = $9, held_by = null from u
 		where $13 <> '' and t.task_id = u.task_id and t.state = 'in_progress' and not exists (
 			select 1 from tasker.steps x
 			where x.task_id = u.task_id and x.step_id <> u.step_id and x.state not in ('complete', 'resolved_manually'))
@@ -193,7 +193,7 @@ func (e *Engine) ended(ctx context.Context, t *taskRun, to TaskState, reason str
 	err := e.group.exec(ctx, rowCount(&ended), `
 		with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) and revision = $6 for no key update),
 		u as (
-			update tasker.tasks k set state = $3, ended_at = $5 from o
+			update tasker.tasks k set state = $3, ended_at = $5, held_by = null from o
 			where k.task_id = o.task_id and not exists (
 				select 1 from tasker.steps s where s.task_id = $1 and s.state = 'in_progress')
 			returning k.task_id, o.state as was)

@@ -79,7 +79,9 @@ func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
 		var database time.Time
 		before := time.Now()
 		err = conn.QueryRow(ctx, "select clock_timestamp()").Scan(&database)
-		s.clock.set(database, before, time.Now())
+		if err == nil {
+			s.clock.set(database, before, time.Now())
+		}
 	}
 	if err == nil {
 		_, err = conn.Exec(ctx, "listen "+channelTask+"; listen "+channelWake)

@@ -53,6 +53,9 @@ func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 		done, err = e.SubmitTx(ctx, tx, s)
 		return err
 	})
+	if err == nil {
+		e.templates.Store(s.Template.Digest(), s.Template)
+	}
 	return done, err
 }
 
