@@ -16,9 +16,12 @@ type Outcome struct {
 	Next time.Time
 }
 
-// elsewhere is how often Run looks at a task whose last steps another engine
-// runs.
-const elsewhere = 250 * time.Millisecond
+// elsewhere is how long Run lets a task be whose last steps another engine
+// runs; the first time it looks again sooner.
+const (
+	elsewhere      = 250 * time.Millisecond
+	elsewhereFirst = 4 * time.Millisecond
+)
 
 // Run handles a task until it is final, waiting for its retries, and returns
 // its state. When ctx ends, running handlers are interrupted and their steps
@@ -26,13 +29,16 @@ const elsewhere = 250 * time.Millisecond
 func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 	changed, stop := e.hub.watch(taskID)
 	defer stop()
+	pause := elsewhereFirst
 	for {
 		out, err := e.Handle(ctx, taskID)
 		if err != nil || out.State.Final() {
 			return out, err
 		}
-		wait := elsewhere
+		wait := pause
+		pause = min(2*pause, elsewhere)
 		if !out.Next.IsZero() {
+			pause = elsewhereFirst
 			wait = out.Next.Sub(e.now())
 			e.cfg.OnEvent(Event{Kind: EventTaskWaiting, At: e.now(), TaskID: taskID, TaskState: out.State, NextAttempt: out.Next})
 		}

@@ -116,6 +116,15 @@ func named(t testing.TB, name, graph, more string) *templates.Template {
 	return parsed
 }
 
+// parse makes a template of the YAML of its steps.
+func parse(t testing.TB, steps string) *templates.Template {
+	t.Helper()
+	text := fmt.Sprintf("name: test\nnamespace_name: ns\nversion: 1.0.%d\nstep_templates:\n%s", crc32.ChecksumIEEE([]byte(steps)), steps)
+	parsed, err := templates.Parse([]byte(text), "test.yaml")
+	require.NoError(t, err, text)
+	return parsed
+}
+
 const diamond = "a:\nb: a\nc: a\nd: b c"
 
 func (b *bundle) submit(t *testing.T, tpl *templates.Template, context string) int64 {
