@@ -286,6 +286,11 @@ func reply(key unsafe.Pointer, failed bool, data []byte) {
 	C.tasker_reply((*C.tasker_request)(key), status, unsafe.Pointer(unsafe.SliceData(data)), C.uint64_t(len(data)))
 }
 
+// notesPosted counts those of every job that has ended, and of some that run.
+func notesPosted() uint64 {
+	return atomic.LoadUint64((*uint64)(unsafe.Pointer(&C.tasker_the_host.counters.notes)))
+}
+
 // counters are what C counts, read without a lock.
 type counters struct {
 	pending                                           int64

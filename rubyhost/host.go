@@ -42,6 +42,7 @@ type Host struct {
 
 	pings    sync.Map // ping number -> chan struct{}
 	services services
+	notes    noteCount
 	callableCache
 
 	inFlight   atomic.Int64
@@ -82,6 +83,7 @@ func Boot(opts Options) (*Host, error) {
 		stopped: make(chan struct{}),
 		drained: make(chan struct{}),
 	}
+	h.notes.more.L = &h.notes.mu
 	h.closeErr = sync.OnceValue(h.shutDown)
 	for i := range h.slots {
 		h.slots[i].done = make(chan struct{}, 1)

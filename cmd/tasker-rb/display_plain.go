@@ -40,7 +40,11 @@ func describe(e orchestration.Event, names int) string {
 	case orchestration.EventStepCompleted:
 		return fmt.Sprintf("%s  complete in %s", step, shortDuration(e.Duration))
 	case orchestration.EventStepRetrying:
-		return fmt.Sprintf("%s  failed%s: %s; next attempt in %s", step, attemptOf(e), oneLine(e.Err), shortDuration(e.NextAttempt.Sub(e.At)))
+		next := "now"
+		if wait := e.NextAttempt.Sub(e.At); wait > 0 {
+			next = "in " + shortDuration(wait)
+		}
+		return fmt.Sprintf("%s  failed%s: %s; next attempt %s", step, attemptOf(e), oneLine(e.Err), next)
 	case orchestration.EventStepFailed:
 		return fmt.Sprintf("%s  failed for good%s: %s", step, attemptOf(e), oneLine(e.Err))
 	case orchestration.EventStepReleased:

@@ -38,7 +38,7 @@ end
 	requireInOrder(t, r.stdout,
 		"charge  started\n",
 		"charge | attempt\ncharge | 1\n",
-		"charge  failed (attempt 1 of 2): RuntimeError: the bank said …; next attempt in ",
+		"charge  failed (attempt 1 of 2): RuntimeError: the bank said …; next attempt now\n",
 		"charge  started (attempt 2 of 2)\n",
 		"charge | attempt\ncharge | 2\n",
 		"charge  failed for good (attempt 2 of 2): RuntimeError: the bank said …\n",
