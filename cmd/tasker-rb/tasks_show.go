@@ -124,6 +124,10 @@ func printHistory(b *strings.Builder, t *orchestration.TaskDetail) {
 		if from == "" {
 			from = "new"
 		}
-		fmt.Fprintf(b, "  %s  %s: %s -> %s%s  %s\n", e.w.At.Local().Format("15:04:05.000"), e.what, from, e.w.To, attempt, e.w.Reason)
+		by := ""
+		if e.w.Actor != "" {
+			by = " (" + e.w.Actor + ")"
+		}
+		fmt.Fprintf(b, "  %s  %s: %s -> %s%s  %s%s\n", e.w.At.Local().Format("15:04:05.000"), e.what, from, e.w.To, attempt, e.w.Reason, by)
 	}
 }

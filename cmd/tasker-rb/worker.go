@@ -74,7 +74,11 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
-	lines.print(fmt.Sprintf("working on %s; ^C or SIGTERM ends it", redact(db.url)))
+	where := redact(db.url)
+	if db.local != nil {
+		where = "the private database"
+	}
+	lines.print("working on " + where + "; ^C or SIGTERM ends it")
 	drain := w.drain
 	if drain == 0 {
 		drain = -1 // at once
