@@ -284,3 +284,25 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, orchestration.TaskInError, d.State, "a refusal changes nothing")
 }
+
+// A person retries the step between its failure and the end of the task: the
+// engine, which knows nothing of it yet, must not end the task.
+func TestTaskIsNotEndedOnAnOlderPicture(t *testing.T) {
+	t.Parallel()
+	var ok atomic.Bool
+	var b *bundle
+	b = engine(t, funcs{"A": failUnless(&ok)}, func(c *orchestration.Config) {
+		c.OnEvent = func(e orchestration.Event) {
+			if e.Kind == orchestration.EventStepFailed && !ok.Swap(true) {
+				if err := b.RetryStep(t.Context(), e.TaskID, e.Step, ops); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	d := b.run(t, template(t, "a:", "default_retry_limit: 1"))
+	require.Equal(t, orchestration.TaskComplete, d.State)
+	for _, w := range d.Transitions {
+		require.NotEqual(t, "error", w.To)
+	}
+}
