@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
 )
 
 // claim takes the steps for this engine and counts the attempt, in one
@@ -19,63 +20,65 @@ func (e *Engine) claim(ctx context.Context, t *taskRun, wanted []*stepRun) ([]*s
 	ids, attempts := make([]int64, len(wanted)), make([]int32, len(wanted))
 	byID := make(map[int64]*stepRun, len(wanted))
 	for i, s := range wanted {
-		ids[i], attempts[i] = s.id, int32(s.attempts)
+		ids[i], attempts[i] = s.id, int32(s.number)
 		byID[s.id] = s
 	}
-	rows, err := e.pool.Query(ctx, `
+	var taken []int64
+	err = e.group.exec(ctx, func(rows pgx.Rows) (err error) {
+		taken, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	}, `
 		with o as (
 			select s.step_id, s.state from tasker.steps s
 			join unnest($1::bigint[], $2::int[]) as w (step_id, attempts) using (step_id, attempts)
 			join tasker.tasks k using (task_id)
 			where s.state = any($3) and k.state = 'in_progress'
-			order by s.step_id for update of s),
+			order by s.step_id for no key update of s),
 		u as (
 			update tasker.steps s
 			set state = 'in_progress', attempts = s.attempts + 1, claimed_by = $4, last_attempted_at = $5, next_attempt_at = null
 			from o where s.step_id = o.step_id
 			returning s.step_id, s.attempts, o.state as was),
 		w as (
-			insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
-			select step_id, was, 'in_progress', attempts, 'claimed', $5 from u)
+			insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at, actor)
+			select step_id, was, 'in_progress', attempts, 'claimed', $5, 'engine ' || $4::bigint from u)
 		select step_id from u`, ids, attempts, sources(StepTransitions, StepInProgress), claimant, now)
 	if err != nil {
 		return nil, 0, errors.Wrap(err, "claiming steps")
 	}
-	defer rows.Close()
-	var got []*stepRun
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, 0, errors.Wrap(err, "claiming steps")
-		}
+	got := make([]*stepRun, 0, len(taken))
+	for _, id := range taken {
 		s := byID[id]
 		s.state, s.claimedBy, s.claimAlive = StepInProgress, claimant, true
+		s.number++
 		s.attempts++
 		s.lastAttempted = now
 		t.changed(s)
 		got = append(got, s)
 	}
-	return got, claimant, errors.Wrap(rows.Err(), "claiming steps")
+	return got, claimant, nil
 }
 
 // begin takes the task from pending to in_progress. False means that it is in
 // another state by now.
 func (e *Engine) begin(ctx context.Context, t *taskRun) (bool, error) {
-	tag, err := e.pool.Exec(ctx, `
+	var begun int
+	err := e.group.exec(ctx, rowCount(&begun), `
 		with u as (
 			update tasker.tasks k set state = 'in_progress' from (
-				select task_id, state from tasker.tasks where task_id = $1 and state = 'pending' for update) o
+				select task_id, state from tasker.tasks where task_id = $1 and state = 'pending' for no key update) o
 			where k.task_id = o.task_id returning k.task_id, o.state as was)
 		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-		select task_id, was, 'in_progress', 'begun', $2 from u`, t.id, e.now())
+		select task_id, was, 'in_progress', 'begun', $2 from u
+		returning task_id`, t.id, e.now())
 	if err != nil {
 		return false, errors.Wrapf(err, "beginning task %d", t.id)
 	}
-	if tag.RowsAffected() == 1 {
+	if begun == 1 {
 		t.state = TaskInProgress
 		t.headJSON = nil
 	}
-	return tag.RowsAffected() == 1, nil
+	return begun == 1, nil
 }
 
 // takeOver frees the steps whose claim died with its engine's session. The
@@ -91,12 +94,13 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 			Class:   "Tasker::ClaimLost",
 			Message: "the process that ran this attempt is gone; what it did outside the database may have happened",
 		}
-		tag, err := e.pool.Exec(ctx, outcomeSQL, s.id, s.claimedBy, s.attempts, string(to), "lost", nil, errorJSON(lost), s.lastAttempted, now, now, nil,
-			"the claim died with its session", "", sources(StepTransitions, to))
+		var freed int
+		err := e.group.exec(ctx, rowCount(&freed), outcomeSQL, s.id, s.claimedBy, s.number, string(to), "lost", nil, errorJSON(lost), s.lastAttempted, now, now, nil,
+			"the claim died with its session", "", sources(StepTransitions, to), lost.Class)
 		if err != nil {
 			return errors.Wrapf(err, "taking step %q of task %d over", s.template.Name, t.id)
 		}
-		if tag.RowsAffected() > 0 {
+		if freed > 0 {
 			e.cfg.Logger.Warn("took a step over", "task", t.id, "step", s.template.Name, "attempt", s.attempts, "to", to)
 		}
 	}

@@ -34,7 +34,7 @@ type StepDetail struct {
 	StepID      int64
 	Name        string
 	State       StepState
-	Attempts    int // how often it was begun
+	Attempts    int // those that count: since the last retry by hand
 	RetryLimit  int
 	Retryable   bool
 	NextAttempt time.Time // zero unless it waits for a retry
@@ -46,7 +46,7 @@ type StepDetail struct {
 // Attempt is what came of one attempt.
 type Attempt struct {
 	Number    int
-	Outcome   string // complete, error, resolved_manually or lost
+	Outcome   string // complete, error, resolved_manually, lost or cancelled
 	Results   json.RawMessage
 	Err       *StepError
 	StartedAt time.Time
@@ -59,6 +59,7 @@ type Transition struct {
 	To      string
 	Attempt int // of a step; 0 for a task
 	Reason  string
+	Actor   string // who did it: a person, or an engine; empty for the engine that had the claim
 	At      time.Time
 }
 
@@ -116,7 +117,7 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 		return err
 	})
 	batch.Queue(`
-		select s.step_id, s.name, s.state, s.attempts, s.retry_limit, s.retryable, s.next_attempt_at, array(
+		select s.step_id, s.name, s.state, s.attempts - s.forgiven, s.retry_limit, s.retryable, s.next_attempt_at, array(
 			select p.name from tasker.edges e join tasker.steps p on p.step_id = e.parent_id
 			where e.child_id = s.step_id order by p.position)
 		from tasker.steps s where s.task_id = $1 order by s.position`, d.TaskID).Query(func(rows pgx.Rows) error {
@@ -157,12 +158,12 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 		return rows.Err()
 	})
 	batch.Queue(`
-		select 0, coalesce(from_state, ''), to_state, 0, coalesce(reason, ''), at
+		select 0::bigint, coalesce(from_state, ''), to_state, 0, coalesce(reason, ''), at, coalesce(actor, '')
 		from tasker.task_transitions where task_id = $1 order by transition_id`, d.TaskID).Query(func(rows pgx.Rows) error {
 		return scanTransitions(rows, func(_ int64, w Transition) { d.Transitions = append(d.Transitions, w) })
 	})
 	batch.Queue(`
-		select step_id, coalesce(from_state, ''), to_state, attempt, coalesce(w.reason, ''), w.at
+		select step_id, coalesce(from_state, ''), to_state, attempt, coalesce(w.reason, ''), w.at, coalesce(w.actor, '')
 		from tasker.step_transitions w join tasker.steps using (step_id) where task_id = $1 order by transition_id`, d.TaskID).Query(func(rows pgx.Rows) error {
 		return scanTransitions(rows, func(id int64, w Transition) {
 			s := &d.Steps[byID[id]]
@@ -176,7 +177,7 @@ func scanTransitions(rows pgx.Rows, add func(int64, Transition)) error {
 	for rows.Next() {
 		var id int64
 		var w Transition
-		if err := rows.Scan(&id, &w.From, &w.To, &w.Attempt, &w.Reason, &w.At); err != nil {
+		if err := rows.Scan(&id, &w.From, &w.To, &w.Attempt, &w.Reason, &w.At, &w.Actor); err != nil {
 			return err
 		}
 		add(id, w)

@@ -24,6 +24,10 @@ type Config struct {
 	// MaxParallelSteps bounds how many steps of one task run at once. Default 8.
 	MaxParallelSteps int
 
+	// Grace is how long a handler whose context has ended may take to return.
+	// Then the engine goes on without it, and drops what it returns. Default 10 s.
+	Grace time.Duration
+
 	// Logger receives what goes wrong behind the scenes. Default slog.Default().
 	Logger *slog.Logger
 
@@ -31,7 +35,7 @@ type Config struct {
 	// that drives the task: it should return quickly. Optional.
 	OnEvent func(Event)
 
-	// Now is the clock by which retries are due. Default time.Now.
+	// Now is the clock by which retries are due. Default: the database's clock.
 	Now func() time.Time
 
 	// Random returns numbers in [0, 1) for the jitter. Default math/rand/v2.
@@ -43,7 +47,11 @@ type Engine struct {
 	cfg     Config
 	pool    *pgxpool.Pool
 	session *session
+	hub     *hub
+	clock   *databaseClock
+	group   *groupCommit
 
+	closed    sync.Once
 	templates sync.Map // digest -> *templates.Template
 }
 
@@ -61,29 +69,38 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.MaxParallelSteps == 0 {
 		cfg.MaxParallelSteps = 8
 	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = 10 * time.Second
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
 	if cfg.OnEvent == nil {
 		cfg.OnEvent = func(Event) {}
 	}
+	clock := &databaseClock{}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = clock.now
 	}
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	s, err := openSession(ctx, cfg.Pool)
-	if err != nil {
+	e := &Engine{cfg: cfg, pool: cfg.Pool, hub: newHub(), clock: clock}
+	var err error
+	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.hub.heard, e.hub.nudgeAll); err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, pool: cfg.Pool, session: s}, nil
+	e.group = newGroupCommit(cfg.Pool)
+	return e, nil
 }
 
-// Close ends the engine's session, and with it its claims. Calls of Handle
-// and Run must have returned.
+// Close ends the engine's session, and with it its claims. All other calls must
+// have returned. A second Close does nothing.
 func (e *Engine) Close() error {
-	e.session.close()
+	e.closed.Do(func() {
+		e.group.close()
+		e.session.close()
+	})
 	return nil
 }
 

@@ -13,10 +13,11 @@ const (
 	EventTaskStarted   EventKind = "task_started"
 	EventStepStarted   EventKind = "step_started"
 	EventStepCompleted EventKind = "step_completed"
-	EventStepRetrying  EventKind = "step_retrying" // it failed and has another attempt, at NextAttempt
-	EventStepFailed    EventKind = "step_failed"   // it failed for good
-	EventStepReleased  EventKind = "step_released" // it was interrupted and costs no attempt
-	EventTaskWaiting   EventKind = "task_waiting"  // nothing to do before NextAttempt
+	EventStepRetrying  EventKind = "step_retrying"  // it failed and has another attempt, at NextAttempt
+	EventStepFailed    EventKind = "step_failed"    // it failed for good
+	EventStepReleased  EventKind = "step_released"  // it was interrupted and costs no attempt
+	EventStepCancelled EventKind = "step_cancelled" // a person ended it
+	EventTaskWaiting   EventKind = "task_waiting"   // nothing to do before NextAttempt
 	EventTaskEnded     EventKind = "task_ended"
 )
 

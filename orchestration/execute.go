@@ -30,9 +30,13 @@ const settle = 10 * time.Second
 
 // perform runs one attempt and records what came of it. last says that every
 // other step of the task is done.
-func (e *Engine) perform(ctx context.Context, x *StepExecution, s *stepRun, claimant int64, last bool) finished {
+//
+// ctx is the engine's; attempt, below it, also ends when the step is taken
+// away from this engine, as by a cancel.
+func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *stepRun, claimant int64, last bool) finished {
+	defer e.hub.end(s.id)
 	f := finished{step: s}
-	results, failure := e.call(ctx, x, s.template)
+	results, failure := e.call(attempt, x, s.template)
 	// What follows must happen also when ctx has ended.
 	settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer cancel()
@@ -54,7 +58,7 @@ func (e *Engine) perform(ctx context.Context, x *StepExecution, s *stepRun, clai
 		return f
 	}
 	f.outcome = e.failed(s, failure)
-	f.endedTask, f.err = record(settleCtx, e.pool, s, claimant, f.outcome)
+	f.endedTask, f.err = e.record(settleCtx, s, claimant, f.outcome)
 	return f
 }
 
@@ -77,7 +81,7 @@ func (e *Engine) call(ctx context.Context, x *StepExecution, step *templates.Ste
 			return nil, stepError(ctx, err)
 		}
 	}
-	results, err := handle(ctx, handler, x)
+	results, err := e.await(ctx, handler, x)
 	var timeout errTimeout
 	if err == nil && errors.As(context.Cause(ctx), &timeout) {
 		err = timeout // it did not notice, and its results come too late
@@ -95,6 +99,38 @@ func (e *Engine) call(ctx context.Context, x *StepExecution, step *templates.Ste
 		results = json.RawMessage("null")
 	}
 	return results, nil
+}
+
+// await runs the handler and waits for it, but no longer than the grace once
+// its time is over.
+func (e *Engine) await(ctx context.Context, h StepHandler, x *StepExecution) (json.RawMessage, error) {
+	type answer struct {
+		results json.RawMessage
+		err     error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		results, err := handle(ctx, h, x)
+		answers <- answer{results, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.results, a.err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(e.cfg.Grace)
+	defer grace.Stop()
+	select {
+	case a := <-answers:
+		return a.results, a.err
+	case <-grace.C:
+		e.cfg.Logger.Error("a handler did not return after its context had ended, and is left behind",
+			"task", x.TaskID, "step", x.StepName, "attempt", x.Attempt, "grace", e.cfg.Grace)
+		return nil, &StepError{
+			Class:   "Tasker::StepStuck",
+			Message: fmt.Sprintf("the handler did not return within %v after it was to stop (%v)", e.cfg.Grace, context.Cause(ctx)),
+		}
+	}
 }
 
 // handle turns a panic of a handler written in Go into an error.
@@ -137,9 +173,9 @@ func hasNUL(document []byte) bool {
 // commit records success, in the handler's transaction if it has one.
 func (e *Engine) commit(ctx context.Context, tx pgx.Tx, s *stepRun, claimant int64, o outcome) (bool, error) {
 	if tx == nil {
-		return record(ctx, e.pool, s, claimant, o)
+		return e.record(ctx, s, claimant, o)
 	}
-	ended, err := record(ctx, tx, s, claimant, o)
+	ended, err := recordIn(ctx, tx, s, claimant, o)
 	if err != nil {
 		e.rollback(ctx, tx)
 		return false, err

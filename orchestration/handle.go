@@ -16,27 +16,37 @@ type Outcome struct {
 	Next time.Time
 }
 
-// elsewhere is how often Run looks at a task whose last steps another engine
-// runs.
-const elsewhere = 250 * time.Millisecond
+// elsewhere is how long Run lets a task be whose last steps another engine
+// runs; the first time it looks again sooner.
+const (
+	elsewhere      = 250 * time.Millisecond
+	elsewhereFirst = 4 * time.Millisecond
+)
 
 // Run handles a task until it is final, waiting for its retries, and returns
 // its state. When ctx ends, running handlers are interrupted and their steps
 // released; the task stays in progress and can be run again.
 func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
+	changed, stop := e.hub.watch(taskID)
+	defer stop()
+	pause := elsewhereFirst
 	for {
 		out, err := e.Handle(ctx, taskID)
 		if err != nil || out.State.Final() {
 			return out, err
 		}
-		wait := elsewhere
+		wait := pause
+		pause = min(2*pause, elsewhere)
 		if !out.Next.IsZero() {
+			pause = elsewhereFirst
 			wait = out.Next.Sub(e.now())
 			e.cfg.OnEvent(Event{Kind: EventTaskWaiting, At: e.now(), TaskID: taskID, TaskState: out.State, NextAttempt: out.Next})
 		}
 		timer := time.NewTimer(max(wait, time.Millisecond))
 		select {
 		case <-timer.C:
+		case <-changed:
+			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()
 			return out, errors.Wrapf(context.Cause(ctx), "waiting for task %d", taskID)
@@ -48,23 +58,33 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 // same time, and those that become able to, until nothing can run before a
 // wait is over. If that settles the task, it ends it.
 //
-// Two engines may handle one task: each step is run by one of them.
+// Two engines may handle one task: each step is run by one of them. What a
+// person does to the task meanwhile is noticed at once.
 func (e *Engine) Handle(ctx context.Context, taskID int64) (Outcome, error) {
+	out, _, err := e.handleUntil(ctx, nil, taskID)
+	return out, err
+}
+
+// handleUntil is Handle that starts no more steps once stopping is closed. It
+// also returns the revision of the task that the outcome is about.
+func (e *Engine) handleUntil(ctx context.Context, stopping <-chan struct{}, taskID int64) (_ Outcome, revision int, _ error) {
+	changed, stop := e.hub.watch(taskID)
+	defer stop()
 	for {
 		t, err := e.load(ctx, taskID)
 		if err != nil {
-			return Outcome{}, err
+			return Outcome{}, 0, err
 		}
 		if t.state.Final() {
-			return Outcome{State: t.state}, nil
+			return Outcome{State: t.state}, t.revision, nil
 		}
 		if t.runAt.After(e.now()) && t.state == TaskPending {
-			return Outcome{State: t.state, Next: t.runAt}, nil
+			return Outcome{State: t.state, Next: t.runAt}, t.revision, nil
 		}
 		if t.state == TaskPending {
 			begun, err := e.begin(ctx, t)
 			if err != nil {
-				return Outcome{}, err
+				return Outcome{}, 0, err
 			}
 			if !begun {
 				continue
@@ -73,13 +93,14 @@ func (e *Engine) Handle(ctx context.Context, taskID int64) (Outcome, error) {
 		}
 		if t.hasDeadClaims() {
 			if err := e.takeOver(ctx, t); err != nil {
-				return Outcome{}, err
+				return Outcome{}, 0, err
 			}
 			continue
 		}
-		out, again, err := e.drive(ctx, t)
+		d := drive{Engine: e, t: t, changed: changed, stopping: stopping, results: make(chan finished)}
+		out, again, err := d.run(ctx)
 		if err != nil || !again {
-			return out, err
+			return out, t.revision, err
 		}
 	}
 }
@@ -93,110 +114,6 @@ func (t *taskRun) hasDeadClaims() bool {
 	return false
 }
 
-// drive runs the steps of a loaded task. again means that the task in memory
-// is not what it is in the database any more, and must be loaded anew.
-func (e *Engine) drive(ctx context.Context, t *taskRun) (out Outcome, again bool, err error) {
-	results := make(chan finished)
-	running := 0
-	var failure error
-	settled := func(f finished) {
-		running--
-		f.step.running = false
-		switch {
-		case errors.Is(f.err, errClaimLost):
-			e.cfg.Logger.Warn("a result came after its claim was lost and was dropped", "task", t.id, "step", f.step.template.Name, "attempt", f.step.attempts)
-			again = true
-		case f.err != nil:
-			failure = errors.CombineErrors(failure, f.err)
-		default:
-			e.apply(t, f)
-		}
-	}
-	for {
-		now := e.now()
-		if failure == nil && !again && ctx.Err() == nil && !t.state.Final() {
-			started, stale, err := e.startViable(ctx, t, now, e.parallel(t)-running, results)
-			running += started
-			again = again || stale
-			failure = err
-		}
-		if running == 0 {
-			break
-		}
-		select {
-		case f := <-results:
-			settled(f)
-		case <-t.nextDue(now, running < e.parallel(t)):
-		}
-	}
-	switch {
-	case failure != nil:
-		return Outcome{}, false, failure
-	case ctx.Err() != nil:
-		return Outcome{State: t.state}, false, errors.Wrapf(context.Cause(ctx), "task %d was interrupted", t.id)
-	case again:
-		return Outcome{}, true, nil
-	}
-	return e.conclude(ctx, t)
-}
-
-// parallel is how many steps of the task may run at once.
-func (e *Engine) parallel(t *taskRun) int {
-	if !t.template.Concurrent {
-		return 1
-	}
-	return e.cfg.MaxParallelSteps
-}
-
-// startViable claims and starts up to room steps. stale means that another
-// engine had taken some of them.
-func (e *Engine) startViable(ctx context.Context, t *taskRun, now time.Time, room int, results chan<- finished) (started int, stale bool, err error) {
-	views := t.views()
-	var wanted []*stepRun
-	unfinished := 0
-	for i, s := range t.steps {
-		if !s.state.Done() {
-			unfinished++
-		}
-		if len(wanted) < room && viable(views, i, now) {
-			wanted = append(wanted, s)
-		}
-	}
-	if len(wanted) == 0 {
-		return 0, false, nil
-	}
-	got, claimant, err := e.claim(ctx, t, wanted)
-	if err != nil {
-		return 0, false, err
-	}
-	for _, s := range got {
-		s.running = true
-		e.tell(t, s, Event{Kind: EventStepStarted})
-		x := e.execution(t, s)
-		go func() { results <- e.perform(ctx, x, s, claimant, unfinished == 1) }()
-	}
-	return len(got), len(got) < len(wanted), nil
-}
-
-// nextDue fires when a step that waits for its next attempt could be started
-// while others run.
-func (t *taskRun) nextDue(now time.Time, room bool) <-chan time.Time {
-	if !room {
-		return nil
-	}
-	views := t.views()
-	var next time.Time
-	for i := range views {
-		if startable(views, i) && (next.IsZero() || views[i].dueAt.Before(next)) {
-			next = views[i].dueAt
-		}
-	}
-	if next.IsZero() {
-		return nil
-	}
-	return time.After(max(next.Sub(now), time.Millisecond))
-}
-
 // apply takes over into memory what was recorded.
 func (e *Engine) apply(t *taskRun, f finished) {
 	s, o := f.step, f.outcome
@@ -204,6 +121,7 @@ func (e *Engine) apply(t *taskRun, f finished) {
 	s.claimedBy = 0
 	if f.released {
 		s.state = StepPending
+		s.number--
 		s.attempts--
 		e.tell(t, s, Event{Kind: EventStepReleased})
 		return

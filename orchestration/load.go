@@ -22,6 +22,7 @@ type taskRun struct {
 	state    TaskState
 	context  json.RawMessage
 	runAt    time.Time
+	revision int
 	head     taskHead
 	headJSON json.RawMessage
 	steps    []*stepRun // in the template's order
@@ -34,13 +35,15 @@ type stepRun struct {
 	id       int64
 	template *templates.Step
 	stepView
+	number        int // of the latest attempt; stepView.attempts leaves out what was forgiven
 	lastAttempted time.Time
 	asked         *float64 // backoff_request_seconds
 	claimedBy     int64
 	claimAlive    bool
-	results       json.RawMessage // once done
-	head          json.RawMessage // cached; nil when it must be made anew
-	running       bool            // by this Handle
+	results       json.RawMessage         // once done
+	head          json.RawMessage         // cached; nil when it must be made anew
+	running       bool                    // by this Handle
+	interrupt     context.CancelCauseFunc // while it runs
 }
 
 // load reads a task with its steps and their results.
@@ -49,18 +52,18 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 	var digest, document string
 	var batch pgx.Batch
 	batch.Queue(`
-		select k.state, k.context::text, k.run_at, k.digest, m.document::text, k.tags, k.created_at,
+		select k.state, k.revision, k.context::text, k.run_at, k.digest, m.document::text, k.tags, k.created_at,
 			coalesce(k.initiator, ''), coalesce(k.source_system, ''), coalesce(k.reason, '')
 		from tasker.tasks k join tasker.templates m using (digest) where k.task_id = $1`, id).QueryRow(func(row pgx.Row) error {
 		var text string
-		err := row.Scan(&t.state, &text, &t.runAt, &digest, &document, &t.head.Tags, &t.head.CreatedAt,
+		err := row.Scan(&t.state, &t.revision, &text, &t.runAt, &digest, &document, &t.head.Tags, &t.head.CreatedAt,
 			&t.head.Initiator, &t.head.SourceSystem, &t.head.Reason)
 		t.context = json.RawMessage(text)
 		return err
 	})
 	batch.Queue(`
-		select s.step_id, s.name, s.state, s.attempts, s.retry_limit, s.retryable, coalesce(s.claimed_by, 0),
-			s.claimed_by is not null and `+aliveSQL+`,
+		select s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.retry_limit, s.retryable, coalesce(s.claimed_by, 0),
+			s.claimed_by is not null and s.claimed_by in (`+livingSQL+`),
 			s.last_attempted_at, s.next_attempt_at, s.backoff_request_seconds, coalesce(a.results::text, '')
 		from tasker.steps s
 		left join lateral (
@@ -78,6 +81,13 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 	if t.template, err = e.templateOf(digest, document); err != nil {
 		return nil, errors.Wrapf(err, "the template of task %d", id)
 	}
+	for _, s := range t.steps {
+		// What this engine claimed and does not run is nobody's: its outcome
+		// could not be recorded.
+		if e.session.owns(s.claimedBy) {
+			s.claimAlive = e.hub.runs(s.id)
+		}
+	}
 	return t, t.connect()
 }
 
@@ -86,7 +96,7 @@ func (t *taskRun) scanSteps(rows pgx.Rows) error {
 		s := &stepRun{index: len(t.steps)}
 		var name, results string
 		var last, due *time.Time
-		err := rows.Scan(&s.id, &name, &s.state, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive, &last, &due, &s.asked, &results)
+		err := rows.Scan(&s.id, &name, &s.state, &s.number, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive, &last, &due, &s.asked, &results)
 		if err != nil {
 			return err
 		}

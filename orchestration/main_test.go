@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"strings"
 	"sync"
@@ -17,6 +18,12 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
+
+// database is a fresh one with the engine's tables.
+func database(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	return pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate))
+}
 
 // funcs are handlers by class name.
 type funcs map[string]orchestration.StepHandlerFunc
@@ -34,7 +41,7 @@ type bundle struct {
 // function of its own returns {"step": its name}.
 func engine(t *testing.T, handlers funcs, edit ...func(*orchestration.Config)) *bundle {
 	t.Helper()
-	return engineOn(t, pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate)), handlers, edit...)
+	return engineOn(t, database(t), handlers, edit...)
 }
 
 func engineOn(t *testing.T, pool *pgxpool.Pool, handlers funcs, edit ...func(*orchestration.Config)) *bundle {
@@ -43,7 +50,7 @@ func engineOn(t *testing.T, pool *pgxpool.Pool, handlers funcs, edit ...func(*or
 	cfg := orchestration.Config{
 		Pool:     pool,
 		Handlers: resolver(handlers),
-		Logger:   slog.New(slog.DiscardHandler),
+		Logger:   slog.New(failOnError{t}),
 		Random:   func() float64 { return 0.5 },
 		OnEvent: func(e orchestration.Event) {
 			b.mu.Lock()
@@ -79,8 +86,16 @@ func (r resolver) ResolveHandler(_ context.Context, class string) (orchestration
 // handler class of its name in upper case; more is appended to every step.
 func template(t testing.TB, graph, more string) *templates.Template {
 	t.Helper()
+	return named(t, "test", graph, more)
+}
+
+// named is template under another name. Its version is different for each
+// content, so that one database takes them all.
+func named(t testing.TB, name, graph, more string) *templates.Template {
+	t.Helper()
 	var b strings.Builder
-	b.WriteString("name: test\nnamespace_name: ns\nversion: 1.0.0\nstep_templates:\n")
+	version := crc32.ChecksumIEEE([]byte(graph + "\x00" + more))
+	fmt.Fprintf(&b, "name: %s\nnamespace_name: ns\nversion: 1.0.%d\nstep_templates:\n", name, version)
 	for line := range strings.Lines(graph) {
 		name, parents, _ := strings.Cut(strings.TrimSpace(line), ":")
 		if name == "" {
@@ -98,6 +113,15 @@ func template(t testing.TB, graph, more string) *templates.Template {
 	}
 	parsed, err := templates.Parse([]byte(b.String()), "test.yaml")
 	require.NoError(t, err, b.String())
+	return parsed
+}
+
+// parse makes a template of the YAML of its steps.
+func parse(t testing.TB, steps string) *templates.Template {
+	t.Helper()
+	text := fmt.Sprintf("name: test\nnamespace_name: ns\nversion: 1.0.%d\nstep_templates:\n%s", crc32.ChecksumIEEE([]byte(steps)), steps)
+	parsed, err := templates.Parse([]byte(text), "test.yaml")
+	require.NoError(t, err, text)
 	return parsed
 }
 
@@ -148,3 +172,40 @@ func value(v string) orchestration.StepHandlerFunc {
 		return json.RawMessage(v), nil
 	}
 }
+
+// waitFor waits until an event of the kind was told.
+func (b *bundle) waitFor(t *testing.T, kind orchestration.EventKind) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, e := range b.events {
+			if e.Kind == kind {
+				return true
+			}
+		}
+		return false
+	}, 20*time.Second, time.Millisecond, kind)
+}
+
+// failOnError fails the test when the engine logs an error that it could tell
+// nobody.
+type failOnError struct{ t *testing.T }
+
+func (failOnError) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+func (h failOnError) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
+		return true
+	})
+	h.t.Error(text)
+	return nil
+}
+
+func (h failOnError) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h failOnError) WithGroup(string) slog.Handler      { return h }
+
+// mayLogErrors is for tests in which the database is not there at times.
+func mayLogErrors(c *orchestration.Config) { c.Logger = slog.New(slog.DiscardHandler) }

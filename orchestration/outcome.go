@@ -3,6 +3,7 @@ package orchestration
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -16,10 +17,11 @@ import (
 //	$1 step  $2 claimant  $3 attempt  $4 state  $5 outcome  $6 results
 //	$7 error  $8 started  $9 now  $10 next attempt  $11 backoff seconds
 //	$12 reason  $13 'complete' to end the task  $14 states it may come from
+//	$15 class of the error
 const outcomeSQL = `
 	with o as (
 		select step_id, task_id, state, attempts from tasker.steps
-		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = any($14) for update),
+		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = any($14) for no key update),
 	u as (
 		update tasker.steps s
 		set state = $4, claimed_by = null, next_attempt_at = case when $4 = 'waiting_for_retry' then $10::timestamptz end,
@@ -27,13 +29,13 @@ const outcomeSQL = `
 		from o where s.step_id = o.step_id
 		returning s.step_id, s.task_id, s.attempts, o.state as was),
 	a as (
-		insert into tasker.attempts (step_id, attempt, outcome, results, error, started_at, ended_at)
-		select step_id, attempts, $5, $6::json, $7::json, $8, $9 from u),
+		insert into tasker.attempts (step_id, attempt, outcome, results, error, started_at, ended_at, error_class)
+		select step_id, attempts, $5, $6::json, $7::json, $8, $9, $15 from u),
 	w as (
 		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
 		select step_id, was, $4, attempts, $12, $9 from u),
 	k as (
-		update tasker.tasks t set state = $13, ended_at = $9 from u
+		update tasker.tasks t set state = $13, ended_at = $9, held_by = null from u
 		where $13 <> '' and t.task_id = u.task_id and t.state = 'in_progress' and not exists (
 			select 1 from tasker.steps x
 			where x.task_id = u.task_id and x.step_id <> u.step_id and x.state not in ('complete', 'resolved_manually'))
@@ -60,12 +62,46 @@ type outcome struct {
 	last    bool // every other step is done: this one ends the task
 }
 
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+// record writes the outcome in a commit that it shares with others. It reports
+// whether it ended the task.
+func (e *Engine) record(ctx context.Context, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
+	recorded := false
+	err = e.group.exec(ctx, readOutcome(&recorded, &endedTask), outcomeSQL, outcomeArgs(s, claimant, o)...)
+	return endedTask, recording(s, recorded, err)
 }
 
-// record writes the outcome. It reports whether it ended the task.
-func record(ctx context.Context, db querier, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
+// recordIn writes the outcome in the handler's transaction.
+func recordIn(ctx context.Context, tx pgx.Tx, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
+	recorded := false
+	rows, err := tx.Query(ctx, outcomeSQL, outcomeArgs(s, claimant, o)...)
+	if err == nil {
+		err = readOutcome(&recorded, &endedTask)(rows)
+	}
+	return endedTask, recording(s, recorded, err)
+}
+
+func recording(s *stepRun, recorded bool, err error) error {
+	if err == nil && !recorded {
+		return errClaimLost
+	}
+	return errors.Wrapf(err, "recording the outcome of step %q", s.template.Name)
+}
+
+func readOutcome(recorded, endedTask *bool) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		defer rows.Close()
+		*recorded, *endedTask = false, false
+		for rows.Next() {
+			if err := rows.Scan(nil, endedTask); err != nil {
+				return err
+			}
+			*recorded = true
+		}
+		return rows.Err()
+	}
+}
+
+func outcomeArgs(s *stepRun, claimant int64, o outcome) []any {
 	var results, failure any
 	if o.results != nil {
 		results = string(o.results)
@@ -77,13 +113,10 @@ func record(ctx context.Context, db querier, s *stepRun, claimant int64, o outco
 	if o.last && o.to.Done() {
 		end = string(TaskComplete)
 	}
-	var id int64
-	err = db.QueryRow(ctx, outcomeSQL, s.id, claimant, s.attempts, string(o.to), o.kind, results, failure, o.started, o.ended,
-		due(o.to, o.due), o.wait, reasonOf(o), end, sources(StepTransitions, o.to)).Scan(&id, &endedTask)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, errClaimLost
+	return []any{
+		s.id, claimant, s.number, string(o.to), o.kind, results, failure, o.started, o.ended,
+		due(o.to, o.due), o.wait, reasonOf(o), end, sources(StepTransitions, o.to), classOf(o.err),
 	}
-	return endedTask, errors.Wrapf(err, "recording the outcome of step %q", s.template.Name)
 }
 
 func reasonOf(o outcome) string {
@@ -91,28 +124,46 @@ func reasonOf(o outcome) string {
 	case o.err == nil:
 		return "the handler returned"
 	case o.to == StepWaitingForRetry:
-		return "the handler failed and may be tried again: " + o.err.Class
+		return "the handler failed and may be tried again: " + storableText(o.err.Class)
 	case o.err.Permanent:
-		return "the handler failed for good: " + o.err.Class
+		return "the handler failed for good: " + storableText(o.err.Class)
 	default:
-		return "the handler failed in its last attempt: " + o.err.Class
+		return "the handler failed in its last attempt: " + storableText(o.err.Class)
 	}
 }
 
 // release gives a claim back as if it had not been made: the handler was
 // interrupted because the engine stops, and its attempt is not counted.
 func (e *Engine) release(ctx context.Context, s *stepRun, claimant int64) error {
-	_, err := e.pool.Exec(ctx, `
+	var released int
+	err := e.group.exec(ctx, rowCount(&released), `
 		with o as (
 			select step_id, state, attempts from tasker.steps
-			where step_id = $1 and claimed_by = $2 and attempts = $3 and state = any($5) for update),
+			where step_id = $1 and claimed_by = $2 and attempts = $3 and state = any($5) for no key update),
 		u as (
 			update tasker.steps s set state = 'pending', attempts = s.attempts - 1, claimed_by = null
 			from o where s.step_id = o.step_id returning s.step_id, o.state as was, o.attempts)
 		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
-		select step_id, was, 'pending', attempts, 'interrupted; the attempt does not count', $4 from u`,
-		s.id, claimant, s.attempts, e.now(), sources(StepTransitions, StepPending))
+		select step_id, was, 'pending', attempts, 'interrupted; the attempt does not count', $4 from u
+		returning step_id`,
+		s.id, claimant, s.number, e.now(), sources(StepTransitions, StepPending))
+	if err == nil && released == 0 {
+		return errClaimLost
+	}
 	return errors.Wrapf(err, "releasing step %q", s.template.Name)
+}
+
+// classOf is the class of an error as a text column can hold it.
+func classOf(e *StepError) any {
+	if e == nil {
+		return nil
+	}
+	return storableText(e.Class)
+}
+
+// storableText replaces what PostgreSQL's text cannot hold.
+func storableText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\u2400")
 }
 
 // storedError is how an error is kept in tasker.attempts.
@@ -138,14 +189,16 @@ func errorJSON(e *StepError) string {
 
 // ended moves the whole task into a final state that is not complete.
 func (e *Engine) ended(ctx context.Context, t *taskRun, to TaskState, reason string) (bool, error) {
-	tag, err := e.pool.Exec(ctx, `
-		with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) for update),
+	var ended int
+	err := e.group.exec(ctx, rowCount(&ended), `
+		with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) and revision = $6 for no key update),
 		u as (
-			update tasker.tasks k set state = $3, ended_at = $5 from o
+			update tasker.tasks k set state = $3, ended_at = $5, held_by = null from o
 			where k.task_id = o.task_id and not exists (
 				select 1 from tasker.steps s where s.task_id = $1 and s.state = 'in_progress')
 			returning k.task_id, o.state as was)
 		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-		select task_id, was, $3, $4, $5 from u`, t.id, sources(TaskTransitions, to), string(to), reason, e.now())
-	return err == nil && tag.RowsAffected() == 1, errors.Wrapf(err, "ending task %d", t.id)
+		select task_id, was, $3, $4, $5 from u
+		returning task_id`, t.id, sources(TaskTransitions, to), string(to), reason, e.now(), t.revision)
+	return ended == 1, errors.Wrapf(err, "ending task %d", t.id)
 }

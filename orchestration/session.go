@@ -2,90 +2,184 @@ package orchestration
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // lockSpace is the first half of the engines' advisory locks: "task" in ASCII.
 const lockSpace = 0x7461736b
 
+// The channels that an engine's session listens on.
+const (
+	channelTask = "tasker_task" // a task was changed by hand; the payload is its number
+	channelWake = "tasker_wake" // there is something to do
+)
+
 // session is the engine's own connection. It holds an advisory lock on the
 // engine's number; whoever finds a claim of a number that nobody holds knows
-// that the claim is dead.
+// that the claim is dead. It also listens for what others do to tasks.
+//
+// When the connection is lost, the session opens another one under a new
+// number: what was claimed under the old one is not this engine's any more.
 type session struct {
-	pool *pgxpool.Pool
+	pool   *pgxpool.Pool
+	logger *slog.Logger
+	clock  *databaseClock
+	heard  func(channel, payload string)
+	opened func() // notifications may have been missed
 
-	mu   sync.Mutex
-	id   int64
-	stop context.CancelFunc // ends the watch; nil while there is no session
-	lost chan struct{}      // closed when the watch has ended, and the connection with it
+	stop  context.CancelFunc
+	ended chan struct{}
+
+	mu    sync.Mutex
+	id    int64          // 0 while there is no connection
+	mine  map[int64]bool // every number this engine ever had
+	ready chan struct{}  // closed while there is a connection
 }
 
-func openSession(ctx context.Context, pool *pgxpool.Pool) (*session, error) {
-	s := &session{pool: pool}
-	_, err := s.claimant(ctx)
-	return s, err
+// openSession connects, and then keeps a connection until close. heard and
+// opened are called from one goroutine.
+func openSession(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, clock *databaseClock, heard func(channel, payload string), opened func()) (*session, error) {
+	s := &session{
+		pool: pool, logger: logger, clock: clock, heard: heard, opened: opened,
+		ended: make(chan struct{}), mine: map[int64]bool{}, ready: make(chan struct{}),
+	}
+	conn, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var listening context.Context
+	listening, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go s.listen(listening, conn)
+	return s, nil
 }
 
-// claimant returns the number to claim under. When the session was lost, it
-// opens another under a new number: what was claimed under the old one is not
-// this engine's any more.
-func (s *session) claimant(ctx context.Context) (int64, error) {
+// open takes a connection out of the pool for good, and a number.
+func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
+	pooled, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, errors.Wrap(err, "opening the engine's session")
+	}
+	conn := pooled.Hijack()
+	if err := CheckSchema(ctx, conn); err != nil {
+		discard(conn)
+		return nil, err
+	}
+	var id int64
+	err = conn.QueryRow(ctx, `
+		with n as (select nextval('tasker.engines') as id)
+		select id, pg_advisory_lock($1, id::int) from n`, lockSpace).Scan(&id, nil)
+	if err == nil {
+		var database time.Time
+		before := time.Now()
+		err = conn.QueryRow(ctx, "select clock_timestamp()").Scan(&database)
+		if err == nil {
+			s.clock.set(database, before, time.Now())
+		}
+	}
+	if err == nil {
+		_, err = conn.Exec(ctx, "listen "+channelTask+"; listen "+channelWake)
+	}
+	if err != nil {
+		discard(conn)
+		return nil, errors.Wrap(err, "opening the engine's session")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stop != nil {
+	s.id, s.mine[id] = id, true
+	close(s.ready)
+	return conn, nil
+}
+
+// listen passes notifications on, and replaces a connection that is lost.
+func (s *session) listen(ctx context.Context, conn *pgx.Conn) {
+	defer close(s.ended)
+	for {
+		err := s.receive(ctx, conn)
+		s.forget()
+		discard(conn)
+		if ctx.Err() != nil {
+			return
+		}
+		s.logger.Warn("the engine's session was lost, and its claims with it; opening another", "error", err)
+		if conn = s.reopen(ctx); conn == nil {
+			return
+		}
+		s.opened()
+	}
+}
+
+func (s *session) receive(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var n *pgconn.Notification
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		s.heard(n.Channel, n.Payload)
+	}
+}
+
+// reopen tries until it works or the engine is closed.
+func (s *session) reopen(ctx context.Context) *pgx.Conn {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		conn, err := s.open(attempt)
+		cancel()
+		if err == nil {
+			return conn
+		}
+		timer := time.NewTimer(wait)
 		select {
-		case <-s.lost:
-			s.stop()
-			s.stop = nil
-		default:
-			return s.id, nil
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
 		}
 	}
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return 0, errors.Wrap(err, "opening the engine's session")
-	}
-	own := conn.Hijack()
-	if err := CheckSchema(ctx, own); err != nil {
-		discard(own)
-		return 0, err
-	}
-	err = own.QueryRow(ctx, `
-		with n as (select nextval('tasker.engines') as id)
-		select id, pg_advisory_lock($1, id::int) from n`, lockSpace).Scan(&s.id, nil)
-	if err != nil {
-		discard(own)
-		return 0, errors.Wrap(err, "opening the engine's session")
-	}
-	watch, stop := context.WithCancel(context.Background())
-	lost := make(chan struct{})
-	s.stop, s.lost = stop, lost
-	go func() {
-		defer close(lost)
-		defer discard(own)
-		for {
-			// Nothing is ever notified: this ends with the connection.
-			if _, err := own.WaitForNotification(watch); err != nil {
-				return
-			}
+}
+
+func (s *session) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id, s.ready = 0, make(chan struct{})
+}
+
+// claimant returns the number to claim under, waiting for a connection.
+func (s *session) claimant(ctx context.Context) (int64, error) {
+	for {
+		s.mu.Lock()
+		id, ready := s.id, s.ready
+		s.mu.Unlock()
+		if id != 0 {
+			return id, nil
 		}
-	}()
-	return s.id, nil
+		select {
+		case <-ready:
+		case <-s.ended:
+			return 0, errors.New("the engine is closed")
+		case <-ctx.Done():
+			return 0, errors.Wrap(context.Cause(ctx), "waiting for the engine's session")
+		}
+	}
+}
+
+// owns reports whether the number is, or was, this engine's.
+func (s *session) owns(id int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mine[id]
 }
 
 func (s *session) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stop != nil {
-		s.stop()
-		<-s.lost
-		s.stop = nil
-	}
+	s.stop()
+	<-s.ended
 }
 
 // discard closes a connection of which nothing is expected any more.
@@ -95,8 +189,7 @@ func discard(conn *pgx.Conn) {
 	_ = conn.Close(ctx)
 }
 
-// aliveSQL is true for the numbers whose session is there.
-const aliveSQL = `exists (select 1 from pg_locks l
-	where l.locktype = 'advisory' and l.classid = 1952543595 and l.objsubid = 2
-	and l.database = (select oid from pg_database where datname = current_database())
-	and l.objid::bigint = s.claimed_by)`
+// livingSQL is the numbers whose session is there.
+const livingSQL = `select l.objid::bigint from pg_locks l
+	where l.locktype = 'advisory' and l.classid = 1952543595 and l.objsubid = 2 and l.granted
+	and l.database = (select oid from pg_database where datname = current_database())`

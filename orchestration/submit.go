@@ -1,7 +1,10 @@
 package orchestration
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 
@@ -15,6 +18,10 @@ import (
 type Submission struct {
 	Template *templates.Template
 	Context  json.RawMessage // an object; it is checked against the template's schema
+
+	// IdentityByContent makes the submission happen once for its namespace, name,
+	// version and context, defaults filled in, whatever the order of the keys.
+	IdentityByContent bool
 
 	// IdentityKey makes the submission happen once: a second one with the
 	// same key finds the first one's task. Empty for none.
@@ -46,27 +53,67 @@ func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 		done, err = e.SubmitTx(ctx, tx, s)
 		return err
 	})
+	if err == nil {
+		e.templates.Store(s.Template.Digest(), s.Template)
+	}
 	return done, err
 }
 
 // SubmitTx is Submit in a transaction of the caller's: the task is there when
 // that commits.
 func (e *Engine) SubmitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
+	if err := s.check(); err != nil {
+		return Submitted{}, err
+	}
+	if err := e.storeTemplate(ctx, tx, s.Template); err != nil {
+		return Submitted{}, err
+	}
+	return e.insertTask(ctx, tx, s)
+}
+
+// errNoLongerThere: a duplicate was found by the index and then not by its key.
+var errNoLongerThere = errors.WithHint(errors.New("the task of that identity was being removed"), "Submit it again.")
+
+// check fills in defaults, and refuses what cannot be kept.
+func (s *Submission) check() error {
 	if s.Template == nil {
-		return Submitted{}, errors.New("orchestration: Submission.Template is missing")
+		return errors.New("orchestration: Submission.Template is missing")
+	}
+	for _, text := range append([]string{s.IdentityKey, s.Initiator, s.SourceSystem, s.Reason}, s.Tags...) {
+		if storableText(text) != text {
+			return errors.WithHint(errors.Newf("orchestration: %q cannot be kept", text),
+				"Identity, initiator, source system, reason and tags are UTF-8 without NUL characters.")
+		}
 	}
 	if len(s.Context) == 0 {
 		s.Context = json.RawMessage("{}")
 	}
 	filled, err := s.Template.ValidateContext(s.Context)
 	if err != nil {
-		return Submitted{}, err
+		return err
 	}
 	s.Context = filled
-	if err := e.storeTemplate(ctx, tx, s.Template); err != nil {
-		return Submitted{}, err
+	if !s.IdentityByContent {
+		return nil
 	}
-	return e.insertTask(ctx, tx, s)
+	if s.IdentityKey != "" {
+		return errors.WithHint(errors.New("orchestration: Submission has both IdentityKey and IdentityByContent"), "Choose one.")
+	}
+	s.IdentityKey, err = contentKey(s.Template, s.Context)
+	return err
+}
+
+// contentKey is the same for the same task. The order of keys is not part of
+// it; the way a number is written is.
+func contentKey(t *templates.Template, context json.RawMessage) (string, error) {
+	d := json.NewDecoder(bytes.NewReader(context))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return "", errors.Wrap(err, "the context")
+	}
+	sum := sha256.Sum256(mustMarshal([]any{t.Namespace, t.Name, t.Version, value}))
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
 // storeTemplate keeps the template as it is now: a task goes on with the one
@@ -110,11 +157,9 @@ func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Temp
 
 func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
 	t := s.Template
-	n := len(t.Steps)
-	names, limits, retryable := make([]string, n), make([]int32, n), make([]bool, n)
+	names, limits, retryable := stepColumns(t)
 	var parents, children []string
-	for i, step := range t.Steps {
-		names[i], limits[i], retryable[i] = step.Name, int32(step.RetryLimit), step.Retryable
+	for _, step := range t.Steps {
 		for _, p := range step.Parents {
 			parents, children = append(parents, p), append(children, step.Name)
 		}
@@ -124,15 +169,12 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission) (Submi
 	if runAt.IsZero() {
 		runAt = now
 	}
-	if s.Tags == nil {
-		s.Tags = []string{}
-	}
 	var id int64
 	err := tx.QueryRow(ctx, `
 		with k as (
 			insert into tasker.tasks (digest, namespace, name, version, context, identity_key,
-				initiator, source_system, reason, tags, priority, run_at, created_at)
-			values ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), nullif($9, ''), $10, $11, $12, $13)
+				initiator, source_system, reason, tags, priority, run_at, wake_at, created_at)
+			values ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), nullif($9, ''), $10, $11, $12, $12, $13)
 			on conflict (identity_key) do nothing
 			returning task_id),
 		s as (
@@ -148,10 +190,10 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission) (Submi
 		w as (
 			insert into tasker.task_transitions (task_id, to_state, reason, at)
 			select task_id, 'pending', 'submitted', $13 from k)
-		select task_id from k`,
+		select task_id, pg_notify('tasker_wake', '') from k`,
 		t.Digest(), t.Namespace, t.Name, t.Version, string(s.Context), s.IdentityKey,
-		s.Initiator, s.SourceSystem, s.Reason, s.Tags, s.Priority, runAt, now,
-		names, limits, retryable, parents, children).Scan(&id)
+		s.Initiator, s.SourceSystem, s.Reason, nonNil(s.Tags), s.Priority, runAt, now,
+		names, limits, retryable, parents, children).Scan(&id, nil)
 	if err == nil {
 		return Submitted{TaskID: id}, nil
 	}
@@ -160,4 +202,11 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission) (Submi
 	}
 	err = tx.QueryRow(ctx, `select task_id from tasker.tasks where identity_key = $1`, s.IdentityKey).Scan(&id)
 	return Submitted{TaskID: id, Existed: true}, errors.Wrap(err, "finding the task of that identity key")
+}
+
+func stepColumns(t *templates.Template) (names []string, limits []int32, retryable []bool) {
+	for _, s := range t.Steps {
+		names, limits, retryable = append(names, s.Name), append(limits, int32(s.RetryLimit)), append(retryable, s.Retryable)
+	}
+	return names, limits, retryable
 }

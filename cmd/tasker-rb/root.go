@@ -18,6 +18,6 @@ starts when needed and stops afterwards.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newTemplates(), newDoctor(), newMigrate())
+	root.AddCommand(newRun(), newSubmit(), newWorker(), newTasks(), newTemplates(), newDoctor(), newMigrate())
 	return root
 }

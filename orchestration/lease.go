@@ -1,0 +1,98 @@
+package orchestration
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+)
+
+// lease is a task in the hands of a worker. It keeps other workers away for as
+// long as the engine's session lives. It is a matter of speed alone: what is
+// run once is decided by the claims on steps.
+type lease struct {
+	taskID int64
+	heldBy int64
+}
+
+// lease takes tasks that are due, by priority and then by age.
+func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
+	holder, err := w.session.claimant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var leases []lease
+	err = w.group.exec(context.WithoutCancel(ctx), func(rows pgx.Rows) (err error) {
+		leases, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (lease, error) {
+			l := lease{heldBy: holder}
+			return l, row.Scan(&l.taskID)
+		})
+		return err
+	}, `
+		with d as (
+			select task_id from tasker.tasks
+			where state in ('pending', 'in_progress') and held_by is null and wake_at <= $2
+			order by priority desc, wake_at limit $3 for no key update skip locked)
+		update tasker.tasks k set held_by = $1 from d where k.task_id = d.task_id
+		returning k.task_id`, holder, w.now(), n)
+	return leases, errors.Wrap(err, "taking tasks")
+}
+
+// giveBack ends a lease. next is when the task is due again, if its revision
+// is still the one that the worker saw: if not, it is due at once. A negative
+// revision is none.
+func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision int) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	defer cancel()
+	var given int
+	err := w.group.exec(ctx, rowCount(&given), `
+		update tasker.tasks set held_by = null,
+			wake_at = case when $4 < 0 or revision = $4 then $3::timestamptz else least($3::timestamptz, $5::timestamptz) end
+		where task_id = $1 and held_by = $2
+		returning task_id`, l.taskID, l.heldBy, next, revision, w.now())
+	if err != nil {
+		w.cfg.Logger.Error("a task could not be given back; it is taken over when this engine ends", "task", l.taskID, "error", err)
+	}
+}
+
+// reclaim frees the tasks of workers whose session is gone.
+func (w *worker) reclaim(ctx context.Context) {
+	before := time.Now()
+	var freed int
+	var database time.Time
+	var batch pgx.Batch
+	batch.Queue(`select clock_timestamp()`).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&database)
+		if err == nil {
+			w.clock.set(database, before, time.Now())
+		}
+		return err
+	})
+	batch.Queue(`
+		update tasker.tasks set held_by = null, wake_at = least(wake_at, $1::timestamptz)
+		where held_by is not null and state in ('pending', 'in_progress') and held_by not in (`+livingSQL+`)
+		returning task_id`, w.now()).Query(rowCount(&freed))
+	err := w.pool.SendBatch(ctx, &batch).Close()
+	switch {
+	case err != nil && ctx.Err() == nil:
+		w.cfg.Logger.Warn("the tasks of workers that are gone could not be looked for; trying again", "error", err)
+	case freed > 0:
+		w.cfg.Logger.Warn("took over the tasks of workers that are gone", "tasks", freed)
+	}
+}
+
+// untilDue is how long the worker may sleep: until the next task is due, and
+// no longer than its poll.
+func (w *worker) untilDue(ctx context.Context, room bool) time.Duration {
+	if !room {
+		return w.config.Poll
+	}
+	var next *time.Time
+	err := w.pool.QueryRow(ctx, `select min(wake_at) from tasker.tasks
+		where state in ('pending', 'in_progress') and held_by is null and wake_at < $1`, w.now().Add(w.config.Poll)).Scan(&next)
+	if err != nil || next == nil {
+		return w.config.Poll
+	}
+	return min(max(next.Sub(w.now()), time.Millisecond), w.config.Poll)
+}

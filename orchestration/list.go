@@ -1,0 +1,172 @@
+package orchestration
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+)
+
+// Filter selects tasks. What is left out selects all.
+type Filter struct {
+	Namespace, Name, Version string
+	States                   []TaskState
+	Tags                     []string // all of them
+	// CreatedAfter and CreatedBefore bound the age.
+	CreatedAfter, CreatedBefore time.Time
+	// ErrorClass is that of the latest attempt of a failed or waiting step.
+	ErrorClass string
+
+	// Below continues a list: only tasks with smaller numbers.
+	Below int64
+	// Limit bounds the list: default 50, at most 1000.
+	Limit int
+}
+
+// TaskSummary is a line of a list of tasks.
+type TaskSummary struct {
+	TaskID                   int64
+	Namespace, Name, Version string
+	State                    TaskState
+	Tags                     []string
+	Priority                 int16
+	CreatedAt                time.Time
+	EndedAt                  time.Time // zero until it has ended
+	// DueAt is when a worker is to look at it; zero once it has ended.
+	DueAt time.Time
+	// Held tells whether a worker has it in hand.
+	Held bool
+	// Steps counts all, Done those that are complete or resolved, Failed those
+	// in error.
+	Steps, Done, Failed int
+	// FailedStep is the first step in error, or else the first that waits for
+	// a retry; ErrorClass is that of its latest attempt.
+	FailedStep, ErrorClass string
+}
+
+// Querier is a pool, a connection or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Tasks lists tasks, the newest first.
+func (e *Engine) Tasks(ctx context.Context, f Filter) ([]TaskSummary, error) {
+	return ListTasks(ctx, e.pool, f)
+}
+
+// ListTasks is [Engine.Tasks] without an engine.
+func ListTasks(ctx context.Context, db Querier, f Filter) ([]TaskSummary, error) {
+	if f.Limit < 0 || f.Limit > maxList {
+		return nil, errors.WithHintf(errors.Newf("the limit of a list is %d", f.Limit),
+			"It must be from 1 to %d; Filter.Below continues a list.", maxList)
+	}
+	if f.Limit == 0 {
+		f.Limit = 50
+	}
+	for _, s := range f.States {
+		if _, known := TaskTransitions[s]; !known {
+			return nil, errors.WithHint(errors.Newf("there is no task state %q", s),
+				"The states are pending, in_progress, complete, error, cancelled and resolved_manually.")
+		}
+	}
+	rows, err := db.Query(ctx, listSQL, f.Namespace, f.Name, f.Version, texts(f.States), nonNil(f.Tags),
+		orNil(f.CreatedAfter), orNil(f.CreatedBefore), f.ErrorClass, f.Below, f.Limit)
+	if err != nil {
+		return nil, errors.Wrap(err, "listing tasks")
+	}
+	list, err := pgx.CollectRows(rows, scanSummary)
+	return list, errors.Wrap(err, "listing tasks")
+}
+
+const maxList = 1000
+
+const listSQL = `
+	select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.priority, k.created_at, k.ended_at, k.wake_at,
+		k.held_by is not null and k.ended_at is null,
+		c.steps, c.done, c.failed, coalesce(b.name, ''), coalesce(b.error_class, '')
+	from (
+		select * from tasker.tasks k
+		where ($1 = '' or namespace = $1) and ($2 = '' or name = $2) and ($3 = '' or version = $3)
+			and (cardinality($4::text[]) = 0 or state = any($4)) and tags @> $5::text[]
+			and ($6::timestamptz is null or created_at >= $6) and ($7::timestamptz is null or created_at < $7)
+			and ($8 = '' or task_id in (
+				select s.task_id from tasker.attempts a
+				join tasker.steps s on s.step_id = a.step_id and s.attempts = a.attempt
+				where a.error_class = $8 and s.state in ('error', 'waiting_for_retry')))
+			and ($9 = 0 or task_id < $9)
+		order by task_id desc limit $10) k,
+	lateral (
+		select count(*)::int as steps, (count(*) filter (where state in ('complete', 'resolved_manually')))::int as done,
+			(count(*) filter (where state = 'error'))::int as failed
+		from tasker.steps s where s.task_id = k.task_id) c
+	left join lateral (
+		select s.name, a.error_class from tasker.steps s
+		left join tasker.attempts a on a.step_id = s.step_id and a.attempt = s.attempts
+		where s.task_id = k.task_id and s.state in ('error', 'waiting_for_retry')
+		order by s.state, s.position limit 1) b on true
+	order by k.task_id desc`
+
+func scanSummary(row pgx.CollectableRow) (TaskSummary, error) {
+	var t TaskSummary
+	var ended *time.Time
+	err := row.Scan(&t.TaskID, &t.Namespace, &t.Name, &t.Version, &t.State, &t.Tags, &t.Priority, &t.CreatedAt, &ended, &t.DueAt,
+		&t.Held, &t.Steps, &t.Done, &t.Failed, &t.FailedStep, &t.ErrorClass)
+	t.EndedAt = orZero(ended)
+	if t.State.Final() {
+		t.DueAt = time.Time{}
+	}
+	return t, err
+}
+
+func texts[S ~string](list []S) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = string(s)
+	}
+	return out
+}
+
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func orNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Retried is what RetryTasks did, or would do.
+type Retried struct {
+	TaskID int64
+	Err    error // ErrRefused when the task was in another state by then
+}
+
+// RetryTasks retries every task that ended in error and that the filter
+// selects, at most its limit of them. With dryRun it only says which ones.
+func (e *Engine) RetryTasks(ctx context.Context, f Filter, by By, dryRun bool) ([]Retried, error) {
+	f.States = []TaskState{TaskInError}
+	list, err := e.Tasks(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Retried, len(list))
+	for i, t := range list {
+		out[i].TaskID = t.TaskID
+		if dryRun {
+			continue
+		}
+		if err := e.RetryTask(ctx, t.TaskID, by); err != nil {
+			if !errors.Is(err, ErrRefused) {
+				return out[:i], err
+			}
+			out[i].Err = err
+		}
+	}
+	return out, nil
+}

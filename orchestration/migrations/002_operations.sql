@@ -1,0 +1,50 @@
+-- What a person does to a task, and what workers need to share tasks out.
+
+-- revision counts what is done to a task by others than the engine that runs
+-- it: an engine that ends a task on an older picture is refused.
+-- held_by is the number of the engine whose worker has the task in hand, and
+-- wake_at is when a worker is to look at it if nobody has.
+alter table tasker.tasks
+    add column revision int not null default 0,
+    add column held_by  bigint,
+    add column wake_at  timestamptz;
+update tasker.tasks set wake_at = run_at;
+alter table tasker.tasks alter column wake_at set not null;
+
+drop index tasker.tasks_open;
+create index tasks_due on tasker.tasks (priority desc, wake_at)
+    where state in ('pending', 'in_progress') and held_by is null;
+create index tasks_held on tasker.tasks (held_by) where held_by is not null and state in ('pending', 'in_progress');
+create index tasks_unfinished on tasker.tasks (state, task_id) where state <> 'complete';
+create index tasks_by_name on tasker.tasks (namespace, name, task_id);
+
+-- steps.attempts numbers the attempts and never goes back over one that was
+-- recorded; forgiven is how many of them a retry by hand has made not to count.
+alter table tasker.steps add column forgiven int not null default 0;
+alter table tasker.steps set (fillfactor = 80);
+
+alter table tasker.task_transitions add column actor text;
+alter table tasker.step_transitions add column actor text;
+
+alter table tasker.attempts
+    add column error_class text,
+    drop constraint attempts_outcome_check,
+    add constraint attempts_outcome_check check (outcome in ('complete', 'error', 'resolved_manually', 'lost', 'cancelled'));
+create index attempts_by_error on tasker.attempts (error_class, step_id) where error_class is not null;
+
+---- create above / drop below ----
+
+drop index tasker.attempts_by_error;
+-- The older check knows no cancelled attempts.
+delete from tasker.attempts where outcome = 'cancelled';
+alter table tasker.attempts
+    drop column error_class,
+    drop constraint attempts_outcome_check,
+    add constraint attempts_outcome_check check (outcome in ('complete', 'error', 'resolved_manually', 'lost'));
+alter table tasker.step_transitions drop column actor;
+alter table tasker.task_transitions drop column actor;
+alter table tasker.steps reset (fillfactor);
+alter table tasker.steps drop column forgiven;
+drop index tasker.tasks_by_name, tasker.tasks_unfinished, tasker.tasks_held, tasker.tasks_due;
+alter table tasker.tasks drop column wake_at, drop column held_by, drop column revision;
+create index tasks_open on tasker.tasks (priority desc, run_at, task_id) where state in ('pending', 'in_progress');
