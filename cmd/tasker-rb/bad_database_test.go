@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,14 +156,17 @@ func (p *project) without(list []localpg.Installation, args ...string) result {
 	for _, in := range list {
 		script += fmt.Sprintf("mount -t tmpfs none '%s'\n", in.BinDir)
 	}
-	wrap := []string{"--mount", "--propagation", "private"}
-	if os.Getuid() != 0 {
+	wrap := []string{"unshare", "--mount", "--propagation", "private"}
+	var back []string
+	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 { // become root to mount, and oneself again
 		wrap = append(wrap, "--map-root-user")
+		back = []string{"unshare", "--user", fmt.Sprintf("--map-user=%d", uid), fmt.Sprintf("--map-group=%d", gid)}
 	}
 	inner := p.command(args...)
 	path, err := exec.LookPath("unshare")
 	require.NoError(p.t, err)
-	inner.Path, inner.Args = path, append(append([]string{"unshare"}, wrap...), append([]string{"sh", "-c", script + `exec "$@"`, "sh"}, inner.Args...)...)
+	inner.Path = path
+	inner.Args = slices.Concat(wrap, []string{"sh", "-c", script + `exec "$@"`, "sh"}, back, inner.Args)
 	var stdout, stderr strings.Builder
 	inner.Stdout, inner.Stderr = &stdout, &stderr
 	err = inner.Run()
