@@ -39,16 +39,16 @@ that is the worker's part.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd, args[0]) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.context, "context", "{}", "the task's context: JSON, @FILE, or - for standard input")
-	f.StringVar(&s.env, "env", "", "environment of the template whose changes apply")
-	f.IntVar(&s.count, "count", 1, "how many tasks")
-	f.StringVar(&s.key, "key", "", "identity key: a second submission with the same key finds the first one's task")
+	f.StringVar(&s.context, "context", "{}", "the task's context: `JSON`, @FILE, or - for standard input")
+	f.StringVar(&s.env, "env", "", "`NAME` of the template's environment whose changes apply")
+	f.IntVar(&s.count, "count", 1, "submit `N` tasks")
+	f.StringVar(&s.key, "key", "", "identity `KEY`: a second submission with the same key finds the first one's task")
 	f.BoolVar(&s.once, "once", false, "identity by content: the same name, version and context are one task")
-	f.Int16Var(&s.priority, "priority", 0, "higher first")
-	f.StringArrayVar(&s.tags, "tag", nil, "tag; may be repeated")
-	f.StringVar(&s.reason, "reason", "", "why, for the task's record")
-	f.StringVar(&s.who, "initiator", "", "who, for the task's record")
-	f.StringVar(&s.output, "output", "text", "text or json")
+	f.Int16Var(&s.priority, "priority", 0, "priority `N`, higher first")
+	f.StringArrayVar(&s.tags, "tag", nil, "`TAG` to find it by, may be repeated")
+	f.StringVar(&s.reason, "reason", "", "`TEXT` that says why, for the task's record")
+	f.StringVar(&s.who, "initiator", "", "`NAME` of who submits it, for the task's record")
+	f.StringVar(&s.output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
 }
 

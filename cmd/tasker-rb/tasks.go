@@ -27,8 +27,8 @@ func newTasks() *cobra.Command {
 type byFlags struct{ actor, reason string }
 
 func (f *byFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.actor, "by", "", "who does it, for the task's record (default: the name of this user)")
-	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the task's record")
+	cmd.Flags().StringVar(&f.actor, "by", "", "`NAME` of who does it, for the task's record (default this user)")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "`TEXT` that says why, for the task's record")
 }
 
 func (f *byFlags) by() orchestration.By {
@@ -85,7 +85,7 @@ task number, all tasks that ended in error and that the filters select;
 	}
 	by.add(cmd)
 	filter.add(cmd, false)
-	cmd.Flags().StringVar(&step, "step", "", "one step of the task")
+	cmd.Flags().StringVar(&step, "step", "", "only the step `NAME`")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say which tasks, and change nothing")
 	return cmd
 }
@@ -154,8 +154,8 @@ func newTasksResolve() *cobra.Command {
 		},
 	}
 	by.add(cmd)
-	cmd.Flags().StringVar(&step, "step", "", "the step to end; its children then run")
-	cmd.Flags().StringVar(&results, "results", "", "what the step is to end with: JSON, @FILE, or - for standard input (default {})")
+	cmd.Flags().StringVar(&step, "step", "", "the step `NAME`, whose children then run")
+	cmd.Flags().StringVar(&results, "results", "", "what the step is to end with: `JSON`, @FILE, or - for standard input (default {})")
 	return cmd
 }
 
@@ -182,7 +182,7 @@ func newTasksCancel() *cobra.Command {
 		},
 	}
 	by.add(cmd)
-	cmd.Flags().StringVar(&step, "step", "", "one step of the task")
+	cmd.Flags().StringVar(&step, "step", "", "only the step `NAME`")
 	return cmd
 }
 

@@ -25,17 +25,17 @@ type filterFlags struct {
 
 func (f *filterFlags) add(cmd *cobra.Command, states bool) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.namespace, "namespace", "", "only tasks of this namespace")
-	flags.StringVar(&f.name, "name", "", "only tasks of this name")
-	flags.StringVar(&f.version, "version", "", "only tasks of this version")
-	flags.StringVar(&f.errorClass, "error-class", "", "only tasks with a step that failed with this class last")
-	flags.StringArrayVar(&f.tags, "tag", nil, "only tasks with this tag; may be repeated")
-	flags.DurationVar(&f.newer, "newer-than", 0, "only tasks submitted within this time, such as 24h")
-	flags.DurationVar(&f.older, "older-than", 0, "only tasks submitted before this time, such as 1h")
-	flags.IntVar(&f.limit, "limit", 50, "at most so many, up to 1000")
+	flags.StringVar(&f.namespace, "namespace", "", "only tasks of namespace `NAME`")
+	flags.StringVar(&f.name, "name", "", "only tasks named `NAME`")
+	flags.StringVar(&f.version, "version", "", "only tasks of `VERSION`")
+	flags.StringVar(&f.errorClass, "error-class", "", "only tasks with a step that last failed with `CLASS`")
+	flags.StringArrayVar(&f.tags, "tag", nil, "only tasks with `TAG`, may be repeated")
+	flags.DurationVar(&f.newer, "newer-than", 0, "only tasks submitted within `TIME`, such as 24h")
+	flags.DurationVar(&f.older, "older-than", 0, "only tasks submitted longer than `TIME` ago, such as 1h")
+	flags.IntVar(&f.limit, "limit", 50, "at most `N`, up to 1000")
 	if states {
-		flags.StringArrayVar(&f.states, "state", nil, "only tasks in this state; may be repeated")
-		flags.Int64Var(&f.below, "below", 0, "continue a list: only tasks with smaller numbers")
+		flags.StringArrayVar(&f.states, "state", nil, "only tasks in `STATE`, may be repeated")
+		flags.Int64Var(&f.below, "below", 0, "continue a list: only tasks with numbers below `N`")
 	}
 }
 
@@ -98,7 +98,7 @@ func newTasksList() *cobra.Command {
 		},
 	}
 	filter.add(cmd, true)
-	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
 }
 

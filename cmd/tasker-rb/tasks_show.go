@@ -40,7 +40,7 @@ func newTasksShow() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&output, "output", "text", "text or json; json has the shape of run's")
+	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json, in the shape of run's")
 	cmd.Flags().BoolVar(&history, "history", true, "also the transitions, oldest first")
 	return cmd
 }

@@ -36,8 +36,8 @@ by the others.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
 	}
 	w.handlers.add(cmd)
-	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "how many tasks in hand at a time")
-	cmd.Flags().DurationVar(&w.drain, "drain", 30*time.Second, "how long running steps may go on once it is told to stop")
+	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "`N` tasks in hand at a time")
+	cmd.Flags().DurationVar(&w.drain, "drain", 30*time.Second, "`TIME` that running steps may go on once it is told to stop")
 	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "say nothing of steps that go well")
 	return cmd
 }
