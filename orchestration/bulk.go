@@ -92,7 +92,17 @@ const outcomeSQL = `
 		select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
 				$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::float8[], $14::text[], $15::text[])
 			as i (request, step_id, claimant, attempt, to_state, outcome, results, error, error_class,
-				started_at, at, due_at, wait, reason, task_end)),
+				started_at, at, due_at, wait, reason, task_end)),` + outcomeBody
+
+// oneOutcomeSQL is outcomeSQL for one row. PostgreSQL plans a statement with
+// arrays anew each time, because it knows their length then; this one it plans once.
+const oneOutcomeSQL = `
+	with i as (
+		select $1::int as request, $2::bigint as step_id, $3::bigint as claimant, $4::int as attempt, $5::text as to_state,
+			$6::text as outcome, $7::text as results, $8::text as error, $9::text as error_class, $10::timestamptz as started_at,
+			$11::timestamptz as at, $12::timestamptz as due_at, $13::float8 as wait, $14::text as reason, $15::text as task_end),` + outcomeBody
+
+const outcomeBody = `
 	o as (
 		select i.*, s.task_id, s.state as was
 		from i join tasker.steps s on s.step_id = i.step_id and s.claimed_by = i.claimant and s.attempts = i.attempt
@@ -155,6 +165,14 @@ func outcomeArgs(rows []*outcomeRow) []any {
 		return nil
 	}
 	return []any{requests, steps, claimants, numbers, to, kinds, results, failed, classes, started, at, due, waits, reasons, ends, stepMoves}
+}
+
+// args are the row's for oneOutcomeSQL.
+func (r *outcomeRow) args() []any {
+	return []any{
+		0, r.step, r.claimant, r.number, r.to, r.kind, r.results, r.failed, r.class,
+		r.started, r.at, r.due, r.wait, r.reason, r.end, stepMoves,
+	}
 }
 
 // queueOutcomes puts the outcomes of the group into the batch.

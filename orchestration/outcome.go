@@ -38,7 +38,7 @@ func (e *Engine) record(ctx context.Context, s *stepRun, claimant int64, o outco
 // recordIn writes the outcome in the handler's transaction.
 func recordIn(ctx context.Context, tx pgx.Tx, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
 	recorded := false
-	rows, err := tx.Query(ctx, outcomeSQL, outcomeArgs([]*outcomeRow{o.row(s, claimant)})...)
+	rows, err := tx.Query(ctx, oneOutcomeSQL, o.row(s, claimant).args()...)
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{nil, &endedTask}, func() error {
 			recorded = true
