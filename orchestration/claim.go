@@ -2,10 +2,8 @@ package orchestration
 
 import (
 	"context"
-	"time"
 
 	"github.com/cockroachdb/errors"
-	"github.com/jackc/pgx/v5"
 )
 
 // claim takes the steps for this engine and counts the attempt, in one
@@ -17,37 +15,17 @@ func (e *Engine) claim(ctx context.Context, t *taskRun, wanted []*stepRun) ([]*s
 		return nil, 0, err
 	}
 	now := e.now()
-	ids, attempts := make([]int64, len(wanted)), make([]int32, len(wanted))
+	request := &statement{ctx: ctx, claims: make([]claimRow, len(wanted))}
 	byID := make(map[int64]*stepRun, len(wanted))
 	for i, s := range wanted {
-		ids[i], attempts[i] = s.id, int32(s.number)
+		request.claims[i] = claimRow{step: s.id, claimant: claimant, number: int32(s.number), at: now}
 		byID[s.id] = s
 	}
-	var taken []int64
-	err = e.group.exec(ctx, func(rows pgx.Rows) (err error) {
-		taken, err = pgx.CollectRows(rows, pgx.RowTo[int64])
-		return err
-	}, `
-		with o as (
-			select s.step_id, s.state from tasker.steps s
-			join unnest($1::bigint[], $2::int[]) as w (step_id, attempts) using (step_id, attempts)
-			join tasker.tasks k using (task_id)
-			where s.state = any($3) and k.state = 'in_progress'
-			order by s.step_id for no key update of s),
-		u as (
-			update tasker.steps s
-			set state = 'in_progress', attempts = s.attempts + 1, claimed_by = $4, last_attempted_at = $5, next_attempt_at = null
-			from o where s.step_id = o.step_id
-			returning s.step_id, s.attempts, o.state as was),
-		w as (
-			insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at, actor)
-			select step_id, was, 'in_progress', attempts, 'claimed', $5, 'engine ' || $4::bigint from u)
-		select step_id from u`, ids, attempts, sources(StepTransitions, StepInProgress), claimant, now)
-	if err != nil {
+	if err := e.group.commit(request); err != nil {
 		return nil, 0, errors.Wrap(err, "claiming steps")
 	}
-	got := make([]*stepRun, 0, len(taken))
-	for _, id := range taken {
+	got := make([]*stepRun, 0, len(request.taken))
+	for _, id := range request.taken {
 		s := byID[id]
 		s.state, s.claimedBy, s.claimAlive = StepInProgress, claimant, true
 		s.number++
@@ -94,23 +72,17 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 			Class:   "Tasker::ClaimLost",
 			Message: "the process that ran this attempt is gone; what it did outside the database may have happened",
 		}
-		var freed int
-		err := e.group.exec(ctx, rowCount(&freed), outcomeSQL, s.id, s.claimedBy, s.number, string(to), "lost", nil, errorJSON(lost), s.lastAttempted, now, now, nil,
-			"the claim died with its session", "", sources(StepTransitions, to), lost.Class)
-		if err != nil {
+		request := &statement{ctx: ctx, outcome: &outcomeRow{
+			step: s.id, claimant: s.claimedBy, number: int32(s.number), to: string(to), kind: "lost",
+			failed: errorText(lost), class: classOf(lost), started: s.lastAttempted, at: now, due: &now,
+			reason: "the claim died with its session",
+		}}
+		if err := e.group.commit(request); err != nil {
 			return errors.Wrapf(err, "taking step %q of task %d over", s.template.Name, t.id)
 		}
-		if freed > 0 {
+		if request.recorded {
 			e.cfg.Logger.Warn("took a step over", "task", t.id, "step", s.template.Name, "attempt", s.attempts, "to", to)
 		}
 	}
 	return nil
-}
-
-// due is when the step may be tried next, as SQL wants it.
-func due(to StepState, at time.Time) *time.Time {
-	if to != StepWaitingForRetry {
-		return nil
-	}
-	return &at
 }

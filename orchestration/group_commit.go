@@ -34,9 +34,17 @@ type groupCommit struct {
 	ended sync.WaitGroup
 }
 
-// statement is one of a group.
+// statement is one of a group: the claims of a task's steps, the outcome of an
+// attempt, or SQL of its own.
 type statement struct {
-	ctx  context.Context //nolint:containedctx // it is the call's own, and says how long to try
+	ctx context.Context //nolint:containedctx // it is the call's own, and says how long to try
+
+	claims  []claimRow
+	taken   []int64 // the answer: the steps that were claimed
+	outcome *outcomeRow
+	// The answer: the claim was still there, and the task ended with the step.
+	recorded, ended bool
+
 	sql  string
 	args []any
 	read func(pgx.Rows) error // may be called again after a failure
@@ -61,7 +69,12 @@ func (g *groupCommit) close() {
 // exec runs the statement and returns once it is committed. read is given its
 // rows and must start anew each time.
 func (g *groupCommit) exec(ctx context.Context, read func(pgx.Rows) error, sql string, args ...any) error {
-	s := &statement{ctx: ctx, sql: sql, args: args, read: read, done: make(chan struct{})}
+	return g.commit(&statement{ctx: ctx, sql: sql, args: args, read: read})
+}
+
+// commit returns once the statement is committed, with its answer in it.
+func (g *groupCommit) commit(s *statement) error {
+	s.done = make(chan struct{})
 	g.queue <- s
 	<-s.done
 	return s.err
@@ -101,8 +114,12 @@ func (g *groupCommit) send(ctx context.Context, group []*statement) error {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	var batch pgx.Batch
+	queueOutcomes(&batch, group)
+	queueClaims(&batch, group)
 	for _, s := range group {
-		batch.Queue(s.sql, s.args...).Query(s.read)
+		if s.sql != "" {
+			batch.Queue(s.sql, s.args...).Query(s.read)
+		}
 	}
 	return g.pool.SendBatch(ctx, &batch).Close()
 }

@@ -61,17 +61,23 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 // Two engines may handle one task: each step is run by one of them. What a
 // person does to the task meanwhile is noticed at once.
 func (e *Engine) Handle(ctx context.Context, taskID int64) (Outcome, error) {
-	out, _, err := e.handleUntil(ctx, nil, taskID)
+	out, _, err := e.handleUntil(ctx, handling{taskID: taskID})
 	return out, err
 }
 
-// handleUntil is Handle that starts no more steps once stopping is closed. It
-// also returns the revision of the task that the outcome is about.
-func (e *Engine) handleUntil(ctx context.Context, stopping <-chan struct{}, taskID int64) (_ Outcome, revision int, _ error) {
-	changed, stop := e.hub.watch(taskID)
+// handling is a call of Handle.
+type handling struct {
+	taskID   int64
+	stopping <-chan struct{} // closed when no more steps are to start
+	begun    bool            // the caller has begun the task
+}
+
+// handleUntil also returns the revision of the task that the outcome is about.
+func (e *Engine) handleUntil(ctx context.Context, h handling) (_ Outcome, revision int, _ error) {
+	changed, stop := e.hub.watch(h.taskID)
 	defer stop()
 	for {
-		t, err := e.load(ctx, taskID)
+		t, err := e.load(ctx, h.taskID)
 		if err != nil {
 			return Outcome{}, 0, err
 		}
@@ -89,7 +95,11 @@ func (e *Engine) handleUntil(ctx context.Context, stopping <-chan struct{}, task
 			if !begun {
 				continue
 			}
+			h.begun = true
+		}
+		if h.begun {
 			e.tell(t, nil, Event{Kind: EventTaskStarted})
+			h.begun = false
 		}
 		if t.hasDeadClaims() {
 			if err := e.takeOver(ctx, t); err != nil {
@@ -97,7 +107,7 @@ func (e *Engine) handleUntil(ctx context.Context, stopping <-chan struct{}, task
 			}
 			continue
 		}
-		d := drive{Engine: e, t: t, changed: changed, stopping: stopping, results: make(chan finished)}
+		d := drive{Engine: e, t: t, changed: changed, stopping: h.stopping, results: make(chan finished)}
 		out, again, err := d.run(ctx)
 		if err != nil || !again {
 			return out, t.revision, err

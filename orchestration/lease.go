@@ -14,9 +14,11 @@ import (
 type lease struct {
 	taskID int64
 	heldBy int64
+	begun  bool // the task was pending before
 }
 
-// lease takes tasks that are due, by priority and then by age.
+// lease takes tasks that are due, by priority and then by age, and begins those
+// that are pending.
 func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 	holder, err := w.session.claimant(ctx)
 	if err != nil {
@@ -26,16 +28,21 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 	err = w.group.exec(context.WithoutCancel(ctx), func(rows pgx.Rows) (err error) {
 		leases, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (lease, error) {
 			l := lease{heldBy: holder}
-			return l, row.Scan(&l.taskID)
+			return l, row.Scan(&l.taskID, &l.begun)
 		})
 		return err
 	}, `
 		with d as (
-			select task_id from tasker.tasks
+			select task_id, state from tasker.tasks
 			where state in ('pending', 'in_progress') and held_by is null and wake_at <= $2
-			order by priority desc, wake_at limit $3 for no key update skip locked)
-		update tasker.tasks k set held_by = $1 from d where k.task_id = d.task_id
-		returning k.task_id`, holder, w.now(), n)
+			order by priority desc, wake_at limit $3 for no key update skip locked),
+		u as (
+			update tasker.tasks k set held_by = $1, state = 'in_progress' from d where k.task_id = d.task_id
+			returning k.task_id, d.state as was),
+		w as (
+			insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
+			select task_id, was, 'in_progress', 'begun', $2 from u where was = 'pending')
+		select task_id, was = 'pending' from u`, holder, w.now(), n)
 	return leases, errors.Wrap(err, "taking tasks")
 }
 

@@ -68,8 +68,8 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 		from tasker.steps s
 		left join lateral (
 			select results from tasker.attempts a
-			where a.step_id = s.step_id and a.outcome in ('complete', 'resolved_manually') order by attempt desc limit 1) a
-			on s.state in ('complete', 'resolved_manually')
+			where s.state in ('complete', 'resolved_manually') -- asked before the index is
+				and a.step_id = s.step_id and a.outcome in ('complete', 'resolved_manually') order by attempt desc limit 1) a on true
 		where s.task_id = $1 order by s.position`, id).Query(func(rows pgx.Rows) error { return t.scanSteps(rows) })
 	err := e.pool.SendBatch(ctx, &batch).Close()
 	if errors.Is(err, pgx.ErrNoRows) {

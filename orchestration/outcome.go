@@ -10,41 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// outcomeSQL records what came of an attempt: the step's new state, the
-// attempt's row, the audit row and, when every other step is done, the end of
-// the task. All of it happens, or, if the claim is not ours any more, none.
-//
-//	$1 step  $2 claimant  $3 attempt  $4 state  $5 outcome  $6 results
-//	$7 error  $8 started  $9 now  $10 next attempt  $11 backoff seconds
-//	$12 reason  $13 'complete' to end the task  $14 states it may come from
-//	$15 class of the error
-const outcomeSQL = `
-	with o as (
-		select step_id, task_id, state, attempts from tasker.steps
-		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = any($14) for no key update),
-	u as (
-		update tasker.steps s
-		set state = $4, claimed_by = null, next_attempt_at = case when $4 = 'waiting_for_retry' then $10::timestamptz end,
-			backoff_request_seconds = $11, ended_at = case when $4 in ('complete', 'error') then $9::timestamptz end
-		from o where s.step_id = o.step_id
-		returning s.step_id, s.task_id, s.attempts, o.state as was),
-	a as (
-		insert into tasker.attempts (step_id, attempt, outcome, results, error, started_at, ended_at, error_class)
-		select step_id, attempts, $5, $6::json, $7::json, $8, $9, $15 from u),
-	w as (
-		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
-		select step_id, was, $4, attempts, $12, $9 from u),
-	k as (
-		update tasker.tasks t set state = $13, ended_at = $9, held_by = null from u
-		where $13 <> '' and t.task_id = u.task_id and t.state = 'in_progress' and not exists (
-			select 1 from tasker.steps x
-			where x.task_id = u.task_id and x.step_id <> u.step_id and x.state not in ('complete', 'resolved_manually'))
-		returning t.task_id),
-	kw as (
-		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-		select task_id, 'in_progress', $13, 'every step is done', $9 from k)
-	select step_id, exists (select 1 from k) from u`
-
 // errClaimLost: the step is not this engine's any more; its outcome was not
 // recorded, and what its handler did in its transaction was rolled back.
 var errClaimLost = errors.New("the claim on the step was lost")
@@ -65,17 +30,20 @@ type outcome struct {
 // record writes the outcome in a commit that it shares with others. It reports
 // whether it ended the task.
 func (e *Engine) record(ctx context.Context, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
-	recorded := false
-	err = e.group.exec(ctx, readOutcome(&recorded, &endedTask), outcomeSQL, outcomeArgs(s, claimant, o)...)
-	return endedTask, recording(s, recorded, err)
+	request := &statement{ctx: ctx, outcome: o.row(s, claimant)}
+	err = e.group.commit(request)
+	return request.ended, recording(s, request.recorded, err)
 }
 
 // recordIn writes the outcome in the handler's transaction.
 func recordIn(ctx context.Context, tx pgx.Tx, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
 	recorded := false
-	rows, err := tx.Query(ctx, outcomeSQL, outcomeArgs(s, claimant, o)...)
+	rows, err := tx.Query(ctx, oneOutcomeSQL, o.row(s, claimant).args()...)
 	if err == nil {
-		err = readOutcome(&recorded, &endedTask)(rows)
+		_, err = pgx.ForEachRow(rows, []any{nil, &endedTask}, func() error {
+			recorded = true
+			return nil
+		})
 	}
 	return endedTask, recording(s, recorded, err)
 }
@@ -87,36 +55,30 @@ func recording(s *stepRun, recorded bool, err error) error {
 	return errors.Wrapf(err, "recording the outcome of step %q", s.template.Name)
 }
 
-func readOutcome(recorded, endedTask *bool) func(pgx.Rows) error {
-	return func(rows pgx.Rows) error {
-		defer rows.Close()
-		*recorded, *endedTask = false, false
-		for rows.Next() {
-			if err := rows.Scan(nil, endedTask); err != nil {
-				return err
-			}
-			*recorded = true
-		}
-		return rows.Err()
+func (o outcome) row(s *stepRun, claimant int64) *outcomeRow {
+	row := &outcomeRow{
+		step: s.id, claimant: claimant, number: int32(s.number), to: string(o.to), kind: o.kind,
+		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait, reason: reasonOf(o),
 	}
-}
-
-func outcomeArgs(s *stepRun, claimant int64, o outcome) []any {
-	var results, failure any
 	if o.results != nil {
-		results = string(o.results)
+		results := string(o.results)
+		row.results = &results
 	}
 	if o.err != nil {
-		failure = errorJSON(o.err)
+		row.failed = errorText(o.err)
 	}
-	end := ""
+	if o.to == StepWaitingForRetry {
+		row.due = &o.due
+	}
 	if o.last && o.to.Done() {
-		end = string(TaskComplete)
+		row.end = string(TaskComplete)
 	}
-	return []any{
-		s.id, claimant, s.number, string(o.to), o.kind, results, failure, o.started, o.ended,
-		due(o.to, o.due), o.wait, reasonOf(o), end, sources(StepTransitions, o.to), classOf(o.err),
-	}
+	return row
+}
+
+func errorText(e *StepError) *string {
+	text := errorJSON(e)
+	return &text
 }
 
 func reasonOf(o outcome) string {
@@ -154,11 +116,12 @@ func (e *Engine) release(ctx context.Context, s *stepRun, claimant int64) error 
 }
 
 // classOf is the class of an error as a text column can hold it.
-func classOf(e *StepError) any {
+func classOf(e *StepError) *string {
 	if e == nil {
 		return nil
 	}
-	return storableText(e.Class)
+	class := storableText(e.Class)
+	return &class
 }
 
 // storableText replaces what PostgreSQL's text cannot hold.

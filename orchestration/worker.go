@@ -147,7 +147,7 @@ func (w *worker) handle(ctx context.Context, l lease) {
 		w.mu.Unlock()
 		signal(w.freed)
 	}()
-	out, revision, err := w.handleTask(ctx, l.taskID)
+	out, revision, err := w.handleTask(ctx, l)
 	next := out.Next
 	switch {
 	case err == nil && out.State.Final():
@@ -169,11 +169,11 @@ func (w *worker) handle(ctx context.Context, l lease) {
 }
 
 // handleTask keeps a fault of the engine from ending the worker.
-func (w *worker) handleTask(ctx context.Context, taskID int64) (out Outcome, revision int, err error) {
+func (w *worker) handleTask(ctx context.Context, l lease) (out Outcome, revision int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = errors.Newf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return w.handleUntil(ctx, w.stopping, taskID)
+	return w.handleUntil(ctx, handling{taskID: l.taskID, stopping: w.stopping, begun: l.begun})
 }

@@ -1,0 +1,198 @@
+package orchestration
+
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// What happens most, claims and outcomes, is written by one statement for many
+// steps. Each row says which request of the group it belongs to, and stands for
+// itself: a row whose step is not as it should be is left out, and the others
+// are not touched by that.
+
+// claimRow is a step that an engine wants to run.
+type claimRow struct {
+	step, claimant int64
+	number         int32 // the attempts so far
+	at             time.Time
+}
+
+// claimSQL takes the steps that are as they were when they were loaded, counts
+// their attempts, and returns (request, step) of those it took. A step that two
+// requests want goes to one of them.
+const claimSQL = `
+	with i as (
+		select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[])
+			as i (request, step_id, claimant, attempts, at)),
+	o as (
+		select i.request, i.claimant, i.at, s.step_id, s.state as was
+		from i join tasker.steps s on s.step_id = i.step_id and s.attempts = i.attempts
+		join tasker.tasks k on k.task_id = s.task_id
+		where s.state = any($6) and k.state = 'in_progress'
+		order by s.step_id for no key update of s),
+	u as (
+		update tasker.steps s
+		set state = 'in_progress', attempts = s.attempts + 1, claimed_by = o.claimant, last_attempted_at = o.at, next_attempt_at = null
+		from o where s.step_id = o.step_id
+		returning s.step_id, s.attempts, o.was, o.request, o.claimant, o.at),
+	w as (
+		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at, actor)
+		select step_id, was, 'in_progress', attempts, 'claimed', at, 'engine ' || claimant from u)
+	select request, step_id from u`
+
+var claimable = sources(StepTransitions, StepInProgress)
+
+// queueClaims puts the claims of the group into the batch.
+func queueClaims(batch *pgx.Batch, group []*statement) {
+	var requests, numbers []int32
+	var steps, claimants []int64
+	var at []time.Time
+	for i, s := range group {
+		s.taken = nil
+		for _, c := range s.claims {
+			requests, steps, claimants = append(requests, int32(i)), append(steps, c.step), append(claimants, c.claimant)
+			numbers, at = append(numbers, c.number), append(at, c.at)
+		}
+	}
+	if len(requests) == 0 {
+		return
+	}
+	batch.Queue(claimSQL, requests, steps, claimants, numbers, at, claimable).Query(func(rows pgx.Rows) error {
+		var request int
+		var step int64
+		_, err := pgx.ForEachRow(rows, []any{&request, &step}, func() error {
+			group[request].taken = append(group[request].taken, step)
+			return nil
+		})
+		return err
+	})
+}
+
+// outcomeRow is what came of an attempt.
+type outcomeRow struct {
+	step, claimant  int64
+	number          int32
+	to, kind        string
+	results, failed *string
+	class           *string
+	started, at     time.Time
+	due             *time.Time
+	wait            *float64
+	reason          string
+	end             string // the state that the task ends in, or ""
+}
+
+// outcomeSQL records what came of attempts: the step's new state, the attempt's
+// row, the audit row and, when every other step is done, the end of the task.
+// All of it happens for a row or, if the claim is not that engine's any more,
+// none. It returns (request, whether the task has ended) of those it recorded.
+const outcomeSQL = `
+	with i as (
+		select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+				$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::float8[], $14::text[], $15::text[])
+			as i (request, step_id, claimant, attempt, to_state, outcome, results, error, error_class,
+				started_at, at, due_at, wait, reason, task_end)),` + outcomeBody
+
+// oneOutcomeSQL is outcomeSQL for one row. PostgreSQL plans a statement with
+// arrays anew each time, because it knows their length then; this one it plans once.
+const oneOutcomeSQL = `
+	with i as (
+		select $1::int as request, $2::bigint as step_id, $3::bigint as claimant, $4::int as attempt, $5::text as to_state,
+			$6::text as outcome, $7::text as results, $8::text as error, $9::text as error_class, $10::timestamptz as started_at,
+			$11::timestamptz as at, $12::timestamptz as due_at, $13::float8 as wait, $14::text as reason, $15::text as task_end),` + outcomeBody
+
+const outcomeBody = `
+	o as (
+		select i.*, s.task_id, s.state as was
+		from i join tasker.steps s on s.step_id = i.step_id and s.claimed_by = i.claimant and s.attempts = i.attempt
+		where s.state || '>' || i.to_state = any($16)
+		order by s.step_id for no key update of s),
+	u as (
+		update tasker.steps s
+		set state = o.to_state, claimed_by = null, backoff_request_seconds = o.wait,
+			next_attempt_at = case when o.to_state = 'waiting_for_retry' then o.due_at end,
+			ended_at = case when o.to_state in ('complete', 'error') then o.at end
+		from o where s.step_id = o.step_id
+		returning o.*),
+	a as (
+		insert into tasker.attempts (step_id, attempt, outcome, results, error, error_class, started_at, ended_at)
+		select step_id, attempt, outcome, results::json, error::json, error_class, started_at, at from u),
+	w as (
+		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
+		select step_id, was, to_state, attempt, reason, at from u),
+	k as (
+		update tasker.tasks t set state = u.task_end, ended_at = u.at, held_by = null from u
+		where u.task_end <> '' and t.task_id = u.task_id and t.state = 'in_progress' and not exists (
+			select 1 from tasker.steps x
+			where x.task_id = u.task_id and x.step_id <> u.step_id and x.state not in ('complete', 'resolved_manually'))
+		returning t.task_id, u.request, u.task_end, u.at),
+	kw as (
+		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
+		select task_id, 'in_progress', task_end, 'every step is done', at from k)
+	select request, exists (select 1 from k where k.request = u.request) from u`
+
+// stepMoves are the allowed transitions as outcomeSQL writes them.
+var stepMoves = func() []string {
+	var moves []string
+	for from, targets := range StepTransitions {
+		for _, to := range targets {
+			moves = append(moves, string(from)+">"+string(to))
+		}
+	}
+	return moves
+}()
+
+// outcomeArgs are the columns of the rows, request i for the i-th that is not nil.
+func outcomeArgs(rows []*outcomeRow) []any {
+	var requests, numbers []int32
+	var steps, claimants []int64
+	var to, kinds, reasons, ends []string
+	var results, failed, classes []*string
+	var started, at []time.Time
+	var due []*time.Time
+	var waits []*float64
+	for i, r := range rows {
+		if r == nil {
+			continue
+		}
+		requests, steps, claimants, numbers = append(requests, int32(i)), append(steps, r.step), append(claimants, r.claimant), append(numbers, r.number)
+		to, kinds, reasons, ends = append(to, r.to), append(kinds, r.kind), append(reasons, r.reason), append(ends, r.end)
+		results, failed, classes = append(results, r.results), append(failed, r.failed), append(classes, r.class)
+		started, at, due, waits = append(started, r.started), append(at, r.at), append(due, r.due), append(waits, r.wait)
+	}
+	if len(requests) == 0 {
+		return nil
+	}
+	return []any{requests, steps, claimants, numbers, to, kinds, results, failed, classes, started, at, due, waits, reasons, ends, stepMoves}
+}
+
+// args are the row's for oneOutcomeSQL.
+func (r *outcomeRow) args() []any {
+	return []any{
+		0, r.step, r.claimant, r.number, r.to, r.kind, r.results, r.failed, r.class,
+		r.started, r.at, r.due, r.wait, r.reason, r.end, stepMoves,
+	}
+}
+
+// queueOutcomes puts the outcomes of the group into the batch.
+func queueOutcomes(batch *pgx.Batch, group []*statement) {
+	rows := make([]*outcomeRow, len(group))
+	for i, s := range group {
+		s.recorded, s.ended = false, false
+		rows[i] = s.outcome
+	}
+	args := outcomeArgs(rows)
+	if args == nil {
+		return
+	}
+	batch.Queue(outcomeSQL, args...).Query(func(rows pgx.Rows) error {
+		var request int
+		var ended bool
+		_, err := pgx.ForEachRow(rows, []any{&request, &ended}, func() error {
+			group[request].recorded, group[request].ended = true, ended
+			return nil
+		})
+		return err
+	})
+}
