@@ -130,8 +130,9 @@ func TestSchemasOfOtherVersions(t *testing.T) {
 	requireRefused(t, p.run("run", "one.yaml", "--migrate"), []string{"newer than this program"}, "Use the tasker-rb that migrated it")
 	require.Equal(t, before, p.written())
 
-	p.change("update tasker.schema_version set version = 0")
-	requireRefused(t, p.run("run", "one.yaml"), []string{"the database has no tables of tasker-rb yet"}, "tasker-rb migrate up")
+	p.change("update tasker.schema_version set version = version - 1")
+	require.Zero(t, p.run("migrate", "down", "1").code)
+	requireRefused(t, p.run("run", "one.yaml"), []string{"the database's tables are older than this program: they are at version 1, it needs "}, "tasker-rb migrate up")
 	require.Equal(t, before, p.written())
 }
 
