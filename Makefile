@@ -19,10 +19,10 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/race test/fuzz lint bench fmt clean queue-test
+.PHONY: help setup build demo test test/queue test/ruby test/go test/race test/fuzz lint bench fmt clean
 
 help: ## print this
-	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: ## install what is missing: Ruby with headers, PostgreSQL, pkg-config, a C compiler
 	@scripts/setup.sh
@@ -35,27 +35,35 @@ build: setup ## build bin/tasker-rb
 demo: build ## run the order example on the private database
 	$(BIN) run $(EXAMPLE)/order_fulfillment.yaml --context @$(EXAMPLE)/context.json
 
-test: setup ## run all tests
+test: setup ## run all tests: the C queue, the Ruby half, the Go packages
 	@scripts/setup.sh --for-tests
-	@$(MAKE) --no-print-directory queue-test
-	$(RUBY) -w -Irubyhost/ruby/lib test/ruby/unit/all.rb
-	$(GO) test -timeout 15m ./...
+	@$(MAKE) --no-print-directory test/queue test/ruby test/go
+	@echo "make test: all passed"
 
-# The queue between Go and Ruby, alone, under the sanitizers.
-queue-test:
+test/queue: ## the queue between Go and Ruby, alone, under the sanitizers
 	@mkdir -p .build
 	@for s in thread address,undefined; do \
-		echo "$(CC) -fsanitize=$$s queue_test.c" && \
+		echo "== the C queue under -fsanitize=$$s" && \
 		$(CC) -g -O1 $(C_WARNINGS) -fsanitize=$$s -Irubyhost rubyhost/testdata/queue_test.c rubyhost/queue.c -lpthread -o .build/queue_test && \
 		.build/queue_test || exit 1; \
 	done
+
+test/ruby: ## the unit tests of the Ruby half, with warnings on
+	@echo "== the Ruby half"
+	@$(RUBY) -w -Irubyhost/ruby/lib test/ruby/unit/all.rb
+
+# make lint vets; here it would only take time.
+test/go: ## the Go packages, on a real Ruby and a real PostgreSQL
+	@echo "== the Go packages"
+	@$(GO) test -vet=off -timeout 15m ./...
 
 test/race: setup ## run the Go tests under the race detector
 	$(GO) test -race -timeout 30m ./...
 
 FUZZTIME ?= 1m
-test/fuzz: setup ## fuzz the decoders, FUZZTIME each (default 1m)
-	@for p in $$($(GO) list ./...); do \
+FUZZ ?= ./...
+test/fuzz: setup ## fuzz the decoders of FUZZ (default ./...), FUZZTIME each (default 1m)
+	@for p in $$($(GO) list $(FUZZ)); do \
 		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 		done; \
@@ -66,10 +74,10 @@ lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	@for f in $(C_FILES); do \
-		$(CC) $(C_WARNINGS) $$(pkg-config --cflags ruby | sed 's/-I/-isystem /g') -fsyntax-only $$f || exit 1; \
+		$(CC) $(C_WARNINGS) $$(pkg-config --cflags ruby | sed 's/-I/-isystem /g') -O2 -c $$f -o /dev/null || exit 1; \
 	done; echo "C: $(words $(C_FILES)) files, no warning"
 	@scripts/lint-ruby.sh "$(RUBY)"
-	@for f in scripts/*.sh; do sh -n $$f || exit 1; done; bash -n .ci/run
+	@for f in scripts/*.sh; do sh -n $$f || exit 1; done; bash -n .ci/run; echo "sh -n: no error"
 
 BENCHTIME ?= 2s
 bench: setup ## measure; docs/performance.md says how to read it

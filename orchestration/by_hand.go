@@ -17,11 +17,11 @@ type By struct {
 	Reason string
 }
 
-// ErrRefused: what was asked for makes no sense for the task or the step as it
+// ErrRefused says that what was asked for makes no sense for the task or the step as it
 // is. The message says why, the hint what can be done.
 var ErrRefused = errors.New("refused")
 
-// ErrStepNotFound: the task has no step of that name.
+// ErrStepNotFound says that the task has no step of that name.
 var ErrStepNotFound = errors.New("there is no such step")
 
 // RetryTask gives every failed step of a task that ended in error another go,

@@ -57,16 +57,22 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
 	switch {
 	case err != nil:
 		return err
+	case s.Version == 0:
+		return errors.WithHint(errors.Mark(errors.New("the database has no tables of tasker-rb yet"), ErrSchemaOlder), "Create them with `tasker-rb migrate up`.")
 	case s.Version < s.Latest:
-		return errors.WithHint(errors.Wrapf(ErrSchemaOlder, "version %d, wanted %d", s.Version, s.Latest), "Run `tasker-rb migrate up`.")
+		return errors.WithHint(atVersion(ErrSchemaOlder, s), "Run `tasker-rb migrate up`.")
 	default:
 		return checkNewer(s)
 	}
 }
 
+func atVersion(what error, s Schema) error {
+	return errors.Mark(errors.Newf("%v: they are at version %d, it needs %d", what, s.Version, s.Latest), what)
+}
+
 func checkNewer(s Schema) error {
 	if s.Version > s.Latest {
-		return errors.WithHint(errors.Wrapf(ErrSchemaNewer, "version %d, wanted %d", s.Version, s.Latest),
+		return errors.WithHint(atVersion(ErrSchemaNewer, s),
 			"Use the tasker-rb that migrated it, or a later one.")
 	}
 	return nil

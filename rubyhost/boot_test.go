@@ -65,10 +65,11 @@ func init() {
 	}
 	children["stuck in C"] = func() {
 		h := mustBoot(rubyhost.Options{Threads: 2, Grace: 200 * time.Millisecond})
+		must(h.Require(context.Background(), "openssl"))
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
 		// Minutes of C that neither gives the GVL up nor looks at interrupts.
-		_, err := h.Eval(ctx, `require "openssl"; OpenSSL::KDF.pbkdf2_hmac("p", salt: "s", iterations: 2_000_000_000, length: 32, hash: "sha256")`, "stuck.rb")
+		_, err := h.Eval(ctx, `OpenSSL::KDF.pbkdf2_hmac("p", salt: "s", iterations: 2_000_000_000, length: 32, hash: "sha256")`, "stuck.rb")
 		fmt.Println("call:", err)
 		healthCtx, cancelHealth := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancelHealth()
@@ -89,6 +90,28 @@ func init() {
 			time.Sleep(time.Millisecond)
 		}
 		fmt.Printf("came back: threads %d late %d respawns %d\n", h.Stats().Threads, h.Stats().Late, h.Stats().Respawns)
+		must(h.Close())
+	}
+	children["gems"] = func() {
+		h, err := rubyhost.Boot(rubyhost.Options{Threads: 1, Gemfile: os.Getenv("TEST_GEMFILE"), LoadPath: []string{os.Getenv("TEST_LOAD_PATH")}})
+		if err != nil {
+			fmt.Printf("error: %v\n", err)
+			return
+		}
+		out, err := h.Eval(context.Background(), `
+			require "of_the_gem"; require "beside"
+			[OF_THE_GEM, BESIDE, Bundler.default_gemfile.to_s == ENV["TEST_GEMFILE"], begin; require "faraday"; rescue LoadError; "not in the Gemfile"; end]`, "child.rb")
+		must(err)
+		fmt.Println(string(out))
+		must(h.Close())
+	}
+	children["yjit"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1, YJIT: true})
+		_, err := h.Eval(context.Background(), "def hot(n) = n * 2 + 1\n20_000.times { |i| hot(i) }; nil", "child.rb")
+		must(err)
+		stats, err := h.GCStats(context.Background())
+		must(err)
+		fmt.Println("yjit", stats.YJIT, "rss MB", residentKB()/1024)
 		must(h.Close())
 	}
 	children["passes output"] = func() {
@@ -168,6 +191,42 @@ func TestBootEnvironment(t *testing.T) {
 	out, err = inChild(t, "boot", "HOME=/nonexistent", "XDG_CACHE_HOME=/nonexistent/cache")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "tasker-rb")
+}
+
+func TestBootWithAGemfile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"Gemfile":                `gem "of_the_gem", path: "gem"`,
+		"gem/of_the_gem.gemspec": `Gem::Specification.new { |s| s.name = "of_the_gem"; s.version = "1"; s.summary = "-"; s.authors = ["-"]; s.files = ["lib/of_the_gem.rb"] }`,
+		"gem/lib/of_the_gem.rb":  `OF_THE_GEM = 1`,
+		"lib/beside.rb":          `BESIDE = 2`,
+	} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	}
+	out, err := inChild(t, "gems", "TEST_GEMFILE="+filepath.Join(dir, "Gemfile"), "TEST_LOAD_PATH="+filepath.Join(dir, "lib"))
+	require.NoError(t, err, out)
+	require.Contains(t, out, `[1,2,true,"not in the Gemfile"]`)
+
+	out, err = inChild(t, "gems", "TEST_GEMFILE="+filepath.Join(dir, "nowhere"))
+	require.NoError(t, err, out)
+	require.Contains(t, out, "error: rubyhost: the Gemfile")
+}
+
+func TestBootWithYJIT(t *testing.T) {
+	if eval(t, "defined?(RubyVM::YJIT) ? true : false") != "true" {
+		t.Log("this Ruby was built without YJIT")
+		return
+	}
+	t.Parallel()
+	out, err := inChild(t, "yjit")
+	require.NoError(t, err, out)
+	var mb int
+	_, err = fmt.Sscanf(out, "yjit true rss MB %d", &mb)
+	require.NoError(t, err, out)
+	require.Less(t, mb, 100, "the code region is to be small")
 }
 
 func TestIdleHostSleeps(t *testing.T) {

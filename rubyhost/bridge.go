@@ -59,7 +59,18 @@ const (
 
 // bootInterpreter starts CRuby with the given command line and loads main.
 func bootInterpreter(o Options, eventFD int, main string) error {
-	args := append([]string{o.Program, "-EUTF-8:UTF-8"}, o.RubyOptions...)
+	args := []string{o.Program, "-EUTF-8:UTF-8"}
+	for _, dir := range o.LoadPath {
+		args = append(args, "-I", dir)
+	}
+	if o.Gemfile != "" {
+		// Before any gem is activated, the default ones among them.
+		if err := os.Setenv("BUNDLE_GEMFILE", o.Gemfile); err != nil {
+			return errors.Wrap(err, "setting BUNDLE_GEMFILE")
+		}
+		args = append(args, "-rbundler/setup")
+	}
+	args = append(args, o.RubyOptions...)
 	if o.YJIT {
 		args = append(args, "--yjit", "--yjit-exec-mem-size=16")
 	}
@@ -215,8 +226,8 @@ func (o *outbox) wait() bool {
 func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
 	for {
 		node := takeMessages()
-		for began := time.Now(); node == nil && busy() && time.Since(began) < spin; node = takeMessages() {
-			runtime.Gosched()
+		if node == nil && busy() {
+			node = lookFor(spin)
 		}
 		if node == nil {
 			if !o.wait() {
@@ -230,6 +241,20 @@ func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
 			node = next
 		}
 	}
+}
+
+// lookFor polls the outbox. It lets other goroutines run in between, but not
+// after every look: that goes through a lock of the scheduler's.
+func lookFor(spin time.Duration) *C.tasker_node {
+	for began := time.Now(); time.Since(began) < spin; {
+		for range 32 {
+			if node := takeMessages(); node != nil {
+				return node
+			}
+		}
+		runtime.Gosched()
+	}
+	return nil
 }
 
 func deliver(m *C.tasker_message, r receiver) {
@@ -259,6 +284,11 @@ func reply(key unsafe.Pointer, failed bool, data []byte) {
 		status = 1
 	}
 	C.tasker_reply((*C.tasker_request)(key), status, unsafe.Pointer(unsafe.SliceData(data)), C.uint64_t(len(data)))
+}
+
+// notesPosted counts those of every job that has ended, and of some that run.
+func notesPosted() uint64 {
+	return atomic.LoadUint64((*uint64)(unsafe.Pointer(&C.tasker_the_host.counters.notes)))
 }
 
 // counters are what C counts, read without a lock.

@@ -95,11 +95,11 @@ func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (jso
 		setSpinning(j)
 	}
 	submit(j)
-	if !spin || !h.spin(j) {
-		if err := h.await(ctx, c); err != nil {
-			h.inFlight.Add(-1)
-			return nil, err // the slot is freed when the job comes back
-		}
+	if spin && h.spin(j) {
+		h.awaitNotes() // a job that comes through the outbox comes after its notes
+	} else if err := h.await(ctx, c); err != nil {
+		h.inFlight.Add(-1)
+		return nil, err // the slot is freed when the job comes back
 	}
 	h.inFlight.Add(-1)
 	value, err := h.outcome(j)

@@ -94,6 +94,7 @@ static void post_note(uint32_t topic, uint64_t serial, const char *text, size_t 
     n->serial = serial;
     n->text_len = len;
     if (len) memcpy(n->text, text, len);
+    COUNT(notes, 1);
     post(&n->msg);
 }
 

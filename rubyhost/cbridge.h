@@ -127,6 +127,7 @@ typedef struct tasker_counters {
     uint64_t written_off; /* given up and not back yet */
     uint64_t jobs;     /* jobs ended */
     uint64_t yields;   /* times the fairness ticker made a thread give way */
+    uint64_t notes;    /* posted; before the job they are of ends */
 } tasker_counters;
 
 /* The one interpreter of the process. */

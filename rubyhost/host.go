@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ type Host struct {
 
 	pings    sync.Map // ping number -> chan struct{}
 	services services
+	notes    noteCount
 	callableCache
 
 	inFlight   atomic.Int64
@@ -81,6 +83,7 @@ func Boot(opts Options) (*Host, error) {
 		stopped: make(chan struct{}),
 		drained: make(chan struct{}),
 	}
+	h.notes.more.L = &h.notes.mu
 	h.closeErr = sync.OnceValue(h.shutDown)
 	for i := range h.slots {
 		h.slots[i].done = make(chan struct{}, 1)
@@ -91,8 +94,7 @@ func Boot(opts Options) (*Host, error) {
 		out.drain(h, opts.Spin, func() bool { return h.inFlight.Load() > 1 })
 	}()
 	if err := bootInterpreter(opts, out.fd, library); err != nil {
-		err = errors.CombineErrors(errors.WithHint(errors.Wrap(err, "rubyhost: Ruby did not boot"),
-			"Check that `ruby -rjson -e 0` works with the same RUBYOPT, RUBYLIB and GEM_HOME."), out.close())
+		err = errors.CombineErrors(errors.WithHint(errors.Wrap(err, "rubyhost: Ruby did not boot"), bootHint(err)), out.close())
 		<-h.drained
 		return nil, err
 	}
@@ -104,6 +106,15 @@ func Boot(opts Options) (*Host, error) {
 		return nil, errors.CombineErrors(err, h.Close())
 	}
 	return h, nil
+}
+
+// bootHint says what to do about a Ruby that is not there, or does not start.
+func bootHint(err error) string {
+	if strings.HasPrefix(err.Error(), "libruby") {
+		return "Install CRuby with its shared library, for example with `apt install ruby`, `dnf install ruby` or `apk add ruby`; " +
+			"for another version of Ruby, build this program again."
+	}
+	return "Check that `ruby -rjson -e 0` works with the same RUBYOPT, RUBYLIB and GEM_HOME."
 }
 
 // Close refuses new calls, waits for those under way (the context of each

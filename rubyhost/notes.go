@@ -4,10 +4,39 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 )
+
+// noteCount counts the notes that the drain goroutine has dealt with.
+type noteCount struct {
+	mu   sync.Mutex
+	more sync.Cond // L is mu
+	n    atomic.Uint64
+}
+
+// awaitNotes waits until everything that Ruby has told by now is dealt with, so
+// that what a call has logged comes before its result, with its attributes.
+func (h *Host) awaitNotes() {
+	posted := notesPosted()
+	if h.notes.n.Load() >= posted {
+		return
+	}
+	h.notes.mu.Lock()
+	defer h.notes.mu.Unlock()
+	for h.notes.n.Load() < posted {
+		h.notes.more.Wait()
+	}
+}
 
 // noted is called by the drain goroutine for what Ruby tells and does not wait for.
 func (h *Host) noted(topic uint32, serial uint64, text []byte) {
+	defer func() {
+		h.notes.mu.Lock()
+		defer h.notes.mu.Unlock()
+		h.notes.n.Add(1)
+		h.notes.more.Broadcast()
+	}()
 	switch topic {
 	case noteLog:
 		h.logLine(h.contextOf(serial), text)

@@ -2,6 +2,8 @@ package rubyhost
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -33,6 +35,14 @@ type Options struct {
 
 	// YJIT turns on CRuby's compiler, with a small code region (16 MB).
 	YJIT bool
+
+	// Gemfile is the Bundler file whose gems, and no others, can be required.
+	// It is read before anything else is. The process's BUNDLE_GEMFILE is set
+	// to it, so that Ruby programs which handlers start see it too.
+	Gemfile string
+
+	// LoadPath are folders in which Ruby looks first for what is required.
+	LoadPath []string
 
 	// RubyOptions are further options of the interpreter, such as "-W:no-deprecated".
 	RubyOptions []string
@@ -72,6 +82,16 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Gemfile != "" {
+		path, err := filepath.Abs(o.Gemfile)
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return o, errors.WithHint(errors.Wrap(err, "rubyhost: the Gemfile"), "Options.Gemfile names a file of Bundler's.")
+		}
+		o.Gemfile = path
 	}
 	switch {
 	case o.Threads < 1 || o.Threads > maxThreads:

@@ -10,6 +10,20 @@ import (
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
+// Also of a call so short that its caller is still polling when it ends.
+func TestWhatACallLoggedComesBeforeItsResult(t *testing.T) {
+	h := processBody(t, `puts "short call #{step.workflow_step_id}"`)
+	before := len(logs.lines("short call"))
+	for i := range 300 {
+		ctx := rubyhost.WithLogAttrs(t.Context(), slog.Int("call", i))
+		_, err := h.Run(ctx, aStep())
+		require.NoError(t, err)
+		lines := logs.lines("short call")
+		require.Equal(t, before+i+1, len(lines))
+		require.EqualValues(t, i, lines[before+i]["call"])
+	}
+}
+
 func TestOutputReachesTheLogger(t *testing.T) {
 	h := processBody(t, `
 		puts "from puts", ["and", "more"]

@@ -137,8 +137,9 @@ tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p)
     if (n) {
         q->head = n->next;
         n->next = NULL;
-        bool waited = stale(q);
-        STORE(&q->last_pop, tasker_now());
+        int64_t now = tasker_now();
+        bool waited = now - q->last_pop > stale_ns;
+        STORE(&q->last_pop, now);
         int64_t left = ADD(&q->pending, -1);
         bool searched = p->has_token;
         if (searched) drop_token(q, p);

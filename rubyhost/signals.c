@@ -106,7 +106,16 @@ static bool is_function(const struct sigaction *s)
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     int i = shared_index(number);
-    const struct sigaction *to = ruby_native_thread_p() && is_function(&rubys[i]) ? &rubys[i] : &gos[i];
+    const struct sigaction *to = &gos[i];
+    if (ruby_native_thread_p() && is_function(&rubys[i])) {
+        to = &rubys[i];
+    } else {
+        /* Go's runtime expects its handlers to run with everything blocked.
+         * The return from the signal restores the mask. */
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, NULL);
+    }
     if (!is_function(to)) {
         /* Nobody to ask: let the kernel's default happen on return. */
         struct sigaction fallback;
@@ -139,8 +148,11 @@ void tasker_signals_after_boot(void)
         memset(&chain, 0, sizeof chain);
         chain.sa_sigaction = on_fault;
         chain.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-        /* Go's runtime expects its handlers to run with everything blocked. */
-        sigfillset(&chain.sa_mask);
+        /* Nothing is blocked here: Ruby's handler leaves with a longjmp
+         * (SystemStackError) and unblocks no more than the signal itself. What
+         * else were blocked would stay so for the thread's life, and nothing
+         * could interrupt its system calls any more. */
+        sigemptyset(&chain.sa_mask);
         find_real()(shared_signals[i], &chain, NULL);
     }
 }

@@ -93,6 +93,17 @@ func TestGoRunsCommandsBesideRubys(t *testing.T) {
 	all.Wait()
 }
 
+// Ruby leaves its SEGV handler with a longjmp: a mask set for the handler would
+// stay on the thread, and its system calls could not be interrupted any more.
+func TestStackOverflowLeavesNoSignalBlocked(t *testing.T) {
+	out, err := run(t, processBody(t, `
+		def deeper(n) = deeper(n + 1) + 1
+		begin; deeper(0); rescue SystemStackError; end
+		File.read("/proc/thread-self/status")[/^SigBlk:\s*(\h+)/, 1]`))
+	require.NoError(t, err)
+	require.Equal(t, `"0000000000000000"`, out)
+}
+
 // A program that Ruby spawns starts with default handlers: SIGTERM ends it.
 func TestSpawnedProgramsHaveDefaultHandlers(t *testing.T) {
 	out, err := run(t, processBody(t, `%w[TERM INT HUP USR1 PIPE].map { |s| pid = spawn("kill -#{s} $$; exit 9"); Process.wait2(pid)[1].termsig }`))

@@ -194,8 +194,8 @@ func canonical(t require.TestingT, document []byte) string {
 	walk = func(v any) any {
 		switch v := v.(type) {
 		case json.Number:
-			if _, ok := new(big.Int).SetString(v.String(), 10); ok {
-				return v.String()
+			if n, ok := new(big.Int).SetString(v.String(), 10); ok {
+				return n.String() // -0 is 0 to Ruby's parser
 			}
 			f, err := v.Float64()
 			require.NoError(t, err)
@@ -216,35 +216,45 @@ func canonical(t require.TestingT, document []byte) string {
 	return string(b)
 }
 
-// What json.c writes is what Ruby's own generator writes, for the values that
-// both know. The values are made in Ruby, from a seed.
-func TestValuesAgreeWithRubysJSON(t *testing.T) {
-	out := eval(t, `
-		random = Random.new(20261123)
-		strings = ["", "a", "é", "\u{1F600}", "\"\\/", "\n\t", "\u2028", "x" * 300]
-		make = lambda do |depth|
-			case random.rand(depth.zero? ? 7 : 9)
-			when 0 then nil
-			when 1 then random.rand(2) == 0
-			when 2 then random.rand(-10..10)
-			when 3 then random.rand(2**70) - 2**69
-			when 4 then strings.sample(random: random)
-			when 5 then random.rand * 10.0**random.rand(-300..300)
-			when 6 then [random.bytes(8)].first.unpack1("D").then { |f| f.finite? ? f : 0.5 }
-			when 7 then Array.new(random.rand(5)) { make.(depth - 1) }
-			else Array.new(random.rand(5)) { |i| ["#{strings.sample(random: random)}#{i}", make.(depth - 1)] }.to_h
-			end
+// generator makes values in Ruby from a seed, each with what Ruby's own json
+// writes for it.
+const generator = `
+	random = Random.new(SEED)
+	strings = ["", "a", "é", "\u{1F600}", "\"\\/", "\n\t", "\u2028", "x" * 300]
+	make = lambda do |depth|
+		case random.rand(depth.zero? ? 7 : 9)
+		when 0 then nil
+		when 1 then random.rand(2) == 0
+		when 2 then random.rand(-10..10)
+		when 3 then random.rand(2**70) - 2**69
+		when 4 then strings.sample(random: random) + random.rand(0x80..0xd7ff).chr("UTF-8")
+		when 5 then random.rand * 10.0**random.rand(-300..300)
+		when 6 then [random.bytes(8)].first.unpack1("D").then { |f| f.finite? ? f : 0.5 }
+		when 7 then Array.new(random.rand(5)) { make.(depth - 1) }
+		else Array.new(random.rand(5)) { |i| ["#{strings.sample(random: random)}#{i}", make.(depth - 1)] }.to_h
 		end
-		values = Array.new(5000) { make.(4) }
-		values.map { |v| [JSON.generate([v]), [v]] }`)
+	end
+	Array.new(COUNT) { make.(4) }.map { |v| [JSON.generate([v]), [v]] }`
+
+// requireAgreement: json.c writes what Ruby's json writes.
+func requireAgreement(t *testing.T, seed int64, count int) {
+	t.Helper()
+	out := eval(t, strings.NewReplacer("SEED", fmt.Sprint(seed), "COUNT", fmt.Sprint(count)).Replace(generator))
 	var pairs [][2]json.RawMessage
 	require.NoError(t, json.Unmarshal([]byte(out), &pairs))
-	require.Len(t, pairs, 5000)
+	require.Len(t, pairs, count)
 	for _, pair := range pairs {
 		var theirs string
 		require.NoError(t, json.Unmarshal(pair[0], &theirs))
-		require.Equal(t, canonical(t, []byte(theirs)), canonical(t, pair[1]))
+		require.Equal(t, canonical(t, []byte(theirs)), canonical(t, pair[1]), "seed %d", seed)
 	}
+}
+
+func TestValuesAgreeWithRubysJSON(t *testing.T) { requireAgreement(t, 20261123, 5000) }
+
+func FuzzValuesAgreeWithRubysJSON(f *testing.F) {
+	f.Add(int64(1))
+	f.Fuzz(func(t *testing.T, seed int64) { requireAgreement(t, seed, 50) })
 }
 
 // Whatever bytes a Ruby String holds, the answer is valid JSON or an error.

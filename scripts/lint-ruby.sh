@@ -1,13 +1,15 @@
 #!/bin/sh
-# ruby -wc for every Ruby file in git; a warning is an error.
+# ruby -wc for every Ruby file; a warning is an error.
 set -eu
 
 ruby=${1:-ruby}
+list=$(find . \( -name .git -o -name .build \) -prune -o \( -name '*.rb' -o -name '*.gemspec' \) -print)
+[ -n "$list" ] || { echo "ruby -wc: found no Ruby file" >&2; exit 1; }
 count=0
-for file in $(git ls-files '*.rb' '*.gemspec'); do
-	said=$("$ruby" -wc "$file" 2>&1) || { echo "$file: $said"; exit 1; }
+for file in $list; do
+	said=$("$ruby" -wc "$file" 2>&1) || { echo "$file: $said" >&2; exit 1; }
 	if [ "$said" != "Syntax OK" ]; then
-		echo "$file: $said"
+		echo "$file: $said" >&2
 		exit 1
 	fi
 	count=$((count + 1))

@@ -3,30 +3,56 @@
 # With --for-tests also what only the tests need.
 set -eu
 
+log=.build/setup.log
 missing=""
 need() { missing="$missing $1"; }
 
+# A Ruby that can be embedded: with headers and a shared library.
 have_ruby() {
-	command -v ruby >/dev/null 2>&1 &&
-		ruby -rjson -rrbconfig -e 'exit File.exist?(File.join(RbConfig::CONFIG["rubyhdrdir"], "ruby.h")) && RbConfig::CONFIG["ENABLE_SHARED"] == "yes"' >/dev/null 2>&1
+	command -v ruby >/dev/null 2>&1 && ruby -rjson -rrbconfig -e '
+		c = RbConfig::CONFIG
+		exit c["ENABLE_SHARED"] == "yes" && File.exist?(File.join(c["rubyhdrdir"], "ruby.h"))' >/dev/null 2>&1
 }
 
+have_gem() { ruby -e 'require ARGV[0]' "$1" >/dev/null 2>&1; }
+
+# The folders that orchestration/localpg looks in; Debian leaves them out of PATH.
 have_postgres() {
-	for dir in $(echo "$PATH" | tr ':' ' ') /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* \
-		/opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do
+	old=$IFS
+	IFS=:
+	for dir in $PATH; do
+		if [ -x "$dir/postgres" ] && [ -x "$dir/initdb" ]; then IFS=$old; return 0; fi
+	done
+	IFS=$old
+	for dir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* /usr/lib/postgresql*/bin \
+		/usr/local/pgsql/bin /home/linuxbrew/.linuxbrew/opt/postgresql*/bin /opt/homebrew/opt/postgresql*/bin \
+		/usr/local/opt/postgresql*/bin; do
 		if [ -x "$dir/postgres" ] && [ -x "$dir/initdb" ]; then return 0; fi
 	done
 	return 1
 }
 
-command -v go >/dev/null 2>&1 || { echo "setup: Go is missing; install it from https://go.dev/dl/ or your distribution" >&2; exit 1; }
-command -v "${CC:-cc}" >/dev/null 2>&1 || need compiler
+have_compiler() { command -v "${CC:-cc}" >/dev/null 2>&1; }
+
+have_sanitizers() {
+	for sanitizer in address,undefined thread; do
+		echo 'int main(void) { return 0; }' |
+			"${CC:-cc}" -fsanitize=$sanitizer -x c - -o /dev/null >/dev/null 2>&1 || return 1
+	done
+}
+
+command -v go >/dev/null 2>&1 || {
+	echo "setup: Go is missing; install it from https://go.dev/dl/ or with your distribution's packages" >&2
+	exit 1
+}
+have_compiler || need compiler
 command -v pkg-config >/dev/null 2>&1 || need pkg-config
 have_ruby || need ruby
 have_postgres || need postgres
-if [ "${1:-}" = "--for-tests" ] && have_ruby; then
-	ruby -e 'require "faraday"' >/dev/null 2>&1 || need faraday
-	ruby -e 'require "minitest"' >/dev/null 2>&1 || need minitest
+if [ "${1:-}" = "--for-tests" ]; then
+	{ have_compiler && have_sanitizers; } || need sanitizers
+	have_gem minitest || need minitest
+	have_gem faraday || need faraday
 fi
 [ -n "$missing" ] || exit 0
 
@@ -35,31 +61,33 @@ for m in apt-get dnf apk pacman brew; do
 	if command -v $m >/dev/null 2>&1; then manager=$m; break; fi
 done
 
-# The packages of a thing, by package manager.
+# The packages of a thing, by package manager; gem:NAME is what only RubyGems has.
 packages() {
 	case "$manager:$1" in
 	apt-get:compiler) echo "gcc libc6-dev" ;;
 	apt-get:pkg-config) echo pkg-config ;;
 	apt-get:ruby) echo "ruby ruby-dev" ;;
 	apt-get:postgres) echo postgresql ;;
-	apt-get:faraday) echo ruby-faraday ;;
+	apt-get:sanitizers) echo "gcc libc6-dev" ;;
 	apt-get:minitest) echo ruby-minitest ;;
-	dnf:compiler) echo "gcc libasan libubsan libtsan" ;;
+	apt-get:faraday) echo ruby-faraday ;;
+	dnf:compiler) echo gcc ;;
 	dnf:pkg-config) echo pkgconf-pkg-config ;;
 	dnf:ruby) echo "ruby ruby-devel" ;;
 	dnf:postgres) echo postgresql-server ;;
+	dnf:sanitizers) echo "gcc libasan libubsan libtsan" ;;
 	dnf:minitest) echo rubygem-minitest ;;
-	apk:compiler) echo build-base ;;
+	apk:compiler | apk:sanitizers) echo build-base ;;
 	apk:pkg-config) echo pkgconf ;;
 	apk:ruby) echo "ruby ruby-dev ruby-json" ;;
 	apk:postgres) echo postgresql ;;
 	apk:minitest) echo ruby-minitest ;;
-	pacman:compiler) echo gcc ;;
+	pacman:compiler | pacman:sanitizers) echo gcc ;;
 	pacman:pkg-config) echo pkgconf ;;
 	pacman:ruby) echo ruby ;;
 	pacman:postgres) echo postgresql ;;
 	pacman:minitest) echo ruby-minitest ;;
-	brew:compiler) echo gcc ;;
+	brew:compiler | brew:sanitizers) echo gcc ;;
 	brew:pkg-config) echo pkgconf ;;
 	brew:ruby) echo ruby ;;
 	brew:postgres) echo postgresql ;;
@@ -71,8 +99,8 @@ say_what() {
 	cat >&2 <<END
 setup: missing here:$missing
 setup: $1
-setup: What is needed: CRuby 3.1 or later with its headers and a shared libruby, the PostgreSQL server, pkg-config,
-setup: a C compiler; for the tests also the Ruby gems faraday and minitest.
+setup: What is needed: CRuby 3.1 or later with its headers and a shared libruby, the PostgreSQL server 13 or later,
+setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, and the Ruby gems minitest and faraday.
 END
 	exit 1
 }
@@ -81,9 +109,43 @@ END
 
 sudo=""
 if [ "$(id -u)" != 0 ] && [ "$manager" != brew ]; then
-	command -v sudo >/dev/null 2>&1 || say_what "installing needs root, and there is no sudo; run this as root."
+	command -v sudo >/dev/null 2>&1 || say_what "installing needs root, and there is no sudo; run make setup as root."
 	sudo=sudo
 fi
+
+# Runs a command that says much, and shows it only if the command fails.
+quietly() {
+	mkdir -p .build
+	"$@" >"$log" 2>&1 || {
+		cat "$log" >&2
+		say_what "\`$*\` failed."
+	}
+}
+
+# The private server needs PostgreSQL's programs, not a cluster of the system's,
+# which Debian's package makes and starts unless it is told not to.
+cluster_conf=/etc/postgresql-common/createcluster.conf
+forbid_cluster() {
+	[ ! -e $cluster_conf ] || return 0
+	trap restore_cluster_conf EXIT
+	$sudo mkdir -p /etc/postgresql-common
+	echo "create_main_cluster = false" | $sudo tee $cluster_conf >/dev/null
+}
+
+# From then on it is as the package wants it.
+restore_cluster_conf() {
+	if [ -e $cluster_conf.ucf-dist ]; then
+		$sudo mv $cluster_conf.ucf-dist $cluster_conf
+	else
+		$sudo rm -f $cluster_conf
+	fi
+}
+
+apt_install() {
+	quietly $sudo apt-get update
+	quietly $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		-o Dpkg::Options::=--force-confold "$@"
+}
 
 system="" gems=""
 for thing in $missing; do
@@ -96,25 +158,24 @@ done
 
 echo "setup: installing$system$gems"
 if [ -n "$system" ]; then
+	# The lists are split into words on purpose.
+	# shellcheck disable=SC2086
 	case "$manager" in
 	apt-get)
-		# The private server needs the programs, not a cluster of the system's.
-		if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-			$sudo mkdir -p /etc/postgresql-common
-			echo "create_main_cluster = false" | $sudo tee /etc/postgresql-common/createcluster.conf >/dev/null
-		fi
-		$sudo apt-get update -qq
-		# shellcheck disable=SC2086
-		$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			-o Dpkg::Options::=--force-confold $system >/dev/null
+		forbid_cluster
+		apt_install $system
 		;;
-	dnf) $sudo dnf install -y -q $system ;;
-	apk) $sudo apk add --quiet $system ;;
-	pacman) $sudo pacman -S --needed --noconfirm --quiet $system ;;
-	brew) brew install --quiet $system ;;
+	dnf) quietly $sudo dnf install -y $system ;;
+	apk) quietly $sudo apk add $system ;;
+	pacman) quietly $sudo pacman -S --needed --noconfirm $system ;;
+	brew) quietly brew install $system ;;
 	esac
 fi
-if [ -n "$gems" ]; then $sudo gem install --silent --no-document $gems; fi
+# shellcheck disable=SC2086
+if [ -n "$gems" ]; then quietly $sudo gem install --no-document $gems; fi
 
-have_ruby || say_what "there is a Ruby, but without headers or a shared libruby ($(command -v ruby)); put one with both first in PATH."
+have_ruby || say_what "there is a Ruby, but without headers or a shared library ($(command -v ruby)); put one with both first in PATH."
 have_postgres || say_what "the PostgreSQL server was not found after installing it."
+if [ "${1:-}" = "--for-tests" ]; then
+	have_sanitizers || say_what "the C compiler (${CC:-cc}) has no address or thread sanitizer; make test needs one that has, such as gcc on glibc."
+fi

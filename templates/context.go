@@ -30,6 +30,9 @@ type ContextError struct {
 	Template string
 	// Violations has at least one element.
 	Violations []Violation
+	// Malformed says that the context is no JSON object that can be stored, so
+	// that the schema was not asked.
+	Malformed bool
 }
 
 // Error lists the violations, one a line.
@@ -58,8 +61,11 @@ func (t *Template) ValidateContext(context []byte) (json.RawMessage, error) {
 	fail := func(violations ...Violation) (json.RawMessage, error) {
 		return nil, &ContextError{Template: t.ID(), Violations: violations}
 	}
+	malformed := func(violations ...Violation) (json.RawMessage, error) {
+		return nil, &ContextError{Template: t.ID(), Violations: violations, Malformed: true}
+	}
 	if len(bytes.TrimSpace(context)) == 0 {
-		return fail(Violation{rootPath, "is empty; it must be a JSON object, at least {}"})
+		return malformed(Violation{rootPath, "is empty; it must be a JSON object, at least {}"})
 	}
 	root, err := tree.ParseJSON(context)
 	var faults tree.Errors
@@ -68,10 +74,10 @@ func (t *Template) ValidateContext(context []byte) (json.RawMessage, error) {
 		for i, f := range faults {
 			violations[i] = Violation{rootPath, fmt.Sprintf("is not usable JSON, line %d, column %d: %s", f.Line, f.Column, f.Message)}
 		}
-		return fail(violations...)
+		return malformed(violations...)
 	}
 	if root.Kind != tree.Object {
-		return fail(Violation{rootPath, "must be a JSON object, got " + jsonName(root.Kind)})
+		return malformed(Violation{rootPath, "must be a JSON object, got " + jsonName(root.Kind)})
 	}
 	if t.schema != nil {
 		if root, err = t.schema.fill(root); err != nil {

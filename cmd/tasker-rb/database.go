@@ -90,7 +90,8 @@ func explainConnect(address string, err error) error {
 	case errors.As(err, &pg) && pg.Code == "3D000":
 		return errors.WithHint(errors.Newf("the database at %s: %s", where, pg.Message), "Create it with createdb, or name another one in DATABASE_URL.")
 	case errors.As(err, &pg):
-		return errors.Newf("the database at %s: %s (SQLSTATE %s)", where, pg.Message, pg.Code)
+		return errors.WithHint(errors.Newf("the database at %s: %s (SQLSTATE %s)", where, pg.Message, pg.Code),
+			"The server's log may say more.")
 	case errors.As(err, &dns):
 		return errors.WithHint(errors.Newf("the host of the database at %s is not known", where), "Check the host name in DATABASE_URL.")
 	}

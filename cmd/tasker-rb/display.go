@@ -4,7 +4,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
+	"github.com/charmbracelet/lipgloss"
 	"github.com/mattn/go-isatty"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -27,7 +29,7 @@ func newDisplay(output string, t *templates.Template, out, errOut io.Writer) dis
 	switch {
 	case output == "json":
 		return &jsonDisplay{out: out, log: newLineLog(errOut)}
-	case isFile && isatty.IsTerminal(file.Fd()) && os.Getenv("TERM") != "dumb":
+	case isFile && isatty.IsTerminal(file.Fd()) && !dumbTerminal():
 		return newLiveDisplay(t, file)
 	default:
 		return &plainDisplay{out: out, log: newLineLog(out), names: nameWidth(t)}
@@ -37,7 +39,15 @@ func newDisplay(output string, t *templates.Template, out, errOut io.Writer) dis
 func nameWidth(t *templates.Template) int {
 	width := 0
 	for _, s := range t.Steps {
-		width = max(width, len([]rune(s.Name)))
+		width = max(width, lipgloss.Width(s.Name))
 	}
 	return width
+}
+
+// dumbTerminal: it cannot move its cursor.
+func dumbTerminal() bool { return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" }
+
+// pad fills a name up to so many columns of a terminal.
+func pad(name string, columns int) string {
+	return name + strings.Repeat(" ", max(columns-lipgloss.Width(name), 0))
 }

@@ -5,10 +5,9 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/charmbracelet/bubbles/spinner"
-	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 	"github.com/cockroachdb/errors"
 
@@ -19,47 +18,22 @@ import (
 // liveDisplay keeps a line for each step on the terminal, with its time and
 // its retries; what handlers print scrolls above.
 type liveDisplay struct {
-	program *tea.Program
-	out     *os.File
-	log     *lineLog
-	ended   chan error
+	out   *os.File
+	log   *lineLog
+	marks marks
+	title string
+	names int
+
+	mu      sync.Mutex // guards what is below
+	steps   []liveStep
+	index   map[string]int
+	pending []string // lines to print above the picture
+	block   block
+	frame   int
+	err     error
+
+	quit, done chan struct{}
 }
-
-func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
-	view := liveView{width: nameWidth(t), spinner: spinner.New(spinner.WithSpinner(spinner.MiniDot)), title: t.Namespace + "/" + t.Name + " " + t.Version}
-	for _, s := range t.Steps {
-		view.steps = append(view.steps, liveStep{name: s.Name})
-	}
-	d := &liveDisplay{out: out, ended: make(chan error, 1)}
-	d.program = tea.NewProgram(view, tea.WithOutput(out), tea.WithInput(nil), tea.WithoutSignalHandler())
-	d.log = newLineLog(out)
-	return d
-}
-
-func (d *liveDisplay) begin() {
-	d.log.mu.Lock()
-	d.log.write = func(line string) { d.program.Println(line) }
-	d.log.mu.Unlock()
-	go func() {
-		_, err := d.program.Run()
-		d.ended <- err
-	}()
-}
-
-func (d *liveDisplay) event(e orchestration.Event) { d.program.Send(e) }
-
-func (d *liveDisplay) end() error {
-	d.program.Send(tea.Quit())
-	err := <-d.ended
-	d.log.mu.Lock()
-	d.log.write = func(line string) { fmt.Fprintln(d.out, line) }
-	d.log.mu.Unlock()
-	return errors.Wrap(err, "the terminal")
-}
-
-func (d *liveDisplay) result(t *orchestration.TaskDetail) error { return printResult(d.out, t) }
-
-func (d *liveDisplay) logHandler() slog.Handler { return d.log }
 
 type liveStep struct {
 	name    string
@@ -67,13 +41,115 @@ type liveStep struct {
 	started time.Time
 }
 
-// liveView is bubbletea's model: the whole state of the picture.
-type liveView struct {
-	title   string
-	steps   []liveStep
-	width   int
-	columns int // of the terminal; 0 until known
-	spinner spinner.Model
+// repaint is how often the picture is drawn. Events wait for the next one.
+const repaint = 80 * time.Millisecond
+
+func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
+	d := &liveDisplay{
+		out: out, marks: marksFor(utf8Terminal()), title: t.Namespace + "/" + t.Name + " " + t.Version,
+		names: nameWidth(t), index: map[string]int{}, quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	for i, s := range t.Steps {
+		d.steps = append(d.steps, liveStep{name: s.Name})
+		d.index[s.Name] = i
+	}
+	d.log = newLineLog(out)
+	return d
+}
+
+func (d *liveDisplay) begin() {
+	d.block = block{out: d.out}
+	d.log.redirect(func(line string) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.pending = append(d.pending, line)
+	})
+	go func() {
+		defer close(d.done)
+		tick := time.NewTicker(repaint)
+		defer tick.Stop()
+		for {
+			d.paint(false)
+			select {
+			case <-tick.C:
+			case <-d.quit:
+				d.paint(true)
+				return
+			}
+		}
+	}()
+}
+
+func (d *liveDisplay) event(e orchestration.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i, ok := d.index[e.Step]
+	if !ok {
+		return
+	}
+	d.steps[i].last = e
+	if e.Kind == orchestration.EventStepStarted {
+		d.steps[i].started = e.At
+	}
+}
+
+// end leaves the last picture where it is.
+func (d *liveDisplay) end() error {
+	close(d.quit)
+	<-d.done
+	d.log.redirect(func(line string) { fmt.Fprintln(d.out, line) })
+	return errors.Wrap(d.err, "writing to the terminal")
+}
+
+func (d *liveDisplay) result(t *orchestration.TaskDetail) error { return printResult(d.out, t) }
+
+func (d *liveDisplay) logHandler() slog.Handler { return d.log }
+
+func (d *liveDisplay) paint(last bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frame++
+	columns, rows := d.block.size()
+	shown := d.steps
+	if !last && len(shown) > rows-3 {
+		shown = busiest(shown, rows-3)
+	}
+	lines := []string{bold.Render(d.title)}
+	for _, s := range shown {
+		lines = append(lines, d.line(s))
+	}
+	if hidden := len(d.steps) - len(shown); hidden > 0 {
+		lines = append(lines, faint.Render(fmt.Sprintf("  and %s", plural(hidden, "other step"))))
+	}
+	for i, line := range lines {
+		lines[i] = lipgloss.NewStyle().MaxWidth(columns).Render(line)
+	}
+	err := d.block.draw(d.pending, lines, last)
+	d.pending = nil
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+// busiest chooses the steps to show where there is no room for all: those that
+// run, wait or failed, then those to come, then those that are done.
+func busiest(steps []liveStep, room int) []liveStep {
+	ranks := make([][]liveStep, 3)
+	for _, s := range steps {
+		rank := 0
+		switch s.last.Kind {
+		case "":
+			rank = 1
+		case orchestration.EventStepCompleted:
+			rank = 2
+		}
+		ranks[rank] = append(ranks[rank], s)
+	}
+	var chosen []liveStep
+	for _, r := range ranks {
+		chosen = append(chosen, r[:min(len(r), max(room, 0)-len(chosen))]...)
+	}
+	return chosen
 }
 
 var (
@@ -84,66 +160,41 @@ var (
 	bold   = lipgloss.NewStyle().Bold(true)
 )
 
-func (v liveView) Init() tea.Cmd { return v.spinner.Tick }
-
-func (v liveView) Update(message tea.Msg) (tea.Model, tea.Cmd) {
-	switch m := message.(type) {
-	case orchestration.Event:
-		steps := append([]liveStep(nil), v.steps...)
-		for i := range steps {
-			if steps[i].name != m.Step {
-				continue
-			}
-			steps[i].last = m
-			if m.Kind == orchestration.EventStepStarted {
-				steps[i].started = m.At
-			}
-		}
-		v.steps = steps
-	case tea.WindowSizeMsg:
-		v.columns = m.Width
-	case spinner.TickMsg:
-		var next tea.Cmd
-		v.spinner, next = v.spinner.Update(m)
-		return v, next
-	case tea.QuitMsg:
-		return v, tea.Quit
-	}
-	return v, nil
-}
-
-func (v liveView) View() string {
-	var b strings.Builder
-	b.WriteString(bold.Render(v.title) + "\n")
-	for _, s := range v.steps {
-		line := v.line(s)
-		if v.columns > 0 {
-			line = lipgloss.NewStyle().MaxWidth(v.columns).Render(line)
-		}
-		b.WriteString(line + "\n")
-	}
-	return b.String()
-}
-
-func (v liveView) line(s liveStep) string {
-	name := fmt.Sprintf("%-*s", v.width, s.name)
+func (d *liveDisplay) line(s liveStep) string {
+	name := pad(s.name, d.names)
 	e := s.last
 	switch e.Kind {
 	case orchestration.EventStepStarted:
-		return fmt.Sprintf("  %s %s  %s%s", v.spinner.View(), name, shortDuration(time.Since(s.started).Truncate(100*time.Millisecond)), faint.Render(attemptOf(e)))
+		took := time.Since(s.started).Truncate(100 * time.Millisecond)
+		return fmt.Sprintf("  %s %s  %.1fs%s", d.marks.running[d.frame%len(d.marks.running)], name, took.Seconds(), faint.Render(attemptOf(e)))
 	case orchestration.EventStepCompleted:
 		tries := ""
 		if e.Attempt > 1 {
 			tries = faint.Render(attemptOf(e))
 		}
-		return fmt.Sprintf("  %s %s  %s%s", green.Render("✓"), name, shortDuration(e.Duration), tries)
+		return fmt.Sprintf("  %s %s  %s%s", green.Render(d.marks.complete), name, shortDuration(e.Duration), tries)
 	case orchestration.EventStepRetrying:
 		wait := max(time.Until(e.NextAttempt), 0)
-		return fmt.Sprintf("  %s %s  %s%s", yellow.Render("↻"), name,
+		return fmt.Sprintf("  %s %s  %s%s", yellow.Render(d.marks.retrying), name,
 			yellow.Render(fmt.Sprintf("again in %.1fs", wait.Seconds())), faint.Render(attemptOf(e)+" "+oneLine(e.Err)))
 	case orchestration.EventStepFailed:
-		return fmt.Sprintf("  %s %s  %s%s", red.Render("✗"), name, red.Render(oneLine(e.Err)), faint.Render(attemptOf(e)))
+		return fmt.Sprintf("  %s %s %s %s", red.Render(d.marks.failed), name, faint.Render(attemptOf(e)), red.Render(oneLine(e.Err)))
+	case orchestration.EventStepReleased:
+		return fmt.Sprintf("  %s %s  %s", yellow.Render(d.marks.pending), name, yellow.Render("interrupted"))
 	default:
-		return faint.Render("  · " + name)
+		return faint.Render("  " + d.marks.pending + " " + strings.TrimRight(name, " "))
 	}
+}
+
+// marks are what stands before a step's name.
+type marks struct {
+	running                             []string
+	pending, complete, retrying, failed string
+}
+
+func marksFor(utf8 bool) marks {
+	if !utf8 {
+		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x"}
+	}
+	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗"}
 }

@@ -2,13 +2,11 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -33,7 +31,7 @@ func (d *plainDisplay) event(e orchestration.Event) {
 
 // describe says what happened in a line.
 func describe(e orchestration.Event, names int) string {
-	step := fmt.Sprintf("%-*s", names, e.Step)
+	step := pad(e.Step, names)
 	switch e.Kind {
 	case orchestration.EventTaskStarted:
 		return fmt.Sprintf("task %d started", e.TaskID)
@@ -42,7 +40,11 @@ func describe(e orchestration.Event, names int) string {
 	case orchestration.EventStepCompleted:
 		return fmt.Sprintf("%s  complete in %s", step, shortDuration(e.Duration))
 	case orchestration.EventStepRetrying:
-		return fmt.Sprintf("%s  failed%s: %s; next attempt in %s", step, attemptOf(e), oneLine(e.Err), shortDuration(e.NextAttempt.Sub(e.At)))
+		next := "now"
+		if wait := e.NextAttempt.Sub(e.At); wait > 0 {
+			next = "in " + shortDuration(wait)
+		}
+		return fmt.Sprintf("%s  failed%s: %s; next attempt %s", step, attemptOf(e), oneLine(e.Err), next)
 	case orchestration.EventStepFailed:
 		return fmt.Sprintf("%s  failed for good%s: %s", step, attemptOf(e), oneLine(e.Err))
 	case orchestration.EventStepReleased:
@@ -85,18 +87,22 @@ func (d *plainDisplay) result(t *orchestration.TaskDetail) error { return printR
 // printResult prints what each step ended with, and why the task failed.
 func printResult(w io.Writer, t *orchestration.TaskDetail) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\ntask %d  %s/%s %s  %s\n", t.TaskID, t.Namespace, t.Name, t.Version, t.State)
+	state := green
+	if t.State != orchestration.TaskComplete {
+		state = red
+	}
+	fmt.Fprintf(&b, "\n%s  %s\n", bold.Render(fmt.Sprintf("task %d  %s/%s %s", t.TaskID, t.Namespace, t.Name, t.Version)), state.Render(string(t.State)))
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		last := s.Last()
 		switch {
 		case s.State.Done():
-			fmt.Fprintf(&b, "\n%s\n%s\n", s.Name, indent(s.Results()))
+			fmt.Fprintf(&b, "\n%s\n%s\n", bold.Render(s.Name), indent(s.Results()))
 		case last != nil && last.Err != nil:
-			fmt.Fprintf(&b, "\n%s  %s after %s\n", s.Name, s.State, plural(s.Attempts, "attempt"))
+			fmt.Fprintf(&b, "\n%s  %s after %s\n", bold.Render(s.Name), red.Render(string(s.State)), plural(s.Attempts, "attempt"))
 			printFailure(&b, last.Err)
 		default:
-			fmt.Fprintf(&b, "\n%s  %s\n", s.Name, notRun(s))
+			fmt.Fprintf(&b, "\n%s  %s\n", bold.Render(s.Name), faint.Render(notRun(s)))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -133,6 +139,9 @@ func printFailure(b *strings.Builder, e *orchestration.StepError) {
 			b.WriteString("  caused by\n")
 		}
 		fmt.Fprintf(b, "  %s\n", strings.ReplaceAll(at.Error(), "\n", "\n  "))
+		if at.ErrorCode != "" {
+			fmt.Fprintf(b, "  error code %s\n", at.ErrorCode)
+		}
 		shown := 0
 		for _, line := range at.Backtrace {
 			if !strings.Contains(line, "/tasker-rb/ruby-") && shown < 8 {
@@ -142,58 +151,3 @@ func printFailure(b *strings.Builder, e *orchestration.StepError) {
 		}
 	}
 }
-
-// lineLog prints what handlers print and log, each line after the name of its
-// step.
-type lineLog struct {
-	mu    *sync.Mutex
-	write func(line string)
-	attrs []slog.Attr
-}
-
-func newLineLog(w io.Writer) *lineLog {
-	return &lineLog{mu: &sync.Mutex{}, write: func(line string) { fmt.Fprintln(w, line) }}
-}
-
-func (l *lineLog) print(line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.write(line)
-}
-
-func (l *lineLog) Enabled(context.Context, slog.Level) bool { return true }
-
-func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
-	step, rest := "", ""
-	add := func(a slog.Attr) bool {
-		switch a.Key {
-		case "step":
-			step = a.Value.String()
-		case "task", "attempt":
-		default:
-			rest += fmt.Sprintf(" %s=%v", a.Key, a.Value)
-		}
-		return true
-	}
-	for _, a := range l.attrs {
-		add(a)
-	}
-	r.Attrs(add)
-	if step != "" {
-		step += " | "
-	}
-	level := ""
-	if r.Level >= slog.LevelError {
-		level = strings.ToLower(r.Level.String()) + ": "
-	}
-	l.print(step + level + r.Message + rest)
-	return nil
-}
-
-func (l *lineLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	c := *l
-	c.attrs = append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)
-	return &c
-}
-
-func (l *lineLog) WithGroup(string) slog.Handler { return l }

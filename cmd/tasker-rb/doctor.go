@@ -32,7 +32,7 @@ func newDoctor() *cobra.Command {
 		Short: "Check Ruby, PostgreSQL and the handlers, and say what to install",
 		Example: `  tasker-rb doctor
   tasker-rb doctor --template order.yaml --handlers app/handlers`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.out = cmd.OutOrStdout()
 			d.ruby(cmd.Context(), template)
@@ -44,7 +44,7 @@ func newDoctor() *cobra.Command {
 		},
 	}
 	d.handlers.add(cmd)
-	cmd.Flags().StringVar(&template, "template", "", "template whose handler classes must be there")
+	cmd.Flags().StringVar(&template, "template", "", "`FILE` of a template whose handler classes must be there")
 	return cmd
 }
 
@@ -54,7 +54,7 @@ func (d *doctor) say(what, detail string, err error) {
 		return
 	}
 	d.failed = true
-	cause, _, _ := strings.Cut(err.Error(), "\n")
+	cause, _, _ := strings.Cut(plain(err.Error()), "\n")
 	fmt.Fprintf(d.out, "FAIL  %-11s %s\n", what, cause)
 	if hint := errors.FlattenHints(err); hint != "" {
 		fmt.Fprintf(d.out, "      %-11s %s\n", "", strings.ReplaceAll(hint, "\n", "\n                  "))
@@ -62,7 +62,7 @@ func (d *doctor) say(what, detail string, err error) {
 }
 
 func (d *doctor) ruby(ctx context.Context, template string) {
-	host, err := rubyhost.Boot(rubyhost.Options{Threads: 2, Logger: slog.New(newLineLog(d.out))})
+	host, err := d.handlers.start(slog.New(newLineLog(d.out)))
 	if err != nil {
 		d.say("Ruby", "", err)
 		return
@@ -80,11 +80,15 @@ func (d *doctor) ruby(ctx context.Context, template string) {
 		return
 	}
 	err = d.loadHandlers(ctx, host, template)
-	d.say("handlers", "loaded", err)
+	d.say("handlers", "all there", err)
 }
 
 func (d *doctor) loadHandlers(ctx context.Context, host *rubyhost.Host, template string) error {
-	if err := d.handlers.load(ctx, host, d.handlers.dirs); err != nil {
+	dirs, err := d.handlers.folders(template)
+	if err != nil {
+		return err
+	}
+	if err := d.handlers.load(ctx, host, dirs); err != nil {
 		return err
 	}
 	if template == "" {

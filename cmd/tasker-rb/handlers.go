@@ -17,40 +17,29 @@ import (
 type handlerFlags struct {
 	dirs     []string
 	requires []string
+	loadPath []string
+	gemfile  string
 	threads  int
 	yjit     bool
 }
 
 func (f *handlerFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.dirs, "handlers", nil, "folder of handler files; may be repeated (default: handlers/ beside the template)")
-	cmd.Flags().StringArrayVar(&f.requires, "require", nil, "Ruby feature or ./file to require before the handlers; may be repeated")
-	cmd.Flags().IntVar(&f.threads, "threads", 8, "Ruby threads, which is how many steps run at once")
+	cmd.Flags().StringArrayVar(&f.dirs, "handlers", nil, "`DIR` of handler files, may be repeated (default handlers/ beside the template)")
+	cmd.Flags().StringArrayVar(&f.requires, "require", nil, "Ruby `FEATURE` or ./FILE to require before the handlers, may be repeated")
+	cmd.Flags().StringArrayVarP(&f.loadPath, "load-path", "I", nil, "`DIR` in which Ruby looks first, may be repeated")
+	cmd.Flags().StringVar(&f.gemfile, "gemfile", "", "`FILE` of Bundler's whose gems the handlers may use")
+	cmd.Flags().IntVar(&f.threads, "threads", 8, "Ruby threads, `N` of them: how many steps run at once")
 	cmd.Flags().BoolVar(&f.yjit, "yjit", false, "turn on Ruby's YJIT compiler")
 }
 
 // boot starts Ruby and loads what the flags say, or handlers/ beside the
 // template.
 func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.Logger) (*rubyhost.Host, error) {
-	if f.threads < 1 {
-		return nil, errors.WithHint(errors.Newf("--threads %d", f.threads), "Give a number from 1 to 256.")
+	dirs, err := f.folders(templateFile)
+	if err != nil {
+		return nil, err
 	}
-	dirs := f.dirs
-	if len(dirs) == 0 && templateFile != "" {
-		beside := filepath.Join(filepath.Dir(templateFile), "handlers")
-		if _, err := os.Stat(beside); err == nil {
-			dirs = []string{beside}
-		} else if len(f.requires) == 0 {
-			return nil, errors.WithHint(errors.Newf("there is no folder %s", beside), "Say where the handlers are with --handlers DIR.")
-		}
-	}
-	for i, dir := range dirs {
-		absolute, err := filepath.Abs(dir)
-		if err != nil {
-			return nil, errors.Wrapf(err, "--handlers %s", dir)
-		}
-		dirs[i] = absolute
-	}
-	host, err := rubyhost.Boot(rubyhost.Options{Threads: f.threads, YJIT: f.yjit, Logger: log})
+	host, err := f.start(log)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +47,21 @@ func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.
 		return nil, errors.CombineErrors(err, host.Close())
 	}
 	return host, nil
+}
+
+// start boots Ruby as the flags say.
+func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
+	if f.threads < 1 || f.threads > 256 {
+		return nil, errors.WithHint(errors.Newf("--threads cannot be %d", f.threads), "Give a number from 1 to 256.")
+	}
+	if f.gemfile != "" {
+		if _, err := os.Stat(f.gemfile); err != nil {
+			return nil, errors.WithHint(errors.Newf("--gemfile %s: %v", f.gemfile, lastCause(err)), "Name the Gemfile of the handlers.")
+		}
+	}
+	return rubyhost.Boot(rubyhost.Options{
+		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log,
+	})
 }
 
 func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []string) error {
@@ -69,7 +73,56 @@ func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []str
 	if len(dirs) == 0 {
 		return nil
 	}
-	return host.LoadDir(ctx, dirs...)
+	err := host.LoadDir(ctx, dirs...)
+	return errors.WithHint(err, loadHint(err))
+}
+
+// folders are those of --handlers, or handlers/ beside the template, as absolute
+// paths.
+func (f *handlerFlags) folders(templateFile string) ([]string, error) {
+	dirs := f.dirs
+	if len(dirs) == 0 && templateFile != "" {
+		beside := filepath.Join(filepath.Dir(templateFile), "handlers")
+		if _, err := os.Stat(beside); err == nil {
+			dirs = []string{beside}
+		} else if len(f.requires) == 0 {
+			return nil, errors.WithHint(errors.Newf("there is no folder %s", beside), "Say where the handlers are with --handlers DIR.")
+		}
+	}
+	found := make([]string, len(dirs))
+	for i, dir := range dirs {
+		absolute, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, errors.Wrapf(err, "--handlers %s", dir)
+		}
+		info, err := os.Stat(absolute)
+		switch {
+		case err != nil:
+			return nil, errors.WithHint(errors.Newf("--handlers %s: %v", dir, lastCause(err)), "Name the folder that holds the handler files.")
+		case !info.IsDir():
+			return nil, errors.WithHintf(errors.Newf("--handlers %s is not a folder", dir), "Name the folder it is in, or load one file with --require ./%s.", dir)
+		}
+		found[i] = absolute
+	}
+	return found, nil
+}
+
+// loadHint is what to do about a file that does not load, by what Ruby raised.
+func loadHint(err error) string {
+	var ruby *rubyhost.Error
+	if !errors.As(err, &ruby) || ruby.Cause == nil {
+		return "Correct the handler file."
+	}
+	switch {
+	case ruby.Cause.IsA("LoadError"):
+		return "Install the gem it is in, or correct the name."
+	case ruby.Cause.IsA("SyntaxError"):
+		return "Correct the file; `ruby -wc FILE` checks one."
+	case ruby.Cause.IsA("SystemExit"):
+		return "A handler file may only define things; take the exit out."
+	default:
+		return "Correct the file, or load what it needs with --handlers DIR or --require FILE."
+	}
 }
 
 // resolveAll finds the class of every step, so that a missing one is known
@@ -82,7 +135,8 @@ func resolveAll(ctx context.Context, host *rubyhost.Host, t *templates.Template)
 		if errors.As(err, &ruby) {
 			p := step.HandlerPosition
 			problems.List = append(problems.List, templates.Problem{File: p.File, Line: p.Line, Column: p.Column,
-				Message: "the handler of step " + step.Name + ": " + ruby.Message})
+				Message: "the handler of step " + step.Name + ": " + ruby.Message,
+				Hint:    "Correct handler_class:, or define the class with a public process(task, sequence, step)."})
 		} else if err != nil {
 			return err
 		}

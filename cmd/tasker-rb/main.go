@@ -24,6 +24,7 @@ func main() { os.Exit(execute(os.Args[1:])) }
 func execute(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second ^C does not wait for a handler
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -34,7 +35,7 @@ func execute(args []string) int {
 	case errors.As(err, &failed):
 		return failed.code
 	case ctx.Err() != nil:
-		printError(os.Stderr, errors.WithHint(errors.New("interrupted"), "What was committed stays; `tasker-rb tasks` shows it."))
+		printError(os.Stderr, errors.WithHint(errors.New("interrupted"), "Steps that were complete stay so in the database; a step that was running counts no attempt."))
 		return exitInterrupted
 	default:
 		printError(os.Stderr, err)

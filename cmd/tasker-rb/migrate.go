@@ -16,11 +16,11 @@ func newMigrate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Create, update or drop the tables in a database",
-		Args:  cobra.NoArgs,
+		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	up := &cobra.Command{
-		Use: "up", Short: "Bring the tables to this program's version", Args: exactly(0),
+		Use: "up", Short: "Bring the tables to this program's version", Args: exactly(),
 		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate up",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withConnection(cmd, func(conn *pgx.Conn) error {
@@ -32,11 +32,11 @@ func newMigrate() *cobra.Command {
 		},
 	}
 	down := &cobra.Command{
-		Use: "down VERSION", Short: "Undo migrations down to a version; 0 drops every task", Args: exactly(1),
+		Use: "down VERSION", Short: "Undo migrations down to a version; 0 drops every task", Args: exactly("VERSION"),
 		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate down 0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version, err := strconv.ParseInt(args[0], 10, 32)
-			if err != nil {
+			if err != nil || version < 0 {
 				return errors.WithHint(errors.Newf("%q is not a version", args[0]), "`tasker-rb migrate status` shows the current one.")
 			}
 			return withConnection(cmd, func(conn *pgx.Conn) error {
@@ -49,13 +49,16 @@ func newMigrate() *cobra.Command {
 	}
 	var output string
 	status := &cobra.Command{
-		Use: "status", Short: "Say which version the tables are of", Args: exactly(0),
+		Use: "status", Short: "Say which version the tables are of", Args: exactly(),
 		Example: "  tasker-rb migrate status --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneOf("output", output, "text", "json"); err != nil {
+				return err
+			}
 			return withConnection(cmd, func(conn *pgx.Conn) error { return printSchema(cmd, conn, output) })
 		},
 	}
-	status.Flags().StringVar(&output, "output", "text", "text or json")
+	status.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.AddCommand(up, down, status)
 	return cmd
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/cockroachdb/errors"
-	"github.com/spf13/cobra"
 
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 	"github.com/tasker-rb/tasker-rb/templates"
@@ -21,14 +21,10 @@ func printError(w io.Writer, err error) {
 	switch {
 	case errors.As(err, &problems):
 		for _, p := range problems.List {
-			printCause(w, p.Position().String()+": "+p.Message, p.Hint)
+			printProblem(w, p)
 		}
 	case errors.As(err, &violations):
-		fmt.Fprintf(w, "error: the context does not fit the template %s\n", violations.Template)
-		for _, v := range violations.Violations {
-			fmt.Fprintf(w, "  %s\n", v)
-		}
-		fmt.Fprintln(w, "hint: the template's schema: says what a context must be")
+		printViolations(w, violations)
 	case errors.As(err, &ruby):
 		printCause(w, ruby.Message, errors.FlattenHints(err))
 	default:
@@ -36,14 +32,40 @@ func printError(w io.Writer, err error) {
 	}
 }
 
-func printCause(w io.Writer, cause, remedy string) {
-	fmt.Fprintf(w, "error: %s\n", strings.TrimSpace(cause))
-	if remedy != "" {
-		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(strings.TrimSpace(remedy), "\n--\n", "\n      "))
+func printProblem(w io.Writer, p templates.Problem) {
+	hint := p.Hint
+	if hint == "" {
+		hint = "Correct that place; docs/templates.md says what every key takes."
 	}
+	printCause(w, p.String(), hint)
 }
 
-// usage makes cobra's complaints about the command line ours.
-func usage(cmd *cobra.Command, err error) error {
-	return errors.WithHintf(err, "`%s --help` shows how it is used.", cmd.CommandPath())
+// printViolations tells a context that is no JSON object from one that the
+// template's schema does not allow.
+func printViolations(w io.Writer, e *templates.ContextError) {
+	if e.Malformed {
+		for _, v := range e.Violations {
+			fmt.Fprintf(w, "error: the %s\n", v)
+		}
+		fmt.Fprintln(w, `hint: --context takes a JSON object in single quotes, such as '{"order_id": 42}', @FILE, or - for standard input.`)
+		return
+	}
+	fmt.Fprintf(w, "error: the context does not fit the template %s\n", e.Template)
+	for _, v := range e.Violations {
+		fmt.Fprintf(w, "  %s\n", v)
+	}
+	fmt.Fprintln(w, "hint: the template's schema: says what a context must be")
+}
+
+// packagePrefix is how a package begins its errors, which is no concern of who
+// reads them here.
+var packagePrefix = regexp.MustCompile(`^(localpg|rubyhost|orchestration|templates): `)
+
+func plain(cause string) string { return packagePrefix.ReplaceAllString(strings.TrimSpace(cause), "") }
+
+func printCause(w io.Writer, cause, remedy string) {
+	fmt.Fprintf(w, "error: %s\n", strings.ReplaceAll(plain(cause), "\n", "\n  "))
+	if remedy != "" {
+		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(strings.TrimSpace(remedy), "\n--\n", " "))
+	}
 }

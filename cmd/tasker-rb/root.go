@@ -13,21 +13,11 @@ Without DATABASE_URL it keeps them in a private PostgreSQL of its own, which it
 starts when needed and stops afterwards.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          subcommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(usage)
+	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newTemplates(), newDoctor(), newMigrate())
+	root.AddCommand(newRun(), newSubmit(), newWorker(), newTasks(), newTemplates(), newDoctor(), newMigrate())
 	return root
-}
-
-// exactly is cobra.ExactArgs with a hint.
-func exactly(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return usage(cmd, err)
-		}
-		return nil
-	}
 }

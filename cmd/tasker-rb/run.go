@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/errors"
@@ -38,13 +39,13 @@ when something was wrong with the input, in which case nothing was written.`,
 		Example: `  tasker-rb run order.yaml --context '{"order_id": 42}'
   tasker-rb run order.yaml --context @order.json --handlers app/handlers
   jq .order cart.json | tasker-rb run order.yaml --context - --output json`,
-		Args: exactly(1),
+		Args: exactly("TEMPLATE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) },
 	}
 	r.handlers.add(cmd)
-	cmd.Flags().StringVar(&r.context, "context", "{}", "the task's context: JSON, @FILE, or - for standard input")
-	cmd.Flags().StringVar(&r.env, "env", "", "environment of the template whose changes apply")
-	cmd.Flags().StringVar(&r.output, "output", "text", "text or json")
+	cmd.Flags().StringVar(&r.context, "context", "{}", "the task's context: `JSON`, @FILE, or - for standard input")
+	cmd.Flags().StringVar(&r.env, "env", "", "`NAME` of the template's environment whose changes apply")
+	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
 	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is gone afterwards")
 	return cmd
@@ -53,8 +54,8 @@ when something was wrong with the input, in which case nothing was written.`,
 // run checks everything that can be checked before it touches the database.
 func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 	ctx := cmd.Context()
-	if r.output != "text" && r.output != "json" {
-		return errors.WithHint(errors.Newf("--output %s", r.output), "Give text or json.")
+	if err := oneOf("output", r.output, "text", "json"); err != nil {
+		return err
 	}
 	template, err := loadTemplate(file, r.env)
 	if err != nil {
@@ -132,7 +133,11 @@ func readContext(from string, stdin io.Reader) (json.RawMessage, error) {
 		return b, errors.Wrap(err, "reading the context from standard input")
 	case strings.HasPrefix(from, "@"):
 		b, err := os.ReadFile(from[1:])
-		return b, errors.WithHint(errors.Wrap(err, "reading the context"), "--context takes JSON, @FILE, or - for standard input.")
+		if err != nil {
+			return nil, errors.WithHint(errors.Newf("the context file %s cannot be read: %v", from[1:], lastCause(err)),
+				"--context takes JSON, @FILE, or - for standard input.")
+		}
+		return b, nil
 	default:
 		return json.RawMessage(from), nil
 	}
@@ -144,21 +149,12 @@ func loadTemplate(file, env string) (*templates.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	if env != "" && !contains(t.Environments, env) {
-		known := "It has none."
+	if env != "" && !slices.Contains(t.Environments, env) {
+		known := "Leave --env out; the template has no environments: section."
 		if len(t.Environments) > 0 {
 			known = "It has " + strings.Join(t.Environments, ", ") + "."
 		}
 		return nil, errors.WithHint(errors.Newf("%s has no environment %q", file, env), known)
 	}
 	return t, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }

@@ -21,7 +21,7 @@ func newTemplates() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "templates",
 		Short: "Check and draw task templates",
-		Args:  cobra.NoArgs,
+		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTemplatesLint(), newTemplatesShow())
@@ -40,15 +40,18 @@ func newTemplatesLint() *cobra.Command {
 The exit code is 0 when all is well, 1 when there are problems.`,
 		Example: `  tasker-rb templates lint config/tasker
   tasker-rb templates lint order.yaml --handlers app/handlers`,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOne("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error { return lint(cmd, args, &handlers, output) },
 	}
 	handlers.add(cmd)
-	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
 }
 
 func lint(cmd *cobra.Command, paths []string, handlers *handlerFlags, output string) error {
+	if err := oneOf("output", output, "text", "json"); err != nil {
+		return err
+	}
 	files, err := templateFiles(paths)
 	if err != nil {
 		return err
@@ -112,7 +115,7 @@ func reportLint(cmd *cobra.Command, files []string, found []templates.Problem, o
 		}
 	} else {
 		for _, p := range found {
-			printCause(cmd.OutOrStdout(), p.Position().String()+": "+p.Message, p.Hint)
+			printProblem(cmd.OutOrStdout(), p)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s, %s\n", plural(len(files), "template"), plural(len(found), "problem"))
 	}
@@ -156,8 +159,11 @@ func newTemplatesShow() *cobra.Command {
 		Short: "Draw a template's steps and what depends on what",
 		Example: `  tasker-rb templates show order.yaml
   tasker-rb templates show order.yaml --format mermaid > order.mmd`,
-		Args: exactly(1),
+		Args: exactly("TEMPLATE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("format", format, "text", "ascii", "mermaid", "json"); err != nil {
+				return err
+			}
 			t, err := loadTemplate(args[0], env)
 			if err != nil {
 				return err
@@ -175,15 +181,13 @@ func newTemplatesShow() *cobra.Command {
 				text = t.Mermaid()
 			case "json":
 				text = string(t.Encode())
-			default:
-				return errors.WithHint(errors.Newf("--format %s", format), "Give text, ascii, mermaid or json.")
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(text, "\n"))
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, ascii, mermaid or json")
-	cmd.Flags().StringVar(&env, "env", "", "environment of the template whose changes apply")
+	cmd.Flags().StringVar(&format, "format", "text", "print as `FORMAT`: text, ascii, mermaid or json")
+	cmd.Flags().StringVar(&env, "env", "", "`NAME` of the template's environment whose changes apply")
 	return cmd
 }
 

@@ -92,6 +92,9 @@ func (s *Server) launch(ctx context.Context) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Run()
 	_ = replyEnd.Close() // the supervisor has its own
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // which killed it, if it was still there
+	}
 	if err != nil {
 		return errors.Wrap(err, "localpg: start the supervisor")
 	}

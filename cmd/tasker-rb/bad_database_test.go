@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
+	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
+)
+
+func TestDatabasesThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	there := pgtest.URL(t)
+	for _, c := range []struct{ name, url, cause, hint string }{
+		{"not a URL", "postgres://[", "DATABASE_URL is not a PostgreSQL address", "postgres://user:password@host:5432/database"},
+		{"a word", "foo", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
+		{"another scheme", "mysql://db/x", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
+		{"bad port", "host=localhost port=abc password=secret", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
+		{"nobody listens", "postgres://app:secret@127.0.0.1:1/x", "the database at postgres://app:xxxxx@127.0.0.1:1/x cannot be reached: connect: connection refused", "Start that server"},
+		{"no such socket", "postgres://app@/x?host=/nonexistent", "cannot be reached: connect: no such file or directory", "Start that server"},
+		{"no such host", "postgres://db.invalid/x", "the host of the database at postgres://db.invalid/x is not known", "host name"},
+		{"no such database", withPath(there, "/nowhere"), `database "nowhere" does not exist`, "createdb"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := emptyProject(t)
+			p.url = c.url
+			r := p.run("run", "one.yaml")
+			requireRefused(t, r, []string{c.cause}, c.hint)
+			require.NotContains(t, r.stderr, "secret")
+			requireRefused(t, p.run("migrate", "status"), []string{c.cause}, c.hint)
+		})
+	}
+}
+
+func withPath(address, path string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	u.Path = path
+	return u.String()
+}
+
+// A server of its own, because its pg_hba.conf is changed.
+func TestAWrongPassword(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	server, err := localpg.Start(ctx, localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Close()) }()
+	conn, err := pgx.Connect(ctx, server.URL())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(ctx)) }()
+	var hba string
+	require.NoError(t, conn.QueryRow(ctx, "show hba_file").Scan(&hba))
+	rules, err := os.ReadFile(hba)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(hba, append([]byte("local all app scram-sha-256\n"), rules...), 0o600))
+	_, err = conn.Exec(ctx, "create role app login password 'right'")
+	require.NoError(t, err)
+	_, err = conn.Exec(ctx, "select pg_reload_conf()")
+	require.NoError(t, err)
+
+	u, err := url.Parse(server.URL())
+	require.NoError(t, err)
+	u.User = url.UserPassword("app", "hunter2")
+	require.Eventually(t, func() bool {
+		_, err := pgx.Connect(ctx, u.String())
+		var pg *pgconn.PgError
+		return errors.As(err, &pg) && pg.Code == "28P01"
+	}, patience, 10*time.Millisecond)
+
+	p := emptyProject(t)
+	p.url = u.String()
+	r := p.run("run", "one.yaml")
+	requireRefused(t, r, []string{`refused the login: password authentication failed for user "app"`}, "Check the user and the password")
+	require.NotContains(t, r.stderr, "hunter2")
+	p.url = server.URL()
+	require.Equal(t, -1, p.written())
+}
+
+// change runs a statement in the project's database.
+func (p *project) change(format string, args ...any) {
+	p.t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, p.url)
+	require.NoError(p.t, err)
+	defer func() { require.NoError(p.t, conn.Close(ctx)) }()
+	_, err = conn.Exec(ctx, fmt.Sprintf(format, args...))
+	require.NoError(p.t, err)
+}
+
+func TestAReadOnlyDatabase(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	u, err := url.Parse(p.url)
+	require.NoError(t, err)
+	p.change("alter database %s set default_transaction_read_only = on", pgx.Identifier{strings.TrimPrefix(u.Path, "/")}.Sanitize())
+	requireRefused(t, p.run("run", "one.yaml"), []string{"the database is read-only"}, "default_transaction_read_only")
+	require.Zero(t, p.written())
+}
+
+func TestSchemasOfOtherVersions(t *testing.T) {
+	t.Parallel()
+	p := emptyProject(t)
+	requireRefused(t, p.run("run", "one.yaml"), []string{"the database has no tables of tasker-rb yet"}, "tasker-rb migrate up")
+	require.Equal(t, -1, p.written())
+
+	up := p.run("migrate", "up")
+	require.Zero(t, up.code, up.stderr)
+	require.Regexp(t, `^version (\d+) of \d+\n$`, up.stdout)
+	require.Zero(t, p.run("run", "one.yaml").code)
+	before := p.written()
+
+	p.change("update tasker.schema_version set version = version + 1")
+	requireRefused(t, p.run("run", "one.yaml"), []string{"the database's tables are newer than this program"}, "Use the tasker-rb that migrated it")
+	requireRefused(t, p.run("run", "one.yaml", "--migrate"), []string{"newer than this program"}, "Use the tasker-rb that migrated it")
+	require.Equal(t, before, p.written())
+
+	p.change("update tasker.schema_version set version = version - 1")
+	require.Zero(t, p.run("migrate", "down", "1").code)
+	requireRefused(t, p.run("run", "one.yaml"), []string{"the database's tables are older than this program: they are at version 1, it needs "}, "tasker-rb migrate up")
+	require.Equal(t, before, p.written())
+}
+
+// No PostgreSQL: the folders of its servers are empty in a mount namespace.
+func TestNoPostgreSQL(t *testing.T) {
+	t.Parallel()
+	p := emptyProject(t)
+	p.url = ""
+	r := p.without(localpg.Installations(t.Context()), "run", "one.yaml")
+	requireRefused(t, r, []string{"no PostgreSQL server binaries (postgres, initdb) were found"}, "or set DATABASE_URL")
+	r = p.without(localpg.Installations(t.Context()), "doctor")
+	require.Equal(t, exitTaskFailed, r.code)
+	require.Regexp(t, `(?m)^ok    Ruby `, r.stdout)
+	require.Regexp(t, `(?m)^FAIL  PostgreSQL +no PostgreSQL server`, r.stdout)
+}
+
+// without runs the command where these installations are out of sight.
+func (p *project) without(list []localpg.Installation, args ...string) result {
+	p.t.Helper()
+	require.NotEmpty(p.t, list)
+	script := "set -e\n"
+	for _, in := range list {
+		script += fmt.Sprintf("mount -t tmpfs none '%s'\n", in.BinDir)
+	}
+	wrap := []string{"unshare", "--mount", "--propagation", "private"}
+	var back []string
+	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 { // become root to mount, and oneself again
+		wrap = append(wrap, "--map-root-user")
+		back = []string{"unshare", "--user", fmt.Sprintf("--map-user=%d", uid), fmt.Sprintf("--map-group=%d", gid)}
+	}
+	inner := p.command(args...)
+	path, err := exec.LookPath("unshare")
+	require.NoError(p.t, err)
+	inner.Path = path
+	inner.Args = slices.Concat(wrap, []string{"sh", "-c", script + `exec "$@"`, "sh"}, back, inner.Args)
+	var stdout, stderr strings.Builder
+	inner.Stdout, inner.Stderr = &stdout, &stderr
+	err = inner.Run()
+	if inner.ProcessState == nil {
+		require.NoError(p.t, err)
+	}
+	return result{inner.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+// noHandlers is for commands that change tasks and run none.
+type noHandlers struct{}
+
+func (noHandlers) ResolveHandler(_ context.Context, class string) (orchestration.StepHandler, error) {
+	return nil, errors.Newf("this command runs no handlers, and was to run %s", class)
+}
+
+// withEngine opens the database and an engine that runs nothing.
+func withEngine(cmd *cobra.Command, f func(*orchestration.Engine) error) (err error) {
+	ctx := cmd.Context()
+	db, err := openDatabase(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, db.close()) }()
+	pool, err := db.pool(ctx, 4, false)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	engine, err := orchestration.New(ctx, orchestration.Config{
+		Pool: pool, Handlers: noHandlers{}, Logger: slog.New(newLineLog(cmd.ErrOrStderr())),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
+	return f(engine)
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+const long = `
+class Long
+  def process(_task, _sequence, _step)
+    puts "in the middle"
+    sleep
+  ensure
+    puts "cleaned up"
+  end
+end
+`
+
+// interrupt starts a task, sends the signal to its whole process group in the
+// middle of the step, as a terminal does, and waits for the end.
+func interrupt(p *project, signal syscall.Signal, args ...string) (code int, stdout, stderr string) {
+	p.t.Helper()
+	cmd := p.command(append([]string{"run", "long.yaml"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	pipe, err := cmd.StdoutPipe()
+	require.NoError(p.t, err)
+	require.NoError(p.t, cmd.Start())
+	var said strings.Builder
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		said.WriteString(lines.Text() + "\n")
+		if lines.Text() == "only | in the middle" {
+			require.NoError(p.t, syscall.Kill(-cmd.Process.Pid, signal))
+		}
+	}
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	require.ErrorAs(p.t, err, &exit)
+	return exit.ExitCode(), said.String(), complaint.String()
+}
+
+func TestInterruptedInTheMiddleOfAStep(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, map[string]string{"long.yaml": one("Long"), "handlers/long.rb": long})
+			code, stdout, stderr := interrupt(p, signal)
+			require.Equal(t, exitInterrupted, code, stderr)
+			requireInOrder(t, stdout, "only | in the middle\n", "only | cleaned up\n", "only  interrupted\n")
+			require.Equal(t, "error: interrupted\n", stderr[:strings.Index(stderr, "hint: ")])
+
+			ctx := context.Background()
+			conn, err := pgx.Connect(ctx, p.url)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, conn.Close(ctx)) }()
+			var state string
+			var attempts, others int
+			var claimed bool
+			require.NoError(t, conn.QueryRow(ctx, "select state, attempts, claimed_by is not null from tasker.steps").Scan(&state, &attempts, &claimed))
+			require.Equal(t, "pending", state)
+			require.Zero(t, attempts)
+			require.False(t, claimed)
+			require.Eventually(t, func() bool {
+				const sessions = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+				return conn.QueryRow(ctx, sessions).Scan(&others) == nil && others == 0
+			}, patience, 10*time.Millisecond)
+		})
+	}
+}
+
+func TestInterruptedWithThePrivateDatabaseNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"long.yaml": one("Long"), "handlers/long.rb": long})
+	p.url = ""
+	temp := enterable(t)
+	require.NoError(t, os.Chmod(temp, 0o777))
+	p.env = []string{"TMPDIR=" + temp, "XDG_STATE_HOME=" + filepath.Join(temp, "state")}
+	code, _, stderr := interrupt(p, syscall.SIGINT, "--scratch")
+	require.Equal(t, exitInterrupted, code, stderr)
+	require.Empty(t, processesWith(temp))
+	left, err := os.ReadDir(temp)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// processesWith are the processes whose command line or folder names the path.
+func processesWith(path string) []string {
+	var found []string
+	folders, _ := filepath.Glob("/proc/[0-9]*")
+	for _, folder := range folders {
+		line, _ := os.ReadFile(folder + "/cmdline")
+		cwd, _ := os.Readlink(folder + "/cwd")
+		if strings.Contains(string(line), path) || strings.HasPrefix(cwd, path) {
+			found = append(found, folder+" "+strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return found
+}
+
+// A handler that does not let go must not hold a person who asks twice.
+func TestASecondInterruptEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"long.yaml": one("Stubborn"), "handlers/stubborn.rb": `
+class Stubborn
+  def process(_task, _sequence, _step)
+    puts "in the middle"
+    sleep
+  ensure
+    puts "held up"
+    sleep
+  end
+end
+`})
+	cmd := p.command("run", "long.yaml")
+	pipe, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		switch lines.Text() {
+		case "only | in the middle", "only | held up":
+			require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+		}
+	}
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit)
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	require.Equal(t, syscall.SIGINT, status.Signal())
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// lineLog prints what handlers print and log, each line after the name of its
+// step.
+type lineLog struct {
+	sink  *lineSink
+	attrs []slog.Attr
+}
+
+// lineSink is where the lines of a log and of those derived from it go.
+type lineSink struct {
+	mu    sync.Mutex
+	write func(line string)
+}
+
+func newLineLog(w io.Writer) *lineLog {
+	return &lineLog{sink: &lineSink{write: func(line string) { fmt.Fprintln(w, line) }}}
+}
+
+func (l *lineLog) redirect(write func(line string)) {
+	l.sink.mu.Lock()
+	defer l.sink.mu.Unlock()
+	l.sink.write = write
+}
+
+func (l *lineLog) print(line string) {
+	l.sink.mu.Lock()
+	defer l.sink.mu.Unlock()
+	l.sink.write(line)
+}
+
+func (l *lineLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
+	step, rest := "", ""
+	add := func(a slog.Attr) bool {
+		switch a.Key {
+		case "step":
+			step = a.Value.String()
+		case "task", "attempt":
+		default:
+			rest += fmt.Sprintf(" %s=%v", a.Key, a.Value)
+		}
+		return true
+	}
+	for _, a := range l.attrs {
+		add(a)
+	}
+	r.Attrs(add)
+	if step != "" {
+		step += " | "
+	}
+	level := ""
+	if r.Level >= slog.LevelError {
+		level = strings.ToLower(r.Level.String()) + ": "
+	}
+	l.print(step + level + readable(r.Message) + rest)
+	return nil
+}
+
+func (l *lineLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &lineLog{sink: l.sink, attrs: append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)}
+}
+
+func (l *lineLog) WithGroup(string) slog.Handler { return l }
+
+// readable turns the JSON of Tasker::Logging's log_structured into the message
+// and its facts, key=value, in their order. Any other line stays as it is.
+func readable(line string) string {
+	if !strings.HasPrefix(line, `{"message":`) {
+		return line
+	}
+	decoder := json.NewDecoder(strings.NewReader(line))
+	if _, err := decoder.Token(); err != nil {
+		return line
+	}
+	message, facts := "", ""
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return line
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return line
+		}
+		switch key {
+		case "message":
+			message = bare(value)
+		case "component": // the step's name says it
+		default:
+			facts += fmt.Sprintf(" %s=%s", key, inFact(value))
+		}
+	}
+	return message + facts
+}
+
+func bare(value json.RawMessage) string {
+	var text *string
+	if json.Unmarshal(value, &text) != nil || text == nil {
+		return string(value)
+	}
+	return *text
+}
+
+// inFact leaves the quotes where the end of a text would not be clear.
+func inFact(value json.RawMessage) string {
+	text := bare(value)
+	if bytes.HasPrefix(value, []byte(`"`)) && (text == "" || strings.ContainsAny(text, " \"=\n") || strconv.Quote(text) != `"`+text+`"`) {
+		return string(value)
+	}
+	return text
+}

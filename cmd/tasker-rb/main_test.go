@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+// binary is the command, built once: the tests run it as a user does.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "tasker-rb-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "tasker-rb")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// patience bounds every command; none is expected to come near it.
+const patience = 2 * time.Minute
+
+// project is a folder of templates and handlers, and a database.
+type project struct {
+	t   *testing.T
+	dir string
+	url string // of DATABASE_URL; empty for the private database
+	env []string
+}
+
+// newProject writes the files, named by their paths, beside a migrated database.
+func newProject(t *testing.T, files map[string]string) *project {
+	t.Helper()
+	p := &project{t: t, dir: t.TempDir(), url: pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))}
+	p.write(files)
+	return p
+}
+
+func (p *project) write(files map[string]string) {
+	p.t.Helper()
+	for name, content := range files {
+		path := filepath.Join(p.dir, name)
+		require.NoError(p.t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(p.t, os.WriteFile(path, []byte(content), 0o644))
+	}
+}
+
+// result is what a command left.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// run runs the command in the project's folder, to its end.
+func (p *project) run(args ...string) result {
+	p.t.Helper()
+	cmd := p.command(args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		require.NoError(p.t, err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+func (p *project) command(args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	p.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = p.dir
+	cmd.Env = append(plainEnvironment(), p.env...)
+	if p.url != "" {
+		cmd.Env = append(cmd.Env, "DATABASE_URL="+p.url)
+	}
+	return cmd
+}
+
+// plainEnvironment has nothing that changes what the command does or prints.
+func plainEnvironment() []string {
+	var kept []string
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		switch {
+		case name == "DATABASE_URL", name == "NO_COLOR", name == "TERM", strings.HasPrefix(name, "LC_"), name == "LANG":
+		default:
+			kept = append(kept, v)
+		}
+	}
+	return append(kept, "LC_ALL=C.UTF-8", "TERM=xterm-256color")
+}
+
+// written counts the rows that tasks have, or -1 where there are no tables.
+func (p *project) written() int {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, p.url)
+	require.NoError(p.t, err)
+	defer func() { require.NoError(p.t, conn.Close(ctx)) }()
+	var there bool
+	require.NoError(p.t, conn.QueryRow(ctx, "select to_regclass('tasker.tasks') is not null").Scan(&there))
+	if !there {
+		return -1
+	}
+	var n int
+	require.NoError(p.t, conn.QueryRow(ctx, `
+		select (select count(*) from tasker.tasks) + (select count(*) from tasker.steps) + (select count(*) from tasker.edges)
+			+ (select count(*) from tasker.task_transitions) + (select count(*) from tasker.step_transitions)`).Scan(&n))
+	return n
+}
+
+// one is a template of one step.
+func one(class string) string {
+	return "name: one\nstep_templates:\n  - {name: only, handler_class: " + class + ", default_retry_limit: 1}\n"
+}
+
+// fine is a handler that does nothing wrong.
+const fine = `
+class Fine < Tasker::StepHandler::Base
+  def process(_task, _sequence, _step) = { "ok" => true }
+end
+`

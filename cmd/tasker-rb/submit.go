@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+type submitCommand struct {
+	context  string
+	env      string
+	output   string
+	count    int
+	key      string
+	once     bool
+	priority int16
+	tags     []string
+	reason   string
+	who      string
+}
+
+func newSubmit() *cobra.Command {
+	s := &submitCommand{}
+	cmd := &cobra.Command{
+		Use:   "submit TEMPLATE",
+		Short: "Submit a task for the workers",
+		Long: `Submit a task and return at once; a worker runs it.
+
+The context is checked against the template's schema. Handlers are not loaded:
+that is the worker's part.`,
+		Example: `  tasker-rb submit order.yaml --context @order.json
+  tasker-rb submit order.yaml --context @order.json --key order-42
+  tasker-rb submit order.yaml --context '{"order_id": 1}' --count 1000`,
+		Args: exactly("TEMPLATE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd, args[0]) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.context, "context", "{}", "the task's context: `JSON`, @FILE, or - for standard input")
+	f.StringVar(&s.env, "env", "", "`NAME` of the template's environment whose changes apply")
+	f.IntVar(&s.count, "count", 1, "submit `N` tasks")
+	f.StringVar(&s.key, "key", "", "identity `KEY`: a second submission with the same key finds the first one's task")
+	f.BoolVar(&s.once, "once", false, "identity by content: the same name, version and context are one task")
+	f.Int16Var(&s.priority, "priority", 0, "priority `N`, higher first")
+	f.StringArrayVar(&s.tags, "tag", nil, "`TAG` to find it by, may be repeated")
+	f.StringVar(&s.reason, "reason", "", "`TEXT` that says why, for the task's record")
+	f.StringVar(&s.who, "initiator", "", "`NAME` of who submits it, for the task's record")
+	f.StringVar(&s.output, "output", "text", "print as `FORMAT`: text or json")
+	return cmd
+}
+
+func (s *submitCommand) run(cmd *cobra.Command, file string) error {
+	if s.count < 1 {
+		return errors.WithHint(errors.Newf("--count %d", s.count), "Give a number of 1 or more.")
+	}
+	if s.count > 1 && (s.key != "" || s.once) {
+		return errors.WithHint(errors.New("--count with --key or --once would submit one task only"), "Leave one of them out.")
+	}
+	if err := oneOf("output", s.output, "text", "json"); err != nil {
+		return err
+	}
+	template, err := loadTemplate(file, s.env)
+	if err != nil {
+		return err
+	}
+	input, err := readContext(s.context, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	if input, err = template.ValidateContext(input); err != nil {
+		return err
+	}
+	return withEngine(cmd, func(e *orchestration.Engine) error {
+		list := make([]orchestration.Submission, s.count)
+		for i := range list {
+			list[i] = orchestration.Submission{
+				Template: template, Context: input, IdentityKey: s.key, IdentityByContent: s.once, Priority: s.priority,
+				Tags: s.tags, Reason: s.reason, Initiator: s.who, SourceSystem: "tasker-rb submit",
+			}
+		}
+		done, err := e.SubmitMany(cmd.Context(), list)
+		if err != nil {
+			return err
+		}
+		return s.print(cmd, done)
+	})
+}
+
+func (s *submitCommand) print(cmd *cobra.Command, done []orchestration.Submitted) error {
+	out := cmd.OutOrStdout()
+	if s.output == "json" {
+		type submitted struct {
+			TaskID  int64 `json:"task_id"`
+			Existed bool  `json:"existed"`
+		}
+		list := make([]submitted, len(done))
+		for i, d := range done {
+			list[i] = submitted{d.TaskID, d.Existed}
+		}
+		return json.NewEncoder(out).Encode(list)
+	}
+	first, last := done[0], done[len(done)-1]
+	switch {
+	case len(done) > 1:
+		fmt.Fprintf(out, "%d tasks submitted, %d to %d\n", len(done), first.TaskID, last.TaskID)
+	case first.Existed:
+		fmt.Fprintf(out, "already there: task %d\n", first.TaskID)
+	default:
+		fmt.Fprintf(out, "task %d submitted\n", first.TaskID)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/lipgloss/table"
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+// filterFlags select tasks.
+type filterFlags struct {
+	namespace, name, version, errorClass string
+	states, tags                         []string
+	newer, older                         time.Duration
+	limit                                int
+	below                                int64
+}
+
+func (f *filterFlags) add(cmd *cobra.Command, states bool) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.namespace, "namespace", "", "only tasks of namespace `NAME`")
+	flags.StringVar(&f.name, "name", "", "only tasks named `NAME`")
+	flags.StringVar(&f.version, "version", "", "only tasks of `VERSION`")
+	flags.StringVar(&f.errorClass, "error-class", "", "only tasks with a step that last failed with `CLASS`")
+	flags.StringArrayVar(&f.tags, "tag", nil, "only tasks with `TAG`, may be repeated")
+	flags.DurationVar(&f.newer, "newer-than", 0, "only tasks submitted within `TIME`, such as 24h")
+	flags.DurationVar(&f.older, "older-than", 0, "only tasks submitted longer than `TIME` ago, such as 1h")
+	flags.IntVar(&f.limit, "limit", 50, "at most `N`, up to 1000")
+	if states {
+		flags.StringArrayVar(&f.states, "state", nil, "only tasks in `STATE`, may be repeated")
+		flags.Int64Var(&f.below, "below", 0, "continue a list: only tasks with numbers below `N`")
+	}
+}
+
+// given reports whether anything narrows the selection.
+func (f *filterFlags) given(cmd *cobra.Command) bool {
+	for _, name := range []string{"namespace", "name", "version", "error-class", "tag", "newer-than", "older-than"} {
+		if cmd.Flags().Changed(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *filterFlags) filter() (orchestration.Filter, error) {
+	if f.limit < 1 {
+		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit %d", f.limit), "Give a number from 1 to 1000.")
+	}
+	out := orchestration.Filter{
+		Namespace: f.namespace, Name: f.name, Version: f.version, ErrorClass: f.errorClass, Tags: f.tags, Limit: f.limit, Below: f.below,
+	}
+	for _, s := range f.states {
+		out.States = append(out.States, orchestration.TaskState(s))
+	}
+	if f.newer > 0 {
+		out.CreatedAfter = time.Now().Add(-f.newer)
+	}
+	if f.older > 0 {
+		out.CreatedBefore = time.Now().Add(-f.older)
+	}
+	return out, nil
+}
+
+func newTasksList() *cobra.Command {
+	var filter filterFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List tasks, the newest first",
+		Example: `  tasker-rb tasks list --state error
+  tasker-rb tasks list --name fulfill_order --newer-than 24h --output json`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneOf("output", output, "text", "json"); err != nil {
+				return err
+			}
+			f, err := filter.filter()
+			if err != nil {
+				return err
+			}
+			return withEngine(cmd, func(e *orchestration.Engine) error {
+				list, err := e.Tasks(cmd.Context(), f)
+				if err != nil {
+					return err
+				}
+				if output == "json" {
+					return json.NewEncoder(cmd.OutOrStdout()).Encode(summariesJSON(list))
+				}
+				return printList(cmd, list, filter.limit)
+			})
+		},
+	}
+	filter.add(cmd, true)
+	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
+	return cmd
+}
+
+func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) error {
+	out := cmd.OutOrStdout()
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(out, "no tasks")
+		return err
+	}
+	t := table.New().Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
+		BorderHeader(false).Headers("TASK", "NAME", "STATE", "STEPS", "SUBMITTED", "PROBLEM").
+		StyleFunc(func(row, _ int) lipgloss.Style {
+			style := lipgloss.NewStyle().PaddingRight(2)
+			if row == table.HeaderRow {
+				return style.Faint(true)
+			}
+			return style
+		})
+	for _, s := range list {
+		problem := ""
+		if s.FailedStep != "" {
+			problem = s.FailedStep + ": " + s.ErrorClass
+		}
+		t.Row(fmt.Sprint(s.TaskID), s.Namespace+"/"+s.Name+" "+s.Version, string(s.State), fmt.Sprintf("%d/%d", s.Done, s.Steps),
+			s.CreatedAt.Local().Format("2006-01-02 15:04:05"), problem)
+	}
+	for line := range strings.Lines(t.String() + "\n") {
+		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	if len(list) == limit {
+		_, err := fmt.Fprintf(out, "more: --below %d\n", list[len(list)-1].TaskID)
+		return err
+	}
+	return nil
+}
+
+type summaryJSON struct {
+	TaskID     int64      `json:"task_id"`
+	Namespace  string     `json:"namespace"`
+	Name       string     `json:"name"`
+	Version    string     `json:"version"`
+	Status     string     `json:"status"`
+	Tags       []string   `json:"tags"`
+	Priority   int16      `json:"priority"`
+	CreatedAt  time.Time  `json:"created_at"`
+	EndedAt    *time.Time `json:"ended_at"`
+	Steps      int        `json:"steps"`
+	Done       int        `json:"done"`
+	Failed     int        `json:"failed"`
+	FailedStep *string    `json:"failed_step"`
+	ErrorClass *string    `json:"error_class"`
+}
+
+func summariesJSON(list []orchestration.TaskSummary) []summaryJSON {
+	out := make([]summaryJSON, len(list))
+	for i, s := range list {
+		out[i] = summaryJSON{
+			TaskID: s.TaskID, Namespace: s.Namespace, Name: s.Name, Version: s.Version, Status: string(s.State), Tags: s.Tags,
+			Priority: s.Priority, CreatedAt: s.CreatedAt, Steps: s.Steps, Done: s.Done, Failed: s.Failed,
+		}
+		if !s.EndedAt.IsZero() {
+			out[i].EndedAt = &s.EndedAt
+		}
+		if s.FailedStep != "" {
+			out[i].FailedStep, out[i].ErrorClass = &s.FailedStep, &s.ErrorClass
+		}
+	}
+	return out
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+func newTasksShow() *cobra.Command {
+	var output string
+	var history bool
+	cmd := &cobra.Command{
+		Use:   "show TASK",
+		Short: "Show a task: its steps, attempts, errors, and what happened when",
+		Example: `  tasker-rb tasks show 42
+  tasker-rb tasks show 42 --output json`,
+		Args: exactly("TASK"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("output", output, "text", "json"); err != nil {
+				return err
+			}
+			id, err := taskID(args[0])
+			if err != nil {
+				return err
+			}
+			return withEngine(cmd, func(e *orchestration.Engine) error {
+				t, err := e.Task(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				if output == "json" {
+					return (&jsonDisplay{out: cmd.OutOrStdout()}).result(t)
+				}
+				return printTask(cmd.OutOrStdout(), t, history)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json, in the shape of run's")
+	cmd.Flags().BoolVar(&history, "history", true, "also the transitions, oldest first")
+	return cmd
+}
+
+func printTask(w io.Writer, t *orchestration.TaskDetail, history bool) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "task %d  %s/%s %s  %s\n", t.TaskID, t.Namespace, t.Name, t.Version, t.State)
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "  %-10s %s\n", name, value)
+		}
+	}
+	line("submitted", t.CreatedAt.Local().Format("2006-01-02 15:04:05.000"))
+	line("by", t.Initiator)
+	line("from", t.SourceSystem)
+	line("reason", t.Reason)
+	line("tags", strings.Join(t.Tags, ", "))
+	if !t.EndedAt.IsZero() {
+		line("ended", fmt.Sprintf("%s, after %s", t.EndedAt.Local().Format("2006-01-02 15:04:05.000"), shortDuration(t.EndedAt.Sub(t.CreatedAt))))
+	}
+	b.WriteString("\nsteps\n")
+	width := 0
+	for i := range t.Steps {
+		width = max(width, len([]rune(t.Steps[i].Name)))
+	}
+	for i := range t.Steps {
+		printStep(&b, &t.Steps[i], width)
+	}
+	if history {
+		printHistory(&b, t)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func printStep(b *strings.Builder, s *orchestration.StepDetail, width int) {
+	fmt.Fprintf(b, "  %-*s  %-17s %s", width, s.Name, s.State, plural(s.Attempts, "attempt"))
+	if last := s.Last(); last != nil && !last.StartedAt.IsZero() {
+		fmt.Fprintf(b, "  %s", shortDuration(last.EndedAt.Sub(last.StartedAt)))
+	}
+	if !s.NextAttempt.IsZero() {
+		fmt.Fprintf(b, "  next at %s", s.NextAttempt.Local().Format("15:04:05.000"))
+	}
+	if len(s.Parents) > 0 {
+		fmt.Fprintf(b, "  <- %s", strings.Join(s.Parents, ", "))
+	}
+	b.WriteByte('\n')
+	if last := s.Last(); last != nil && last.Err != nil && !s.State.Done() {
+		var failure strings.Builder
+		printFailure(&failure, last.Err)
+		for l := range strings.Lines(failure.String()) {
+			b.WriteString("  " + l)
+		}
+	}
+}
+
+func printHistory(b *strings.Builder, t *orchestration.TaskDetail) {
+	type entry struct {
+		what string
+		w    orchestration.Transition
+	}
+	var all []entry
+	for _, w := range t.Transitions {
+		all = append(all, entry{"task", w})
+	}
+	for i := range t.Steps {
+		for _, w := range t.Steps[i].Transitions {
+			all = append(all, entry{t.Steps[i].Name, w})
+		}
+	}
+	// Each list is in order of time; so is the whole, and what happened at the
+	// same time stays in the order of the steps.
+	slices.SortStableFunc(all, func(a, b entry) int { return a.w.At.Compare(b.w.At) })
+	b.WriteString("\nhistory\n")
+	for _, e := range all {
+		attempt := ""
+		if e.w.Attempt > 0 {
+			attempt = fmt.Sprintf(" (attempt %d)", e.w.Attempt)
+		}
+		from := e.w.From
+		if from == "" {
+			from = "new"
+		}
+		by := ""
+		if e.w.Actor != "" {
+			by = " (" + e.w.Actor + ")"
+		}
+		fmt.Fprintf(b, "  %s  %s: %s -> %s%s  %s%s\n", e.w.At.Local().Format("15:04:05.000"), e.what, from, e.w.To, attempt, e.w.Reason, by)
+	}
+}

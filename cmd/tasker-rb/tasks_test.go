@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// flaky is a project whose second step fails until the file good is there.
+func flaky(t *testing.T) *project {
+	p := newProject(t, map[string]string{
+		"flaky.yaml": `name: flaky
+namespace_name: shop
+version: 1.0.0
+step_templates:
+  - {name: one, handler_class: One}
+  - {name: two, handler_class: Two, depends_on_step: one, default_retry_limit: 1}
+  - {name: three, handler_class: One, depends_on_step: two}
+`,
+		"handlers/steps.rb": `
+class One < Tasker::StepHandler::Base
+  def process(*) = { ok: true }
+end
+class Two < Tasker::StepHandler::Base
+  class Closed < StandardError; end
+  def process(_task, _sequence, _step)
+    raise Closed, "come back later" unless File.exist?(File.join(__dir__, "..", "good"))
+    { opened: true }
+  end
+end
+`,
+	})
+	return p
+}
+
+func TestTasksFromFailureToComplete(t *testing.T) {
+	t.Parallel()
+	p := flaky(t)
+	require.Equal(t, 1, p.run("run", "flaky.yaml").code)
+
+	list := p.run("tasks", "list", "--state", "error")
+	require.Zero(t, list.code, list.stderr)
+	require.Contains(t, list.stdout, "shop/flaky 1.0.0")
+	require.Contains(t, list.stdout, "1/3")
+	require.Contains(t, list.stdout, "two: Two::Closed")
+
+	show := p.run("tasks", "show", "1")
+	require.Zero(t, show.code, show.stderr)
+	require.Contains(t, show.stdout, "Two::Closed: come back later")
+	require.Regexp(t, `from .*handlers/steps\.rb:8`, show.stdout)
+	require.Contains(t, show.stdout, "two: in_progress -> error (attempt 1)")
+
+	dry := p.run("tasks", "retry", "--error-class", "Two::Closed", "--dry-run")
+	require.Zero(t, dry.code, dry.stderr)
+	require.Equal(t, "task 1 would be retried\n1 task\n", dry.stdout)
+	require.Contains(t, p.run("tasks", "list").stdout, "error")
+
+	p.write(map[string]string{"good": ""})
+	retry := p.run("tasks", "retry", "1", "--by", "ada", "--reason", "it is open")
+	require.Zero(t, retry.code, retry.stderr)
+	worked(t, p, func() bool { return strings.Contains(p.run("tasks", "list").stdout, "complete") })
+	show = p.run("tasks", "show", "1")
+	require.Contains(t, show.stdout, "it is open (ada)")
+
+	var document taskJSON
+	require.NoError(t, json.Unmarshal([]byte(p.run("tasks", "show", "1", "--output", "json").stdout), &document))
+	require.Equal(t, "complete", document.Status)
+	require.Len(t, document.Steps, 3)
+}
+
+func TestTasksResolveAndCancel(t *testing.T) {
+	t.Parallel()
+	p := flaky(t)
+	require.Equal(t, 1, p.run("run", "flaky.yaml").code)
+	require.Equal(t, 1, p.run("run", "flaky.yaml").code)
+	done := p.run("tasks", "resolve", "1", "--step", "two", "--results", `{"opened": "by hand"}`)
+	require.Zero(t, done.code, done.stderr)
+	worked(t, p, func() bool { return strings.Contains(p.run("tasks", "list").stdout, "complete") })
+	require.Contains(t, p.run("tasks", "show", "1", "--output", "json").stdout, `"by hand"`)
+
+	done = p.run("tasks", "cancel", "2")
+	require.Zero(t, done.code, done.stderr)
+	var summaries []summaryJSON
+	require.NoError(t, json.Unmarshal([]byte(p.run("tasks", "list", "--state", "cancelled", "--output", "json").stdout), &summaries))
+	require.Len(t, summaries, 1)
+	require.EqualValues(t, 2, summaries[0].TaskID)
+}
+
+// What makes no sense is refused, with the reason and what can be done.
+func TestTasksRefusals(t *testing.T) {
+	t.Parallel()
+	p := flaky(t)
+	p.write(map[string]string{"good": ""})
+	require.Zero(t, p.run("run", "flaky.yaml").code)
+	for _, c := range []struct {
+		args []string
+		text string
+	}{
+		{[]string{"tasks", "retry", "1"}, "complete"},
+		{[]string{"tasks", "cancel", "1"}, "complete"},
+		{[]string{"tasks", "resolve", "1"}, "complete"},
+		{[]string{"tasks", "resolve", "1", "--step", "two", "--results", "{"}, "JSON"},
+		{[]string{"tasks", "resolve", "1", "--step", "nope"}, "nope"},
+		{[]string{"tasks", "resolve", "1", "--results", "{}"}, "--step"},
+		{[]string{"tasks", "show", "77"}, "no such task"},
+		{[]string{"tasks", "show", "x"}, "not the number of a task"},
+		{[]string{"tasks", "show"}, "missing"},
+		{[]string{"tasks", "retry"}, "filter"},
+		{[]string{"tasks", "retry", "1", "--dry-run"}, "--dry-run"},
+		{[]string{"tasks", "list", "--state", "asleep"}, "asleep"},
+		{[]string{"tasks", "list", "--limit", "0"}, "--limit"},
+		{[]string{"tasks", "list", "--output", "xml"}, "xml"},
+		{[]string{"submit", "flaky.yaml", "--count", "0"}, "--count"},
+		{[]string{"submit", "flaky.yaml", "--count", "2", "--key", "k"}, "--key"},
+		{[]string{"submit", "nowhere.yaml"}, "nowhere.yaml"},
+		{[]string{"worker"}, "handlers"},
+		{[]string{"worker", "--handlers", "handlers", "--tasks", "0"}, "--tasks"},
+	} {
+		got := p.run(c.args...)
+		require.Equal(t, exitBadInput, got.code, c.args)
+		require.Empty(t, got.stdout, c.args)
+		require.Contains(t, got.stderr, "error: ", c.args)
+		require.Contains(t, got.stderr, c.text, c.args)
+		require.Contains(t, got.stderr, "hint: ", c.args)
+	}
+}
+
+func TestSubmitOnce(t *testing.T) {
+	t.Parallel()
+	p := flaky(t)
+	require.Equal(t, "task 1 submitted\n", p.run("submit", "flaky.yaml", "--key", "k").stdout)
+	require.Equal(t, "already there: task 1\n", p.run("submit", "flaky.yaml", "--key", "k").stdout)
+	first := p.run("submit", "flaky.yaml", "--once").stdout
+	var id int
+	_, err := fmt.Sscanf(first, "task %d submitted", &id)
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprintf("already there: task %d\n", id), p.run("submit", "flaky.yaml", "--once").stdout)
+	require.Contains(t, p.run("submit", "flaky.yaml", "--count", "3").stdout, "3 tasks submitted")
+
+	changed := strings.Replace(p.read("flaky.yaml"), "default_retry_limit: 1", "default_retry_limit: 2", 1)
+	p.write(map[string]string{"flaky.yaml": changed})
+	got := p.run("submit", "flaky.yaml")
+	require.Equal(t, exitBadInput, got.code)
+	require.Contains(t, got.stderr, "changed under the same version")
+	require.Contains(t, got.stderr, "new version")
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// terminal is both ends of one that answers no questions.
+type terminal struct{ ours, theirs *os.File }
+
+func openTerminal(t *testing.T, columns, rows uint16) terminal {
+	t.Helper()
+	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = ours.Close() })
+	fd := int(ours.Fd())
+	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	require.NoError(t, err)
+	theirs, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}))
+	return terminal{ours, theirs}
+}
+
+// on runs the command on the terminal and returns all that it wrote.
+func (p *project) on(tty terminal, args ...string) string {
+	p.t.Helper()
+	cmd := p.command(args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty.theirs, tty.theirs, tty.theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(p.t, cmd.Start())
+	require.NoError(p.t, tty.theirs.Close())
+	var said bytes.Buffer
+	_, err := io.Copy(&said, tty.ours)
+	if !errors.Is(err, syscall.EIO) { // how Linux says that the other end is closed
+		require.NoError(p.t, err)
+	}
+	_ = cmd.Wait()
+	return strings.ReplaceAll(said.String(), "\r\n", "\n")
+}
+
+var (
+	colour   = regexp.MustCompile(`\x1b\[[\d;]*m`)
+	sequence = regexp.MustCompile(`\x1b\[[?\d;]*[a-zA-Z]`)
+)
+
+// pictures are the frames that were drawn one over the other; the last one has
+// what follows it too.
+func pictures(text string) []string {
+	return strings.Split(colour.ReplaceAllString(text, ""), eraseBelow)
+}
+
+func liveProject(t *testing.T) *project {
+	return newProject(t, map[string]string{
+		"order.yaml": `
+name: order
+step_templates:
+  - {name: reserve, handler_class: Reserve}
+  - {name: charge, handler_class: Charge, depends_on_step: reserve, default_retry_limit: 2, backoff: {curve: none}}
+  - {name: ship, handler_class: Reserve, depends_on_step: charge}
+`,
+		"handlers/order.rb": `
+class Reserve
+  def process(_task, _sequence, step)
+    puts "reserving"
+    sleep 0.3
+    { "ok" => true }
+  end
+end
+class Charge
+  def process(_task, _sequence, step)
+    raise Tasker::RetryableError.new("the bank is busy", retry_after: 0.5) if step.attempts == 1
+    raise Tasker::PermanentError.new("declined", error_code: "D1")
+  end
+end
+`,
+	})
+}
+
+func TestTheLiveDisplay(t *testing.T) {
+	t.Parallel()
+	p := liveProject(t)
+	said := p.on(openTerminal(t, 100, 40), "run", "order.yaml")
+	frames := pictures(said)
+	seen := strings.Join(frames, "\n")
+	require.Regexp(t, `reserve \| reserving\ndefault/order 0.1.0\n  \S reserve  0\.\ds\n  · charge\n  · ship\n`, seen)
+	require.Regexp(t, `  ✓ reserve  3\d\dms\n  ↻ charge   again in 0\.\ds \(attempt 1 of 2\) Tasker::RetryableError: the bank is busy\n  · ship\n`, seen)
+	last := sequence.ReplaceAllString(frames[len(frames)-1], "")
+	requireInOrder(t, last,
+		"default/order 0.1.0\n  ✓ reserve  3", "\n  ✗ charge   (attempt 2 of 2) Tasker::PermanentError: declined\n  · ship\n",
+		"\ntask ", "  default/order 0.1.0  error\n", "\ncharge  error after 2 attempts\n", "Tasker::PermanentError: declined\n  error code D1\n    from ", "handlers/order.rb:12:in `process'\n")
+	require.Regexp(t, colour, said)
+	require.Greater(t, strings.LastIndex(said, showCursor), strings.LastIndex(said, hideCursor), "the cursor must come back")
+}
+
+func TestANarrowTerminalWithoutColours(t *testing.T) {
+	t.Parallel()
+	p := liveProject(t)
+	p.env = []string{"NO_COLOR=1", "LC_ALL=C"}
+	said := p.on(openTerminal(t, 30, 40), "run", "order.yaml")
+	require.NotRegexp(t, colour, said)
+	frames := pictures(said)
+	for _, frame := range frames[:len(frames)-1] {
+		_, picture, _ := strings.Cut(frame, "default/order 0.1.0\n")
+		for line := range strings.Lines(sequence.ReplaceAllString(picture, "")) {
+			require.LessOrEqual(t, len(strings.TrimSuffix(line, "\n")), 30, frame)
+			require.NotRegexp(t, `[^\x00-\x7f]`, line, "the locale is not UTF-8")
+		}
+	}
+}
+
+func TestALowTerminalShowsWhatGoesOn(t *testing.T) {
+	t.Parallel()
+	template := "name: many\nstep_templates:\n"
+	for i := range 12 {
+		template += fmt.Sprintf("  - {name: step%02d, handler_class: Slow%s}\n", i, map[bool]string{true: ", depends_on_step: step00"}[i > 0])
+	}
+	p := newProject(t, map[string]string{"many.yaml": template, "handlers/slow.rb": "class Slow\n  def process(*) = sleep(0.3)\nend\n"})
+	said := p.on(openTerminal(t, 80, 8), "run", "many.yaml")
+	require.Regexp(t, `default/many 0.1.0\n  \S step00  0\.\ds\n(  · step\d\d\n){4}  and 7 other steps\n`, strings.Join(pictures(said), "\n"))
+	frames := pictures(said)
+	require.Equal(t, 12, strings.Count(frames[len(frames)-1], "✓ step"), "the last picture is whole")
+}
+
+func TestADumbTerminalGetsPlainLines(t *testing.T) {
+	t.Parallel()
+	p := liveProject(t)
+	p.env = []string{"TERM=dumb"}
+	said := p.on(openTerminal(t, 100, 40), "run", "order.yaml")
+	require.NotContains(t, said, "\x1b")
+	requireInOrder(t, said, "reserve  started\n", "reserve | reserving\n", "reserve  complete in ", "charge   failed (attempt 1 of 2)", "charge   failed for good (attempt 2 of 2)")
+}
+
+// A terminal that answers nothing must not hold a command up.
+func TestNoCommandAsksTheTerminal(t *testing.T) {
+	t.Parallel()
+	p := &project{t: t, dir: t.TempDir()}
+	said := p.on(openTerminal(t, 100, 40), "templates", "--help")
+	require.Contains(t, said, "lint")
+	require.NotContains(t, said, "\x1b")
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+)
+
+// usage makes a complaint about the command line, with the way to the help.
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return errors.WithHintf(errors.Newf(format, args...), "`%s --help` shows how it is used.", cmd.CommandPath())
+}
+
+// exactly wants arguments of these names, as the command's Use line has them.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usage(cmd, "%s is missing", names[len(args)])
+		case len(args) > len(names):
+			return usage(cmd, "one argument too many: %s", args[len(names)])
+		default:
+			return nil
+		}
+	}
+}
+
+// atLeastOne wants one argument or more.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usage(cmd, "%s is missing", name)
+		}
+		return nil
+	}
+}
+
+// subcommand is for a command that has only commands below it.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := errors.Newf("%s has no command %q", cmd.CommandPath(), args[0])
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return errors.WithHintf(err, "Did you mean %s?", strings.Join(near, " or "))
+	}
+	return errors.WithHintf(err, "`%s --help` shows the commands there are.", cmd.CommandPath())
+}
+
+var badValue = regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?(--[\w-]+)" flag: `)
+
+// flagError words what the flag library says of a flag.
+func flagError(cmd *cobra.Command, err error) error {
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		return usage(cmd, "%s cannot be %q", m[2], m[1])
+	}
+	return usage(cmd, "%s", err)
+}
+
+// oneOf checks a flag whose values are few.
+func oneOf(flag, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	last := len(allowed) - 1
+	return errors.WithHint(errors.Newf("--%s cannot be %q", flag, value),
+		fmt.Sprintf("Give %s or %s.", strings.Join(allowed[:last], ", "), allowed[last]))
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
+)
+
+type workerCommand struct {
+	handlers handlerFlags
+	tasks    int
+	drain    time.Duration
+	quiet    bool
+}
+
+func newWorker() *cobra.Command {
+	w := &workerCommand{}
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Run tasks as they come, until told to stop",
+		Long: `Run tasks that are due, many at a time, until SIGTERM or ^C. Then it takes no
+more, lets running steps come to their end (for --drain at most, then they are
+interrupted and their attempts do not count), and leaves with exit code 0.
+
+Any number of workers share a database. When one dies, its tasks are taken over
+by the others.`,
+		Example: `  tasker-rb worker --handlers app/handlers
+  DATABASE_URL=postgres://app@db/orders tasker-rb worker --handlers app/handlers --threads 16`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
+	}
+	w.handlers.add(cmd)
+	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "`N` tasks in hand at a time")
+	cmd.Flags().DurationVar(&w.drain, "drain", 30*time.Second, "`TIME` that running steps may go on once it is told to stop")
+	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "say nothing of steps that go well")
+	return cmd
+}
+
+func (w *workerCommand) run(cmd *cobra.Command) (err error) {
+	ctx := cmd.Context()
+	if len(w.handlers.dirs)+len(w.handlers.requires) == 0 {
+		return errors.WithHint(errors.New("a worker needs handlers"), "Say where they are with --handlers DIR or --require FILE.")
+	}
+	if w.tasks < 1 {
+		return errors.WithHint(errors.Newf("--tasks %d", w.tasks), "Give a number of 1 or more.")
+	}
+	lines := newLineLog(cmd.OutOrStdout())
+	host, err := w.handlers.boot(ctx, "", slog.New(lines))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, host.Close()) }()
+	db, err := openDatabase(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, db.close()) }()
+	pool, err := db.pool(ctx, int32(w.handlers.threads)+8, false)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	engine, err := orchestration.New(ctx, orchestration.Config{
+		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.show(lines),
+		Logger: slog.New(lines),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
+	where := redact(db.url)
+	if db.local != nil {
+		where = "the private database"
+	}
+	lines.print("working on " + where + "; ^C or SIGTERM ends it")
+	drain := w.drain
+	if drain == 0 {
+		drain = -1 // at once
+	}
+	if err := engine.Work(ctx, orchestration.WorkerConfig{MaxTasks: w.tasks, Drain: drain}); err != nil {
+		return err
+	}
+	lines.print("stopped")
+	return nil
+}
+
+// show prints what happens, a line each.
+func (w *workerCommand) show(lines *lineLog) func(orchestration.Event) {
+	return func(e orchestration.Event) {
+		switch e.Kind {
+		case orchestration.EventStepRetrying, orchestration.EventStepFailed, orchestration.EventStepReleased:
+		case orchestration.EventStepCompleted, orchestration.EventTaskEnded:
+			if w.quiet && e.Err == nil && (e.Kind == orchestration.EventStepCompleted || e.TaskState == orchestration.TaskComplete) {
+				return
+			}
+		default:
+			return
+		}
+		where := ""
+		if e.Step != "" {
+			where = fmt.Sprintf("task %d ", e.TaskID)
+		}
+		lines.print(e.At.Local().Format("15:04:05.000") + " " + where + describe(e, 0))
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func (p *project) read(name string) string {
+	p.t.Helper()
+	content, err := os.ReadFile(filepath.Join(p.dir, name))
+	require.NoError(p.t, err)
+	return string(content)
+}
+
+// lockedBuffer is written by a command while a test reads it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// startWorker starts a worker that the test stops.
+func startWorker(t *testing.T, p *project, args ...string) (*exec.Cmd, *lockedBuffer) {
+	t.Helper()
+	worker := p.command(append([]string{"worker", "--handlers", "handlers"}, args...)...)
+	out := &lockedBuffer{}
+	worker.Stdout, worker.Stderr = out, out
+	require.NoError(t, worker.Start())
+	return worker, out
+}
+
+// worked runs a worker until what is wanted is so, and stops it.
+func worked(t *testing.T, p *project, wanted func() bool) {
+	t.Helper()
+	worker, out := startWorker(t, p)
+	require.Eventually(t, wanted, patience, 20*time.Millisecond, out)
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, worker.Wait(), out)
+	require.Contains(t, out.String(), "stopped")
+}
+
+// done counts the tasks in a state.
+func done(t *testing.T, p *project, state string) int {
+	t.Helper()
+	var list []summaryJSON
+	got := p.run("tasks", "list", "--state", state, "--limit", "1000", "--output", "json")
+	require.Zero(t, got.code, got.stderr)
+	require.NoError(t, json.Unmarshal([]byte(got.stdout), &list))
+	return len(list)
+}
+
+// SIGTERM lets the running step come to its end.
+func TestWorkerDrains(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"slow.yaml": one("Slow"),
+		"handlers/slow.rb": `class Slow < Tasker::StepHandler::Base
+  def process(*)
+    here = File.join(__dir__, "..")
+    File.write(File.join(here, "begun"), "x")
+    sleep 0.01 until File.exist?(File.join(here, "finish"))
+    { finished: true }
+  end
+end`,
+	})
+	require.Zero(t, p.run("submit", "slow.yaml").code)
+	worker, out := startWorker(t, p)
+	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(p.dir, "begun")); return err == nil }, patience, 5*time.Millisecond)
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	p.write(map[string]string{"finish": ""})
+	require.NoError(t, worker.Wait(), out)
+	require.Equal(t, 1, done(t, p, "complete"), out)
+}
+
+// A worker is killed in the middle, again and again; others take over, and
+// every step's outcome is there once.
+func TestWorkerIsKilled(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"chain.yaml": `name: chain
+step_templates:
+  - {name: a, handler_class: Nap, default_retry_limit: 20}
+  - {name: b, handler_class: Nap, default_retry_limit: 20, depends_on_step: a}
+`,
+		"handlers/nap.rb": "class Nap < Tasker::StepHandler::Base\n  def process(*) = sleep(0.005)\nend\n",
+	})
+	const tasks = 200
+	require.Zero(t, p.run("submit", "chain.yaml", "--count", "200").code)
+	for range 3 {
+		before := done(t, p, "complete")
+		worker, out := startWorker(t, p)
+		require.Eventually(t, func() bool { return done(t, p, "complete") > before }, patience, 5*time.Millisecond, out)
+		require.NoError(t, worker.Process.Kill())
+		require.Error(t, worker.Wait())
+	}
+	worked(t, p, func() bool { return done(t, p, "complete") == tasks })
+}
