@@ -3,6 +3,7 @@ package orchestration
 import (
 	"context"
 	"embed"
+	"fmt"
 	"io/fs"
 
 	"github.com/cockroachdb/errors"
@@ -58,7 +59,7 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
 	case err != nil:
 		return err
 	case s.Version == 0:
-		return errors.WithHint(errors.Mark(errors.New("the database has no tables of tasker-rb yet"), ErrSchemaOlder), "Create them with `tasker-rb migrate up`.")
+		return errors.WithHint(&schemaError{ErrSchemaOlder, "the database has no tables of tasker-rb yet"}, "Create them with `tasker-rb migrate up`.")
 	case s.Version < s.Latest:
 		return errors.WithHint(atVersion(ErrSchemaOlder, s), "Run `tasker-rb migrate up`.")
 	default:
@@ -67,8 +68,18 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func atVersion(what error, s Schema) error {
-	return errors.Mark(errors.Newf("%v: they are at version %d, it needs %d", what, s.Version, s.Latest), what)
+	return &schemaError{what, fmt.Sprintf("%v: they are at version %d, it needs %d", what, s.Version, s.Latest)}
 }
+
+// schemaError has its own words for one of the errors above. errors.Mark would
+// not do: the standard library's errors.Is does not see it.
+type schemaError struct {
+	what error
+	text string
+}
+
+func (e *schemaError) Error() string { return e.text }
+func (e *schemaError) Unwrap() error { return e.what }
 
 func checkNewer(s Schema) error {
 	if s.Version > s.Latest {
