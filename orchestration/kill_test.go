@@ -2,6 +2,7 @@ package orchestration_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,7 +34,10 @@ func workUntilKilled(url string) error {
 	if err != nil {
 		return err
 	}
-	h := funcs{"A": ledger, "B": ledger, "C": ledger, "D": ledger}
+	h := funcs{"A": ledger, "B": ledger, "C": ledger, "D": ledger, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
 	e, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: resolver(h)})
 	if err != nil {
 		return err
