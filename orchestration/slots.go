@@ -54,7 +54,7 @@ const dropSlotsSQL = `
 			where s.step_id = w.step_id and s.state in ('pending', 'waiting_for_retry') and k.state = 'in_progress'))`
 
 // wakeSlotsSQL wakes, for each slot that is free, the step that has waited
-// longest. Its task goes before those that nobody has looked at yet, and its
+// longest. Its task goes before those that nobody has looked at yet; its
 // revision counts up, so that a worker which is about to let go of the task
 // does not overlook it.
 const wakeSlotsSQL = `
@@ -70,7 +70,7 @@ const wakeSlotsSQL = `
 			select count(*) from tasker.slots h where h.key = w.key and h.claimant is not null)),
 	m as (update tasker.slots h set woken_at = $2 from d where h.step_id = d.step_id),
 	k as (
-		update tasker.tasks k set revision = k.revision + 1, wake_at = least(k.wake_at, $2 - interval '1 hour')
+		update tasker.tasks k set revision = k.revision + 1, wake_at = ` + atOnceSQL + `
 		from (select distinct task_id from d) d where k.task_id = d.task_id
 		returning k.task_id)
 	select pg_notify('` + channelTask + `', task_id::text), pg_notify('` + channelWake + `', '') from k`
