@@ -82,8 +82,8 @@ func (w *worker) reclaim(ctx context.Context) {
 		return err
 	})
 	batch.Queue(`
-		update tasker.tasks set held_by = null, wake_at = `+atOnceSQL+`
-		where held_by is not null and state in ('pending', 'in_progress') and held_by not in (`+livingSQL+`)
+		update tasker.tasks set held_by = null, wake_at = ` + atOnceSQL + `
+		where held_by is not null and state in ('pending', 'in_progress') and held_by not in (` + livingSQL + `)
 		returning task_id`).Query(rowCount(&freed))
 	err := w.pool.SendBatch(ctx, &batch).Close()
 	switch {
