@@ -179,7 +179,7 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 // model says, and no more steps of a key run at once than may.
 func TestRandomTasksAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
-	for i := range 10 {
+	for i := range 20 { // a hundred tasks each
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			checkAgainstModel(t)
