@@ -226,7 +226,7 @@ func TestClockThatJumps(t *testing.T) {
 	for _, s := range d.Steps {
 		requireChain(t, s.Transitions, string(s.State), orchestration.StepTransitions)
 	}
-	id = b.submit(t, template(t, "b:", ""), "{}")
+	b.submit(t, template(t, "b:", ""), "{}")
 	b.work(t, orchestration.WorkerConfig{})
 	b.waitForTasks(t, orchestration.TaskComplete, 2)
 }
