@@ -16,6 +16,20 @@ type claimRow struct {
 	step, claimant int64
 	number         int32 // the attempts so far
 	at             time.Time
+	key            string // of concurrency, or ""
+	capacity       int32  // how many of that key may run
+}
+
+// claimColumns are claims for unnest.
+type claimColumns struct {
+	requests, numbers []int32
+	steps, claimants  []int64
+	at                []time.Time
+}
+
+func (c *claimColumns) add(request int, row claimRow) {
+	c.requests, c.steps, c.claimants = append(c.requests, int32(request)), append(c.steps, row.step), append(c.claimants, row.claimant)
+	c.numbers, c.at = append(c.numbers, row.number), append(c.at, row.at)
 }
 
 // claimSQL takes the steps that are as they were when they were loaded, counts
@@ -43,22 +57,22 @@ const claimSQL = `
 
 var claimable = sources(StepTransitions, StepInProgress)
 
-// queueClaims puts the claims of the group into the batch.
+// queueClaims puts the claims of the group into the batch, but for those with
+// a key: queueSlotClaims, which comes after it.
 func queueClaims(batch *pgx.Batch, group []*statement) {
-	var requests, numbers []int32
-	var steps, claimants []int64
-	var at []time.Time
+	var c claimColumns
 	for i, s := range group {
 		s.taken = nil
-		for _, c := range s.claims {
-			requests, steps, claimants = append(requests, int32(i)), append(steps, c.step), append(claimants, c.claimant)
-			numbers, at = append(numbers, c.number), append(at, c.at)
+		for _, row := range s.claims {
+			if row.key == "" {
+				c.add(i, row)
+			}
 		}
 	}
-	if len(requests) == 0 {
+	if len(c.steps) == 0 {
 		return
 	}
-	batch.Queue(claimSQL, requests, steps, claimants, numbers, at, claimable).Query(func(rows pgx.Rows) error {
+	batch.Queue(claimSQL, c.requests, c.steps, c.claimants, c.numbers, c.at, claimable).Query(func(rows pgx.Rows) error {
 		var request int
 		var step int64
 		_, err := pgx.ForEachRow(rows, []any{&request, &step}, func() error {

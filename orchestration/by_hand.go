@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // By says who does something to a task, and why. Both are kept in the audit.
@@ -76,17 +77,30 @@ func (e *Engine) byHand(ctx context.Context, taskID int64, by By, do func(*hand)
 	if by.Actor == "" {
 		return errors.WithHint(errors.Wrap(ErrRefused, "By.Actor is empty"), "Say who does it: the audit keeps it.")
 	}
-	return pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
-		h := &hand{ctx: ctx, tx: tx, by: by, now: e.now(), taskID: taskID}
-		if err := h.load(); err != nil {
+	for tries := 1; ; tries++ {
+		err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
+			h := &hand{ctx: ctx, tx: tx, by: by, now: e.now(), taskID: taskID}
+			if err := h.load(); err != nil {
+				return err
+			}
+			if err := do(h); err != nil {
+				return err
+			}
+			return h.finish()
+		})
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != pgerrDeadlock || tries == maxDeadlocks {
 			return err
 		}
-		if err := do(h); err != nil {
-			return err
-		}
-		return h.finish()
-	})
+	}
 }
+
+// Engines lock the steps of many tasks in one commit, in no order that a person's
+// transaction could follow. When the two wait for each other, PostgreSQL ends one.
+const (
+	pgerrDeadlock = "40P01"
+	maxDeadlocks  = 5
+)
 
 // hand is a task in the hands of a person: its rows are locked, the steps
 // before the task, which is the order in which engines lock them too.

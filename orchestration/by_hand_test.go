@@ -306,3 +306,33 @@ func TestTaskIsNotEndedOnAnOlderPicture(t *testing.T) {
 		require.NotEqual(t, "error", w.To)
 	}
 }
+
+// A person's transaction that PostgreSQL ends to break a deadlock is tried again.
+func TestDeadlockWithAPersonIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil)
+	id := b.submit(t, template(t, "a:\nb:", ""), "{}")
+	d, err := b.Task(t.Context(), id)
+	require.NoError(t, err)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	lock := func(step int64) {
+		_, err := tx.Exec(t.Context(), "select from tasker.steps where step_id = $1 for update", step)
+		require.NoError(t, err)
+	}
+	_, err = tx.Exec(t.Context(), "set local deadlock_timeout = '10 min'") // so that it is the other one that is ended
+	require.NoError(t, err)
+	lock(d.Steps[1].StepID)
+	cancelled := make(chan error, 1)
+	go func() { cancelled <- b.CancelTask(context.WithoutCancel(t.Context()), id, ops) }()
+	require.Eventually(t, func() bool {
+		var waits bool
+		return b.pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
+			where datname = current_database() and wait_event_type = 'Lock')`).Scan(&waits) == nil && waits
+	}, 10*time.Second, time.Millisecond)
+	lock(d.Steps[0].StepID)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-cancelled)
+	require.Equal(t, 1, b.inState(t, orchestration.TaskCancelled))
+}

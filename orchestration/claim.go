@@ -8,7 +8,8 @@ import (
 
 // claim takes the steps for this engine and counts the attempt, in one
 // statement: only those are taken that are as they were when they were
-// loaded. It returns the ones it got.
+// loaded. It returns the ones it got, and postpones those that found no slot of
+// their concurrency key.
 func (e *Engine) claim(ctx context.Context, t *taskRun, wanted []*stepRun) ([]*stepRun, int64, error) {
 	claimant, err := e.session.claimant(ctx)
 	if err != nil {
@@ -18,11 +19,18 @@ func (e *Engine) claim(ctx context.Context, t *taskRun, wanted []*stepRun) ([]*s
 	request := &statement{ctx: ctx, claims: make([]claimRow, len(wanted))}
 	byID := make(map[int64]*stepRun, len(wanted))
 	for i, s := range wanted {
-		request.claims[i] = claimRow{step: s.id, claimant: claimant, number: int32(s.number), at: now}
+		s.resume()
+		request.claims[i] = claimRow{
+			step: s.id, claimant: claimant, number: int32(s.number), at: now,
+			key: s.template.ConcurrencyKey, capacity: int32(s.template.ConcurrencyLimit),
+		}
 		byID[s.id] = s
 	}
 	if err := e.group.commit(request); err != nil {
 		return nil, 0, errors.Wrap(err, "claiming steps")
+	}
+	for id, waiting := range request.waiting {
+		byID[id].postpone(now.Add(slotWait(waiting)))
 	}
 	got := make([]*stepRun, 0, len(request.taken))
 	for _, id := range request.taken {
@@ -81,6 +89,7 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 			return errors.Wrapf(err, "taking step %q of task %d over", s.template.Name, t.id)
 		}
 		if request.recorded {
+			e.slotFreed(ctx, s)
 			e.cfg.Logger.Warn("took a step over", "task", t.id, "step", s.template.Name, "attempt", s.attempts, "to", to)
 		}
 	}

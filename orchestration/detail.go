@@ -38,6 +38,7 @@ type StepDetail struct {
 	RetryLimit  int
 	Retryable   bool
 	NextAttempt time.Time // zero unless it waits for a retry
+	WaitsForKey string    // the concurrency key of which it found no slot, or ""
 	Parents     []string
 	History     []Attempt
 	Transitions []Transition
@@ -119,12 +120,14 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 	batch.Queue(`
 		select s.step_id, s.name, s.state, s.attempts - s.forgiven, s.retry_limit, s.retryable, s.next_attempt_at, array(
 			select p.name from tasker.edges e join tasker.steps p on p.step_id = e.parent_id
-			where e.child_id = s.step_id order by p.position)
+			where e.child_id = s.step_id order by p.position),
+			coalesce((select h.key from tasker.slots h
+				where h.step_id = s.step_id and h.claimant is null and s.state in ('pending', 'waiting_for_retry')), '')
 		from tasker.steps s where s.task_id = $1 order by s.position`, d.TaskID).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var s StepDetail
 			var next *time.Time
-			if err := rows.Scan(&s.StepID, &s.Name, &s.State, &s.Attempts, &s.RetryLimit, &s.Retryable, &next, &s.Parents); err != nil {
+			if err := rows.Scan(&s.StepID, &s.Name, &s.State, &s.Attempts, &s.RetryLimit, &s.Retryable, &next, &s.Parents, &s.WaitsForKey); err != nil {
 				return err
 			}
 			s.NextAttempt = orZero(next)

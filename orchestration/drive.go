@@ -18,6 +18,7 @@ type drive struct {
 
 	running int
 	stale   bool  // the task in memory is not what it is in the database
+	refused bool  // a step found no slot, so that there may be room for others
 	failure error // what ends the drive once the running attempts have
 }
 
@@ -33,7 +34,7 @@ func (d *drive) run(ctx context.Context) (out Outcome, again bool, err error) {
 		starting := d.failure == nil && ctx.Err() == nil && !d.drained()
 		if starting && !d.t.state.Final() {
 			d.failure = d.startViable(ctx, now)
-			if d.stale && d.failure == nil {
+			if (d.stale || d.refused) && d.failure == nil {
 				continue
 			}
 		}
@@ -112,6 +113,7 @@ func (d *drive) parallel() int {
 
 // startViable claims and starts as many steps as there is room for.
 func (d *drive) startViable(ctx context.Context, now time.Time) error {
+	d.refused = false
 	views := d.t.views()
 	var wanted []*stepRun
 	unfinished := 0
@@ -138,7 +140,14 @@ func (d *drive) startViable(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	d.stale = len(got) < len(wanted)
+	for _, s := range wanted {
+		switch {
+		case s.slotless:
+			d.refused = true
+		case s.state != StepInProgress:
+			d.stale = true
+		}
+	}
 	for _, s := range got {
 		d.start(ctx, s, claimant, unfinished == 1)
 	}
@@ -152,7 +161,11 @@ func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, last bool
 	x := d.execution(d.t, s)
 	attempt, interrupt := context.WithCancelCause(ctx)
 	s.interrupt = interrupt
-	go func() { d.results <- d.perform(ctx, attempt, x, s, claimant, last) }()
+	go func() {
+		f := d.perform(ctx, attempt, x, s, claimant, last)
+		d.slotFreed(ctx, s)
+		d.results <- f
+	}()
 }
 
 // refresh takes over into memory what others did to the task, and interrupts
@@ -171,6 +184,7 @@ func (d *drive) refresh(ctx context.Context) error {
 	}
 	t.revision = fresh.revision
 	for i, s := range t.steps {
+		s.resume()
 		f := fresh.steps[i]
 		ours := f.state == StepInProgress && f.claimedBy == s.claimedBy && f.number == s.number
 		switch {

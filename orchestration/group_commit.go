@@ -35,15 +35,19 @@ type groupCommit struct {
 }
 
 // statement is one of a group: the claims of a task's steps, the outcome of an
-// attempt, or SQL of its own.
+// attempt, the keys of which a slot was freed, or SQL of its own.
 type statement struct {
 	ctx context.Context //nolint:containedctx // it is the call's own, and says how long to try
 
 	claims  []claimRow
-	taken   []int64 // the answer: the steps that were claimed
+	taken   []int64       // the answer: the steps that were claimed
+	waiting map[int64]int // and those that found no slot, with how many wait for their key
 	outcome *outcomeRow
 	// The answer: the claim was still there, and the task ended with the step.
 	recorded, ended bool
+
+	freed []string
+	at    time.Time // of freed
 
 	sql  string
 	args []any
@@ -114,8 +118,11 @@ func (g *groupCommit) send(ctx context.Context, group []*statement) error {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	var batch pgx.Batch
+	lockKeys(&batch, group)
 	queueOutcomes(&batch, group)
+	queueFreed(&batch, group)
 	queueClaims(&batch, group)
+	queueSlotClaims(&batch, group)
 	for _, s := range group {
 		if s.sql != "" {
 			batch.Queue(s.sql, s.args...).Query(s.read)

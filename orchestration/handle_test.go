@@ -3,7 +3,9 @@ package orchestration_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -442,4 +444,28 @@ func TestUnknownTask(t *testing.T) {
 	require.ErrorIs(t, err, orchestration.ErrTaskNotFound)
 	_, err = b.Task(t.Context(), 404)
 	require.ErrorIs(t, err, orchestration.ErrTaskNotFound)
+}
+
+// A task of a thousand steps: a fan of 500, a chain of 498 beside it, and a step
+// that waits for both. No part of the engine takes a time that grows out of bounds.
+func TestThousandSteps(t *testing.T) {
+	t.Parallel()
+	var graph, last strings.Builder
+	graph.WriteString("first:\nchain0: first\n")
+	for i := range 500 {
+		fmt.Fprintf(&graph, "fan%d: first\n", i)
+		fmt.Fprintf(&last, " fan%d", i)
+	}
+	for i := 1; i < 498; i++ {
+		fmt.Fprintf(&graph, "chain%d: chain%d\n", i, i-1)
+	}
+	tpl := template(t, graph.String()+"last: chain497"+last.String(), "")
+	require.Len(t, tpl.Steps, 1000)
+	began := time.Now()
+	d := engine(t, nil).run(t, tpl)
+	t.Logf("%v", time.Since(began).Round(time.Millisecond))
+	require.Equal(t, orchestration.TaskComplete, d.State)
+	for _, s := range d.Steps {
+		require.Equal(t, 1, s.Attempts, s.Name)
+	}
 }

@@ -63,6 +63,11 @@ func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision
 	}
 }
 
+// atOnceSQL is the wake_at of tasks that were begun and wait for nothing but a
+// worker: they go before all others of their priority, however long those have
+// been due.
+const atOnceSQL = `'epoch'::timestamptz`
+
 // reclaim frees the tasks of workers whose session is gone.
 func (w *worker) reclaim(ctx context.Context) {
 	before := time.Now()
@@ -77,9 +82,9 @@ func (w *worker) reclaim(ctx context.Context) {
 		return err
 	})
 	batch.Queue(`
-		update tasker.tasks set held_by = null, wake_at = least(wake_at, $1::timestamptz)
-		where held_by is not null and state in ('pending', 'in_progress') and held_by not in (`+livingSQL+`)
-		returning task_id`, w.now()).Query(rowCount(&freed))
+		update tasker.tasks set held_by = null, wake_at = ` + atOnceSQL + `
+		where held_by is not null and state in ('pending', 'in_progress') and held_by not in (` + livingSQL + `)
+		returning task_id`).Query(rowCount(&freed))
 	err := w.pool.SendBatch(ctx, &batch).Close()
 	switch {
 	case err != nil && ctx.Err() == nil:

@@ -82,7 +82,7 @@ func ListTasks(ctx context.Context, db Querier, f Filter) ([]TaskSummary, error)
 const maxList = 1000
 
 const listSQL = `
-	select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.priority, k.created_at, k.ended_at, k.wake_at,
+	select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.priority, k.created_at, k.ended_at, greatest(k.wake_at, k.run_at),
 		k.held_by is not null and k.ended_at is null,
 		c.steps, c.done, c.failed, coalesce(b.name, ''), coalesce(b.error_class, '')
 	from (

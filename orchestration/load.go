@@ -44,6 +44,8 @@ type stepRun struct {
 	head          json.RawMessage         // cached; nil when it must be made anew
 	running       bool                    // by this Handle
 	interrupt     context.CancelCauseFunc // while it runs
+	slotless      bool                    // it waits for a slot of its key: dueAt says when it asks again
+	dueBefore     time.Time               // dueAt without that
 }
 
 // load reads a task with its steps and their results.

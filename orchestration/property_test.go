@@ -34,6 +34,7 @@ type modelStep struct {
 	fates     []fate
 	limit     int
 	retryable bool
+	key       int // of concurrency; 0 for none, and else also its limit
 }
 
 // expectation is what a brute-force reading of the rules says of a step.
@@ -87,6 +88,7 @@ func drawSteps(t *rapid.T) []modelStep {
 		}
 		s.limit = rapid.IntRange(1, 4).Draw(t, "limit")
 		s.retryable = rapid.IntRange(0, 4).Draw(t, "retryable") > 0
+		s.key = rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2}).Draw(t, "key")
 		s.fates = rapid.SliceOfN(rapid.SampledFrom([]fate{succeeds, succeeds, fails, fails, dies, isLost, unstored, panics}), 0, 4).Draw(t, "fates")
 	}
 	return steps
@@ -99,6 +101,9 @@ func yamlOf(steps []modelStep) string {
 	var b strings.Builder
 	for i, s := range steps {
 		fmt.Fprintf(&b, "  - name: %s\n    handler_class: Step\n    default_retry_limit: %d\n    default_retryable: %v\n    backoff: {curve: none}\n", stepName(i), s.limit, s.retryable)
+		if s.key > 0 {
+			fmt.Fprintf(&b, "    concurrency_key: key%d\n    concurrency_limit: %d\n", s.key, s.key)
+		}
 		if len(s.parents) > 0 {
 			names := make([]string, len(s.parents))
 			for k, p := range s.parents {
@@ -117,6 +122,7 @@ type propertyHandler struct {
 	// of the current task
 	steps []modelStep
 	runs  map[string]int
+	slots [3]int // how many run now, by key
 	wrong []string
 }
 
@@ -126,6 +132,16 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 	h.mu.Lock()
 	h.runs[x.StepName]++
 	s := h.steps[i]
+	h.slots[s.key]++
+	if s.key > 0 && h.slots[s.key] > s.key {
+		h.wrong = append(h.wrong, fmt.Sprintf("%d steps of key %d run at once", h.slots[s.key], s.key))
+	}
+	release := sync.OnceFunc(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.slots[s.key]--
+	})
+	defer release()
 	if x.Attempt > s.limit {
 		h.wrong = append(h.wrong, fmt.Sprintf("attempt %d of %s, whose limit is %d", x.Attempt, x.StepName, s.limit))
 	}
@@ -149,6 +165,7 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 	case panics:
 		panic("at attempt")
 	case isLost:
+		release() // a slot counts as long as the claim
 		// No engine has this number.
 		if _, err := h.b.pool.Exec(ctx, "update tasker.steps set claimed_by = 2000000000 where step_id = $1", x.StepID); err != nil {
 			return nil, err
@@ -157,11 +174,12 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 	return json.Marshal(x.Attempt)
 }
 
-// Random tasks with random failures, lost claims and two engines: each step
-// comes to what the model says, by the attempts that the model says.
+// Random tasks with random failures, lost claims, concurrency keys and two
+// engines: each step comes to what the model says, by the attempts that the
+// model says, and no more steps of a key run at once than may.
 func TestRandomTasksAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
-	for i := range 10 {
+	for i := range 20 { // a hundred tasks each
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			checkAgainstModel(t)

@@ -11,7 +11,9 @@ import (
 
 // WorkerConfig configures [Engine.Work]. The zero value is sound.
 type WorkerConfig struct {
-	// MaxTasks is how many tasks the worker has in hand at a time. Default 32.
+	// MaxTasks is how many tasks the worker has in hand at a time. A task in hand
+	// waits for a commit most of the time, and commits are shared: with quick
+	// handlers, more tasks are more speed. Default 100.
 	MaxTasks int
 	// Poll is how often it looks for work that nobody told it of, and for tasks
 	// of workers that are gone. Default 1 s.
@@ -27,7 +29,7 @@ func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
 		return c, errors.Newf("orchestration: WorkerConfig: MaxTasks (%d) and Poll (%s) must not be negative", c.MaxTasks, c.Poll)
 	}
 	if c.MaxTasks == 0 {
-		c.MaxTasks = 32
+		c.MaxTasks = 100
 	}
 	if c.Poll == 0 {
 		c.Poll = time.Second

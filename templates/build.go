@@ -17,6 +17,9 @@ const (
 	defaultRetryLimit      = 3
 	// maxRetryLimit is far beyond use; it catches a value in the wrong unit.
 	maxRetryLimit = 10_000
+
+	defaultConcurrencyLimit = 1
+	maxConcurrencyLimit     = 10_000
 )
 
 // builder makes a Template of a document whose environment is already merged.

@@ -102,6 +102,9 @@ func (s *Step) document() *tree.Node {
 	d.text("transaction", string(s.Transaction))
 	d.optional("isolation", string(s.Isolation))
 	d.optional("concurrency_key", s.ConcurrencyKey)
+	if s.ConcurrencyLimit > defaultConcurrencyLimit {
+		d.number("concurrency_limit", strconv.Itoa(s.ConcurrencyLimit))
+	}
 	return d.node
 }
 

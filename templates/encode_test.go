@@ -70,6 +70,7 @@ func TestDigestSeesWhatIsSaid(t *testing.T) {
 		{"class: A", "class: A, backoff: {base_seconds: 1}"},
 		{"class: A", "class: A, transaction: none"},
 		{"class: A", "class: A, concurrency_key: k"},
+		{"class: A", "class: A, concurrency_key: k, concurrency_limit: 2"},
 	} {
 		digest := parse(t, strings.Replace(base, change.from, change.to, 1)).Digest()
 		require.False(t, seen[digest], change.to)

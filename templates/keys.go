@@ -45,6 +45,7 @@ var stepKeys = []key{
 	{"transaction", "text", "lazy"},
 	{"isolation", "text", "the database's"},
 	{"concurrency_key", "text", "none"},
+	{"concurrency_limit", "integer", "1"},
 }
 
 var backoffKeys = []key{

@@ -138,6 +138,7 @@ step_templates:
     transaction: 1
     isolation: 2
     concurrency_key: 3
+    concurrency_limit: 0
 `, []string{
 		`5:18: description must be text, found the value 1 | Put it in quotes: "1"`,
 		`6:23: dependent_system must be text, found a mapping`,
@@ -153,7 +154,15 @@ step_templates:
 		`15:14: backoff must be a mapping, found the text "fast"`,
 		`16:18: transaction must be text, found the value 1 | Put it in quotes: "1"`,
 		`17:16: isolation must be text, found the value 2 | Put it in quotes: "2"`,
-		`18:22: concurrency_key must be text, found the value 3 | Put it in quotes: "3"`}},
+		`18:22: concurrency_key must be text, found the value 3 | Put it in quotes: "3"`,
+		`19:24: concurrency_limit is 0; it must be from 1 to 10000`}},
+	{"step: a limit without a key", `name: x
+step_templates:
+  - name: a
+    handler_class: A
+    concurrency_limit: 2
+`, []string{
+		`5:5: the step "a" has a concurrency_limit and no concurrency_key | Add concurrency_key: with a name that the steps of this limit share, or remove it.`}},
 	{"step: values", `name: x
 step_templates:
   - name: a
@@ -250,7 +259,7 @@ const environmentKeyNames = "step_overrides, description, task_handler_class, mo
 var stepKeyNames = []string{
 	"name", "handler_class", "description", "dependent_system", "default_retryable", "default_retry_limit",
 	"skippable", "depends_on_step", "depends_on_steps", "handler_config", "custom_events", "timeout_seconds",
-	"backoff", "transaction", "isolation", "concurrency_key",
+	"backoff", "transaction", "isolation", "concurrency_key", "concurrency_limit",
 }
 
 func TestProblems(t *testing.T) {

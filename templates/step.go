@@ -132,6 +132,10 @@ func (b *builder) execution(n *tree.Node, s *Step) {
 	}
 	if m := n.Get("concurrency_key"); m != nil {
 		s.ConcurrencyKey, _ = b.label(*m)
+		s.ConcurrencyLimit = b.integer(n.Get("concurrency_limit"), defaultConcurrencyLimit, 1, maxConcurrencyLimit)
+	} else if m := n.Get("concurrency_limit"); m != nil {
+		b.problems.key(*m, "Add concurrency_key: with a name that the steps of this limit share, or remove it.",
+			"the step %q has a concurrency_limit and no concurrency_key", s.Name)
 	}
 }
 

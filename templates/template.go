@@ -67,6 +67,9 @@ type Step struct {
 	// Isolation is "" for the database's default.
 	Isolation      Isolation
 	ConcurrencyKey string
+	// ConcurrencyLimit is how many attempts of steps with that key may run at
+	// once; 0 without a key.
+	ConcurrencyLimit int
 
 	// Parents and Children are names of steps, in the order of Template.Steps.
 	Parents, Children []string

@@ -58,7 +58,7 @@ func TestEveryKey(t *testing.T) {
 			`"limit":1606938044258990275541962092341162602522202993782792835301376,"params":{"currency":"EUR","retries":0.10}}`),
 		CustomEvents: []templates.CustomEvent{{Name: "order.charged", Description: "The money is there"}},
 		Backoff:      templates.DefaultBackoff(),
-		Transaction:  templates.TransactionAlways, Isolation: templates.IsolationSerializable, ConcurrencyKey: "payments",
+		Transaction:  templates.TransactionAlways, Isolation: templates.IsolationSerializable, ConcurrencyKey: "payments", ConcurrencyLimit: 1,
 		Parents: []string{"validate"}, Children: []string{"ship"}, Level: 1,
 		Position:        templates.Position{File: "testdata/order.yml", Line: 46, Column: 11},
 		HandlerPosition: templates.Position{File: "testdata/order.yml", Line: 47, Column: 20},
