@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
@@ -36,7 +37,21 @@ func openTerminal(t *testing.T, columns, rows uint16) terminal {
 // on runs the command on the terminal and returns all that it wrote.
 func (p *project) on(tty terminal, args ...string) string {
 	p.t.Helper()
-	cmd := p.command(args...)
+	return p.attach(tty, p.command(args...))
+}
+
+// shellOn is on for a line as one types it.
+func (p *project) shellOn(tty terminal, line string) string {
+	p.t.Helper()
+	shell, err := exec.LookPath("sh")
+	require.NoError(p.t, err)
+	cmd := p.command()
+	cmd.Path, cmd.Args = shell, []string{"sh", "-c", line}
+	return p.attach(tty, cmd)
+}
+
+func (p *project) attach(tty terminal, cmd *exec.Cmd) string {
+	p.t.Helper()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty.theirs, tty.theirs, tty.theirs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(p.t, cmd.Start())
