@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
@@ -37,20 +38,25 @@ func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *step
 	defer e.hub.end(s.id)
 	f := finished{step: s}
 	results, failure := e.call(attempt, x, s.template)
+	open, failed := x.session.Finish()
+	if failed != nil && failure == nil {
+		failure = sqlFailure(failed)
+	}
 	// What follows must happen also when ctx has ended.
 	settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer cancel()
-	tx := x.tx.end()
+	committed := false
+	defer func() { x.session.Done(committed) }()
 	if failure == nil {
 		f.outcome = outcome{to: StepComplete, kind: "complete", results: results, started: s.lastAttempted, ended: e.now(), last: last}
-		f.endedTask, f.err = e.commit(settleCtx, tx, s, claimant, f.outcome)
-		if f.err == nil || errors.Is(f.err, errClaimLost) {
+		f.endedTask, f.err = e.commit(settleCtx, x.session, open, s, claimant, f.outcome)
+		if committed = f.err == nil; committed || errors.Is(f.err, errClaimLost) {
 			return f
 		}
 		// What the handler did could not be committed: that fails the attempt.
 		failure = commitFailure(f.err)
-	} else if tx != nil {
-		e.rollback(settleCtx, tx)
+	} else {
+		x.session.Rollback(settleCtx)
 	}
 	if ctx.Err() != nil {
 		f.released = true
@@ -65,6 +71,9 @@ func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *step
 // call runs the handler within the step's time, and turns whatever comes of it
 // into results or a StepError.
 func (e *Engine) call(ctx context.Context, x *StepExecution, step *templates.Step) (json.RawMessage, *StepError) {
+	// Statements that are still running when the handler has returned end too.
+	ctx, returned := context.WithCancelCause(ctx)
+	defer returned(errHandlerReturned)
 	if step.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, step.Timeout, errTimeout{step.Timeout})
@@ -171,26 +180,16 @@ func hasNUL(document []byte) bool {
 }
 
 // commit records success, in the handler's transaction if it has one.
-func (e *Engine) commit(ctx context.Context, tx pgx.Tx, s *stepRun, claimant int64, o outcome) (bool, error) {
-	if tx == nil {
+func (e *Engine) commit(ctx context.Context, session *sqlsession.Session, open bool, s *stepRun, claimant int64, o outcome) (ended bool, err error) {
+	if !open {
+		defer session.Rollback(ctx) // there is nothing to roll back, but perhaps a connection to give back
 		return e.record(ctx, s, claimant, o)
 	}
-	ended, err := recordIn(ctx, tx, s, claimant, o)
-	if err != nil {
-		e.rollback(ctx, tx)
-		return false, err
-	}
-	if err := tx.Commit(ctx); err != nil {
-		e.rollback(ctx, tx)
-		return false, errors.Wrap(err, "committing the step's transaction")
-	}
-	return ended, nil
-}
-
-func (e *Engine) rollback(ctx context.Context, tx pgx.Tx) {
-	if err := tx.Rollback(ctx); err != nil && !errors.Is(err, pgx.ErrTxClosed) {
-		e.cfg.Logger.Warn("a step's transaction could not be rolled back; its connection is dropped", "error", err)
-	}
+	err = session.Commit(ctx, func(conn *pgx.Conn) error {
+		ended, err = recordIn(ctx, conn, s, claimant, o)
+		return err
+	})
+	return ended && err == nil, err
 }
 
 // failed decides what a failure leads to.
@@ -228,6 +227,10 @@ func stepError(ctx context.Context, err error) *StepError {
 	if errors.As(err, &s) {
 		return s
 	}
+	var sql *sqlsession.Error
+	if errors.As(err, &sql) {
+		return sqlFailure(sql)
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return &StepError{Class: "PG::" + pg.Code, Message: err.Error(), ErrorCode: pg.Code, Err: err}
@@ -238,6 +241,24 @@ func stepError(ctx context.Context, err error) *StepError {
 	}
 	return &StepError{Class: fmt.Sprintf("%T", errors.UnwrapAll(err)), Message: message, Err: err}
 }
+
+// sqlFailure is for an error that the handler did not pass on.
+func sqlFailure(e *sqlsession.Error) *StepError {
+	class := "Tasker::SQLError"
+	if name := e.Class(); name != "" {
+		class += "::" + name
+	}
+	s := &StepError{Class: class, Message: e.Message, ErrorCode: e.SQLState, Permanent: e.Rule, Err: e}
+	for _, more := range []string{e.Detail, e.Hint} {
+		if more != "" {
+			s.Message += "\n" + more
+		}
+	}
+	return s
+}
+
+// errHandlerReturned is why the context of a step ended whose handler is done.
+var errHandlerReturned = errors.New("the handler had returned")
 
 func commitFailure(err error) *StepError {
 	s := stepError(context.Background(), err)

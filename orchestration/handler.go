@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 // StepHandler runs one attempt of a step and returns its results as JSON. It
@@ -75,7 +78,7 @@ type StepExecution struct {
 	// in topological order.
 	Results []StepResult
 
-	tx *lazyTx
+	session *sqlsession.Session
 }
 
 // StepResult is what another step ended with.
@@ -95,10 +98,24 @@ func (x *StepExecution) Result(step string) json.RawMessage {
 }
 
 // Tx returns the step's transaction, which begins with the first call: what is
-// done in it commits together with the step's results, or not at all. The
-// handler must neither commit nor roll it back. A handler that never calls Tx
-// holds no connection while it runs.
-func (x *StepExecution) Tx(ctx context.Context) (pgx.Tx, error) { return x.tx.begin(ctx) }
+// done in it commits together with the step's results, or not at all. Its
+// Commit and Rollback are refused; Begin sets a savepoint. A handler that never
+// calls Tx holds no connection while it runs.
+func (x *StepExecution) Tx(ctx context.Context) (pgx.Tx, error) {
+	if !x.session.InStep() {
+		return nil, errNoTransaction
+	}
+	return x.session.Tx(ctx)
+}
+
+// SQL returns where the step's statements run, for handlers that are written in
+// another language: in the step's transaction or, if the template says
+// `transaction: none`, each by itself.
+func (x *StepExecution) SQL() *sqlsession.Session { return x.session }
+
+// errNoTransaction: the template says transaction: none.
+var errNoTransaction = errors.WithHint(errors.New("the step has no transaction: its template says `transaction: none`"),
+	"Take that line out of the template, or use a connection of the handler's own.")
 
 // StepError is a failed attempt: what came of a Ruby exception, or what a
 // handler in Go returns to say more than a plain error can.

@@ -36,7 +36,7 @@ func (e *Engine) record(ctx context.Context, s *stepRun, claimant int64, o outco
 }
 
 // recordIn writes the outcome in the handler's transaction.
-func recordIn(ctx context.Context, tx pgx.Tx, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
+func recordIn(ctx context.Context, tx *pgx.Conn, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
 	recorded := false
 	rows, err := tx.Query(ctx, oneOutcomeSQL, o.row(s, claimant).args()...)
 	if err == nil {

@@ -3,6 +3,9 @@ package orchestration
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
+	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // taskHead and stepHead are what handlers see of a task and a step; the shapes
@@ -107,7 +110,7 @@ func (e *Engine) execution(t *taskRun, s *stepRun) *StepExecution {
 		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts,
 		Context: t.context, Config: s.template.HandlerConfig,
 		TaskHead: t.taskHeadJSON(), StepHead: s.headJSON(t.id), StepHeads: t.stepHeads(),
-		tx: &lazyTx{pool: e.pool, step: s.template},
+		session: e.sessionFor(s.template),
 	}
 	for _, a := range t.template.Ancestors(s.template.Name) {
 		if r := t.steps[a.Index].results; r != nil {
@@ -115,4 +118,11 @@ func (e *Engine) execution(t *taskRun, s *stepRun) *StepExecution {
 		}
 	}
 	return x
+}
+
+func (e *Engine) sessionFor(step *templates.Step) *sqlsession.Session {
+	if step.Transaction == templates.TransactionNone {
+		return sqlsession.Plain(e.pool)
+	}
+	return sqlsession.ForStep(e.pool, string(step.Isolation))
 }

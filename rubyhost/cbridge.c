@@ -40,7 +40,6 @@ static const size_t keep_bytes = 1 << 20; /* a worker's buffer beyond this is gi
 typedef struct worker {
     struct worker *next;
     VALUE thread;
-    VALUE group; /* a ThreadGroup: threads that a handler starts inherit it */
     tasker_parker parker;
     tasker_buffer out;
     tasker_job *job;  /* under the GVL */
@@ -59,7 +58,7 @@ tasker_host tasker_the_host;
 /* Under the GVL. */
 static worker *workers;
 static VALUE host_module, callables;
-static ID id_run, id_report, id_raise, id_kill, id_join, id_alive, id_group, id_interrupt;
+static ID id_run, id_report, id_raise, id_kill, id_join, id_alive, id_serial, id_interrupt;
 static bool stopping;
 static bool forked; /* in a child: this is not the host any more */
 
@@ -438,9 +437,7 @@ static VALUE worker_main(void *arg)
 static VALUE create_thread(VALUE arg)
 {
     worker *w = (worker *)arg;
-    w->group = rb_funcall(rb_path2class("ThreadGroup"), rb_intern("new"), 0);
     w->thread = rb_thread_create(worker_main, w);
-    rb_funcall(w->group, rb_intern("add"), 1, w->thread);
     return Qnil;
 }
 
@@ -450,7 +447,7 @@ static void start_worker(void)
     worker *w = calloc(1, sizeof *w);
     if (!w) rb_memerror();
     tasker_parker_init(&w->parker);
-    w->thread = w->group = w->segments = Qnil;
+    w->thread = w->segments = Qnil;
     w->next = workers;
     workers = w;
     __atomic_add_fetch(&tasker_the_host.queue.active, 1, __ATOMIC_SEQ_CST);
@@ -477,7 +474,6 @@ static void mark_root(void *unused)
     (void)unused;
     for (worker *w = workers; w; w = w->next) {
         rb_gc_mark(w->thread);
-        rb_gc_mark(w->group);
         rb_gc_mark(w->segments);
     }
     rb_gc_mark(host_module);
@@ -574,25 +570,17 @@ static VALUE abandon(VALUE arg)
     return Qnil;
 }
 
-/* [GVL] The worker that is the current thread, or that the handler ran on
- * which started the current thread; or NULL. */
-static worker *current_worker(void)
-{
-    VALUE me = rb_thread_current();
-    for (worker *w = workers; w; w = w->next)
-        if (w->thread == me) return w;
-    VALUE group = rb_funcall(me, id_group, 0);
-    for (worker *w = workers; w; w = w->next)
-        if (w->group == group) return w;
-    return NULL;
-}
-
-/* [GVL] Tasker::Host.job_serial -> Integer, 0 outside a job. */
+/* [GVL] Tasker::Host.job_serial -> Integer, 0 outside a job. A thread that a
+ * handler has started carries the serial of that handler's job, which may be
+ * over by now; host/lineage.rb put it there. */
 static VALUE host_job_serial(VALUE self)
 {
     (void)self;
-    worker *w = current_worker();
-    return ULL2NUM(w && w->job ? w->job->serial : 0);
+    VALUE me = rb_thread_current();
+    for (worker *w = workers; w; w = w->next)
+        if (w->thread == me) return ULL2NUM(w->job ? w->job->serial : 0);
+    VALUE inherited = rb_ivar_get(me, id_serial);
+    return NIL_P(inherited) ? INT2FIX(0) : inherited;
 }
 
 /* [GVL] Tasker::Host.request(service, job_serial, payload) -> [ok, reply] */
@@ -797,7 +785,7 @@ static VALUE prepare(VALUE unused)
     id_kill = rb_intern("kill");
     id_join = rb_intern("join");
     id_alive = rb_intern("alive?");
-    id_group = rb_intern("group");
+    id_serial = rb_intern("@__tasker_serial");
     id_interrupt = rb_intern("Interrupt");
     prepare_yield();
     tasker_segments_init(host_module);

@@ -13,8 +13,9 @@ import (
 
 // Service answers what Ruby code asks of Go with Tasker::Host.ask(name,
 // payload). It runs in a goroutine of its own while the Ruby thread waits
-// without the GVL. ctx is that of the call on whose behalf Ruby asks, or a
-// background one outside a call; it also ends when the Ruby side stops
+// without the GVL. ctx is that of the call on whose behalf Ruby asks, a
+// background one outside a call, or one that ended with [ErrCallOver] in a
+// thread that the call has left behind; it also ends when the Ruby side stops
 // waiting (Timeout, Thread#raise, Thread#kill). An [*Error] is raised in Ruby
 // as that class, any other error as Tasker::Host::ServiceError.
 type Service func(ctx context.Context, payload []byte) ([]byte, error)
@@ -40,15 +41,22 @@ func (h *Host) Serve(ctx context.Context, name string, service Service) error {
 	return err
 }
 
+// ErrCallOver is why the context ended of a question that a thread asks whose
+// handler has returned already.
+var ErrCallOver = errors.New("rubyhost: the call is over")
+
 // contextOf returns the context of the call with that serial.
 func (h *Host) contextOf(serial uint64) context.Context {
-	if serial != 0 {
-		c := &h.slots[slotOf(serial)]
-		if ctx := c.context(serial); ctx != nil {
-			return ctx
-		}
+	if serial == 0 {
+		return context.Background()
 	}
-	return context.Background()
+	c := &h.slots[slotOf(serial)]
+	if ctx := c.context(serial); ctx != nil {
+		return ctx
+	}
+	over, cancel := context.WithCancelCause(context.Background())
+	cancel(ErrCallOver)
+	return over
 }
 
 // requestPosted is called by the drain goroutine.

@@ -37,6 +37,7 @@ func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution)
 	for i, r := range x.Results {
 		step.Results[i] = rubyhost.Result{Step: r.Step, JSON: r.JSON}
 	}
+	ctx = context.WithValue(ctx, executionKey{}, x)
 	ctx = rubyhost.WithLogAttrs(ctx, slog.Int64("task", x.TaskID), slog.String("step", x.StepName), slog.Int("attempt", x.Attempt))
 	results, err := h.ruby.Run(ctx, &step)
 	if err != nil {

@@ -31,7 +31,43 @@ require_relative "tasker/step_handler/base"
 #     end
 #   end
 module Tasker
+  autoload :AfterCommit, "tasker/after_commit"
+  autoload :DB, "tasker/db"
   autoload :Execution, "tasker/execution"
   autoload :HandlerLoader, "tasker/handler_loader"
+  autoload :Postgres, "tasker/postgres"
+  autoload :SQLError, "tasker/sql_error"
   autoload :Testing, "tasker/testing"
+
+  class << self
+    # The database: inside a step the transaction that commits with the step's
+    # results, outside steps one that each statement commits by itself.
+    #
+    # @return [DB]
+    # @example
+    #   Tasker.db.exec("UPDATE accounts SET balance = balance - $1 WHERE id = $2", [amount, id])
+    def db
+      DB.current
+    end
+
+    # Runs the block once, after the commit of what surrounds it: inside a step
+    # the step's transaction, outside steps the transaction that is open, and
+    # at once if none is. It does not run after a rollback, nor when the
+    # process dies in between.
+    #
+    # @yield on some thread, outside the step: its SQL commits by itself, and
+    #   what it raises is logged and fails nothing
+    # @example
+    #   Tasker.after_commit { Mailer.confirm(order_id) }
+    def after_commit(&block)
+      AfterCommit.add(committed: block)
+    end
+
+    # Runs the block once when what surrounds it has been rolled back.
+    #
+    # @see .after_commit
+    def after_rollback(&block)
+      AfterCommit.add(rolled_back: block)
+    end
+  end
 end

@@ -14,6 +14,7 @@ require "tasker/handler_loader"
 require_relative "host/values"
 require_relative "host/conduct"
 require_relative "host/output"
+require_relative "host/lineage"
 
 # At the top level, so that source evaluated in it names constants as a script does.
 empty_scope = -> { Object.new.instance_eval { binding } }
@@ -109,6 +110,7 @@ module Tasker
       # @!visibility private
       def configure(options)
         Conduct.install
+        Lineage.install
         $0 = options["program"] if $0 == "-e"
         return if options["pass_output"]
 

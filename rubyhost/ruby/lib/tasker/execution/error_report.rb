@@ -146,7 +146,7 @@ module Tasker
       end
 
       def permanent(exception)
-        KIND_OF.bind_call(exception, PermanentError) || KIND_OF.bind_call(exception, ConfigurationError)
+        [PermanentError, ConfigurationError, SQLError::TransactionControl].any? { |c| KIND_OF.bind_call(exception, c) }
       rescue Exception # rubocop:disable Lint/RescueException
         false
       end

@@ -1,0 +1,223 @@
+package rubysteps
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// SQL answers what Ruby code asks of the database: inside a step on the step's
+// own session, elsewhere on sessions of its own.
+type SQL struct {
+	pool  *pgxpool.Pool
+	log   *slog.Logger
+	hooks *rubyhost.Method // Tasker::AfterCommit.finish
+
+	mu       sync.Mutex
+	plain    map[uint32]*sqlsession.Session // by logical connection; those that hold a connection
+	settings map[uint32]*sqlsession.Settings
+}
+
+// ServeSQL gives Ruby code a database. Outside steps its statements run on
+// connections of the pool; inside a step they run where the engine says.
+func ServeSQL(ctx context.Context, host *rubyhost.Host, pool *pgxpool.Pool, log *slog.Logger) (*SQL, error) {
+	hooks, err := host.Method(ctx, "Tasker::AfterCommit.finish")
+	if err != nil {
+		return nil, errors.Wrap(err, "finding the Ruby half of SQL")
+	}
+	s := &SQL{
+		pool: pool, log: log, hooks: hooks,
+		plain: map[uint32]*sqlsession.Session{}, settings: map[uint32]*sqlsession.Settings{},
+	}
+	return s, host.Serve(ctx, "sql", s.serve)
+}
+
+// Close ends the sessions that Ruby code has left open outside steps, and
+// rolls back what they had not committed.
+func (s *SQL) Close(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, session := range s.plain {
+		session.Close(ctx)
+	}
+	clear(s.plain)
+}
+
+// The operations, as in tasker/postgres/channel.rb.
+const (
+	opExec = iota + 1
+	opCopyIn
+	opHook
+	opFinish
+	opConfigure
+	opState
+	opInfo
+)
+
+// executionKey is where the context of a call has its *orchestration.StepExecution.
+type executionKey struct{}
+
+// sessionOf returns the session of the step on whose behalf Ruby asks, or nil.
+func sessionOf(ctx context.Context) *sqlsession.Session {
+	if x, ok := ctx.Value(executionKey{}).(*orchestration.StepExecution); ok {
+		return x.SQL()
+	}
+	return nil
+}
+
+// serve is the service. An error of SQL's is an answer like another: what is
+// returned as an error would be one of the protocol.
+func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
+	request, err := parseRequest(payload)
+	if err != nil {
+		return nil, err
+	}
+	session, step := sessionOf(ctx), true
+	if session == nil {
+		if errors.Is(context.Cause(ctx), rubyhost.ErrCallOver) {
+			return encodeFailure(sqlsession.ErrOver), nil
+		}
+		session, step = s.session(request.connection), false
+		defer s.keep(request.connection, session)
+	}
+	switch request.op {
+	case opExec, opCopyIn:
+		request.statement.Settings = s.settingsOf(request.connection)
+		var result *sqlsession.Result
+		if request.op == opExec {
+			result, err = session.Exec(ctx, &request.statement)
+		} else {
+			result, err = session.CopyIn(ctx, &request.statement, request.data)
+		}
+		if err != nil {
+			return encodeFailure(err), nil
+		}
+		return encodeResult(result, session.InStep()), nil
+	case opHook:
+		if step {
+			session.OnEnd(s.finish(ctx))
+		}
+		open, err := session.AddHook(ctx, binary.LittleEndian.Uint64(request.data))
+		if err != nil {
+			return encodeFailure(err), nil
+		}
+		return flags('H', open), nil
+	case opFinish:
+		s.forget(context.WithoutCancel(ctx), request.connection)
+		return flags('F'), nil
+	case opConfigure:
+		return flags('C'), s.configure(request.connection, request.data)
+	case opState:
+		status, err := session.Status(ctx)
+		if err != nil {
+			return encodeFailure(err), nil
+		}
+		return append(flags('S', session.InStep()), status), nil
+	case opInfo:
+		return s.info(ctx)
+	default:
+		return nil, errors.Newf("there is no SQL operation %d", request.op)
+	}
+}
+
+// session returns a logical connection's session outside steps.
+func (s *SQL) session(connection uint32) *sqlsession.Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.plain[connection]; known != nil {
+		return known
+	}
+	return sqlsession.Plain(s.pool)
+}
+
+// keep remembers a session for as long as it holds a connection.
+func (s *SQL) keep(connection uint32, session *sqlsession.Session) {
+	held := session.Holds()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held {
+		s.plain[connection] = session
+	} else {
+		delete(s.plain, connection)
+	}
+}
+
+// forget ends what a logical connection has outside steps.
+func (s *SQL) forget(ctx context.Context, connection uint32) {
+	s.mu.Lock()
+	session := s.plain[connection]
+	delete(s.plain, connection)
+	delete(s.settings, connection)
+	s.mu.Unlock()
+	if session != nil {
+		session.Close(ctx)
+	}
+}
+
+func (s *SQL) settingsOf(connection uint32) *sqlsession.Settings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings[connection]
+}
+
+func (s *SQL) configure(connection uint32, data []byte) error {
+	var pairs [][2]string
+	if err := json.Unmarshal(data, &pairs); err != nil {
+		return errors.Wrap(err, "settings of a connection")
+	}
+	settings := &sqlsession.Settings{}
+	for _, p := range pairs {
+		settings.Set = append(settings.Set, sqlsession.Setting{Name: p[0], Text: p[1]})
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings[connection] = settings
+	return nil
+}
+
+// info is what a connection knows of its server.
+func (s *SQL) info(ctx context.Context) ([]byte, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return encodeFailure(err), nil
+	}
+	defer conn.Release()
+	config, pg := conn.Conn().Config(), conn.Conn().PgConn()
+	info := map[string]any{
+		"host": config.Host, "port": config.Port, "db": config.Database, "user": config.User, "parameters": map[string]string{},
+	}
+	for _, name := range []string{
+		"server_version", "server_encoding", "client_encoding", "is_superuser", "session_authorization",
+		"DateStyle", "IntervalStyle", "TimeZone", "integer_datetimes", "standard_conforming_strings", "application_name",
+	} {
+		info["parameters"].(map[string]string)[name] = pg.ParameterStatus(name)
+	}
+	b, err := json.Marshal(info)
+	return append([]byte{'I'}, b...), err
+}
+
+// hookTime is how long the after_commit blocks of a step may take.
+const hookTime = 30 * time.Second
+
+// finish runs the after_commit blocks of a step whose fate is known. They are
+// no part of the step any more, and what they raise is logged.
+func (s *SQL) finish(ctx context.Context) func(hooks []uint64, committed bool) {
+	ctx = context.WithValue(context.WithoutCancel(ctx), executionKey{}, nil)
+	return func(hooks []uint64, committed bool) {
+		ctx, cancel := context.WithTimeout(ctx, hookTime)
+		defer cancel()
+		if _, err := s.hooks.Call(ctx, hooks, committed); err != nil {
+			s.log.ErrorContext(ctx, "the after_commit blocks of a step did not end well", "error", err)
+		}
+	}
+}

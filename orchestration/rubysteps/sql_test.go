@@ -1,0 +1,82 @@
+package rubysteps_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// database is a database with a ledger, an engine on it, and SQL for Ruby.
+type database struct {
+	pool   *pgxpool.Pool
+	engine *orchestration.Engine
+}
+
+func newDatabase(t *testing.T) *database {
+	t.Helper()
+	d := &database{pool: pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate))}
+	_, err := d.pool.Exec(t.Context(), `create table ledger (id bigserial primary key, entry text not null unique, amount numeric)`)
+	require.NoError(t, err)
+	_, err = rubysteps.ServeSQL(t.Context(), host, d.pool, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	d.engine, err = orchestration.New(t.Context(), orchestration.Config{
+		Pool: d.pool, Handlers: rubysteps.New(host), Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.engine.Close()) })
+	return d
+}
+
+// step runs a step with this body for process, and what more its template says.
+func (d *database) step(t *testing.T, class, body, more string) *orchestration.StepDetail {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err := host.Eval(ctx, "class ::"+class+" < Tasker::StepHandler::Base\ndef process(task, sequence, step)\n"+body+"\nend\nend; nil", class+".rb")
+	require.NoError(t, err)
+	template, err := templates.Parse([]byte("name: "+class+"\nstep_templates:\n  - {name: only, handler_class: "+class+", default_retry_limit: 1"+more+"}\n"), "t.yaml")
+	require.NoError(t, err)
+	s, err := d.engine.Submit(ctx, orchestration.Submission{Template: template, Context: json.RawMessage(`{}`)})
+	require.NoError(t, err)
+	_, err = d.engine.Run(ctx, s.TaskID)
+	require.NoError(t, err)
+	detail, err := d.engine.Task(ctx, s.TaskID)
+	require.NoError(t, err)
+	return &detail.Steps[0]
+}
+
+func (d *database) entries(t *testing.T) []string {
+	t.Helper()
+	var entries []string
+	require.NoError(t, d.pool.QueryRow(t.Context(), `select coalesce(array_agg(entry order by id), '{}') from ledger`).Scan(&entries))
+	return entries
+}
+
+func TestSQLCommitsWithTheStep(t *testing.T) {
+	d := newDatabase(t)
+	s := d.step(t, "SQLCommits", `
+		n = Tasker.db.exec("INSERT INTO ledger (entry, amount) VALUES ($1, $2)", ["kept", BigDecimal("1.50")]).affected
+		{ inserted: n, row: Tasker.db.first("SELECT entry, amount, now() IS NOT NULL AS now, ARRAY[1,2] AS list FROM ledger"), in_step: Tasker.db.in_step? }`, "")
+	require.Equal(t, orchestration.StepComplete, s.State, s.Last().Err)
+	require.JSONEq(t, `{"inserted":1,"row":{"entry":"kept","amount":"1.5","now":true,"list":[1,2]},"in_step":true}`, string(s.Results()))
+	require.Equal(t, []string{"kept"}, d.entries(t))
+}
+
+func TestSQLIsRolledBackWithTheStep(t *testing.T) {
+	d := newDatabase(t)
+	s := d.step(t, "SQLRaises", `
+		Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('gone')")
+		raise "no"`, "")
+	require.Equal(t, orchestration.StepInError, s.State)
+	require.Empty(t, d.entries(t))
+}

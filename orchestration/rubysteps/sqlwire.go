@@ -1,0 +1,174 @@
+package rubysteps
+
+import (
+	"encoding/binary"
+	"encoding/json"
+
+	"github.com/cockroachdb/errors"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
+)
+
+// sqlRequest is what Ruby asks; all numbers are little-endian:
+//
+//	op u8, connection u32, owner u64, flags u8, parameters u16, text u32
+//	the text
+//	for each parameter: length i32 (-1: NULL), form u8, and the bytes
+//	whatever is left: data
+//
+// The form of a parameter is 0 for text, 1 for binary, and 2 for text that is
+// followed by the same value as JSON, after a length u32 of its own.
+type sqlRequest struct {
+	op         byte
+	connection uint32
+	statement  sqlsession.Statement
+	data       []byte
+}
+
+const requestHeader = 1 + 4 + 8 + 1 + 2 + 4
+
+var errTruncated = errors.New("a SQL request is shorter than it says")
+
+func parseRequest(b []byte) (*sqlRequest, error) {
+	if len(b) < requestHeader {
+		return nil, errTruncated
+	}
+	le := binary.LittleEndian
+	r := &sqlRequest{op: b[0], connection: le.Uint32(b[1:])}
+	r.statement.Owner = le.Uint64(b[5:])
+	r.statement.Binary = b[13]&1 != 0
+	n, text := int(le.Uint16(b[14:])), int(le.Uint32(b[16:]))
+	b = b[requestHeader:]
+	if text > len(b) {
+		return nil, errTruncated
+	}
+	r.statement.SQL, b = string(b[:text]), b[text:]
+	if n > 0 {
+		r.statement.Params = make([][]byte, n)
+	}
+	for i := range n {
+		if len(b) < 5 {
+			return nil, errTruncated
+		}
+		size, form := int(int32(le.Uint32(b))), b[4]
+		b = b[5:]
+		if size < 0 {
+			continue
+		}
+		if size > len(b) {
+			return nil, errTruncated
+		}
+		r.statement.Params[i], b = b[:size:size], b[size:]
+		switch form {
+		case 1:
+			if r.statement.Formats == nil {
+				r.statement.Formats = make([]int16, n)
+			}
+			r.statement.Formats[i] = 1
+		case 2:
+			if len(b) < 4 || int(le.Uint32(b)) > len(b)-4 {
+				return nil, errTruncated
+			}
+			if r.statement.JSON == nil {
+				r.statement.JSON = make([][]byte, n)
+			}
+			end := 4 + int(le.Uint32(b))
+			r.statement.JSON[i], b = b[4:end:end], b[end:]
+		}
+	}
+	r.data = b
+	return r, nil
+}
+
+// encodeResult is read by Tasker::Postgres::Channel:
+//
+//	'R', status u8, copy u8, in a step u8, columns u16, ended hooks u16, rows u32, tag u8
+//	the tag; for each ended hook: number u64, committed u8
+//	for each column: type u32, table u32, column u16, size i16, modifier i32, format u8, name u16 and the name
+//	for each value the i32 of Result.Ends; the values
+func encodeResult(r *sqlsession.Result, inStep bool) []byte {
+	le := binary.LittleEndian
+	size := 16 + len(r.Tag) + 9*len(r.Ended) + 4*len(r.Ends) + len(r.Values)
+	for i := range r.Fields {
+		size += 19 + len(r.Fields[i].Name)
+	}
+	b := make([]byte, 0, size)
+	b = append(b, 'R', r.Status, r.Copy, flag(inStep))
+	b = le.AppendUint16(b, uint16(len(r.Fields)))
+	b = le.AppendUint16(b, uint16(len(r.Ended)))
+	b = le.AppendUint32(b, uint32(r.Rows))
+	b = append(b, byte(len(r.Tag)))
+	b = append(b, r.Tag...)
+	for _, e := range r.Ended {
+		b = append(le.AppendUint64(b, e.Hook), flag(e.Committed))
+	}
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		b = le.AppendUint32(b, f.DataTypeOID)
+		b = le.AppendUint32(b, f.TableOID)
+		b = le.AppendUint16(b, f.TableAttributeNumber)
+		b = le.AppendUint16(b, uint16(f.DataTypeSize))
+		b = le.AppendUint32(b, uint32(f.TypeModifier))
+		b = append(b, byte(f.Format))
+		b = le.AppendUint16(b, uint16(len(f.Name)))
+		b = append(b, f.Name...)
+	}
+	for _, end := range r.Ends {
+		b = le.AppendUint32(b, uint32(end))
+	}
+	return append(b, r.Values...)
+}
+
+// wireFailure is an error as Ruby is told of it.
+type wireFailure struct {
+	Class      string `json:"class"`
+	State      string `json:"state"`
+	Severity   string `json:"severity"`
+	Message    string `json:"message"`
+	Detail     string `json:"detail,omitempty"`
+	Hint       string `json:"hint,omitempty"`
+	Position   int32  `json:"position,omitempty"`
+	Where      string `json:"where,omitempty"`
+	Schema     string `json:"schema,omitempty"`
+	Table      string `json:"table,omitempty"`
+	Column     string `json:"column,omitempty"`
+	DataType   string `json:"data_type,omitempty"`
+	Constraint string `json:"constraint,omitempty"`
+	Rule       bool   `json:"rule,omitempty"`
+	Earlier    bool   `json:"earlier,omitempty"`
+}
+
+func encodeFailure(err error) []byte {
+	var e *sqlsession.Error
+	if !errors.As(err, &e) {
+		e = &sqlsession.Error{SQLState: "08006", Message: err.Error()}
+	}
+	w := wireFailure{
+		Class: e.Class(), State: e.SQLState, Severity: "ERROR", Message: e.Message, Detail: e.Detail, Hint: e.Hint,
+		Rule: e.Rule, Earlier: e.Earlier,
+	}
+	if s := e.Server; s != nil {
+		w.Severity, w.Position, w.Where = s.Severity, s.Position, s.Where
+		w.Schema, w.Table, w.Column, w.DataType, w.Constraint = s.SchemaName, s.TableName, s.ColumnName, s.DataTypeName, s.ConstraintName
+	}
+	b, err := json.Marshal(w)
+	if err != nil {
+		b = []byte(`{"state":"08P01","message":"the error could not be encoded"}`)
+	}
+	return append([]byte{'E'}, b...)
+}
+
+func flags(kind byte, set ...bool) []byte {
+	b := []byte{kind}
+	for _, s := range set {
+		b = append(b, flag(s))
+	}
+	return b
+}
+
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,162 @@
+package sqlsession
+
+import (
+	"container/list"
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// The states of a connection, as PostgreSQL reports them.
+const (
+	idle          = 'I'
+	inTransaction = 'T'
+	inError       = 'E'
+)
+
+const (
+	// maxPrepared bounds the prepared statements of one connection.
+	maxPrepared = 128
+	// hardStop is how long a statement may go on after the server was asked
+	// to cancel it. Then the connection is closed.
+	hardStop = 2 * time.Second
+)
+
+// connection is one of the pool's while a session has it.
+type connection struct {
+	pooled *pgxpool.Conn
+	*prepared
+	// spoiled says that something may be left on it which the next user must
+	// not meet: it is closed instead of given back.
+	spoiled bool
+}
+
+// prepared is what the server has prepared on one connection. Only text that
+// came a second time is prepared: libraries that write values into their SQL
+// would fill the server's memory with statements that never come again.
+type prepared struct {
+	byText map[string]*list.Element
+	recent *list.List // of *pgconn.StatementDescription, the latest first
+	seen   map[string]struct{}
+	number int
+}
+
+const customKey = "tasker-rb/prepared"
+
+func attach(pooled *pgxpool.Conn) *connection {
+	custom := pooled.Conn().PgConn().CustomData()
+	p, _ := custom[customKey].(*prepared)
+	if p == nil {
+		p = &prepared{byText: map[string]*list.Element{}, recent: list.New(), seen: map[string]struct{}{}}
+		custom[customKey] = p
+	}
+	return &connection{pooled: pooled, prepared: p}
+}
+
+func (c *connection) pgx() *pgx.Conn     { return c.pooled.Conn() }
+func (c *connection) pg() *pgconn.PgConn { return c.pgx().PgConn() }
+func (c *connection) status() byte       { return c.pg().TxStatus() }
+
+// release rolls back what is open and returns the connection to the pool.
+func (c *connection) release(ctx context.Context) {
+	pg := c.pg()
+	if !c.spoiled && !pg.IsClosed() && c.status() != idle {
+		rollingBack, cancel := context.WithTimeout(context.WithoutCancel(ctx), hardStop)
+		if _, err := c.pgx().Exec(rollingBack, "rollback"); err != nil {
+			c.spoiled = true
+		}
+		cancel()
+	}
+	if c.spoiled {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		_ = c.pgx().Close(closing) // the server rolls back
+		cancel()
+	}
+	c.pooled.Release()
+}
+
+// statementFor returns the prepared statement for a text; nil if it is not to
+// be prepared, unless it must.
+func (c *connection) statementFor(ctx context.Context, sql string, must bool) (*pgconn.StatementDescription, error) {
+	if known := c.byText[sql]; known != nil {
+		c.recent.MoveToFront(known)
+		return known.Value.(*pgconn.StatementDescription), nil
+	}
+	if !c.mayPrepare() {
+		if must {
+			return c.pg().Prepare(ctx, "", sql, nil)
+		}
+		return nil, nil
+	}
+	if _, again := c.seen[sql]; !again && !must {
+		if len(c.seen) >= 4*maxPrepared {
+			clear(c.seen)
+		}
+		c.seen[sql] = struct{}{}
+		return nil, nil
+	}
+	delete(c.seen, sql)
+	if c.recent.Len() >= maxPrepared {
+		oldest := c.recent.Back()
+		d := c.recent.Remove(oldest).(*pgconn.StatementDescription)
+		delete(c.byText, d.SQL)
+		if err := c.pg().Deallocate(ctx, d.Name); err != nil {
+			return nil, err
+		}
+	}
+	c.number++
+	d, err := c.pg().Prepare(ctx, "tasker_"+strconv.Itoa(c.number), sql, nil)
+	if err != nil {
+		return nil, err
+	}
+	d.SQL = sql
+	c.byText[sql] = c.recent.PushFront(d)
+	return d, nil
+}
+
+// mayPrepare: behind some poolers the user has told pgx not to.
+func (c *connection) mayPrepare() bool {
+	switch c.pgx().Config().DefaultQueryExecMode {
+	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe:
+		return true
+	default:
+		return false
+	}
+}
+
+// guard has the statement under way cancelled when ctx ends. The function that
+// it returns must be called after the statement, and reports whether that
+// happened.
+func (c *connection) guard(ctx context.Context) (done func() bool) {
+	if ctx.Done() == nil {
+		return func() bool { return false }
+	}
+	pg := c.pg()
+	over, cancelled := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(cancelled)
+		asking, cancel := context.WithTimeout(context.Background(), hardStop)
+		defer cancel()
+		_ = pg.CancelRequest(asking) // if that fails, the connection is closed below
+		late := time.NewTimer(hardStop)
+		defer late.Stop()
+		select {
+		case <-over:
+		case <-late.C:
+			_ = pg.Conn().SetDeadline(time.Unix(1, 0))
+		}
+	})
+	return func() bool {
+		if stop() {
+			return false
+		}
+		close(over)
+		<-cancelled
+		c.spoiled = true // the cancel might yet meet another statement
+		return true
+	}
+}

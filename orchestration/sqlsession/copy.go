@@ -1,0 +1,42 @@
+package sqlsession
+
+import (
+	"bytes"
+	"context"
+)
+
+// CopyIn runs COPY ... FROM STDIN with its data.
+func (s *Session) CopyIn(ctx context.Context, st *Statement, data []byte) (*Result, error) {
+	return s.run(ctx, st, func(_ []statement, sql string) (*Result, error) {
+		if err := s.start(ctx, st); err != nil {
+			return nil, err
+		}
+		tag, err := s.conn.pg().CopyFrom(context.Background(), bytes.NewReader(data), sql)
+		return &Result{Tag: tag.String()}, err
+	})
+}
+
+// copyOut returns the lines of COPY ... TO STDOUT as rows of one value.
+func (s *Session) copyOut(ctx context.Context, st *Statement, sql string) (*Result, error) {
+	if err := s.start(ctx, st); err != nil {
+		return nil, err
+	}
+	result := &Result{Copy: 'O'}
+	tag, err := s.conn.pg().CopyTo(context.Background(), lines{result}, sql)
+	result.Tag = tag.String()
+	return result, err
+}
+
+// lines takes one copied line with each Write.
+type lines struct{ result *Result }
+
+func (l lines) Write(line []byte) (int, error) {
+	end := len(l.result.Values) + len(line)
+	if end > maxResult {
+		return 0, &Error{SQLState: stateTooLarge, Message: "the copied data is larger than 2 GB", Hint: "copy it in parts"}
+	}
+	l.result.Values = append(l.result.Values, line...)
+	l.result.Ends = append(l.result.Ends, int32(end))
+	l.result.Rows++
+	return len(line), nil
+}

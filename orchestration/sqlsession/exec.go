@@ -1,0 +1,405 @@
+package sqlsession
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Statement is one text to run, with its parameters. A text without parameters
+// may hold several statements; the result is that of the last one.
+type Statement struct {
+	SQL     string
+	Params  [][]byte // a nil element is NULL
+	Formats []int16  // of Params: 0 text, 1 binary; nil for all text
+	Binary  bool     // wants the values of the result in binary
+
+	// JSON is what to send instead of a parameter whose type is json or jsonb;
+	// nil, or as long as Params with nil for those that have no such form.
+	JSON [][]byte
+
+	// Owner tells the threads of a step apart.
+	Owner uint64
+	// Settings are to be in force while the statement runs.
+	Settings *Settings
+}
+
+// Settings are what a logical connection wants SET, in force only while its
+// own statements run and never longer than a transaction. They are compared by
+// address and must not change.
+type Settings struct {
+	Set []Setting
+}
+
+// Setting is the text of a SET statement behind SET [SESSION].
+type Setting struct {
+	Name string
+	Text string // "search_path TO app, public"
+}
+
+// Result is what came of a statement, with the values of its rows one after
+// the other, row by row.
+type Result struct {
+	Fields []pgconn.FieldDescription
+	Rows   int
+	Values []byte
+	// Ends is where each value ends in Values; for NULL the complement of that.
+	Ends   []int32
+	Tag    string
+	Status byte // of the transaction: I, T or E
+	Copy   byte // I: the text wants data (see CopyIn); O: the rows are copied lines
+	Ended  []Ended
+}
+
+// Exec runs a statement. The error is an [*Error].
+func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
+	return s.run(ctx, st, func(parts []statement, sql string) (*Result, error) {
+		switch {
+		case len(parts) == 1 && parts[0].kind == copiesIn:
+			return &Result{Copy: 'I'}, nil
+		case len(parts) == 1 && parts[0].kind == copiesOut:
+			return s.copyOut(ctx, st, sql)
+		case len(parts) > 1 && len(st.Params) == 0:
+			return s.simple(ctx, st, sql)
+		default:
+			return s.extended(ctx, st, parts, sql)
+		}
+	})
+}
+
+// run keeps the rules around what carries the statement out.
+func (s *Session) run(ctx context.Context, st *Statement, do func(parts []statement, sql string) (*Result, error)) (*Result, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	parts := classify(st.SQL)
+	if err := s.admit(parts, st); err != nil {
+		return nil, err
+	}
+	result, ended, failure := s.attempt(ctx, parts, st, do)
+	for try := 0; failure != nil && failure.SQLState == stateConnectionLost && s.fresh() && try < maxTries; try++ {
+		// The pool's connection was dead. Nothing was committed: again, on another.
+		s.release(ctx)
+		result, ended, failure = s.attempt(ctx, parts, st, do)
+	}
+	if result != nil {
+		result.Ended = ended
+		if s.conn != nil {
+			result.Status = s.conn.status()
+		} else {
+			result.Status = idle
+		}
+	}
+	s.rest(ctx)
+	if failure != nil {
+		return nil, failure
+	}
+	return result, nil
+}
+
+// maxTries is how many dead connections of the pool a first statement may meet.
+const maxTries = 3
+
+// fresh reports whether a step's first statement has not succeeded yet.
+func (s *Session) fresh() bool { return s.step && !s.begun && s.conn != nil }
+
+func (s *Session) attempt(ctx context.Context, parts []statement, st *Statement, do func([]statement, string) (*Result, error)) (*Result, []Ended, *Error) {
+	if err := s.connect(ctx); err != nil {
+		return nil, nil, describe(err, true)
+	}
+	done := s.conn.guard(ctx)
+	result, err := do(parts, s.localised(parts, st.SQL))
+	if done() && err != nil {
+		err = interrupted(ctx)
+	}
+	ended, failure := s.settle(parts, st, result, err)
+	return result, ended, failure
+}
+
+// admit refuses what is not a handler's to do.
+func (s *Session) admit(parts []statement, st *Statement) error {
+	if !s.step {
+		return nil
+	}
+	for i := range parts {
+		switch p := &parts[i]; p.kind {
+		case begins, commits, rollsBack:
+			return refuse(p.verb)
+		case listens:
+			return refuseListen(p.verb)
+		}
+	}
+	if n := len(s.savepoints); n > 0 && s.savepoints[n-1].owner != st.Owner {
+		return errOtherThread
+	}
+	if s.failed != nil && (len(parts) == 0 || parts[0].kind != returns) {
+		return s.failed.again()
+	}
+	return nil
+}
+
+// localised turns SET into SET LOCAL inside a step, so that it ends with it.
+func (s *Session) localised(parts []statement, sql string) string {
+	if len(parts) == 1 && parts[0].kind == sets && s.step {
+		return "set local " + sql[parts[0].rest:]
+	}
+	return sql
+}
+
+// extended runs one statement, and what must precede it, in one round trip.
+func (s *Session) extended(ctx context.Context, st *Statement, parts []statement, sql string) (*Result, error) {
+	var formats []int16
+	if st.Binary {
+		formats = []int16{1}
+	}
+	var prepared *pgconn.StatementDescription
+	if st.JSON != nil && !s.conn.mayPrepare() {
+		// The unnamed statement must not be replaced by what precedes it.
+		if err := s.start(ctx, st); err != nil {
+			return nil, err
+		}
+	}
+	if len(parts) == 1 && preparable(parts[0].verb) && len(sql) < maxPreparedText || st.JSON != nil {
+		var err error
+		if prepared, err = s.conn.statementFor(context.Background(), sql, st.JSON != nil); err != nil {
+			return nil, err
+		}
+	}
+	params := st.Params
+	if st.JSON != nil {
+		params = asTyped(params, st.JSON, prepared.ParamOIDs)
+	}
+	pg := s.conn.pg()
+	before := s.before(ctx, st)
+	if len(before) == 0 {
+		if prepared != nil {
+			return read(pg.ExecStatement(context.Background(), prepared, params, st.Formats, formats))
+		}
+		return read(pg.ExecParams(context.Background(), sql, params, nil, st.Formats, formats))
+	}
+	var batch pgconn.Batch
+	for _, text := range before {
+		batch.ExecParams(text, nil, nil, nil, nil)
+	}
+	if prepared != nil {
+		batch.ExecStatement(prepared, params, st.Formats, formats)
+	} else {
+		batch.ExecParams(sql, params, nil, st.Formats, formats)
+	}
+	answers := pg.ExecBatch(context.Background(), &batch)
+	for range before {
+		if !answers.NextResult() {
+			return nil, answers.Close()
+		}
+		if _, err := answers.ResultReader().Close(); err != nil {
+			return nil, errors.CombineErrors(err, answers.Close())
+		}
+		s.begun = true
+	}
+	if !answers.NextResult() {
+		return nil, answers.Close()
+	}
+	result, err := read(answers.ResultReader())
+	if closing := answers.Close(); err == nil {
+		err = closing
+	}
+	return result, err
+}
+
+// asTyped chooses between the forms of each parameter.
+func asTyped(params, forms [][]byte, types []uint32) [][]byte {
+	chosen := slices.Clone(params)
+	for i, form := range forms {
+		if form != nil && i < len(types) && (types[i] == pgtype.JSONOID || types[i] == pgtype.JSONBOID) {
+			chosen[i] = form
+		}
+	}
+	return chosen
+}
+
+// maxPreparedText keeps texts of megabytes out of the server's memory.
+const maxPreparedText = 16 << 10
+
+func preparable(verb string) bool {
+	switch verb {
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "VALUES", "MERGE":
+		return true
+	}
+	return false
+}
+
+// simple runs a text of several statements.
+func (s *Session) simple(ctx context.Context, st *Statement, sql string) (*Result, error) {
+	if err := s.start(ctx, st); err != nil {
+		return nil, err
+	}
+	answers := s.conn.pg().Exec(context.Background(), sql)
+	var last *Result
+	for answers.NextResult() {
+		var err error
+		if last, err = read(answers.ResultReader()); err != nil {
+			return nil, errors.CombineErrors(err, answers.Close())
+		}
+	}
+	return last, answers.Close()
+}
+
+// start sends what must precede a statement in a round trip of its own.
+func (s *Session) start(ctx context.Context, st *Statement) error {
+	for _, text := range s.before(ctx, st) {
+		if _, err := s.conn.pg().Exec(context.Background(), text).ReadAll(); err != nil {
+			return err
+		}
+		s.begun = true
+	}
+	return nil
+}
+
+// before is the statements that must precede this one: the beginning of the
+// transaction, and settings that are not in force yet.
+func (s *Session) before(ctx context.Context, st *Statement) []string {
+	texts := s.beginning(ctx)
+	if st.Settings == s.settings {
+		return texts
+	}
+	local := "set local "
+	if !s.step {
+		local, s.conn.spoiled = "set ", true // the connection is the session's until its end
+	}
+	if s.settings != nil {
+		for _, old := range s.settings.Set {
+			if st.Settings == nil || !slices.ContainsFunc(st.Settings.Set, func(n Setting) bool { return n.Name == old.Name }) {
+				texts = append(texts, local+old.Name+" to default")
+			}
+		}
+	}
+	if st.Settings != nil {
+		for _, n := range st.Settings.Set {
+			texts = append(texts, local+n.Text)
+		}
+	}
+	s.settings = st.Settings
+	return texts
+}
+
+// settle takes note of what the statement did to the transaction.
+func (s *Session) settle(parts []statement, st *Statement, result *Result, err error) ([]Ended, *Error) {
+	closed := s.conn.pg().IsClosed()
+	if err != nil {
+		failure := describe(err, closed)
+		switch failure.SQLState {
+		case "0A000", "26000", "42P18":
+			s.conn.spoiled = true // what it has prepared may be out of date
+		}
+		if s.step && s.failed == nil && (closed || s.conn.status() != inTransaction) && !(closed && s.fresh()) {
+			s.failed = failure
+		}
+		if !s.step && closed {
+			return s.ended(0, false), failure
+		}
+		return nil, failure
+	}
+	s.begun = s.begun || s.step
+	var ended []Ended
+	for i := range parts {
+		ended = append(ended, s.follow(&parts[i], st, result.Tag)...)
+	}
+	if s.step && s.conn.status() == idle {
+		// A COMMIT that the rules did not see. What it committed stays; nothing
+		// more may.
+		s.failed = refuse("COMMIT")
+		s.conn.spoiled = true
+		return nil, s.failed
+	}
+	return ended, nil
+}
+
+// follow keeps the savepoints, and notes what stays on the connection.
+func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
+	switch p.kind {
+	case saves:
+		s.savepoints = append(s.savepoints, savepoint{name: p.name, owner: st.Owner})
+	case releases:
+		if i := s.find(p.name); i >= 0 {
+			s.savepoints = s.savepoints[:i]
+			for h := range s.hooks {
+				s.hooks[h].depth = min(s.hooks[h].depth, i)
+			}
+		}
+	case returns:
+		s.failed, s.settings = nil, unknownSettings
+		if i := s.find(p.name); i >= 0 {
+			s.savepoints = s.savepoints[:i+1]
+			return s.ended(i+1, false)
+		}
+	case sets:
+		s.conn.spoiled = s.conn.spoiled || !s.step
+	case resets, lingers, listens:
+		s.conn.spoiled = true
+	case commits, rollsBack:
+		s.savepoints = nil
+		if p.kind == rollsBack && s.settings != nil {
+			s.settings = unknownSettings
+		}
+		return s.ended(0, p.kind == commits && tag != "ROLLBACK") // what COMMIT says of a failed one
+	}
+	return nil
+}
+
+// unknownSettings are in force after a rollback to a savepoint: which ones,
+// depends on where they were set.
+var unknownSettings = &Settings{}
+
+func (s *Session) find(name string) int {
+	for i := len(s.savepoints) - 1; i >= 0; i-- {
+		if s.savepoints[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// rest gives a plain session's connection back when nothing ties it.
+func (s *Session) rest(ctx context.Context) {
+	if !s.step && s.conn != nil && (s.conn.pg().IsClosed() || s.conn.status() == idle && !s.conn.spoiled) {
+		s.release(ctx)
+	}
+}
+
+// maxResult is the most bytes of values that a result may have.
+const maxResult = math.MaxInt32
+
+// read collects the rows of one result.
+func read(r *pgconn.ResultReader) (*Result, error) {
+	result := &Result{}
+	for r.NextRow() {
+		for _, v := range r.Values() {
+			end := len(result.Values) + len(v)
+			if end > maxResult {
+				_, err := r.Close()
+				return nil, errors.CombineErrors(&Error{
+					SQLState: stateTooLarge, Message: "the result is larger than 2 GB", Hint: "use a cursor, or LIMIT",
+				}, err)
+			}
+			result.Values = append(result.Values, v...)
+			if v == nil {
+				end = ^end
+			}
+			result.Ends = append(result.Ends, int32(end))
+		}
+		result.Rows++
+	}
+	// Copied, for the reader's are the connection's.
+	result.Fields = append(result.Fields, r.FieldDescriptions()...)
+	tag, err := r.Close()
+	result.Tag = tag.String()
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}

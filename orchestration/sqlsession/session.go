@@ -1,0 +1,290 @@
+package sqlsession
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Session runs statements one after the other, whichever goroutine they come
+// from. All methods may be called from any goroutine.
+type Session struct {
+	pool *pgxpool.Pool
+	step bool // the transaction is the engine's
+	iso  string
+
+	turn chan struct{} // holds a token while nobody uses what is below
+	over error         // why no more statements are taken
+
+	conn       *connection
+	begun      bool
+	tx         pgx.Tx // of a handler in Go
+	failed     *Error // what aborted the transaction
+	savepoints []savepoint
+	settings   *Settings // in force on the connection
+	hooks      []hook
+	onEnd      func(hooks []uint64, committed bool)
+}
+
+type savepoint struct {
+	name  string
+	owner uint64
+}
+
+type hook struct {
+	depth  int // how many savepoints it was registered under
+	number uint64
+}
+
+// Ended says that it is known what has become of what was done where a hook
+// was added.
+type Ended struct {
+	Hook      uint64
+	Committed bool
+}
+
+// ForStep returns the session of a step whose transaction the caller ends.
+// isolation is PostgreSQL's name of the level; empty means the server's default.
+func ForStep(pool *pgxpool.Pool, isolation string) *Session {
+	return newSession(&Session{pool: pool, step: true, iso: isolation})
+}
+
+// Plain returns a session outside steps: each statement commits by itself
+// unless its user begins a transaction. It holds a connection only while a
+// transaction is open, or once a statement has left something on it.
+func Plain(pool *pgxpool.Pool) *Session { return newSession(&Session{pool: pool}) }
+
+func newSession(s *Session) *Session {
+	s.turn = make(chan struct{}, 1)
+	s.turn <- struct{}{}
+	return s
+}
+
+// InStep reports whether the session's transaction is a step's.
+func (s *Session) InStep() bool { return s.step }
+
+// Status is the transaction's, as PostgreSQL says it: I outside one, T inside,
+// E after a failed statement. A step is always inside its transaction.
+func (s *Session) Status(ctx context.Context) (byte, error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	switch {
+	case s.failed != nil:
+		return inError, nil
+	case s.step:
+		return inTransaction, nil
+	case s.conn == nil:
+		return idle, nil
+	default:
+		return s.conn.status(), nil
+	}
+}
+
+// Holds reports whether the session has a connection at this moment.
+func (s *Session) Holds() bool {
+	<-s.turn
+	defer s.leave()
+	return s.conn != nil
+}
+
+// enter waits for the session to be free.
+func (s *Session) enter(ctx context.Context) error {
+	select {
+	case <-s.turn:
+	default:
+		select {
+		case <-s.turn:
+		case <-ctx.Done():
+			return interrupted(ctx)
+		}
+	}
+	if s.over != nil {
+		s.leave()
+		return s.over
+	}
+	return nil
+}
+
+func (s *Session) leave() { s.turn <- struct{}{} }
+
+// connect takes a connection of the pool for the session.
+func (s *Session) connect(ctx context.Context) error {
+	if s.conn != nil {
+		return nil
+	}
+	pooled, err := s.pool.Acquire(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return interrupted(ctx)
+		}
+		return lost(err)
+	}
+	s.conn, s.settings = attach(pooled), nil
+	return nil
+}
+
+// beginning is what precedes the first statement of a step, sent along with it.
+func (s *Session) beginning(ctx context.Context) []string {
+	if !s.step || s.begun {
+		return nil
+	}
+	begin := "begin"
+	if s.iso != "" {
+		begin += " isolation level " + s.iso
+	}
+	statements := []string{begin}
+	if deadline, ok := ctx.Deadline(); ok {
+		// The statement is cancelled when ctx ends; this is for a process that
+		// is not there any more to do so.
+		left := max(time.Until(deadline), 0) + backstop
+		statements = append(statements, fmt.Sprintf("set local statement_timeout = %d", left.Milliseconds()))
+	}
+	return statements
+}
+
+const backstop = 2 * time.Second
+
+// Tx returns the step's transaction for a handler that is written in Go,
+// and begins it if need be. Its Commit and Rollback are refused.
+func (s *Session) Tx(ctx context.Context) (pgx.Tx, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	if !s.step {
+		return nil, errors.New("sqlsession: a plain session has no transaction of a step's")
+	}
+	if s.tx != nil {
+		return guarded{s.tx}, nil
+	}
+	if s.begun {
+		return nil, errors.New("sqlsession: the transaction was begun by a statement, not by Tx")
+	}
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	tx, err := s.conn.pgx().BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.TxIsoLevel(s.iso)})
+	if err != nil {
+		return nil, errors.Wrap(err, "beginning the step's transaction")
+	}
+	s.tx, s.begun = tx, true
+	return guarded{tx}, nil
+}
+
+// AddHook remembers a number for as long as it is open whether what was done
+// in this place will be committed. It comes back once: in the Ended of the
+// result whose statement decided it, or through the function given to OnEnd.
+// open is false when there is no transaction: all was committed already.
+func (s *Session) AddHook(ctx context.Context, number uint64) (open bool, err error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.leave()
+	if !s.step && (s.conn == nil || s.conn.status() == idle) {
+		return false, nil
+	}
+	s.hooks = append(s.hooks, hook{depth: len(s.savepoints), number: number})
+	return true, nil
+}
+
+// OnEnd has f called with the hooks that are left when the session ends.
+func (s *Session) OnEnd(f func(hooks []uint64, committed bool)) {
+	<-s.turn
+	defer s.leave()
+	s.onEnd = f
+}
+
+// Finish takes no more statements and waits for one under way, whose context
+// must have ended. It reports whether there is a transaction to be ended, and
+// why it cannot be committed.
+func (s *Session) Finish() (open bool, failure *Error) {
+	<-s.turn
+	defer s.leave()
+	if s.over == nil {
+		s.over = ErrOver
+	}
+	if !s.step && s.failed == nil && s.conn != nil && !s.conn.pg().IsClosed() && s.conn.status() != idle {
+		return false, errLeftOpen
+	}
+	return s.begun, s.failed
+}
+
+// Commit lets record write what belongs to the transaction, and commits. It
+// must come after Finish.
+func (s *Session) Commit(ctx context.Context, record func(*pgx.Conn) error) error {
+	<-s.turn
+	defer s.leave()
+	err := record(s.conn.pgx())
+	if err == nil {
+		var tag pgconn.CommandTag
+		tag, err = s.conn.pgx().Exec(ctx, "commit")
+		if err == nil && tag.String() != "COMMIT" {
+			err = errors.Newf("PostgreSQL answered COMMIT with %s", tag)
+		}
+		err = errors.Wrap(err, "committing the step's transaction")
+	}
+	s.release(ctx)
+	return err
+}
+
+// Rollback ends the transaction, if there is one, and forgets what was done in
+// it. It must come after Finish.
+func (s *Session) Rollback(ctx context.Context) {
+	<-s.turn
+	defer s.leave()
+	s.release(ctx)
+}
+
+// Done hands the hooks that are left to the function of OnEnd. It must come
+// after Commit or Rollback; a second call does nothing.
+func (s *Session) Done(committed bool) {
+	<-s.turn
+	hooks, call := s.ended(0, committed), s.onEnd
+	s.leave()
+	if len(hooks) == 0 || call == nil {
+		return
+	}
+	numbers := make([]uint64, len(hooks))
+	for i, h := range hooks {
+		numbers[i] = h.Hook
+	}
+	call(numbers, committed)
+}
+
+// Close ends a plain session; an open transaction is rolled back.
+func (s *Session) Close(ctx context.Context) {
+	s.Finish()
+	s.Rollback(ctx)
+	s.Done(false)
+}
+
+// ended takes out the hooks that were added under at least depth savepoints.
+func (s *Session) ended(depth int, committed bool) []Ended {
+	var out []Ended
+	kept := s.hooks[:0]
+	for _, h := range s.hooks {
+		if h.depth >= depth {
+			out = append(out, Ended{Hook: h.number, Committed: committed})
+		} else {
+			kept = append(kept, h)
+		}
+	}
+	s.hooks = kept
+	return out
+}
+
+// release gives the connection back, without a transaction on it.
+func (s *Session) release(ctx context.Context) {
+	if s.conn == nil {
+		return
+	}
+	s.conn.release(ctx)
+	s.conn, s.tx, s.begun, s.failed, s.settings, s.savepoints = nil, nil, false, nil, nil, nil
+}

@@ -1,0 +1,147 @@
+# frozen_string_literal: true
+
+require "bigdecimal"
+require "date"
+require "json"
+require "time"
+
+module Tasker
+  # SQL for handlers, see {Tasker.db}: rows are hashes of Ruby values.
+  #
+  # @example
+  #   account = Tasker.db.first("SELECT * FROM accounts WHERE id = $1 FOR UPDATE", [id])
+  #   raise Tasker::PermanentError, "too little money" if account["balance"] < amount
+  #
+  #   Tasker.db.exec("UPDATE accounts SET balance = balance - $1 WHERE id = $2", [amount, id]).affected # => 1
+  class DB
+    autoload :Decode, "tasker/db/decode"
+    autoload :Encode, "tasker/db/encode"
+
+    # Raised in the block of {#transaction} to have it rolled back, and nothing
+    # else: transaction returns nil.
+    class Rollback < Tasker::Error; end
+
+    # The rows of a statement.
+    class Rows < Array
+      # @return [Integer] how many rows the statement inserted, updated,
+      #   deleted or returned
+      attr_reader :affected
+      # @return [Array<String>]
+      attr_reader :columns
+
+      # @!visibility private
+      def initialize(rows, columns, affected)
+        super(rows)
+        @columns = columns
+        @affected = affected
+      end
+    end
+
+    class << self
+      # One for each thread: outside steps a transaction belongs to its thread.
+      #
+      # @return [DB]
+      def current
+        Thread.current.thread_variable_get(:tasker_db) ||
+          new.tap { |db| Thread.current.thread_variable_set(:tasker_db, db) }
+      end
+    end
+
+    def initialize
+      @number = Postgres::Connection.next_number
+      @depth = 0
+      ObjectSpace.define_finalizer(self, Postgres::Connection.forgetting(@number))
+    end
+
+    # Runs one statement with parameters, or a text of several without; then
+    # the rows are those of the last one.
+    #
+    # Values go in and come out as Integer, Float, BigDecimal, true, false, nil,
+    # String (in binary encoding for bytea), Time, Date, and Hash or Array for
+    # json and jsonb; an Array is also what a PostgreSQL array is. Any other
+    # type comes as the String that PostgreSQL writes.
+    #
+    # @param sql [String] with $1, $2, … where params go
+    # @param params [Array]
+    # @return [Rows<Hash{String=>Object}>]
+    # @raise [SQLError]
+    def exec(sql, params = [])
+      encoded = params.empty? ? nil : params.map { |p| Encode.param(p) }
+      reply = Postgres::Channel.exec(@number, sql, encoded) { |fields| raise SQLError.from(fields) }
+      affected = reply.tag[/\d+\z/].to_i
+      return Rows.new([], [], affected) if reply.columns.zero?
+
+      result = Postgres::Result.new(reply)
+      Rows.new(Decode.rows(result), result.fields, affected)
+    end
+
+    # @return [Hash{String=>Object}, nil] the first row
+    def first(sql, params = [])
+      exec(sql, params).first
+    end
+
+    # @return [Integer] how many rows the statement touched
+    def affected(sql, params = [])
+      exec(sql, params).affected
+    end
+
+    # Inside a step a savepoint; outside steps a transaction, and a savepoint
+    # inside that. An exception rolls back and goes on; leaving the block in
+    # any other way keeps what was done.
+    #
+    # @return [Object] the block's value; nil after {Rollback}
+    def transaction
+      first, keep, undo = brackets
+      exec(first)
+      @depth += 1
+      finished = false
+      begin
+        value = yield self
+        finished = true
+      rescue Exception => e # rubocop:disable Lint/RescueException
+        failed = e
+        raise unless e.is_a?(Rollback)
+      ensure
+        @depth -= 1
+        failed ? roll_back(undo, failed) : exec(keep)
+      end
+      finished ? value : nil
+    end
+
+    # Whether the caller runs in a step, whose transaction is the engine's.
+    def in_step?
+      Postgres::Channel.state(@number).first
+    end
+
+    # @return [Boolean] whether a transaction is open
+    def in_transaction?
+      Postgres::Channel.state(@number).last != 73 # I
+    end
+
+    # See {Tasker.after_commit}.
+    def after_commit(&block)
+      Tasker.after_commit(&block)
+    end
+
+    # @return [String]
+    def inspect
+      "#<#{self.class.name}>"
+    end
+
+    private
+
+    def brackets
+      return ["BEGIN", "COMMIT", "ROLLBACK"] unless in_transaction?
+
+      name = "tasker_#{@depth}"
+      ["SAVEPOINT #{name}", "RELEASE SAVEPOINT #{name}", "ROLLBACK TO SAVEPOINT #{name}; RELEASE SAVEPOINT #{name}"]
+    end
+
+    # What went wrong first is what the caller is to see.
+    def roll_back(undo, failed)
+      exec(undo)
+    rescue SQLError
+      raise if failed.is_a?(Rollback)
+    end
+  end
+end

@@ -1,0 +1,94 @@
+# frozen_string_literal: true
+
+module Tasker
+  class DB
+    # Ruby values as PostgreSQL's parameters.
+    #
+    # @!visibility private
+    module Encode
+      class << self
+        # @return [String, Postgres::Channel::Param, nil]
+        def param(value)
+          case value
+          when nil then nil
+          when String then string(value)
+          when Integer, true, false then value.to_s
+          when Hash then JSON.generate(value)
+          when Array
+            Postgres::Channel::Param.new(Postgres::Channel::EITHER, array(value), json(value))
+          else scalar(value)
+          end
+        end
+
+        private
+
+        # Bytes go as bytes: for bytea, and all the same for text.
+        def string(value)
+          return value if value.encoding == Encoding::UTF_8 || value.encoding == Encoding::US_ASCII
+          return value.encode(Encoding::UTF_8) unless value.encoding == Encoding::BINARY
+          return value if value.ascii_only? && !value.include?("\\")
+
+          Postgres::Channel::Param.new(Postgres::Channel::BINARY, value)
+        end
+
+        def scalar(value)
+          case value
+          when Float then float(value)
+          when BigDecimal then decimal(value)
+          when Symbol then value.name
+          when Time then value.strftime("%Y-%m-%d %H:%M:%S.%N%:z")
+          when DateTime then value.strftime("%Y-%m-%d %H:%M:%S.%N%:z")
+          when Date then value.strftime("%Y-%m-%d")
+          when Rational then decimal(BigDecimal(value, 30))
+          else other(value)
+          end
+        end
+
+        def other(value)
+          return JSON.generate(value.to_h) if value.respond_to?(:to_h)
+          return value.to_str if value.respond_to?(:to_str)
+
+          raise ArgumentError, "#{value.class} cannot be a parameter of SQL; give a String, a number, a Time or a Hash"
+        end
+
+        def float(value)
+          return value.to_s if value.finite?
+
+          value.nan? ? "NaN" : "#{"-" if value.negative?}Infinity"
+        end
+
+        def decimal(value)
+          return float(value.to_f) unless value.finite?
+
+          value.to_s("F")
+        end
+
+        # The form of PostgreSQL's arrays: {1,NULL,"a \"quoted\" word",{2,3}}
+        def array(values)
+          "{#{values.map { |v| element(v) }.join(",")}}"
+        end
+
+        def element(value)
+          case value
+          when nil then "NULL"
+          when Array then array(value)
+          when Integer, true, false then value.to_s
+          else
+            text = param(value)
+            if text.is_a?(Postgres::Channel::Param)
+              text = text.form == Postgres::Channel::BINARY ? Postgres::Connection.escape_bytea(text.text) : text.text
+            end
+            "\"#{text.gsub(/["\\]/) { |c| "\\#{c}" }}\""
+          end
+        end
+
+        # nil where JSON has no form for it: then it can be an array only.
+        def json(values)
+          JSON.generate(values)
+        rescue JSON::GeneratorError, EncodingError
+          ""
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,140 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Postgres
+    # What is asked of the host, and what it answers; the shapes are those of
+    # orchestration/rubysteps/sqlwire.go.
+    #
+    # @!visibility private
+    module Channel
+      EXEC, COPY_IN, HOOK, FINISH, CONFIGURE, STATE, INFO = 1, 2, 3, 4, 5, 6, 7
+      HEADER = "CL<Q<CS<L<a*"
+      PARAM = "l<Ca*"
+      NULL_PARAM = "l<C"
+
+      # The forms of a parameter.
+      TEXT = 0
+      BINARY = 1
+      EITHER = 2 # text, and then the same as JSON for a column that holds JSON
+
+      # A parameter in a form other than text.
+      Param = Struct.new(:form, :text, :json)
+
+      # The answer to a statement.
+      Reply = Struct.new(:status, :copy, :in_step, :columns, :rows, :tag, :ended, :body, :at)
+
+      class << self
+        # @param connection [Integer]
+        # @param sql [String]
+        # @param params [Array<String, Param, nil>]
+        # @return [Reply]
+        # @yieldparam fields [Hash] of the error, which the block raises
+        def exec(connection, sql, params = nil, binary: false, op: EXEC, data: nil, &failed)
+          answer(statement(op, connection, sql, params, binary, data), &failed)
+        end
+
+        # @return [Boolean] whether the hook waits for a transaction's end
+        def hook(number)
+          bare(HOOK, 0, [number].pack("Q<")).getbyte(1) == 1
+        end
+
+        def finish(connection)
+          bare(FINISH, connection)
+        end
+
+        # @param settings [Array<Array(String, String)>]
+        def configure(connection, settings)
+          bare(CONFIGURE, connection, JSON.generate(settings))
+        end
+
+        # @return [Array(Boolean, Integer)] whether it is in a step, and the transaction's status
+        def state(connection)
+          reply = bare(STATE, connection)
+          [reply.getbyte(1) == 1, reply.getbyte(2)]
+        end
+
+        # @return [Hash] of the server and how it was reached
+        def info
+          JSON.parse(bare(INFO, 0).byteslice(1..))
+        end
+
+        # The connections that nobody can use any more.
+        def forget(connection)
+          @forgotten << connection
+        end
+
+        private
+
+        def bare(op, connection, data = nil)
+          reply = ask([op, connection, Thread.current.object_id, 0, 0, 0, ""].pack(HEADER) << data.to_s.b)
+          raise SQLError.from(failure(reply)) if reply.getbyte(0) == 69
+
+          reply
+        end
+
+        def statement(op, connection, sql, params, binary, data)
+          values = [op, connection, Thread.current.object_id, binary ? 1 : 0, params ? params.size : 0, sql.bytesize, sql]
+          format = HEADER
+          if params && !params.empty?
+            format = HEADER.dup
+            params.each { |p| format << add_param(values, p) }
+          end
+          payload = values.pack(format)
+          payload << data if data
+          payload
+        end
+
+        def add_param(values, param)
+          case param
+          when nil
+            values.push(-1, TEXT)
+            NULL_PARAM
+          when Param
+            values.push(param.text.bytesize, param.form, param.text)
+            return PARAM unless param.form == EITHER
+
+            values.push(param.json.bytesize, param.json)
+            "l<Ca*L<a*"
+          else
+            values.push(param.bytesize, TEXT, param)
+            PARAM
+          end
+        end
+
+        # 69 is E.
+        def answer(payload)
+          body = ask(payload)
+          yield failure(body) if body.getbyte(0) == 69
+          _, status, copy, in_step, columns, ended, rows, tag = body.unpack("CCCCS<S<L<C")
+          at = 13 + tag
+          reply = Reply.new(status, copy, in_step == 1, columns, rows, body.byteslice(13, tag), ended, body, at)
+          tell_ended(reply) if ended.positive?
+          reply
+        end
+
+        def tell_ended(reply)
+          ended = reply.body.byteslice(reply.at, reply.ended * 9).unpack("Q<C" * reply.ended).each_slice(2).to_a
+          reply.at += reply.ended * 9
+          ended.group_by(&:last).each { |committed, hooks| AfterCommit.finish(hooks.map(&:first), committed == 1) }
+        end
+
+        def failure(body)
+          JSON.parse(body.byteslice(1..))
+        end
+
+        def ask(payload)
+          forget_connections unless @forgotten.empty?
+          Host.ask("sql", payload)
+        end
+
+        def forget_connections
+          finish(@forgotten.pop(true)) until @forgotten.empty?
+        rescue ThreadError
+          nil # another thread was quicker
+        end
+      end
+
+      @forgotten = Queue.new
+    end
+  end
+end

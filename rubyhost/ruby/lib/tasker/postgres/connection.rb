@@ -1,0 +1,466 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Postgres
+    # A connection in the shape of PG::Connection.
+    #
+    # It is a logical one. Inside a step its statements run in the step's
+    # transaction, which the engine commits together with the step's results;
+    # BEGIN, COMMIT and ROLLBACK are refused there, savepoints are not. Outside
+    # steps it has a connection of its own while a transaction is open on it,
+    # or once something was SET.
+    #
+    # Not thread-safe outside steps, as the pg gem's is not.
+    class Connection
+      IDLE = 0 # PQTRANS_IDLE
+      INTRANS = 2
+      INERROR = 3
+      STATUS = { 73 => IDLE, 84 => INTRANS, 69 => INERROR }.freeze
+      private_constant :STATUS
+
+      SET = /\A\s*SET\s+(?:SESSION\s+)?(?!LOCAL\b|SESSION\b|TRANSACTION\b|CONSTRAINTS\b)((TIME\s+ZONE|[\w.]+)\b.*?);?\s*\z/im.freeze
+      private_constant :SET
+
+      @lock = Mutex.new
+      @last = 0
+
+      class << self
+        # @return [Integer]
+        # @!visibility private
+        def next_number
+          @lock.synchronize { @last += 1 }
+        end
+
+        def escape_string(text)
+          text.to_s.gsub("'", "''")
+        end
+        alias escape escape_string
+
+        def quote_ident(name)
+          return name.map { |n| quote_ident(n) }.join(".") if name.is_a?(Array)
+
+          "\"#{name.to_s.gsub('"', '""')}\""
+        end
+
+        def escape_bytea(bytes)
+          "\\x#{bytes.unpack1("H*")}"
+        end
+
+        # @param text [String] as the server writes a bytea
+        # @return [String] the bytes
+        def unescape_bytea(text)
+          return [text.byteslice(2..)].pack("H*") if text.start_with?("\\x")
+
+          text.b.gsub(/\\(\\|[0-7]{3})/n) { Regexp.last_match(1) == "\\" ? "\\".b : Regexp.last_match(1).oct.chr }
+        end
+      end
+
+      attr_reader :type_map_for_results, :type_map_for_queries
+      attr_writer :type_map_for_queries
+
+      def initialize(*)
+        @number = Connection.next_number
+        @statements = {}
+        @settings = []
+        @configuring = false
+        number = @number
+        ObjectSpace.define_finalizer(self, Connection.forgetting(number))
+      end
+
+      # @!visibility private
+      def self.forgetting(number)
+        proc { Channel.forget(number) }
+      end
+
+      # @!group Statements
+
+      # Runs a text of one or more statements.
+      #
+      # @param sql [String]
+      # @param params [Array, nil] for $1, $2, …; then it may be one statement only
+      # @return [Result] of the last statement
+      # @yieldparam result [Result] cleared afterwards; then the block's value is returned
+      def exec(sql, params = nil, result_format = 0, type_map = nil, &block)
+        return exec_params(sql, params, result_format, type_map, &block) if params
+
+        remember_setting(sql)
+        give(run(sql, nil, 0), &block)
+      end
+      alias query exec
+      alias async_exec exec
+      alias async_query exec
+      alias sync_exec exec
+
+      # @param params [Array]
+      # @param result_format [Integer] 1 for binary values
+      # @return [Result]
+      def exec_params(sql, params, result_format = 0, type_map = nil, &block)
+        map = type_map || @type_map_for_queries
+        give(run(sql, params.map { |p| TypeMap.encode(map, p) }, result_format), &block)
+      end
+      alias async_exec_params exec_params
+      alias sync_exec_params exec_params
+
+      # Remembers a text under a name. The server prepares it where and when it
+      # pays, so it can be used in every step.
+      def prepare(name, sql, _param_types = nil)
+        @statements[name.to_s] = sql
+        nil
+      end
+      alias async_prepare prepare
+      alias sync_prepare prepare
+
+      # @return [Result]
+      def exec_prepared(name, params = [], result_format = 0, type_map = nil, &block)
+        sql = @statements.fetch(name.to_s) do
+          fail_with("class" => "", "state" => "26000", "severity" => "ERROR",
+                    "message" => "prepared statement #{name.to_s.inspect} does not exist")
+        end
+        exec_params(sql, params || [], result_format, type_map, &block)
+      end
+      alias async_exec_prepared exec_prepared
+      alias sync_exec_prepared exec_prepared
+
+      # Forgets a prepared text, or all of them.
+      def deallocate(name = nil)
+        name ? @statements.delete(name.to_s) : @statements.clear
+        nil
+      end
+
+      # @!group Sending now, reading later; here the answer is there at once
+
+      def send_query(sql, params = nil, *rest)
+        @pending = [exec(sql, params, *rest)]
+        nil
+      end
+
+      def send_query_params(sql, params, *rest)
+        send_query(sql, params, *rest)
+      end
+
+      def send_query_prepared(name, params = [], *rest)
+        @pending = [exec_prepared(name, params, *rest)]
+        nil
+      end
+
+      def get_result
+        result = @pending&.shift
+        return result unless block_given?
+
+        yield result
+      end
+
+      # @return [Result, nil] of the COPY that ended, or of the last statement
+      def get_last_result
+        result, @pending = @pending&.last, nil
+        result
+      end
+      alias async_get_last_result get_last_result
+
+      def set_single_row_mode
+        self
+      end
+
+      def discard_results
+        @pending = @copying = @copied = nil
+        true
+      end
+
+      def block(_timeout = nil)
+        true
+      end
+
+      def consume_input; end
+
+      def is_busy
+        false
+      end
+
+      def cancel
+        nil
+      end
+
+      # @!group COPY
+
+      # @param sql [String] COPY … FROM STDIN or COPY … TO STDOUT
+      # @yieldparam result [Result]
+      def copy_data(sql, _coder = nil)
+        result = exec(sql)
+        value = yield result
+        put_copy_end if @copying
+        @copied = nil
+        value
+      rescue StandardError => e
+        put_copy_end(e.message) if @copying
+        raise
+      end
+
+      def put_copy_data(data, _coder = nil)
+        @copying or fail_with("state" => "08P01", "message" => "no COPY in progress")
+        @copying.last << data.b
+        true
+      end
+      alias sync_put_copy_data put_copy_data
+
+      # Sends what was put.
+      #
+      # @param error [String, nil] gives the COPY up
+      def put_copy_end(error = nil)
+        sql, data = @copying
+        @copying = nil
+        return true if error
+
+        reply = Channel.exec(@number, sql, nil, op: Channel::COPY_IN, data: data) { |f| fail_with(f) }
+        @pending = [Result.new(reply)]
+        true
+      end
+
+      # @return [String, nil] the next line of COPY … TO STDOUT
+      def get_copy_data(_async = false, decoder = nil)
+        line = @copied&.shift
+        line && decoder ? decoder.decode(line) : line
+      end
+
+      # @!group Transactions
+
+      # Whether the caller runs in a step, whose transaction is the engine's.
+      def in_step?
+        Channel.state(@number).first
+      end
+
+      # @return [Integer] PQTRANS_IDLE, INTRANS or INERROR
+      def transaction_status
+        STATUS.fetch(Channel.state(@number).last)
+      end
+
+      # BEGIN and COMMIT around the block outside steps, a savepoint inside.
+      def transaction
+        nested = in_step?
+        exec(nested ? "SAVEPOINT tasker_pg" : "BEGIN")
+        begin
+          value = yield self
+        rescue Exception # rubocop:disable Lint/RescueException
+          exec(nested ? "ROLLBACK TO SAVEPOINT tasker_pg; RELEASE SAVEPOINT tasker_pg" : "ROLLBACK")
+          raise
+        end
+        exec(nested ? "RELEASE SAVEPOINT tasker_pg" : "COMMIT")
+        value
+      end
+
+      # SET statements in the block are remembered: they are in force wherever
+      # this connection is used, and nowhere else.
+      #
+      # @yieldparam connection [Connection]
+      def configure
+        @configuring = true
+        yield self
+      ensure
+        @configuring = false
+        Channel.configure(@number, @settings)
+      end
+
+      # @!group The connection
+
+      def status
+        finished? ? 1 : 0 # CONNECTION_BAD, CONNECTION_OK
+      end
+
+      def finished?
+        @finished ? true : false
+      end
+
+      # Gives back what the connection holds outside steps.
+      def finish
+        return if @finished
+
+        @finished = true
+        ObjectSpace.undefine_finalizer(self)
+        Channel.finish(@number)
+        nil
+      end
+      alias close finish
+
+      def reset
+        discard_results
+        @finished = false
+        Channel.finish(@number)
+        Channel.configure(@number, @settings) unless @settings.empty?
+        nil
+      end
+      alias async_reset reset
+
+      def check_socket; end
+
+      # @return [Integer] as 150004
+      def server_version
+        major, minor = parameter_status("server_version").split(".").map(&:to_i)
+        (major * 10_000) + minor.to_i
+      end
+
+      def protocol_version
+        3
+      end
+
+      def parameter_status(name)
+        value = info["parameters"][name]
+        value.nil? || value.empty? ? nil : value
+      end
+
+      %w[host port db user].each { |name| define_method(name) { info[name] } }
+
+      def pass
+        nil
+      end
+
+      def options
+        ""
+      end
+
+      def error_message
+        ""
+      end
+
+      def backend_pid
+        exec("SELECT pg_backend_pid()").getvalue(0, 0).to_i
+      end
+
+      def conninfo_hash
+        { host: host, port: port.to_s, dbname: db, user: user }
+      end
+
+      # @!group Encodings and types
+
+      def internal_encoding
+        Encoding::UTF_8
+      end
+
+      def external_encoding
+        Encoding::UTF_8
+      end
+
+      def get_client_encoding
+        "UTF8"
+      end
+
+      def internal_encoding=(encoding)
+        self.client_encoding = encoding
+      end
+
+      def client_encoding=(encoding)
+        return if encoding.nil? || %w[UTF8 UTF-8 UNICODE].include?(encoding.to_s.upcase)
+
+        raise ArgumentError, "the client encoding is UTF8 inside tasker-rb, not #{encoding}"
+      end
+      alias set_client_encoding client_encoding=
+
+      def set_default_encoding
+        Encoding::UTF_8
+      end
+
+      def type_map_for_results=(map)
+        @type_map_for_results = map
+      end
+
+      def field_name_type
+        :string
+      end
+
+      attr_accessor :encoder_for_put_copy_data, :decoder_for_get_copy_data
+
+      # @!group Escaping
+
+      def escape_string(text)
+        Connection.escape_string(text)
+      end
+      alias escape escape_string
+
+      def escape_literal(text)
+        text = text.to_s
+        return "'#{text.gsub("'", "''")}'" unless text.include?("\\")
+
+        " E'#{text.gsub("'", "''").gsub("\\") { "\\\\" }}'"
+      end
+
+      def escape_identifier(name)
+        Connection.quote_ident(name.to_s)
+      end
+
+      def quote_ident(name)
+        Connection.quote_ident(name)
+      end
+
+      def escape_bytea(bytes)
+        Connection.escape_bytea(bytes)
+      end
+
+      def unescape_bytea(text)
+        Connection.unescape_bytea(text)
+      end
+
+      # @!group Notices and notifications
+
+      def set_notice_receiver
+        nil
+      end
+
+      def set_notice_processor
+        nil
+      end
+
+      def notifies
+        nil
+      end
+
+      def wait_for_notify(*)
+        raise NotImplementedError, "LISTEN needs a connection of its own; this one is shared with the host"
+      end
+      alias notifies_wait wait_for_notify
+
+      # @!endgroup
+
+      def inspect
+        "#<#{self.class.name} #{@number}>"
+      end
+
+      private
+
+      def run(sql, params, format)
+        fail_with("state" => "08003", "message" => "the connection is closed") if @finished
+
+        reply = Channel.exec(@number, sql, params, binary: format == 1) { |f| fail_with(f) }
+        result = Result.new(reply, @type_map_for_results)
+        case reply.copy
+        when 73 then @copying = [sql, String.new]
+        when 79 then @copied = result.copied
+        end
+        result
+      end
+
+      def give(result)
+        return result unless block_given?
+
+        begin
+          yield result
+        ensure
+          result.clear
+        end
+      end
+
+      def fail_with(fields)
+        raise Failure.new(fields).exception(self)
+      end
+
+      def remember_setting(sql)
+        return unless @configuring && (m = SET.match(sql))
+
+        name = m[2].downcase.sub(/\Atime\s+zone\z/, "timezone")
+        @settings.reject! { |n, _| n == name }
+        @settings << [name, m[1]]
+      end
+
+      def info
+        @info ||= Channel.info
+      end
+    end
+  end
+end

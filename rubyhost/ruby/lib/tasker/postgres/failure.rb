@@ -1,0 +1,72 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Postgres
+    # What stands for the result of a statement that failed, in the shape of
+    # the pg gem's: error_field answers by libpq's codes.
+    class Failure
+      # libpq's PG_DIAG_ codes are characters.
+      FIELDS = {
+        "S" => "severity", "V" => "severity", "C" => "state", "M" => "message", "D" => "detail", "H" => "hint",
+        "P" => "position", "W" => "where", "s" => "schema", "t" => "table", "c" => "column", "d" => "data_type",
+        "n" => "constraint"
+      }.freeze
+      FATAL_ERROR = 7 # PGRES_FATAL_ERROR
+
+      # @return [Hash{String=>Object}]
+      attr_reader :fields
+
+      def initialize(fields)
+        @fields = fields
+      end
+
+      # @param code [Integer] one of PG::PG_DIAG_…
+      # @return [String, nil]
+      def error_field(code)
+        @fields[FIELDS[code.chr]]&.to_s
+      end
+      alias result_error_field error_field
+
+      # @return [String]
+      def error_message
+        lines = ["#{@fields["severity"] || "ERROR"}:  #{@fields["message"]}"]
+        %w[detail hint where].each { |k| lines << "#{k == "where" ? "CONTEXT" : k.upcase}:  #{@fields[k]}" if @fields[k] }
+        "#{lines.join("\n")}\n"
+      end
+      alias result_error_message error_message
+
+      def result_status
+        FATAL_ERROR
+      end
+
+      def cleared?
+        false
+      end
+
+      def clear; end
+
+      # The exception that a program for the pg gem expects, if the gem is
+      # loaded, and one of ours if not.
+      #
+      # @param connection [Connection]
+      # @return [Exception]
+      def exception(connection)
+        return SQLError.from(@fields) if @fields["rule"] || !defined?(::PG::ERROR_CLASSES)
+
+        error = pg_class.new(error_message)
+        error.instance_variable_set(:@connection, connection)
+        error.instance_variable_set(:@result, self)
+        error
+      end
+
+      private
+
+      def pg_class
+        state = @fields["state"].to_s
+        return ::PG::ConnectionBad if state.start_with?("08")
+
+        ::PG::ERROR_CLASSES[state] || ::PG::ERROR_CLASSES[state[0, 2]] || ::PG::ServerError
+      end
+    end
+  end
+end

@@ -1,0 +1,330 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Postgres
+    # The answer to a statement, in the shape of PG::Result. The values are cut
+    # out of the answer when they are asked for.
+    class Result
+      include Enumerable
+
+      # libpq's ExecStatusType.
+      EMPTY_QUERY = 0
+      COMMAND_OK = 1
+      TUPLES_OK = 2
+      COPY_OUT = 3
+      COPY_IN = 4
+
+      COLUMN = "L<L<S<s<l<CS<"
+      COLUMN_SIZE = 19
+
+      Column = Struct.new(:name, :type, :table, :number, :size, :modifier, :format)
+      private_constant :Column, :COLUMN, :COLUMN_SIZE
+
+      # @return [Integer]
+      attr_reader :ntuples
+      alias num_tuples ntuples
+      # @return [String] as "INSERT 0 1"
+      attr_reader :cmd_status
+      # @return [Array<String>] the columns' names
+      attr_reader :fields
+      attr_reader :type_map
+
+      # @param reply [Channel::Reply]
+      # @param decoders [#decoders_for, nil] see {TypeMap}
+      def initialize(reply, type_map = nil)
+        @ntuples = reply.rows
+        @cmd_status = reply.tag
+        @copy = reply.copy
+        @body = reply.body
+        read_columns(reply.columns, reply.at)
+        self.type_map = type_map if type_map
+      end
+
+      def nfields
+        @columns.size
+      end
+      alias num_fields nfields
+
+      def fname(index)
+        column(index).name
+      end
+
+      def fnumber(name)
+        @fields.index(name.to_s) or raise ArgumentError, "Unknown field: #{name}"
+      end
+
+      def ftype(index)
+        column(index).type
+      end
+
+      def fmod(index)
+        column(index).modifier
+      end
+
+      def fsize(index)
+        column(index).size
+      end
+
+      def fformat(index)
+        column(index).format
+      end
+
+      def ftable(index)
+        column(index).table
+      end
+
+      def ftablecol(index)
+        column(index).number
+      end
+
+      # @return [Object, nil] as the type map has it; without one a String
+      def getvalue(row, index)
+        check_place(row, index)
+        value(row, index)
+      end
+
+      def getisnull(row, index)
+        check_place(row, index)
+        ends[(row * @width) + index].negative?
+      end
+
+      def getlength(row, index)
+        check_place(row, index)
+        raw(row, index)&.bytesize || 0
+      end
+
+      # @return [Hash{String=>Object}] a row
+      def [](row)
+        raise IndexError, "Index #{row} is out of range" if row.negative? || row >= @ntuples
+
+        hash = {}
+        @width.times { |i| hash[@fields[i]] = value(row, i) }
+        hash
+      end
+      alias tuple []
+
+      def tuple_values(row)
+        raise IndexError, "Index #{row} is out of range" if row.negative? || row >= @ntuples
+
+        Array.new(@width) { |i| value(row, i) }
+      end
+
+      # @yieldparam row [Hash{String=>Object}]
+      def each
+        return to_enum(:each) { @ntuples } unless block_given?
+
+        @ntuples.times { |r| yield self[r] }
+        self
+      end
+
+      # @yieldparam row [Array]
+      def each_row
+        return to_enum(:each_row) { @ntuples } unless block_given?
+
+        @ntuples.times { |r| yield tuple_values(r) }
+        self
+      end
+      alias stream_each each
+      alias stream_each_row each_row
+
+      # @return [Array<Array>]
+      def values
+        Array.new(@ntuples) { |r| tuple_values(r) }
+      end
+
+      def column_values(index)
+        column(index)
+        Array.new(@ntuples) { |r| value(r, index) }
+      end
+
+      def field_values(name)
+        column_values(fnumber(name))
+      end
+
+      # @return [Integer] how many rows the statement touched or returned
+      def cmd_tuples
+        @cmd_status[/\d+\z/].to_i
+      end
+      alias cmdtuples cmd_tuples
+
+      def oid_value
+        0
+      end
+
+      def result_status
+        case @copy
+        when 73 then COPY_IN
+        when 79 then COPY_OUT
+        else @width.positive? || @cmd_status.start_with?("SELECT") ? TUPLES_OK : plain_status
+        end
+      end
+
+      def res_status(status = result_status)
+        { EMPTY_QUERY => "PGRES_EMPTY_QUERY", COMMAND_OK => "PGRES_COMMAND_OK", TUPLES_OK => "PGRES_TUPLES_OK",
+          COPY_OUT => "PGRES_COPY_OUT", COPY_IN => "PGRES_COPY_IN" }[status]
+      end
+
+      def error_message
+        ""
+      end
+      alias result_error_message error_message
+
+      def error_field(_code)
+        nil
+      end
+      alias result_error_field error_field
+
+      def check
+        nil
+      end
+      alias check_result check
+
+      # Frees the answer. A value asked for later raises, as with the pg gem.
+      def clear
+        @body = @ends = nil
+        @cleared = true
+        nil
+      end
+
+      def cleared?
+        @cleared ? true : false
+      end
+      alias autoclear? cleared?
+
+      # @param map [#coders] such as a PG::TypeMapByOid
+      def type_map=(map)
+        @type_map = map
+        @decoders = TypeMap.decoders(map, @columns)
+      end
+
+      def map_types!(map)
+        self.type_map = map
+        self
+      end
+
+      def field_name_type
+        :string
+      end
+
+      # @return [Array<String>] the lines of COPY … TO STDOUT
+      # @!visibility private
+      def copied
+        Array.new(@ntuples) { |r| raw(r, 0) }
+      end
+
+      private
+
+      def read_columns(count, at)
+        @columns = Array.new(count) do
+          type, table, number, size, modifier, format, length = @body.byteslice(at, COLUMN_SIZE).unpack(COLUMN)
+          name = @body.byteslice(at + COLUMN_SIZE, length)
+          at += COLUMN_SIZE + length
+          Column.new(name, type, table, number, size, modifier, format)
+        end
+        @fields = @columns.map(&:name)
+        @width = count
+        @width = 1 if @copy == 79
+        @ends_at = at
+        @values_at = at + (4 * @ntuples * @width)
+      end
+
+      def plain_status
+        @cmd_status.empty? ? EMPTY_QUERY : COMMAND_OK
+      end
+
+      def ends
+        raise_cleared if @cleared
+        @ends ||= @body.byteslice(@ends_at, 4 * @ntuples * @width).unpack("l<*")
+      end
+
+      def raise_cleared
+        raise defined?(::PG::Error) ? ::PG::Error : SQLError, "result has been cleared"
+      end
+
+      # The end of a NULL is the complement of where it is.
+      def raw(row, index)
+        ends = self.ends
+        at = (row * @width) + index
+        stop = ends[at]
+        return nil if stop.negative?
+
+        start = at.zero? ? 0 : ends[at - 1]
+        start = ~start if start.negative?
+        @body.byteslice(@values_at + start, stop - start)
+      end
+
+      def value(row, index)
+        text = raw(row, index) or return nil
+        text.force_encoding(Encoding::BINARY) if @columns[index].format == 1
+        decoder = @decoders && @decoders[index]
+        decoder ? decoder.decode(text, row, index) : text
+      end
+
+      def column(index)
+        (index.is_a?(Integer) && index >= 0 && @columns[index]) or
+          raise ArgumentError, "invalid field number #{index.inspect}"
+      end
+
+      def check_place(row, index)
+        raise ArgumentError, "invalid tuple number #{row}" if !row.is_a?(Integer) || row.negative? || row >= @ntuples
+        raise ArgumentError, "invalid field number #{index}" if !index.is_a?(Integer) || index.negative? || index >= @width
+      end
+    end
+
+    # Type maps of the pg gem's, applied to our results and parameters.
+    #
+    # @!visibility private
+    module TypeMap
+      class << self
+        # @return [Array<#decode, nil>, nil] one for each column
+        def decoders(map, columns)
+          return nil unless map.respond_to?(:coders)
+
+          by_type = {}
+          map.coders.each { |c| by_type[[c.format, c.oid]] = c if c.respond_to?(:decode) }
+          found = columns.map { |c| by_type[[c.format, c.type]] }
+          found.any? ? found : nil
+        end
+
+        # @return [String, Channel::Param, nil] a parameter as it is sent
+        def encode(map, value)
+          case value
+          when nil then nil
+          when String then value
+          when Hash then encode_hash(map, value)
+          else encode_object(map, value)
+          end
+        end
+
+        private
+
+        # The pg gem's form: { value:, type:, format: }.
+        def encode_hash(map, hash)
+          return encode_object(map, hash) unless hash.key?(:value)
+
+          value = encode(map, hash[:value])
+          return value unless hash[:format] == 1 && value.is_a?(String)
+
+          Channel::Param.new(Channel::BINARY, value)
+        end
+
+        def encode_object(map, value)
+          coder = coder_for(map, value) or return value.to_s
+          text = coder.encode(value).to_s
+          coder.respond_to?(:format) && coder.format == 1 ? Channel::Param.new(Channel::BINARY, text) : text
+        end
+
+        def coder_for(map, value)
+          return nil unless map.respond_to?(:[]) && map.respond_to?(:coders)
+
+          coder = map[value.class]
+          coder = map.public_send(coder, value) if coder.is_a?(Symbol)
+          coder = coder.call(value) if coder.is_a?(Proc)
+          coder
+        rescue ArgumentError, TypeError
+          nil
+        end
+      end
+    end
+  end
+end
