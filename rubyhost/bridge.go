@@ -243,6 +243,25 @@ func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
 	}
 }
 
+// standIn takes the messages while the goroutine of drain sleeps, for at most
+// the given time: whoever has just answered Ruby and may well be asked again
+// finds that out quicker than a sleeper can be woken.
+func (o *outbox) standIn(r receiver, spin time.Duration) {
+	asleep := (*uint32)(unsafe.Pointer(&C.tasker_the_host.go_asleep))
+	if !atomic.CompareAndSwapUint32(asleep, 1, 0) {
+		return // it is awake
+	}
+	for node := lookFor(spin); node != nil; {
+		next := node.next
+		deliver((*C.tasker_message)(unsafe.Pointer(node)), r)
+		node = next
+	}
+	atomic.StoreUint32(asleep, 1)
+	if atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox))) != nil {
+		_, _ = unix.Write(o.fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+}
+
 // lookFor polls the outbox. It lets other goroutines run in between, but not
 // after every look: that goes through a lock of the scheduler's.
 func lookFor(spin time.Duration) *C.tasker_node {

@@ -519,10 +519,28 @@ void tasker_cancel_free(tasker_cancel *c)
     free(c);
 }
 
+/* How long a lone waiter polls before it sleeps: most answers of a database
+ * come within this time, and to be woken costs as much again. */
+#define REPLY_SPIN_NS 100000
+
+/* [no GVL] Polls while this is the only worker with a job: with several of them
+ * the processors have better things to do. */
+static void poll_for_reply(tasker_request *r)
+{
+    if (tasker_the_host.queue.spin_ns <= 0) return;
+    int64_t until = tasker_now() + REPLY_SPIN_NS;
+    for (unsigned i = 1; __atomic_load_n(&tasker_the_host.counters.busy, __ATOMIC_RELAXED) <= 1; i++) {
+        if (__atomic_load_n(&r->done, __ATOMIC_ACQUIRE) || __atomic_load_n(&r->interrupted, __ATOMIC_ACQUIRE)) return;
+        tasker_relax();
+        if (i % 64 == 0 && tasker_now() > until) return;
+    }
+}
+
 /* [no GVL] */
 static void *wait_for_reply(void *arg)
 {
     tasker_request *r = arg;
+    poll_for_reply(r);
     pthread_mutex_lock(&r->lock);
     while (!r->done && !r->interrupted) pthread_cond_wait(&r->cond, &r->lock);
     r->interrupted = 0;

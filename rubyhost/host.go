@@ -84,6 +84,7 @@ func Boot(opts Options) (*Host, error) {
 		drained: make(chan struct{}),
 	}
 	h.notes.more.L = &h.notes.mu
+	h.services.asked = make(chan question)
 	h.closeErr = sync.OnceValue(h.shutDown)
 	for i := range h.slots {
 		h.slots[i].done = make(chan struct{}, 1)
@@ -91,7 +92,7 @@ func Boot(opts Options) (*Host, error) {
 	}
 	go func() {
 		defer close(h.drained)
-		out.drain(h, opts.Spin, func() bool { return h.inFlight.Load() > 1 })
+		out.drain(h, opts.Spin, h.expecting)
 	}()
 	if err := bootInterpreter(opts, out.fd, library); err != nil {
 		err = errors.CombineErrors(errors.WithHint(errors.Wrap(err, "rubyhost: Ruby did not boot"), bootHint(err)), out.close())
@@ -106,6 +107,12 @@ func Boot(opts Options) (*Host, error) {
 		return nil, errors.CombineErrors(err, h.Close())
 	}
 	return h, nil
+}
+
+// expecting reports whether a message from Ruby is to be expected very soon.
+// While Go answers a question it is not: who answers needs the processor.
+func (h *Host) expecting() bool {
+	return h.inFlight.Load() > 1 && h.services.answering.Load() == 0
 }
 
 // bootHint says what to do about a Ruby that is not there, or does not start.

@@ -17,14 +17,6 @@ int64_t tasker_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static inline void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
 
 bool tasker_stack_push(tasker_node **top, tasker_node *n)
 {
@@ -172,7 +164,7 @@ static bool search(tasker_queue *q, tasker_parker *p)
             drop_token(q, p);
             return LOAD(&q->pending) > 0;
         }
-        relax();
+        tasker_relax();
     }
     return true; /* keeps the token until it has popped */
 }

@@ -81,4 +81,13 @@ void tasker_queue_close(tasker_queue *q);
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t tasker_now(void);
 
+static inline void tasker_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 #endif

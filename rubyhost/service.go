@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cockroachdb/errors"
@@ -26,9 +27,28 @@ type services struct {
 	list    []Service
 	pending map[unsafe.Pointer]context.CancelFunc
 	running sync.WaitGroup
+
+	// asked hands questions to goroutines that have answered others before:
+	// their stacks have grown already.
+	asked chan question
+	// answering is how many questions are with Go.
+	answering atomic.Int32
 }
 
-func (s *services) wait() { s.running.Wait() }
+// question is one request of Ruby's.
+type question struct {
+	key     unsafe.Pointer
+	ctx     context.Context //nolint:containedctx // it is the question's own
+	cancel  context.CancelFunc
+	service Service
+	payload []byte
+}
+
+// wait must come after the last request.
+func (s *services) wait() {
+	close(s.asked)
+	s.running.Wait()
+}
 
 // Serve makes a service known to Ruby under a name. It replaces an earlier
 // one of that name for questions asked from then on.
@@ -73,20 +93,34 @@ func (h *Host) requestPosted(key unsafe.Pointer, number uint32, serial uint64, p
 	}
 	s.pending[key] = cancel
 	s.mu.Unlock()
-	s.running.Add(1)
-	go func() {
-		defer s.running.Done()
-		answer, err := serve(ctx, service, payload)
+	s.answering.Add(1)
+	q := question{key: key, ctx: ctx, cancel: cancel, service: service, payload: payload}
+	select {
+	case s.asked <- q:
+	default:
+		s.running.Go(func() { h.answer(q) })
+	}
+}
+
+// answer answers q, and then others.
+func (h *Host) answer(q question) {
+	s := &h.services
+	for open := true; open; q, open = <-s.asked {
+		answer, err := serve(q.ctx, q.service, q.payload)
 		s.mu.Lock()
-		delete(s.pending, key)
+		delete(s.pending, q.key)
 		s.mu.Unlock()
-		cancel()
-		if err != nil {
-			reply(key, true, encodeError(err))
-			return
+		q.cancel()
+		failed := err != nil
+		if failed {
+			answer = encodeError(err)
 		}
-		reply(key, false, answer)
-	}()
+		alone := s.answering.Add(-1) == 0
+		reply(q.key, failed, answer)
+		if alone && h.inFlight.Load() <= 1 && h.opts.Spin > 0 {
+			h.outbox.standIn(h, h.opts.Spin)
+		}
+	}
 }
 
 // serve turns a panic into an error: it must not end the host.

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
 	var err error
-	host, err = rubyhost.Boot(rubyhost.Options{Threads: 4, Grace: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})
+	host, err = rubyhost.Boot(rubyhost.Options{Threads: 8, Grace: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
