@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -23,14 +25,27 @@ import (
 func TestDatabasesThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	there := pgtest.URL(t)
+	silent := listen(t, func(net.Conn) {})
+	withoutTLS := listen(t, func(conn net.Conn) {
+		if _, err := io.ReadFull(conn, make([]byte, 8)); err == nil { // may we speak TLS?
+			_, _ = conn.Write([]byte("N"))
+		}
+	})
 	for _, c := range []struct{ name, url, cause, hint string }{
 		{"not a URL", "postgres://[", "DATABASE_URL is not a PostgreSQL address", "postgres://user:password@host:5432/database"},
 		{"a word", "foo", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
 		{"another scheme", "mysql://db/x", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
 		{"bad port", "host=localhost port=abc password=secret", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
-		{"nobody listens", "postgres://app:secret@127.0.0.1:1/x", "the database at postgres://app:xxxxx@127.0.0.1:1/x cannot be reached: connect: connection refused", "Start that server"},
+		{"bad characters in the password", "postgres://app:se%cret@db/x", "DATABASE_URL is not a PostgreSQL address", "is %25"},
+		{"bad sslmode", "postgres://app:secret@db/x?sslmode=requir", "DATABASE_URL: sslmode is invalid", "verify-full"},
+		{"no such certificate", "postgres://app:secret@db/x?sslmode=verify-full&sslrootcert=/none.pem", "DATABASE_URL: unable to read CA file: open /none.pem: no such file", "Correct sslrootcert"},
+		{"nobody listens", "postgres://app:secret@127.0.0.1:1/x", "the database at postgres://app@127.0.0.1:1/x cannot be reached: connect: connection refused", "Start that server"},
+		{"nobody listens twice", "postgres://app:secret@127.0.0.1:1,127.0.0.1:2/x", "the database at postgres://app@127.0.0.1:1,127.0.0.1:2/x cannot be reached", "Start that server"},
+		{"the password is a setting", "host=127.0.0.1 port=1 user=app password = 'my secret' dbname=x", "the database at postgres://app@127.0.0.1:1/x cannot be reached", "Start that server"},
+		{"silent", "postgres://app@" + silent + "/x?connect_timeout=1", "the database at postgres://app@" + silent + "/x did not answer within 1s", "connect_timeout"},
+		{"no TLS", "postgres://app@" + withoutTLS + "/x?sslmode=require", "does not speak TLS", "sslmode=disable"},
 		{"no such socket", "postgres://app@/x?host=/nonexistent", "cannot be reached: connect: no such file or directory", "Start that server"},
-		{"no such host", "postgres://db.invalid/x", "the host of the database at postgres://db.invalid/x is not known", "host name"},
+		{"no such host", "postgres://app@db.invalid/x", "the host of the database at postgres://app@db.invalid:5432/x is not known", "host name"},
 		{"no such database", withPath(there, "/nowhere"), `database "nowhere" does not exist`, "createdb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -43,6 +58,25 @@ func TestDatabasesThatCannotBeReached(t *testing.T) {
 			requireRefused(t, p.run("migrate", "status"), []string{c.cause}, c.hint)
 		})
 	}
+}
+
+// listen answers each connection, and leaves it open until the test ends.
+func listen(t *testing.T, answer func(net.Conn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			answer(conn)
+		}
+	}()
+	return l.Addr().String()
 }
 
 func withPath(address, path string) string {
@@ -101,6 +135,34 @@ func (p *project) change(format string, args ...any) {
 	defer func() { require.NoError(p.t, conn.Close(ctx)) }()
 	_, err = conn.Exec(ctx, fmt.Sprintf(format, args...))
 	require.NoError(p.t, err)
+}
+
+// A role that may look at the tables and change nothing in them.
+func TestARoleWithoutRights(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	owner, err := url.Parse(p.url)
+	require.NoError(t, err)
+	role := pgx.Identifier{"reader_of_" + strings.TrimPrefix(owner.Path, "/")}.Sanitize()
+	p.change("create role %s login", role)
+	t.Cleanup(func() {
+		p.change("drop owned by %s", role)
+		p.change("drop role %s", role)
+	})
+	reader := *owner
+	reader.User = url.User(strings.Trim(role, `"`))
+	q := *p
+	q.url = reader.String()
+	requireRefused(t, q.run("run", "one.yaml"), []string{"permission denied for schema tasker"}, "grant this one usage on the schema tasker")
+	p.change("grant usage on schema tasker to %s", role)
+	p.change("grant select on all tables in schema tasker to %s", role)
+	requireRefused(t, q.run("run", "one.yaml"), []string{"permission denied for sequence"}, "grant this one usage on the schema tasker")
+	p.change("grant usage on all sequences in schema tasker to %s", role)
+	requireRefused(t, q.run("run", "one.yaml"), []string{"permission denied for table"}, "grant this one usage on the schema tasker")
+	require.Zero(t, p.written())
+	p.change("grant insert, update, delete on all tables in schema tasker to %s", role)
+	r := q.run("run", "one.yaml")
+	require.Zero(t, r.code, r.stderr)
 }
 
 func TestAReadOnlyDatabase(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 	"github.com/tasker-rb/tasker-rb/templates"
@@ -28,7 +29,12 @@ func printError(w io.Writer, err error) {
 	case errors.As(err, &ruby):
 		printCause(w, ruby.Message, errors.FlattenHints(err))
 	default:
-		printCause(w, err.Error(), errors.FlattenHints(err))
+		hint := errors.FlattenHints(err)
+		var pg *pgconn.PgError
+		if hint == "" && errors.As(err, &pg) {
+			hint = sqlHint(pg)
+		}
+		printCause(w, err.Error(), hint)
 	}
 }
 
