@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
@@ -61,11 +59,7 @@ func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	input, err := readContext(r.context, cmd.InOrStdin())
-	if err != nil {
-		return err
-	}
-	input, err = template.ValidateContext(input)
+	input, err := taskContext(template, r.context, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -123,24 +117,6 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, t *templa
 		return &failure{exitTaskFailed}
 	}
 	return nil
-}
-
-// readContext reads JSON, @FILE or - for standard input.
-func readContext(from string, stdin io.Reader) (json.RawMessage, error) {
-	switch {
-	case from == "-":
-		b, err := io.ReadAll(stdin)
-		return b, errors.Wrap(err, "reading the context from standard input")
-	case strings.HasPrefix(from, "@"):
-		b, err := os.ReadFile(from[1:])
-		if err != nil {
-			return nil, errors.WithHint(errors.Newf("the context file %s cannot be read: %v", from[1:], lastCause(err)),
-				"--context takes JSON, @FILE, or - for standard input.")
-		}
-		return b, nil
-	default:
-		return json.RawMessage(from), nil
-	}
 }
 
 // loadTemplate loads a template for an environment that it knows.

@@ -133,6 +133,7 @@ func TestANarrowTerminalWithoutColours(t *testing.T) {
 			require.NotRegexp(t, `[^\x00-\x7f]`, line, "the locale is not UTF-8")
 		}
 	}
+	require.Regexp(t, `\n  ~ charge   again in 0\.\ds \(\.\.\n`, strings.Join(frames, "\n"))
 }
 
 func TestALowTerminalShowsWhatGoesOn(t *testing.T) {
