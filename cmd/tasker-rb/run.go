@@ -99,9 +99,15 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, t *templa
 		return err
 	}
 	show.begin()
-	_, runErr := engine.Run(ctx, submitted.TaskID)
+	there, stop := whileThere(ctx, pool)
+	defer stop()
+	_, runErr := engine.Run(there, submitted.TaskID)
 	if err := show.end(); err != nil {
-		return err
+		return notShown(submitted.TaskID, err)
+	}
+	if errors.Is(context.Cause(there), errOutage) {
+		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, as far as it came", db.place(), submitted.TaskID),
+			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
 	}
 	if runErr != nil {
 		return runErr
@@ -111,12 +117,18 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, t *templa
 		return err
 	}
 	if err := show.result(detail); err != nil {
-		return err
+		return notShown(submitted.TaskID, err)
 	}
 	if detail.State != orchestration.TaskComplete {
 		return &failure{exitTaskFailed}
 	}
 	return nil
+}
+
+// notShown is for an output that could not be written when the task was run.
+func notShown(task int64, err error) error {
+	return errors.WithHintf(errors.Newf("task %d was run, but its result could not be written: %v", task, lastCause(err)),
+		"`tasker-rb tasks show %d` shows it.", task)
 }
 
 // loadTemplate loads a template for an environment that it knows.
