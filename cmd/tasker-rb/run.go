@@ -109,6 +109,9 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, t *templa
 		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, as far as it came", db.place(), submitted.TaskID),
 			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
 	}
+	if ctx.Err() != nil && !(r.scratch && db.local != nil) {
+		return &interruptedRun{submitted.TaskID}
+	}
 	if runErr != nil {
 		return runErr
 	}

@@ -166,3 +166,24 @@ func TestNoCommandAsksTheTerminal(t *testing.T) {
 	require.Contains(t, said, "lint")
 	require.NotContains(t, said, "\x1b")
 }
+
+// A terminal that becomes narrower wraps the lines that are there; the picture
+// is drawn over all of them.
+func TestATerminalThatBecomesNarrower(t *testing.T) {
+	t.Parallel()
+	tty := openTerminal(t, 100, 40)
+	b := block{out: tty.theirs}
+	read := func() string {
+		text := make([]byte, 4096)
+		n, err := tty.ours.Read(text)
+		require.NoError(t, err)
+		return string(text[:n])
+	}
+	require.NoError(t, b.draw(nil, []string{"short", strings.Repeat("x", 100), bold.Render("1234567")}, false))
+	require.NotContains(t, read(), "A")
+	require.NoError(t, b.draw(nil, []string{"short", strings.Repeat("x", 100), bold.Render("1234567")}, false))
+	require.Contains(t, read(), "\x1b[3A")
+	require.NoError(t, unix.IoctlSetWinsize(int(tty.ours.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 30, Row: 40}))
+	require.NoError(t, b.draw(nil, []string{"short"}, true))
+	require.Contains(t, read(), "\x1b[6A")
+}
