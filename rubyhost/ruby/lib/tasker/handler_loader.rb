@@ -205,6 +205,7 @@ module Tasker
       names = handler_names
       by_last = names.group_by { |candidate| candidate.split("::").last }
       whole = DidYouMean::SpellChecker.new(dictionary: names).correct(name)
+      whole.select! { |candidate| DidYouMean::Levenshtein.distance(name, candidate) <= name.size / 3 }
       last = DidYouMean::SpellChecker.new(dictionary: by_last.keys).correct(name.split("::").last)
       same = by_last.fetch(name.split("::").last, [])
       (same + whole + by_last.values_at(*last).flatten).uniq.first(3)
