@@ -204,13 +204,17 @@ module Tasker
       require "did_you_mean" unless defined?(DidYouMean::SpellChecker)
       names = handler_names
       by_last = names.group_by { |candidate| candidate.split("::").last }
-      whole = DidYouMean::SpellChecker.new(dictionary: names).correct(name)
-      whole.select! { |candidate| DidYouMean::Levenshtein.distance(name, candidate) <= name.size / 3 }
-      last = DidYouMean::SpellChecker.new(dictionary: by_last.keys).correct(name.split("::").last)
-      same = by_last.fetch(name.split("::").last, [])
-      (same + whole + by_last.values_at(*last).flatten).uniq.first(3)
+      part = name.split("::").last
+      same = by_last.fetch(part, [])
+      (same + close(name, names) + by_last.values_at(*close(part, by_last.keys)).flatten).uniq.first(3)
     rescue LoadError
       []
+    end
+
+    # The spell checker always finds something, if only by the namespace.
+    def close(name, candidates)
+      found = DidYouMean::SpellChecker.new(dictionary: candidates).correct(name)
+      found.select { |candidate| DidYouMean::Levenshtein.distance(name, candidate) <= [name.size / 3, 1].max }
     end
   end
 end
