@@ -214,7 +214,8 @@ module Tasker
     # The spell checker always finds something, if only by the namespace.
     def close(name, candidates)
       found = DidYouMean::SpellChecker.new(dictionary: candidates).correct(name)
-      found.select { |candidate| DidYouMean::Levenshtein.distance(name, candidate) <= [name.size / 3, 2].max }
+      limit = [name.split("::").last.size / 3, 2].max
+      found.select { |candidate| DidYouMean::Levenshtein.distance(name, candidate) <= limit }
     end
   end
 end
