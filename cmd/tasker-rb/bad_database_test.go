@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -198,43 +198,25 @@ func TestSchemasOfOtherVersions(t *testing.T) {
 	require.Equal(t, before, p.written())
 }
 
-// No PostgreSQL: the folders of its servers are empty in a mount namespace.
+// No PostgreSQL: a program that is linked to look for it in PATH alone, and a
+// PATH without it.
 func TestNoPostgreSQL(t *testing.T) {
 	t.Parallel()
+	program := filepath.Join(t.TempDir(), "tasker-rb")
+	out, err := exec.Command("go", "build", "-ldflags", "-X github.com/tasker-rb/tasker-rb/orchestration/localpg.usualBinDirs=", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, string(out))
 	p := emptyProject(t)
 	p.url = ""
-	r := p.without(localpg.Installations(t.Context()), "run", "one.yaml")
-	requireRefused(t, r, []string{"no PostgreSQL server binaries (postgres, initdb) were found"}, "or set DATABASE_URL")
-	r = p.without(localpg.Installations(t.Context()), "doctor")
+	state := enterable(t)
+	p.env = []string{"PATH=" + t.TempDir(), "XDG_STATE_HOME=" + state}
+	without := func(args ...string) result {
+		cmd := p.command(args...)
+		cmd.Path = program
+		return p.finish(cmd)
+	}
+	requireRefused(t, without("run", "one.yaml"), []string{"no PostgreSQL server binaries (postgres, initdb) were found"}, "or set DATABASE_URL")
+	r := without("doctor")
 	require.Equal(t, exitTaskFailed, r.code)
 	require.Regexp(t, `(?m)^ok    Ruby `, r.stdout)
 	require.Regexp(t, `(?m)^FAIL  PostgreSQL +no PostgreSQL server`, r.stdout)
-}
-
-// without runs the command where these installations are out of sight.
-func (p *project) without(list []localpg.Installation, args ...string) result {
-	p.t.Helper()
-	require.NotEmpty(p.t, list)
-	script := "set -e\n"
-	for _, in := range list {
-		script += fmt.Sprintf("mount -t tmpfs none '%s'\n", in.BinDir)
-	}
-	wrap := []string{"unshare", "--mount", "--propagation", "private"}
-	var back []string
-	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 { // become root to mount, and oneself again
-		wrap = append(wrap, "--map-root-user")
-		back = []string{"unshare", "--user", fmt.Sprintf("--map-user=%d", uid), fmt.Sprintf("--map-group=%d", gid)}
-	}
-	inner := p.command(args...)
-	path, err := exec.LookPath("unshare")
-	require.NoError(p.t, err)
-	inner.Path = path
-	inner.Args = slices.Concat(wrap, []string{"sh", "-c", script + `exec "$@"`, "sh"}, back, inner.Args)
-	var stdout, stderr strings.Builder
-	inner.Stdout, inner.Stderr = &stdout, &stderr
-	err = inner.Run()
-	if inner.ProcessState == nil {
-		require.NoError(p.t, err)
-	}
-	return result{inner.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
