@@ -35,7 +35,7 @@ func dial(ctx context.Context, address string) (*pgx.Conn, error) {
 	limitConnecting(config.ConnConfig)
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
-		return nil, explainConnect(config.ConnConfig, err)
+		return nil, explainConnect(&config.ConnConfig.Config, err)
 	}
 	return conn, nil
 }
@@ -58,7 +58,7 @@ func explainAddress(address string, err error) error {
 }
 
 // explainConnect says which server it was and what to look at.
-func explainConnect(config *pgx.ConnConfig, err error) error {
+func explainConnect(config *pgconn.Config, err error) error {
 	where := located(config)
 	var pg *pgconn.PgError
 	var dns *net.DNSError
@@ -121,12 +121,12 @@ func redact(address string) string {
 	if err != nil {
 		return "an address that cannot be read"
 	}
-	return located(config.ConnConfig)
+	return located(&config.ConnConfig.Config)
 }
 
 // located is the address without the password and the settings. Servers that
 // are tried one after the other are separated by commas.
-func located(config *pgx.ConnConfig) string {
+func located(config *pgconn.Config) string {
 	u := url.URL{Scheme: "postgres", Path: "/" + config.Database}
 	if config.User != "" {
 		u.User = url.User(config.User)

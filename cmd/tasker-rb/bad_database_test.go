@@ -143,14 +143,15 @@ func TestARoleWithoutRights(t *testing.T) {
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
 	owner, err := url.Parse(p.url)
 	require.NoError(t, err)
-	role := pgx.Identifier{"reader_of_" + strings.TrimPrefix(owner.Path, "/")}.Sanitize()
+	name := "reader_of_" + strings.TrimPrefix(owner.Path, "/")
+	role := pgx.Identifier{name}.Sanitize()
 	p.change("create role %s login", role)
 	t.Cleanup(func() {
 		p.change("drop owned by %s", role)
 		p.change("drop role %s", role)
 	})
 	reader := *owner
-	reader.User = url.User(strings.Trim(role, `"`))
+	reader.User = url.User(name)
 	q := *p
 	q.url = reader.String()
 	requireRefused(t, q.run("run", "one.yaml"), []string{"permission denied for schema tasker"}, "grant this one usage on the schema tasker")
@@ -163,6 +164,30 @@ func TestARoleWithoutRights(t *testing.T) {
 	p.change("grant insert, update, delete on all tables in schema tasker to %s", role)
 	r := q.run("run", "one.yaml")
 	require.Zero(t, r.code, r.stderr)
+}
+
+// A role that may connect once: the first connection of many is made.
+func TestTooFewConnections(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	owner, err := url.Parse(p.url)
+	require.NoError(t, err)
+	name := "lone_in_" + strings.TrimPrefix(owner.Path, "/")
+	role := pgx.Identifier{name}.Sanitize()
+	p.change("create role %s login connection limit 1", role)
+	t.Cleanup(func() {
+		p.change("drop owned by %s", role)
+		p.change("drop role %s", role)
+	})
+	p.change("grant usage on schema tasker to %s", role)
+	p.change("grant all on all tables in schema tasker to %s", role)
+	p.change("grant all on all sequences in schema tasker to %s", role)
+	lone := *owner
+	lone.User = url.User(name)
+	q := *p
+	q.url = lone.String()
+	requireRefused(t, q.run("run", "one.yaml"), []string{"the database at postgres://" + name + "@"}, "connection limit")
+	require.Zero(t, p.written())
 }
 
 func TestAReadOnlyDatabase(t *testing.T) {

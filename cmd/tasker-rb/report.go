@@ -29,6 +29,10 @@ func printError(w io.Writer, err error) {
 	case errors.As(err, &ruby):
 		printCause(w, ruby.Message, errors.FlattenHints(err))
 	default:
+		var connecting *pgconn.ConnectError // of a pool that opens another one
+		if errors.As(err, &connecting) {
+			err = explainConnect(connecting.Config, connecting)
+		}
 		hint := errors.FlattenHints(err)
 		var pg *pgconn.PgError
 		if hint == "" && errors.As(err, &pg) {
