@@ -334,7 +334,10 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 			}
 		}
 	case returns:
-		s.failed, s.settings = nil, unknownSettings
+		s.failed = nil
+		if s.settings != nil { // which of them are in force now depends on where they were set
+			s.settings = &Settings{Set: s.settings.Set}
+		}
 		if i := s.find(p.name); i >= 0 {
 			s.savepoints = s.savepoints[:i+1]
 			return s.ended(i+1, false)
@@ -346,16 +349,12 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 	case commits, rollsBack:
 		s.savepoints = nil
 		if p.kind == rollsBack && s.settings != nil {
-			s.settings = unknownSettings
+			s.settings = &Settings{Set: s.settings.Set}
 		}
 		return s.ended(0, p.kind == commits && tag != "ROLLBACK") // what COMMIT says of a failed one
 	}
 	return nil
 }
-
-// unknownSettings are in force after a rollback to a savepoint: which ones,
-// depends on where they were set.
-var unknownSettings = &Settings{}
 
 func (s *Session) find(name string) int {
 	for i := len(s.savepoints) - 1; i >= 0; i-- {
