@@ -14,6 +14,8 @@ have_ruby() {
 		exit c["ENABLE_SHARED"] == "yes" && File.exist?(File.join(c["rubyhdrdir"], "ruby.h"))' >/dev/null 2>&1
 }
 
+# What the tests require, by the name that Ruby requires it by.
+test_gems="minitest faraday pg sequel active_record"
 have_gem() { ruby -e 'require ARGV[0]' "$1" >/dev/null 2>&1; }
 
 # The folders that orchestration/localpg looks in; Debian leaves them out of PATH.
@@ -51,8 +53,7 @@ have_ruby || need ruby
 have_postgres || need postgres
 if [ "${1:-}" = "--for-tests" ]; then
 	{ have_compiler && have_sanitizers; } || need sanitizers
-	have_gem minitest || need minitest
-	have_gem faraday || need faraday
+	for gem in $test_gems; do have_gem "$gem" || need "$gem"; done
 fi
 [ -n "$missing" ] || exit 0
 
@@ -71,12 +72,16 @@ packages() {
 	apt-get:sanitizers) echo "gcc libc6-dev" ;;
 	apt-get:minitest) echo ruby-minitest ;;
 	apt-get:faraday) echo ruby-faraday ;;
+	apt-get:pg) echo ruby-pg ;;
+	apt-get:sequel) echo ruby-sequel ;;
+	apt-get:active_record) echo ruby-activerecord ;;
 	dnf:compiler) echo gcc ;;
 	dnf:pkg-config) echo pkgconf-pkg-config ;;
 	dnf:ruby) echo "ruby ruby-devel" ;;
 	dnf:postgres) echo postgresql-server ;;
 	dnf:sanitizers) echo "gcc libasan libubsan libtsan" ;;
 	dnf:minitest) echo rubygem-minitest ;;
+	dnf:pg) echo rubygem-pg ;;
 	apk:compiler | apk:sanitizers) echo build-base ;;
 	apk:pkg-config) echo pkgconf ;;
 	apk:ruby) echo "ruby ruby-dev ruby-json" ;;
@@ -91,7 +96,11 @@ packages() {
 	brew:pkg-config) echo pkgconf ;;
 	brew:ruby) echo ruby ;;
 	brew:postgres) echo postgresql ;;
-	*:faraday | *:minitest) echo "gem:$1" ;;
+	# A gem with an extension in C is built against libpq.
+	apk:pg) echo "build-base libpq-dev gem:pg" ;;
+	pacman:pg) echo "postgresql-libs gem:pg" ;;
+	*:active_record) echo "gem:activerecord" ;;
+	*:faraday | *:minitest | *:pg | *:sequel) echo "gem:$1" ;;
 	esac
 }
 
@@ -100,7 +109,8 @@ say_what() {
 setup: missing here:$missing
 setup: $1
 setup: What is needed: CRuby 3.1 or later with its headers and a shared libruby, the PostgreSQL server 13 or later,
-setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, and the Ruby gems minitest and faraday.
+setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, and the Ruby gems minitest, faraday,
+setup: pg, sequel and activerecord.
 END
 	exit 1
 }
@@ -149,11 +159,12 @@ apt_install() {
 
 system="" gems=""
 for thing in $missing; do
-	found=$(packages "$thing")
-	case "$found" in
-	gem:*) gems="$gems ${found#gem:}" ;;
-	*) system="$system $found" ;;
-	esac
+	for found in $(packages "$thing"); do
+		case "$found" in
+		gem:*) gems="$gems ${found#gem:}" ;;
+		*) system="$system $found" ;;
+		esac
+	done
 done
 
 echo "setup: installing$system$gems"
@@ -177,5 +188,8 @@ if [ -n "$gems" ]; then quietly $sudo gem install --no-document $gems; fi
 have_ruby || say_what "there is a Ruby, but without headers or a shared library ($(command -v ruby)); put one with both first in PATH."
 have_postgres || say_what "the PostgreSQL server was not found after installing it."
 if [ "${1:-}" = "--for-tests" ]; then
+	for gem in $test_gems; do
+		have_gem "$gem" || say_what "$(command -v ruby) does not find $gem after installing it; put the Ruby that the packages belong to first in PATH, or install it with that Ruby's gem."
+	done
 	have_sanitizers || say_what "the C compiler (${CC:-cc}) has no address or thread sanitizer; make test needs one that has, such as gcc on glibc."
 fi

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
@@ -102,7 +103,13 @@ func readFile(path string) ([]byte, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		problem.Message = "the file does not exist"
-		problem.Hint = didYouMean(filepath.Base(path), templateFiles(filepath.Dir(path)))
+		files := templateFiles(filepath.Dir(path))
+		problem.Hint = didYouMean(filepath.Base(path), files)
+		for _, extension := range []string{".yaml", ".yml"} {
+			if name := filepath.Base(path) + extension; slices.Contains(files, name) {
+				problem.Hint = fmt.Sprintf("Did you mean %q?", name)
+			}
+		}
 		if problem.Hint == "" {
 			problem.Hint = "Check the path; it is relative to the current directory."
 		}

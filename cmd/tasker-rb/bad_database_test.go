@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,14 +25,27 @@ import (
 func TestDatabasesThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	there := pgtest.URL(t)
+	silent := listen(t, func(net.Conn) {})
+	withoutTLS := listen(t, func(conn net.Conn) {
+		if _, err := io.ReadFull(conn, make([]byte, 8)); err == nil { // may we speak TLS?
+			_, _ = conn.Write([]byte("N"))
+		}
+	})
 	for _, c := range []struct{ name, url, cause, hint string }{
 		{"not a URL", "postgres://[", "DATABASE_URL is not a PostgreSQL address", "postgres://user:password@host:5432/database"},
 		{"a word", "foo", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
 		{"another scheme", "mysql://db/x", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
 		{"bad port", "host=localhost port=abc password=secret", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
-		{"nobody listens", "postgres://app:secret@127.0.0.1:1/x", "the database at postgres://app:xxxxx@127.0.0.1:1/x cannot be reached: connect: connection refused", "Start that server"},
+		{"bad characters in the password", "postgres://app:se%cret@db/x", "DATABASE_URL is not a PostgreSQL address", "is %25"},
+		{"bad sslmode", "postgres://app:secret@db/x?sslmode=requir", "DATABASE_URL: sslmode is invalid", "verify-full"},
+		{"no such certificate", "postgres://app:secret@db/x?sslmode=verify-full&sslrootcert=/none.pem", "DATABASE_URL: unable to read CA file: open /none.pem: no such file", "Correct sslrootcert"},
+		{"nobody listens", "postgres://app:secret@127.0.0.1:1/x", "the database at postgres://app@127.0.0.1:1/x cannot be reached: connect: connection refused", "Start that server"},
+		{"nobody listens twice", "postgres://app:secret@127.0.0.1:1,127.0.0.1:2/x", "the database at postgres://app@127.0.0.1:1,127.0.0.1:2/x cannot be reached", "Start that server"},
+		{"the password is a setting", "host=127.0.0.1 port=1 user=app password = 'my secret' dbname=x", "the database at postgres://app@127.0.0.1:1/x cannot be reached", "Start that server"},
+		{"silent", "postgres://app@" + silent + "/x?connect_timeout=1", "the database at postgres://app@" + silent + "/x did not answer within 1s", "connect_timeout"},
+		{"no TLS", "postgres://app@" + withoutTLS + "/x?sslmode=require", "does not speak TLS", "sslmode=disable"},
 		{"no such socket", "postgres://app@/x?host=/nonexistent", "cannot be reached: connect: no such file or directory", "Start that server"},
-		{"no such host", "postgres://db.invalid/x", "the host of the database at postgres://db.invalid/x is not known", "host name"},
+		{"no such host", "postgres://app@db.invalid/x", "the host of the database at postgres://app@db.invalid:5432/x is not known", "host name"},
 		{"no such database", withPath(there, "/nowhere"), `database "nowhere" does not exist`, "createdb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -43,6 +58,25 @@ func TestDatabasesThatCannotBeReached(t *testing.T) {
 			requireRefused(t, p.run("migrate", "status"), []string{c.cause}, c.hint)
 		})
 	}
+}
+
+// listen answers each connection, and leaves it open until the test ends.
+func listen(t *testing.T, answer func(net.Conn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			answer(conn)
+		}
+	}()
+	return l.Addr().String()
 }
 
 func withPath(address, path string) string {
@@ -103,6 +137,59 @@ func (p *project) change(format string, args ...any) {
 	require.NoError(p.t, err)
 }
 
+// A role that may look at the tables and change nothing in them.
+func TestARoleWithoutRights(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	owner, err := url.Parse(p.url)
+	require.NoError(t, err)
+	name := "reader_of_" + strings.TrimPrefix(owner.Path, "/")
+	role := pgx.Identifier{name}.Sanitize()
+	p.change("create role %s login", role)
+	t.Cleanup(func() {
+		p.change("drop owned by %s", role)
+		p.change("drop role %s", role)
+	})
+	reader := *owner
+	reader.User = url.User(name)
+	q := *p
+	q.url = reader.String()
+	requireRefused(t, q.run("run", "one.yaml"), []string{"permission denied for schema tasker"}, "grant this one usage on the schema tasker")
+	p.change("grant usage on schema tasker to %s", role)
+	p.change("grant select on all tables in schema tasker to %s", role)
+	requireRefused(t, q.run("run", "one.yaml"), []string{"permission denied for sequence"}, "grant this one usage on the schema tasker")
+	p.change("grant usage on all sequences in schema tasker to %s", role)
+	requireRefused(t, q.run("run", "one.yaml"), []string{"permission denied for table"}, "grant this one usage on the schema tasker")
+	require.Zero(t, p.written())
+	p.change("grant insert, update, delete on all tables in schema tasker to %s", role)
+	r := q.run("run", "one.yaml")
+	require.Zero(t, r.code, r.stderr)
+}
+
+// A role that may connect once: the first connection of many is made.
+func TestTooFewConnections(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	owner, err := url.Parse(p.url)
+	require.NoError(t, err)
+	name := "lone_in_" + strings.TrimPrefix(owner.Path, "/")
+	role := pgx.Identifier{name}.Sanitize()
+	p.change("create role %s login connection limit 1", role)
+	t.Cleanup(func() {
+		p.change("drop owned by %s", role)
+		p.change("drop role %s", role)
+	})
+	p.change("grant usage on schema tasker to %s", role)
+	p.change("grant all on all tables in schema tasker to %s", role)
+	p.change("grant all on all sequences in schema tasker to %s", role)
+	lone := *owner
+	lone.User = url.User(name)
+	q := *p
+	q.url = lone.String()
+	requireRefused(t, q.run("run", "one.yaml"), []string{"the database at postgres://" + name + "@"}, "connection limit")
+	require.Zero(t, p.written())
+}
+
 func TestAReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
@@ -136,43 +223,25 @@ func TestSchemasOfOtherVersions(t *testing.T) {
 	require.Equal(t, before, p.written())
 }
 
-// No PostgreSQL: the folders of its servers are empty in a mount namespace.
+// No PostgreSQL: a program that is linked to look for it in PATH alone, and a
+// PATH without it.
 func TestNoPostgreSQL(t *testing.T) {
 	t.Parallel()
+	program := filepath.Join(t.TempDir(), "tasker-rb")
+	out, err := exec.Command("go", "build", "-ldflags", "-X github.com/tasker-rb/tasker-rb/orchestration/localpg.usualBinDirs=", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, string(out))
 	p := emptyProject(t)
 	p.url = ""
-	r := p.without(localpg.Installations(t.Context()), "run", "one.yaml")
-	requireRefused(t, r, []string{"no PostgreSQL server binaries (postgres, initdb) were found"}, "or set DATABASE_URL")
-	r = p.without(localpg.Installations(t.Context()), "doctor")
+	state := enterable(t)
+	p.env = []string{"PATH=" + t.TempDir(), "XDG_STATE_HOME=" + state}
+	without := func(args ...string) result {
+		cmd := p.command(args...)
+		cmd.Path = program
+		return p.finish(cmd)
+	}
+	requireRefused(t, without("run", "one.yaml"), []string{"no PostgreSQL server binaries (postgres, initdb) were found"}, "or set DATABASE_URL")
+	r := without("doctor")
 	require.Equal(t, exitTaskFailed, r.code)
 	require.Regexp(t, `(?m)^ok    Ruby `, r.stdout)
 	require.Regexp(t, `(?m)^FAIL  PostgreSQL +no PostgreSQL server`, r.stdout)
-}
-
-// without runs the command where these installations are out of sight.
-func (p *project) without(list []localpg.Installation, args ...string) result {
-	p.t.Helper()
-	require.NotEmpty(p.t, list)
-	script := "set -e\n"
-	for _, in := range list {
-		script += fmt.Sprintf("mount -t tmpfs none '%s'\n", in.BinDir)
-	}
-	wrap := []string{"unshare", "--mount", "--propagation", "private"}
-	var back []string
-	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 { // become root to mount, and oneself again
-		wrap = append(wrap, "--map-root-user")
-		back = []string{"unshare", "--user", fmt.Sprintf("--map-user=%d", uid), fmt.Sprintf("--map-group=%d", gid)}
-	}
-	inner := p.command(args...)
-	path, err := exec.LookPath("unshare")
-	require.NoError(p.t, err)
-	inner.Path = path
-	inner.Args = slices.Concat(wrap, []string{"sh", "-c", script + `exec "$@"`, "sh"}, back, inner.Args)
-	var stdout, stderr strings.Builder
-	inner.Stdout, inner.Stderr = &stdout, &stderr
-	err = inner.Run()
-	if inner.ProcessState == nil {
-		require.NoError(p.t, err)
-	}
-	return result{inner.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }

@@ -98,6 +98,8 @@ func TestATemplateThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, nil)
 	requireRefused(t, p.run("run", "none.yaml"), []string{"none.yaml: the file does not exist"}, "Check the path")
+	p.write(map[string]string{"order.yml": one("Fine")})
+	requireRefused(t, p.run("run", "order"), []string{"order: the file does not exist"}, `Did you mean "order.yml"?`)
 	requireRefused(t, p.run("run", "."), []string{"this is a directory"}, "Name one file")
 	require.Zero(t, p.written())
 }
@@ -117,9 +119,16 @@ schema:
 		{name: "more behind it", args: []string{"--context", "{} {}"}, errors: []string{"more text after the end"}, hint: "in single quotes"},
 		{name: "not an object", args: []string{"--context", "[1]"}, errors: []string{"the context must be a JSON object, got an array"}, hint: "in single quotes"},
 		{name: "same key twice", args: []string{"--context", `{"a":1,"a":2}`}, errors: []string{"not usable JSON"}, hint: "in single quotes"},
-		{name: "file is missing", args: []string{"--context", "@none.json"}, errors: []string{"the context file none.json cannot be read: no such file"}, hint: "@FILE"},
-		{name: "file is a folder", args: []string{"--context", "@handlers"}, errors: []string{"the context file handlers cannot be read: is a directory"}, hint: "@FILE"},
-		{name: "against the schema", template: schema, errors: []string{"the context does not fit the template default/one"}, hint: "schema:"},
+		{name: "file is missing", args: []string{"--context", "@none.json"}, errors: []string{"--context: the file none.json cannot be read: no such file"}, hint: "@FILE"},
+		{name: "file is a folder", args: []string{"--context", "@handlers"}, errors: []string{"--context: the file handlers cannot be read: is a directory"}, hint: "@FILE"},
+		{name: "against the schema", template: schema, errors: []string{"the context does not fit the template default/one"}, hint: "schema: in t.yaml says what it must be; give it with --context"},
+		{name: "not JSON in a file", files: map[string]string{"c.json": "{\"id\":\n 1,}"}, args: []string{"--context", "@c.json"},
+			errors: []string{"the context in c.json is not usable JSON, line 2, column 4"}, hint: "Correct that file"},
+		{name: "a file without @", files: map[string]string{"c.json": "{}"}, args: []string{"--context", "c.json"},
+			errors: []string{"the context is not usable JSON, line 1, column 1"}, hint: "write --context @c.json."},
+		{name: "nothing on standard input", args: []string{"--context", "-"}, errors: []string{"the context from standard input is empty"}, hint: "Write one JSON object"},
+		{name: "a file against the schema", template: schema, files: map[string]string{"c.json": "{}"}, args: []string{"--context", "@c.json"},
+			errors: []string{"the context in c.json does not fit the template default/one"}, hint: "schema: in t.yaml"},
 	})
 }
 

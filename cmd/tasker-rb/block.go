@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/charmbracelet/lipgloss"
 	"golang.org/x/term"
 )
 
@@ -15,8 +16,8 @@ import (
 // it questions, as soon as they are linked in, and a terminal that does not
 // answer would hold every command up for five seconds.
 type block struct {
-	out   *os.File
-	lines int // that it has now
+	out    *os.File
+	widths []int // of the lines that it has now
 }
 
 const (
@@ -30,8 +31,8 @@ const (
 func (b *block) draw(above, lines []string, last bool) error {
 	var s strings.Builder
 	s.WriteString(hideCursor)
-	if b.lines > 0 {
-		fmt.Fprintf(&s, "\x1b[%dA", b.lines)
+	if rows := b.rows(); rows > 0 {
+		fmt.Fprintf(&s, "\x1b[%dA", rows)
 	}
 	s.WriteString(eraseBelow)
 	for _, line := range append(above, lines...) {
@@ -40,9 +41,23 @@ func (b *block) draw(above, lines []string, last bool) error {
 	if last {
 		s.WriteString(showCursor)
 	}
-	b.lines = len(lines)
+	b.widths = b.widths[:0]
+	for _, line := range lines {
+		b.widths = append(b.widths, lipgloss.Width(line))
+	}
 	_, err := b.out.WriteString(s.String())
 	return err
+}
+
+// rows is how many rows the lines take now: a terminal that has become narrower
+// has wrapped them.
+func (b *block) rows() int {
+	columns, _ := b.size()
+	rows := 0
+	for _, width := range b.widths {
+		rows += max((width+columns-1)/columns, 1)
+	}
+	return rows
 }
 
 // size is that of the terminal now, or what is usual.

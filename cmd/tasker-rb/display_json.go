@@ -21,7 +21,7 @@ func (d *jsonDisplay) event(orchestration.Event) {}
 func (d *jsonDisplay) end() error                { return nil }
 func (d *jsonDisplay) logHandler() slog.Handler  { return d.log }
 
-// taskJSON is the documented shape, see README.md.
+// taskJSON is the documented shape, see docs/cli.md.
 type taskJSON struct {
 	TaskID    int64      `json:"task_id"`
 	Namespace string     `json:"namespace"`
@@ -37,8 +37,24 @@ type stepJSON struct {
 	Attempts    int             `json:"attempts"`
 	Results     json.RawMessage `json:"results"`
 	Error       *errorJSON      `json:"error"`
-	StartedAt   *time.Time      `json:"started_at"`
-	CompletedAt *time.Time      `json:"completed_at"`
+	StartedAt   *moment         `json:"started_at"`
+	CompletedAt *moment         `json:"completed_at"`
+}
+
+// moment is a time in UTC with six digits after the point, always, so that the
+// texts sort as the times do.
+type moment struct{ time.Time }
+
+// at is nil for a time that has not come.
+func at(t time.Time) *moment {
+	if t.IsZero() {
+		return nil
+	}
+	return &moment{t}
+}
+
+func (m moment) MarshalJSON() ([]byte, error) {
+	return []byte(m.UTC().Format(`"2006-01-02T15:04:05.000000Z"`)), nil
 }
 
 type errorJSON struct {
@@ -71,11 +87,9 @@ func stepAsJSON(s *orchestration.StepDetail) stepJSON {
 	if last == nil {
 		return j
 	}
-	if !last.StartedAt.IsZero() {
-		j.StartedAt = &last.StartedAt
-	}
+	j.StartedAt = at(last.StartedAt)
 	if s.State.Done() {
-		j.CompletedAt = &last.EndedAt
+		j.CompletedAt = at(last.EndedAt)
 	} else if last.Err != nil {
 		j.Error = &errorJSON{
 			Class: last.Err.Class, Message: last.Err.Message, Backtrace: last.Err.Backtrace,

@@ -122,7 +122,7 @@ func (d *liveDisplay) paint(last bool) {
 		lines = append(lines, faint.Render(fmt.Sprintf("  and %s", plural(hidden, "other step"))))
 	}
 	for i, line := range lines {
-		lines[i] = lipgloss.NewStyle().MaxWidth(columns).Render(line)
+		lines[i] = d.marks.cut(line, columns)
 	}
 	err := d.block.draw(d.pending, lines, last)
 	d.pending = nil
@@ -190,11 +190,20 @@ func (d *liveDisplay) line(s liveStep) string {
 type marks struct {
 	running                             []string
 	pending, complete, retrying, failed string
+	more                                string // where a line is cut
+}
+
+// cut makes a line fit, and shows that it did.
+func (m marks) cut(line string, columns int) string {
+	if lipgloss.Width(line) <= columns {
+		return line
+	}
+	return lipgloss.NewStyle().MaxWidth(max(columns-lipgloss.Width(m.more), 1)).Render(line) + m.more
 }
 
 func marksFor(utf8 bool) marks {
 	if !utf8 {
-		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x"}
+		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x", more: ".."}
 	}
-	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗"}
+	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗", more: "…"}
 }

@@ -9,10 +9,8 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/errors"
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
-	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
@@ -112,16 +110,12 @@ func (d *doctor) postgres(ctx context.Context) {
 		d.say("PostgreSQL", fmt.Sprintf("%s in %s, for the private database", found[0].Version, found[0].BinDir), nil)
 		return
 	}
-	conn, err := pgx.Connect(ctx, address)
+	conn, err := dial(ctx, address)
 	if err != nil {
-		d.say("PostgreSQL", "", explainConnect(address, err))
+		d.say("PostgreSQL", "", err)
 		return
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	d.say("PostgreSQL", conn.PgConn().ParameterStatus("server_version")+" at "+redact(address), nil)
-	err = orchestration.CheckSchema(ctx, conn)
-	if err == nil {
-		err = orchestration.CheckWritable(ctx, conn)
-	}
-	d.say("tables", "current", err)
+	d.say("tables", "current", checkTables(ctx, conn))
 }

@@ -25,7 +25,7 @@ $`, r.stdout)
 	p.url = "postgres://app:secret@127.0.0.1:1/x"
 	r = p.run("doctor")
 	require.Equal(t, exitTaskFailed, r.code)
-	requireInOrder(t, r.stdout, "ok    Ruby", "FAIL  PostgreSQL  the database at postgres://app:xxxxx@127.0.0.1:1/x cannot be reached", "Start that server")
+	requireInOrder(t, r.stdout, "ok    Ruby", "FAIL  PostgreSQL  the database at postgres://app@127.0.0.1:1/x cannot be reached", "Start that server")
 
 	empty := emptyProject(t)
 	r = empty.run("doctor")

@@ -59,7 +59,7 @@ func TestInterruptedInTheMiddleOfAStep(t *testing.T) {
 			code, stdout, stderr := interrupt(p, signal)
 			require.Equal(t, exitInterrupted, code, stderr)
 			requireInOrder(t, stdout, "only | in the middle\n", "only | cleaned up\n", "only  interrupted\n")
-			require.Equal(t, "error: interrupted\n", stderr[:strings.Index(stderr, "hint: ")])
+			requireInOrder(t, stderr, "error: interrupted\n", "hint: Task 1 stays as far as it came; ", "`tasker-rb tasks cancel 1` ends it.\n")
 
 			ctx := context.Background()
 			conn, err := pgx.Connect(ctx, p.url)
@@ -89,6 +89,7 @@ func TestInterruptedWithThePrivateDatabaseNothingIsLeft(t *testing.T) {
 	p.env = []string{"TMPDIR=" + temp, "XDG_STATE_HOME=" + filepath.Join(temp, "state")}
 	code, _, stderr := interrupt(p, syscall.SIGINT, "--scratch")
 	require.Equal(t, exitInterrupted, code, stderr)
+	require.Equal(t, "error: interrupted\n", stderr)
 	require.Empty(t, processesWith(temp))
 	left, err := os.ReadDir(temp)
 	require.NoError(t, err)

@@ -35,13 +35,29 @@ func execute(args []string) int {
 	case errors.As(err, &failed):
 		return failed.code
 	case ctx.Err() != nil:
-		printError(os.Stderr, errors.WithHint(errors.New("interrupted"), "Steps that were complete stay so in the database; a step that was running counts no attempt."))
+		printError(os.Stderr, interruption(err))
 		return exitInterrupted
 	default:
 		printError(os.Stderr, err)
 		return exitBadInput
 	}
 }
+
+// interruption says what is left after ^C.
+func interruption(err error) error {
+	said := errors.New("interrupted")
+	var run *interruptedRun
+	if errors.As(err, &run) {
+		return errors.WithHintf(said, "Task %d stays as far as it came; the step that was running counts no attempt. "+
+			"A `tasker-rb worker` runs the rest, `tasker-rb tasks cancel %d` ends it.", run.task, run.task)
+	}
+	return said
+}
+
+// interruptedRun is of a task that is still in a database.
+type interruptedRun struct{ task int64 }
+
+func (r *interruptedRun) Error() string { return "interrupted" }
 
 // failure ends the command with a code after everything has been said.
 type failure struct{ code int }

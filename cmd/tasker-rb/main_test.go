@@ -75,7 +75,11 @@ type result struct {
 // run runs the command in the project's folder, to its end.
 func (p *project) run(args ...string) result {
 	p.t.Helper()
-	cmd := p.command(args...)
+	return p.finish(p.command(args...))
+}
+
+func (p *project) finish(cmd *exec.Cmd) result {
+	p.t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

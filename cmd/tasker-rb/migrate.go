@@ -70,12 +70,12 @@ func withConnection(cmd *cobra.Command, f func(*pgx.Conn) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
-	conn, err := pgx.Connect(ctx, db.url)
+	conn, err := dial(ctx, db.url)
 	if err != nil {
-		return explainConnect(db.url, err)
+		return err
 	}
 	defer func() { err = errors.CombineErrors(err, conn.Close(ctx)) }()
-	return f(conn)
+	return errors.Wrap(f(conn), db.place())
 }
 
 func printSchema(cmd *cobra.Command, conn *pgx.Conn, output string) error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 	"github.com/tasker-rb/tasker-rb/templates"
@@ -16,7 +17,7 @@ import (
 // print their list.
 func printError(w io.Writer, err error) {
 	var problems *templates.Problems
-	var violations *templates.ContextError
+	var violations *badContext
 	var ruby *rubyhost.Error
 	switch {
 	case errors.As(err, &problems):
@@ -24,11 +25,20 @@ func printError(w io.Writer, err error) {
 			printProblem(w, p)
 		}
 	case errors.As(err, &violations):
-		printViolations(w, violations)
+		violations.print(w)
 	case errors.As(err, &ruby):
 		printCause(w, ruby.Message, errors.FlattenHints(err))
 	default:
-		printCause(w, err.Error(), errors.FlattenHints(err))
+		var connecting *pgconn.ConnectError // of a pool that opens another one
+		if errors.As(err, &connecting) {
+			err = explainConnect(connecting.Config, connecting)
+		}
+		hint := errors.FlattenHints(err)
+		var pg *pgconn.PgError
+		if hint == "" && errors.As(err, &pg) {
+			hint = sqlHint(pg)
+		}
+		printCause(w, err.Error(), hint)
 	}
 }
 
@@ -38,23 +48,6 @@ func printProblem(w io.Writer, p templates.Problem) {
 		hint = "Correct that place; docs/templates.md says what every key takes."
 	}
 	printCause(w, p.String(), hint)
-}
-
-// printViolations tells a context that is no JSON object from one that the
-// template's schema does not allow.
-func printViolations(w io.Writer, e *templates.ContextError) {
-	if e.Malformed {
-		for _, v := range e.Violations {
-			fmt.Fprintf(w, "error: the %s\n", v)
-		}
-		fmt.Fprintln(w, `hint: --context takes a JSON object in single quotes, such as '{"order_id": 42}', @FILE, or - for standard input.`)
-		return
-	}
-	fmt.Fprintf(w, "error: the context does not fit the template %s\n", e.Template)
-	for _, v := range e.Violations {
-		fmt.Fprintf(w, "  %s\n", v)
-	}
-	fmt.Fprintln(w, "hint: the template's schema: says what a context must be")
 }
 
 // packagePrefix is how a package begins its errors, which is no concern of who

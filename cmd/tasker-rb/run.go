@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
@@ -61,11 +59,7 @@ func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	input, err := readContext(r.context, cmd.InOrStdin())
-	if err != nil {
-		return err
-	}
-	input, err = template.ValidateContext(input)
+	input, err := taskContext(template, r.context, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -101,9 +95,18 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 		return err
 	}
 	show.begin()
-	_, runErr := engine.Run(ctx, submitted.TaskID)
+	there, stop := whileThere(ctx, pool)
+	defer stop()
+	_, runErr := engine.Run(there, submitted.TaskID)
 	if err := show.end(); err != nil {
-		return err
+		return notShown(submitted.TaskID, err)
+	}
+	if errors.Is(context.Cause(there), errOutage) {
+		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, as far as it came", db.place(), submitted.TaskID),
+			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
+	}
+	if ctx.Err() != nil && !db.gone() {
+		return &interruptedRun{submitted.TaskID}
 	}
 	if runErr != nil {
 		return runErr
@@ -113,7 +116,7 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 		return err
 	}
 	if err := show.result(detail); err != nil {
-		return err
+		return notShown(submitted.TaskID, err)
 	}
 	if detail.State != orchestration.TaskComplete {
 		return &failure{exitTaskFailed}
@@ -121,22 +124,10 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	return nil
 }
 
-// readContext reads JSON, @FILE or - for standard input.
-func readContext(from string, stdin io.Reader) (json.RawMessage, error) {
-	switch {
-	case from == "-":
-		b, err := io.ReadAll(stdin)
-		return b, errors.Wrap(err, "reading the context from standard input")
-	case strings.HasPrefix(from, "@"):
-		b, err := os.ReadFile(from[1:])
-		if err != nil {
-			return nil, errors.WithHint(errors.Newf("the context file %s cannot be read: %v", from[1:], lastCause(err)),
-				"--context takes JSON, @FILE, or - for standard input.")
-		}
-		return b, nil
-	default:
-		return json.RawMessage(from), nil
-	}
+// notShown is for an output that could not be written when the task was run.
+func notShown(task int64, err error) error {
+	return errors.WithHintf(errors.Newf("task %d was run, but its result could not be written: %v", task, lastCause(err)),
+		"`tasker-rb tasks show %d` shows it.", task)
 }
 
 // loadTemplate loads a template for an environment that it knows.

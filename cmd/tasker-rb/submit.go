@@ -66,11 +66,8 @@ func (s *submitCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	input, err := readContext(s.context, cmd.InOrStdin())
+	input, err := taskContext(template, s.context, cmd.InOrStdin())
 	if err != nil {
-		return err
-	}
-	if input, err = template.ValidateContext(input); err != nil {
 		return err
 	}
 	return withEngine(cmd, func(e *orchestration.Engine) error {

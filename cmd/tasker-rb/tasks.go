@@ -138,7 +138,7 @@ func newTasksResolve() *cobra.Command {
 			if step == "" && results != "" {
 				return errors.WithHint(errors.New("--results are those of a step"), "Name it with --step.")
 			}
-			document, err := readContext(results, cmd.InOrStdin())
+			document, err := readDocument("results", results, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}

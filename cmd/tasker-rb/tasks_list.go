@@ -138,20 +138,20 @@ func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) 
 }
 
 type summaryJSON struct {
-	TaskID     int64      `json:"task_id"`
-	Namespace  string     `json:"namespace"`
-	Name       string     `json:"name"`
-	Version    string     `json:"version"`
-	Status     string     `json:"status"`
-	Tags       []string   `json:"tags"`
-	Priority   int16      `json:"priority"`
-	CreatedAt  time.Time  `json:"created_at"`
-	EndedAt    *time.Time `json:"ended_at"`
-	Steps      int        `json:"steps"`
-	Done       int        `json:"done"`
-	Failed     int        `json:"failed"`
-	FailedStep *string    `json:"failed_step"`
-	ErrorClass *string    `json:"error_class"`
+	TaskID     int64    `json:"task_id"`
+	Namespace  string   `json:"namespace"`
+	Name       string   `json:"name"`
+	Version    string   `json:"version"`
+	Status     string   `json:"status"`
+	Tags       []string `json:"tags"`
+	Priority   int16    `json:"priority"`
+	CreatedAt  *moment  `json:"created_at"`
+	EndedAt    *moment  `json:"ended_at"`
+	Steps      int      `json:"steps"`
+	Done       int      `json:"done"`
+	Failed     int      `json:"failed"`
+	FailedStep *string  `json:"failed_step"`
+	ErrorClass *string  `json:"error_class"`
 }
 
 func summariesJSON(list []orchestration.TaskSummary) []summaryJSON {
@@ -159,10 +159,7 @@ func summariesJSON(list []orchestration.TaskSummary) []summaryJSON {
 	for i, s := range list {
 		out[i] = summaryJSON{
 			TaskID: s.TaskID, Namespace: s.Namespace, Name: s.Name, Version: s.Version, Status: string(s.State), Tags: s.Tags,
-			Priority: s.Priority, CreatedAt: s.CreatedAt, Steps: s.Steps, Done: s.Done, Failed: s.Failed,
-		}
-		if !s.EndedAt.IsZero() {
-			out[i].EndedAt = &s.EndedAt
+			Priority: s.Priority, CreatedAt: at(s.CreatedAt), EndedAt: at(s.EndedAt), Steps: s.Steps, Done: s.Done, Failed: s.Failed,
 		}
 		if s.FailedStep != "" {
 			out[i].FailedStep, out[i].ErrorClass = &s.FailedStep, &s.ErrorClass

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
@@ -36,7 +37,21 @@ func openTerminal(t *testing.T, columns, rows uint16) terminal {
 // on runs the command on the terminal and returns all that it wrote.
 func (p *project) on(tty terminal, args ...string) string {
 	p.t.Helper()
-	cmd := p.command(args...)
+	return p.attach(tty, p.command(args...))
+}
+
+// shellOn is on for a line as one types it.
+func (p *project) shellOn(tty terminal, line string) string {
+	p.t.Helper()
+	shell, err := exec.LookPath("sh")
+	require.NoError(p.t, err)
+	cmd := p.command()
+	cmd.Path, cmd.Args = shell, []string{"sh", "-c", line}
+	return p.attach(tty, cmd)
+}
+
+func (p *project) attach(tty terminal, cmd *exec.Cmd) string {
+	p.t.Helper()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty.theirs, tty.theirs, tty.theirs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(p.t, cmd.Start())
@@ -118,6 +133,7 @@ func TestANarrowTerminalWithoutColours(t *testing.T) {
 			require.NotRegexp(t, `[^\x00-\x7f]`, line, "the locale is not UTF-8")
 		}
 	}
+	require.Regexp(t, `\n  ~ charge   again in 0\.\ds \(\.\.\n`, strings.Join(frames, "\n"))
 }
 
 func TestALowTerminalShowsWhatGoesOn(t *testing.T) {
@@ -149,4 +165,25 @@ func TestNoCommandAsksTheTerminal(t *testing.T) {
 	said := p.on(openTerminal(t, 100, 40), "templates", "--help")
 	require.Contains(t, said, "lint")
 	require.NotContains(t, said, "\x1b")
+}
+
+// A terminal that becomes narrower wraps the lines that are there; the picture
+// is drawn over all of them.
+func TestATerminalThatBecomesNarrower(t *testing.T) {
+	t.Parallel()
+	tty := openTerminal(t, 100, 40)
+	b := block{out: tty.theirs}
+	read := func() string {
+		text := make([]byte, 4096)
+		n, err := tty.ours.Read(text)
+		require.NoError(t, err)
+		return string(text[:n])
+	}
+	require.NoError(t, b.draw(nil, []string{"short", strings.Repeat("x", 100), bold.Render("1234567")}, false))
+	require.NotContains(t, read(), "A")
+	require.NoError(t, b.draw(nil, []string{"short", strings.Repeat("x", 100), bold.Render("1234567")}, false))
+	require.Contains(t, read(), "\x1b[3A")
+	require.NoError(t, unix.IoctlSetWinsize(int(tty.ours.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 30, Row: 40}))
+	require.NoError(t, b.draw(nil, []string{"short"}, true))
+	require.Contains(t, read(), "\x1b[6A")
 }

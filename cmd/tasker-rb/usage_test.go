@@ -45,3 +45,11 @@ func TestBadUsage(t *testing.T) {
 		})
 	}
 }
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	p := &project{t: t, dir: t.TempDir()}
+	r := p.run("--version")
+	require.Zero(t, r.code, r.stderr)
+	require.Regexp(t, `^tasker-rb (\(devel\)|v\d+\.\d+\.\d+\S*)\n$`, r.stdout)
+}

@@ -70,7 +70,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
-	lines.print("working on " + db.where() + "; ^C or SIGTERM ends it")
+	lines.print("working on " + db.place() + "; ^C or SIGTERM ends it")
 	drain := w.drain
 	if drain == 0 {
 		drain = -1 // at once

@@ -31,22 +31,22 @@ var ErrNoBinaries = errors.WithHint(
 	"Install PostgreSQL's server, for example with `apt install postgresql`, `dnf install postgresql-server`, "+
 		"`apk add postgresql`, `pacman -S postgresql` or `brew install postgresql`, or set DATABASE_URL to a server of your own.")
 
-// usualBinDirs is where distributions put binaries that they leave out of PATH.
-var usualBinDirs = []string{
-	"/usr/lib/postgresql/*/bin",                           // Debian, Ubuntu
-	"/usr/pgsql-*/bin",                                    // PostgreSQL's own packages for Fedora and RHEL
-	"/usr/libexec/postgresql*",                            // Alpine
-	"/usr/lib/postgresql*/bin",                            // openSUSE
-	"/usr/lib64/pgsql/bin",                                // Mageia
-	"/usr/local/pgsql/bin",                                // built from source
-	"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",      // Homebrew on Linux
-	"/opt/homebrew/opt/postgresql*/bin",                   // Homebrew on ARM
-	"/usr/local/opt/postgresql*/bin",                      // Homebrew on Intel
-	"/run/current-system/sw/bin",                          // NixOS
-	"/nix/var/nix/profiles/default/bin",                   // Nix
-	"/home/linuxbrew/.linuxbrew/Cellar/postgresql*/*/bin", // Homebrew, not linked
-	"/opt/local/lib/postgresql*/bin", "/opt/pgsql*/bin",   // MacPorts, others
-}
+// usualBinDirs is where distributions put binaries that they leave out of PATH,
+// separated by colons. It is a string so that the linker can put another one in
+// its place, for a test of a machine that has none of them.
+var usualBinDirs = "/usr/lib/postgresql/*/bin" + // Debian, Ubuntu
+	":/usr/pgsql-*/bin" + // PostgreSQL's own packages for Fedora and RHEL
+	":/usr/libexec/postgresql*" + // Alpine
+	":/usr/lib/postgresql*/bin" + // openSUSE
+	":/usr/lib64/pgsql/bin" + // Mageia
+	":/usr/local/pgsql/bin" + // built from source
+	":/home/linuxbrew/.linuxbrew/opt/postgresql*/bin" + // Homebrew on Linux
+	":/opt/homebrew/opt/postgresql*/bin" + // Homebrew on ARM
+	":/usr/local/opt/postgresql*/bin" + // Homebrew on Intel
+	":/run/current-system/sw/bin" + // NixOS
+	":/nix/var/nix/profiles/default/bin" + // Nix
+	":/home/linuxbrew/.linuxbrew/Cellar/postgresql*/*/bin" + // Homebrew, not linked
+	":/opt/local/lib/postgresql*/bin:/opt/pgsql*/bin" // MacPorts, others
 
 // Installations returns the PostgreSQL servers of this machine, newest first:
 // those in PATH, the one that pg_config names, and those where the
@@ -56,7 +56,7 @@ func Installations(ctx context.Context) []Installation {
 	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
 		dirs = append(dirs, strings.TrimSpace(string(out)))
 	}
-	for _, pattern := range usualBinDirs {
+	for _, pattern := range filepath.SplitList(usualBinDirs) {
 		found, _ := filepath.Glob(pattern) // the patterns are well formed
 		dirs = append(dirs, found...)
 	}

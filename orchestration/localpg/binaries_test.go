@@ -38,7 +38,7 @@ func fakeInstallation(t *testing.T, version string) string {
 func TestChoose(t *testing.T) {
 	usual := usualBinDirs
 	t.Cleanup(func() { usualBinDirs = usual })
-	usualBinDirs = nil
+	usualBinDirs = ""
 	data := t.TempDir()
 
 	t.Setenv("PATH", t.TempDir())
@@ -50,7 +50,7 @@ func TestChoose(t *testing.T) {
 	require.NoError(t, os.Symlink(filepath.Join(middle, "postgres"), link))
 	path := []string{"relative", old, filepath.Dir(link), middle, "/bin", "/usr/bin"}
 	t.Setenv("PATH", strings.Join(path, ":"))
-	usualBinDirs = []string{filepath.Dir(newest) + "/*"}
+	usualBinDirs = filepath.Dir(newest) + "/*"
 	found := Installations(t.Context())
 	require.Equal(t, Installation{newest, "18beta1", 18}, found[0])
 	require.Equal(t, Installation{middle, "15.18", 15}, found[1])

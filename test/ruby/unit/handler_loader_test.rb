@@ -155,6 +155,7 @@ class HandlerLoaderTest < Minitest::Test
                     "there is no class #{@space}::ChargePaymnet; it was expected in " \
                     "#{@dir}/loader_space#{@@serial}/charge_paymnet.rb; did you mean #{@space}::ChargePayment"
     assert_match(/did you mean #{@space}::ChargePayment/, unresolved("ChargePayment"))
+    refute_match(/did you mean/, unresolved("#{@space}::Notify"), "the same namespace is not near enough")
     assert_match(%r{expected in .*/http_client/v2_sync\.rb}, unresolved("HTTPClient::V2Sync"))
   end
 

@@ -83,12 +83,14 @@ module Tasker
 
       def check_process(handler_class)
         unless handler_class.public_method_defined?(:process)
-          raise HandlerError, "#{handler_class} has no public method process(task, sequence, step)#{process_hint(handler_class)}"
+          raise HandlerError, "#{handler_class}#{place_of(handler_class)} has no public method " \
+                              "process(task, sequence, step)#{process_hint(handler_class)}"
         end
 
         process = handler_class.instance_method(:process)
         if process.owner == StepHandler::Base
-          raise HandlerError, "#{handler_class} does not say what process(task, sequence, step) does"
+          raise HandlerError, "#{handler_class}#{place_of(handler_class)} does not say what " \
+                              "process(task, sequence, step) does#{process_hint(handler_class)}"
         end
         return if takes_three?(process)
 
@@ -110,7 +112,23 @@ module Tasker
           "; the one it has is not public"
         elsif handler_class.public_method_defined?(:call)
           '; for classes with call(task, sequence, step) there is require "tasker/compat/tasker_core"'
+        elsif handler_class.singleton_methods(false).include?(:process)
+          "; the one it has is of the class itself, self.process"
+        elsif (near = near_process(handler_class))
+          "; did you mean #{near} to be it?"
         end
+      end
+
+      def near_process(handler_class)
+        require "did_you_mean" unless defined?(DidYouMean::Levenshtein)
+        handler_class.public_instance_methods(false).find { |name| DidYouMean::Levenshtein.distance(name.to_s, "process") <= 2 }
+      rescue LoadError
+        nil
+      end
+
+      def place_of(handler_class)
+        place = handler_class.name && Object.const_source_location(handler_class.name)
+        " (#{place.join(":")})" if place && !place.empty?
       end
     end
   end

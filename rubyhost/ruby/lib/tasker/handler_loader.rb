@@ -204,12 +204,18 @@ module Tasker
       require "did_you_mean" unless defined?(DidYouMean::SpellChecker)
       names = handler_names
       by_last = names.group_by { |candidate| candidate.split("::").last }
-      whole = DidYouMean::SpellChecker.new(dictionary: names).correct(name)
-      last = DidYouMean::SpellChecker.new(dictionary: by_last.keys).correct(name.split("::").last)
-      same = by_last.fetch(name.split("::").last, [])
-      (same + whole + by_last.values_at(*last).flatten).uniq.first(3)
+      part = name.split("::").last
+      same = by_last.fetch(part, [])
+      (same + close(name, names) + by_last.values_at(*close(part, by_last.keys)).flatten).uniq.first(3)
     rescue LoadError
       []
+    end
+
+    # The spell checker always finds something, if only by the namespace.
+    def close(name, candidates)
+      found = DidYouMean::SpellChecker.new(dictionary: candidates).correct(name)
+      limit = [name.split("::").last.size / 3, 2].max
+      found.select { |candidate| DidYouMean::Levenshtein.distance(name, candidate) <= limit }
     end
   end
 end

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+var errOutage = errors.New("the database does not answer any more")
+
+// whileThere gives a context that ends with errOutage when the database has
+// not answered for three times the time that connecting to it may take: a
+// restart is waited for, and nobody waits for ever.
+func whileThere(ctx context.Context, pool *pgxpool.Pool) (context.Context, context.CancelFunc) {
+	timeout := pool.Config().ConnConfig.ConnectTimeout
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		tick := time.NewTicker(timeout / 4)
+		defer tick.Stop()
+		for answered := time.Now(); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			attempt, stop := context.WithTimeout(ctx, timeout)
+			err := pool.Ping(attempt)
+			stop()
+			if err == nil {
+				answered = time.Now()
+			} else if time.Since(answered) > 3*timeout {
+				cancel(errOutage)
+			}
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
+}

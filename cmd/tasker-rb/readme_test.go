@@ -1,0 +1,188 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func readRepository(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("../..", file))
+	require.NoError(t, err)
+	return string(b)
+}
+
+// readmeExample is the README's blocks under `<!-- example: NAME -->`: files
+// by their paths, and "command" and "output".
+func readmeExample(t *testing.T) map[string]string {
+	t.Helper()
+	blocks := map[string]string{}
+	for _, m := range regexp.MustCompile("(?s)<!-- example: (\\S+) -->\n```\\w*\n(.*?)```").FindAllStringSubmatch(readRepository(t, "README.md"), -1) {
+		require.NotContains(t, blocks, m[1])
+		blocks[m[1]] = m[2]
+	}
+	return blocks
+}
+
+var (
+	tookPattern = regexp.MustCompile(`\d+(\.\d+)?(µs|ms|s)\b`)
+	taskNumber  = regexp.MustCompile(`(?m)^task \d+`)
+)
+
+// The README's own task, typed as it stands there, on a terminal, ends as the
+// README says; only times and the task's number may differ.
+func TestTheExampleOfTheReadme(t *testing.T) {
+	t.Parallel()
+	files := readmeExample(t)
+	command, output := files["command"], files["output"]
+	require.NotEmpty(t, command)
+	require.NotEmpty(t, output)
+	delete(files, "command")
+	delete(files, "output")
+	require.Len(t, files, 3)
+
+	p := newProject(t, files)
+	p.url = ""
+	p.env = []string{"XDG_STATE_HOME=" + enterable(t), "TMPDIR=" + enterable(t)}
+	require.NoError(t, os.Mkdir(filepath.Join(p.dir, "bin"), 0o755))
+	require.NoError(t, os.Symlink(binary, filepath.Join(p.dir, "bin", "tasker-rb")))
+	said := p.shellOn(openTerminal(t, 100, 40), command+"echo exit code $?")
+
+	frames := pictures(said)
+	require.Regexp(t, `↻ shout    again in 0\.\ds \(attempt 1 of 3\) Tasker::RetryableError: lost my voice\n`, strings.Join(frames, "\n"))
+	last := sequence.ReplaceAllString(frames[len(frames)-1], "")
+	require.Equal(t, anyTask(output+"exit code 0\n"), anyTask(last))
+}
+
+// anyTask is what a run printed without what differs between two of them.
+func anyTask(text string) string {
+	return taskNumber.ReplaceAllString(tookPattern.ReplaceAllString(text, "TIME"), "task N")
+}
+
+// The README's table has every command, each with all its subcommands that it
+// names, and no other.
+func TestTheReadmeHasEveryCommand(t *testing.T) {
+	t.Parallel()
+	var documented []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllStringSubmatch(readRepository(t, "README.md"), -1) {
+		group := ""
+		for _, name := range strings.Split(row[1], ", ") {
+			name = strings.Trim(name, "`")
+			if strings.HasPrefix(name, "import ") {
+				continue
+			}
+			if before, _, found := strings.Cut(name, " "); found { // `tasks list`, `show`
+				group = before + " "
+			} else if group != "" {
+				name = group + name
+			}
+			documented = append(documented, name)
+		}
+	}
+	for _, name := range documented {
+		cmd, rest, err := newRoot().Find(strings.Fields(name))
+		require.NoError(t, err)
+		require.Empty(t, rest, name)
+		require.Equal(t, "tasker-rb "+name, cmd.CommandPath())
+	}
+	for _, cmd := range newRoot().Commands() {
+		if cmd.Hidden {
+			continue
+		}
+		named := func(name string) bool { return name == cmd.Name() || strings.HasPrefix(name, cmd.Name()+" ") }
+		require.True(t, slices.ContainsFunc(documented, named), "the README does not name %s", cmd.CommandPath())
+		for _, sub := range cmd.Commands() {
+			whole := cmd.Name() + " " + sub.Name()
+			require.True(t, slices.ContainsFunc(documented, func(name string) bool { return name == cmd.Name() || name == whole }), "the README does not name %s", whole)
+		}
+	}
+}
+
+// Every document's links lead to a file that is there, and to a heading in it.
+func TestTheLinksOfTheDocuments(t *testing.T) {
+	t.Parallel()
+	var documents []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "templates/examples/*/README.md"} {
+		found, err := filepath.Glob(filepath.Join("../..", pattern))
+		require.NoError(t, err)
+		require.NotEmpty(t, found, pattern)
+		documents = append(documents, found...)
+	}
+	var checked int
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(withoutCode(string(text)), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			checked++
+			target, heading, _ := strings.Cut(m[1], "#")
+			path := document
+			if target != "" {
+				path = filepath.Join(filepath.Dir(document), target)
+				_, err := os.Stat(path)
+				require.NoError(t, err, "%s links to %s", document, m[1])
+			}
+			if heading != "" {
+				there, err := os.ReadFile(path)
+				require.NoError(t, err)
+				require.Contains(t, headings(string(there)), heading, "%s links to %s", document, m[1])
+			}
+		}
+	}
+	require.Greater(t, checked, 10)
+}
+
+// What the README tells one to type at make is there.
+func TestTheTargetsOfTheReadme(t *testing.T) {
+	t.Parallel()
+	makefile := readRepository(t, "Makefile")
+	targets := regexp.MustCompile("(?m)(?:^|`)make ([a-z/]+)").FindAllStringSubmatch(readRepository(t, "README.md"), -1)
+	require.NotEmpty(t, targets)
+	for _, m := range targets {
+		require.Regexp(t, `(?m)^`+m[1]+`:.*## `, makefile)
+	}
+}
+
+// The figures say how they were measured: every benchmark and test that
+// docs/performance.md names is there.
+func TestTheBenchmarksOfTheFigures(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile("`((?:Benchmark|Test)\\w+)").FindAllStringSubmatch(readRepository(t, "docs/performance.md"), -1)
+	require.NotEmpty(t, named)
+	var sources strings.Builder
+	require.NoError(t, filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		sources.Write(b)
+		return err
+	}))
+	for _, m := range named {
+		require.Contains(t, sources.String(), "\nfunc "+m[1]+"(")
+	}
+}
+
+// withoutCode leaves out what is between backquotes, where a bracket is no link.
+func withoutCode(text string) string {
+	text = regexp.MustCompile("(?s)```.*?```").ReplaceAllString(text, "")
+	return regexp.MustCompile("`[^`\n]*`").ReplaceAllString(text, "")
+}
+
+// headings are the anchors that a reader of Markdown gives to the headings.
+func headings(text string) []string {
+	var anchors []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		kept := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		anchors = append(anchors, strings.ReplaceAll(kept, " ", "-"))
+	}
+	return anchors
+}
