@@ -10,10 +10,10 @@ package rubyhost
 
 #cgo nocallback tasker_job_new
 #cgo noescape tasker_job_new
-#cgo nocallback tasker_submit
-#cgo noescape tasker_submit
-#cgo nocallback tasker_jobs_free
-#cgo noescape tasker_jobs_free
+#cgo nocallback tasker_job_free
+#cgo noescape tasker_job_free
+#cgo nocallback tasker_submitted
+#cgo noescape tasker_submitted
 #cgo nocallback tasker_reply
 #cgo noescape tasker_reply
 */
@@ -102,22 +102,49 @@ func bootInterpreter(o Options, eventFD int, main string) error {
 	return nil
 }
 
-// newJob copies the segments into a job of C's.
-func newJob(target uint32, segments [][]byte) *job {
+// A job's memory goes from call to call, if it is no more than this: entering
+// C for memory costs as much as the rest of a small call in Go.
+const (
+	jobRoom  = 4 << 10
+	keepRoom = 16 << 10
+)
+
+// fillJob copies the segments into a job of C's: into j, if there is one and
+// it has the room, or else into a new one. Nil means that there is no memory.
+func fillJob(j *job, target uint32, segments [][]byte) *job {
 	total := 0
 	for _, s := range segments {
 		total += len(s)
 	}
-	j := C.tasker_job_new(C.uint32_t(len(segments)), C.uint64_t(total))
-	if j == nil {
-		return nil
+	heads := len(segments) * C.sizeof_uint64_t
+	if j != nil && int(j.room) < heads+total {
+		freeJob(j)
+		j = nil
 	}
-	j.target = C.uint32_t(target)
+	if j == nil {
+		if j = C.tasker_job_new(C.uint64_t(max(heads+total, jobRoom))); j == nil {
+			return nil
+		}
+	}
+	j.state, j.cancel, j.started, j.status = C.TASKER_PARKED, 0, 0, C.TASKER_OK
+	j.target, j.segments = C.uint32_t(target), C.uint32_t(len(segments))
 	lengths := unsafe.Slice((*uint64)(j.lengths), len(segments))
-	payload := unsafe.Slice((*byte)(unsafe.Pointer(j.payload)), total)
+	at := unsafe.Add(unsafe.Pointer(j.lengths), heads)
+	j.payload = (*C.char)(at)
+	payload := unsafe.Slice((*byte)(at), total)
 	for i, s := range segments {
 		lengths[i] = uint64(len(s))
 		payload = payload[copy(payload, s):]
+	}
+	return j
+}
+
+// spareJob returns the job for the next call, or frees it and returns nil when
+// it has grown large.
+func spareJob(j *job) *job {
+	if j.room > keepRoom || j.result_cap > keepRoom {
+		freeJob(j)
+		return nil
 	}
 	return j
 }
@@ -127,17 +154,38 @@ func label(j *job, serial uint64, slot uint32) {
 	j.serial, j.slot = C.uint64_t(serial), C.uint32_t(slot)
 }
 
-func submit(j *job) { C.tasker_submit(j) }
-
-// freeJob frees one job that Go owns.
-func freeJob(j *job) {
-	j.msg.node.next = nil
-	C.tasker_jobs_free(&j.msg.node)
+// submit gives the job to the workers. It is tasker_queue_submit, without the
+// cost of entering C where nobody has to be woken.
+func submit(j *job) {
+	q := &C.tasker_the_host.queue
+	inbox := (*uintptr)(unsafe.Pointer(&q.inbox))
+	for {
+		newest := atomic.LoadUintptr(inbox)
+		*(*uintptr)(unsafe.Pointer(&j.msg.node.next)) = newest
+		if atomic.CompareAndSwapUintptr(inbox, newest, uintptr(unsafe.Pointer(j))) {
+			break
+		}
+	}
+	atomic.AddInt64((*int64)(&q.pending), 1)
+	load := func(p *C.uint32_t) uint32 { return atomic.LoadUint32((*uint32)(p)) }
+	if load(&C.tasker_the_host.ticker_asleep) == 0 {
+		if load(&q.searching) != 0 {
+			return // the searcher will see this job
+		}
+		active := load(&q.active)
+		if active > 0 && (active >= load(&q.attached) || load(&q.watch) != 0) {
+			return // nobody else is there to wake, or a rescue is on its way
+		}
+	}
+	C.tasker_submitted()
 }
+
+// freeJob frees a job that Go owns.
+func freeJob(j *job) { C.tasker_job_free(j) }
 
 // resultOf copies what the job left.
 func resultOf(j *job) []byte {
-	if j.result == nil {
+	if j.result_len == 0 {
 		return nil
 	}
 	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(j.result)), int(j.result_len))...)

@@ -33,7 +33,7 @@ const (
 
 // call is a slot: one call under way.
 type call struct {
-	job   *job
+	job   *job          // of the last call, perhaps nil, while no call is under way
 	done  chan struct{} // buffered: the drain goroutine never waits
 	owner atomic.Uint32
 	id    uint64
@@ -78,14 +78,14 @@ func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (jso
 	if err != nil {
 		return nil, err
 	}
-	j := newJob(target, segments)
+	c := &h.slots[slot]
+	j := fillJob(c.job, target, segments)
+	c.job = j
 	if j == nil {
-		h.free <- slot
+		h.free.put(slot)
 		return nil, errors.New("rubyhost: out of memory")
 	}
-	c := &h.slots[slot]
 	c.id = h.serial.Add(1)<<slotBits | uint64(slot)
-	c.job = j
 	c.setContext(ctx, c.id)
 	c.owner.Store(ownerCaller)
 	label(j, c.id, slot)
@@ -117,13 +117,13 @@ func (h *Host) acquire(ctx context.Context) (uint32, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, errors.Wrap(context.Cause(ctx), "rubyhost: the call was not begun")
 	}
-	select {
-	case slot := <-h.free:
+	if slot, ok := h.free.take(); ok {
 		return slot, nil
-	default:
 	}
+	slots, done := h.free.wait()
+	defer done()
 	select {
-	case slot := <-h.free:
+	case slot := <-slots:
 		return slot, nil
 	case <-ctx.Done():
 		return 0, errors.WithHint(errors.Wrap(context.Cause(ctx), "rubyhost: the queue is full"),
@@ -133,13 +133,12 @@ func (h *Host) acquire(ctx context.Context) (uint32, error) {
 	}
 }
 
-// release frees a job that is Go's, and its slot.
+// release frees the slot of a job that is Go's.
 func (h *Host) release(slot uint32) {
 	c := &h.slots[slot]
-	freeJob(c.job)
-	c.job = nil
+	c.job = spareJob(c.job)
 	c.clearContext()
-	h.free <- slot
+	h.free.put(slot)
 }
 
 // worthSpinning: polling pays while calls end within the time we poll. After

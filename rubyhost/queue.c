@@ -17,7 +17,6 @@ int64_t tasker_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-
 bool tasker_stack_push(tasker_node **top, tasker_node *n)
 {
     tasker_node *old = __atomic_load_n(top, __ATOMIC_RELAXED);
@@ -57,6 +56,12 @@ void tasker_parker_destroy(tasker_parker *p)
     pthread_cond_destroy(&p->cond);
 }
 
+void tasker_queue_attach(tasker_queue *q)
+{
+    ADD(&q->attached, 1);
+    ADD(&q->active, 1);
+}
+
 static bool take_token(tasker_queue *q)
 {
     uint32_t none = 0;
@@ -67,6 +72,13 @@ static void drop_token(tasker_queue *q, tasker_parker *p)
 {
     p->has_token = false;
     STORE(&q->searching, 0);
+}
+
+void tasker_queue_detach(tasker_queue *q, tasker_parker *p)
+{
+    ADD(&q->active, (uint32_t)-1);
+    ADD(&q->attached, (uint32_t)-1);
+    if (p->has_token) drop_token(q, p);
 }
 
 /* Takes p out of bed, if it lies there. Under lock. */
@@ -108,18 +120,27 @@ bool tasker_queue_submit(tasker_queue *q, tasker_node *n)
 {
     tasker_stack_push(&q->inbox, n);
     ADD(&q->pending, 1);
+    return tasker_queue_announce(q);
+}
+
+bool tasker_queue_announce(tasker_queue *q)
+{
     if (LOAD(&q->searching)) return false; /* it will see this job */
-    if (LOAD(&q->active) == 0 || stale(q)) {
+    uint32_t active = LOAD(&q->active);
+    if (active > 0 && active >= LOAD(&q->attached)) return false; /* there is nobody else */
+    if (active == 0 || stale(q)) {
         wake_one(q);
         return false;
     }
     return __atomic_exchange_n(&q->watch, 1, __ATOMIC_SEQ_CST) == 0;
 }
 
-void tasker_queue_rescue(tasker_queue *q)
+bool tasker_queue_rescue(tasker_queue *q)
 {
     STORE(&q->watch, 0);
-    if (LOAD(&q->pending) > 0 && LOAD(&q->idle) > 0 && stale(q)) wake_one(q);
+    if (LOAD(&q->pending) <= 0 || LOAD(&q->idle) == 0 || !stale(q)) return false;
+    wake_one(q);
+    return true;
 }
 
 tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p)
@@ -152,7 +173,7 @@ static bool must_return(tasker_queue *q, tasker_parker *p)
 /* Spins as the one searcher. True when there is a reason to go on. */
 static bool search(tasker_queue *q, tasker_parker *p)
 {
-    if (q->spin_ns <= 0) return false;
+    if (q->spin_ns <= 0) return LOAD(&q->pending) > 0; /* it came after the last pop */
     if (!p->has_token) {
         if (!take_token(q)) return false;
         p->has_token = true;
