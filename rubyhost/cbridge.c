@@ -467,6 +467,7 @@ static void mark_root(void *unused)
     }
     rb_gc_mark(host_module);
     rb_gc_mark(callables);
+    tasker_document_mark();
 }
 
 static const rb_data_type_t root_type = {
@@ -782,7 +783,8 @@ static VALUE prepare(VALUE unused)
     host_module = rb_define_module_under(tasker, "Host");
     callables = rb_ary_new();
     rb_define_const(host_module, "CALLABLES", callables);
-    rb_gc_register_mark_object(rb_data_typed_object_wrap(0, NULL, &root_type));
+    /* The collector marks nothing through a NULL. */
+    rb_gc_register_mark_object(rb_data_typed_object_wrap(0, &tasker_the_host, &root_type));
     rb_define_module_function(host_module, "request", host_request, 3);
     rb_define_module_function(host_module, "note", host_note, 3);
     rb_define_module_function(host_module, "job_serial", host_job_serial, 0);
@@ -799,6 +801,7 @@ static VALUE prepare(VALUE unused)
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
     tasker_json_init(host_module);
     tasker_context_init();
+    tasker_document_init();
     for (uint32_t i = 0; i < wanted_workers; i++) start_worker();
     return Qnil;
 }
