@@ -24,6 +24,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -288,6 +289,7 @@ func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
 			deliver((*C.tasker_message)(unsafe.Pointer(node)), r)
 			node = next
 		}
+		runtime.Gosched() // to those whose calls have ended
 	}
 }
 
@@ -310,18 +312,54 @@ func (o *outbox) standIn(r receiver, spin time.Duration) {
 	}
 }
 
-// lookFor polls the outbox. It lets other goroutines run in between, but not
-// after every look: that goes through a lock of the scheduler's.
-func lookFor(spin time.Duration) *C.tasker_node {
-	for began := time.Now(); time.Since(began) < spin; {
-		for range 32 {
-			if node := takeMessages(); node != nil {
-				return node
+// lookFor polls the outbox.
+func lookFor(spin time.Duration) (found *C.tasker_node) {
+	poll(spin, func() bool {
+		found = takeMessages()
+		return found != nil
+	})
+	return found
+}
+
+// poll asks until the answer is yes, or the time is over. It does not yield to
+// other goroutines: each time the scheduler would wake a further thread to run
+// them, which would take the processor from the Ruby thread that is awaited.
+func poll(spin time.Duration, ask func() bool) bool {
+	began := time.Now()
+	for i := 1; ; i++ {
+		for range 16 {
+			if ask() {
+				return true
 			}
+			pause()
 		}
-		runtime.Gosched()
+		if time.Since(began) > spin {
+			return false
+		}
+		if i%4 == 0 {
+			giveWay()
+		}
 	}
-	return nil
+}
+
+var pauses atomic.Uint32
+
+// giveWay lets the Ruby thread run if it waits for this very processor. It is
+// not runtime.Gosched, which is about goroutines.
+func giveWay() {
+	_, _, _ = syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+}
+
+// pause takes some 20 ns and leaves most of the core to its other hardware
+// thread: each step needs the result of the one before.
+func pause() {
+	x := pauses.Load()
+	for range 20 {
+		x = x*1664525 + 1013904223
+	}
+	if x == 1 {
+		pauses.Store(x)
+	}
 }
 
 func deliver(m *C.tasker_message, r receiver) {

@@ -3,7 +3,6 @@ package rubyhost
 import (
 	"context"
 	"encoding/json"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,12 +89,14 @@ func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (jso
 	c.owner.Store(ownerCaller)
 	label(j, c.id, slot)
 	alone := h.inFlight.Add(1) == 1
-	spin := alone && h.worthSpinning()
-	if spin {
-		setSpinning(j)
+	var spin time.Duration
+	if alone {
+		if spin = h.worthSpinning(); spin > 0 {
+			setSpinning(j)
+		}
 	}
 	submit(j)
-	if spin && h.spin(j) {
+	if spin > 0 && h.spin(j, spin) {
 		h.awaitNotes() // a job that comes through the outbox comes after its notes
 	} else if err := h.await(ctx, c); err != nil {
 		h.inFlight.Add(-1)
@@ -141,31 +142,36 @@ func (h *Host) release(slot uint32) {
 	h.free.put(slot)
 }
 
-// worthSpinning: polling pays while calls end within the time we poll. After
-// a few that did not, only one in 64 tries again.
-func (h *Host) worthSpinning() bool {
-	if h.opts.Spin <= 0 {
-		return false
+// worthSpinning is for how long to poll: that pays while calls end within the
+// time. After a few that did not, only one in 64 tries again, and longer, for
+// the Ruby thread has gone to sleep by then and takes time to be woken.
+func (h *Host) worthSpinning() time.Duration {
+	switch {
+	case h.opts.Spin <= 0:
+		return 0
+	case h.spinMisses.Load() < maxSpinMisses:
+		return h.opts.Spin
+	case h.spinMisses.Add(1)%64 == 0:
+		return 3 * h.opts.Spin
+	default:
+		return 0
 	}
-	misses := h.spinMisses.Load()
-	return misses < 4 || h.spinMisses.Add(1)%64 == 0
 }
 
-// spin polls the job for a short while. False means that it has been left to
-// the outbox.
-func (h *Host) spin(j *job) bool {
-	deadline := time.Now().Add(h.opts.Spin)
-	for i := 1; ; i++ {
-		if isDone(j) {
+const maxSpinMisses = 4
+
+// spin polls the job for so long. False means that it has been left to the
+// outbox.
+func (h *Host) spin(j *job, long time.Duration) bool {
+	if poll(long, func() bool { return isDone(j) }) {
+		if long > h.opts.Spin {
+			h.spinMisses.Store(maxSpinMisses - 1) // the next call will show
+		} else {
 			h.spinMisses.Store(0)
-			return true
 		}
-		if i%8 == 0 && time.Now().After(deadline) {
-			break
-		}
-		runtime.Gosched()
+		return true
 	}
-	if h.spinMisses.Load() < 4 {
+	if h.spinMisses.Load() < maxSpinMisses {
 		h.spinMisses.Add(1)
 	}
 	return !park(j)

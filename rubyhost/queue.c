@@ -1,5 +1,6 @@
 #include "queue.h"
 
+#include <sched.h>
 #include <time.h>
 
 /* A job that has lain this long while workers are awake means that they wait
@@ -181,9 +182,12 @@ static bool search(tasker_queue *q, tasker_parker *p)
     int64_t until = tasker_now() + q->spin_ns;
     for (uint32_t i = 1; LOAD(&q->pending) <= 0; i++) {
         if (must_return(q, p)) return true;
-        if (i % 64 == 0 && tasker_now() > until) {
-            drop_token(q, p);
-            return LOAD(&q->pending) > 0;
+        if (i % 64 == 0) {
+            if (tasker_now() > until) {
+                drop_token(q, p);
+                return LOAD(&q->pending) > 0;
+            }
+            sched_yield(); /* whoever is to submit may want this processor */
         }
         tasker_relax();
     }
