@@ -69,6 +69,8 @@ static bool bell_rung, bell_interrupted;
 
 #define hot (tasker_the_host.counters)
 #define COUNT(field, n) __atomic_add_fetch(&hot.field, (uint64_t)(n), __ATOMIC_RELAXED)
+/* The same for what is counted under the GVL only. */
+#define COUNT_GVL(field, n) __atomic_store_n(&hot.field, hot.field + (uint64_t)(n), __ATOMIC_RELAXED)
 
 /* ---- to Go ------------------------------------------------------------ */
 
@@ -76,7 +78,8 @@ static bool bell_rung, bell_interrupted;
 static void post(tasker_message *m)
 {
     tasker_stack_push(&tasker_the_host.outbox, &m->node);
-    if (__atomic_exchange_n(&tasker_the_host.go_asleep, 0, __ATOMIC_SEQ_CST)) {
+    if (__atomic_load_n(&tasker_the_host.go_asleep, __ATOMIC_SEQ_CST)
+        && __atomic_exchange_n(&tasker_the_host.go_asleep, 0, __ATOMIC_SEQ_CST)) {
         uint64_t one = 1;
         while (write(tasker_the_host.event_fd, &one, sizeof one) < 0 && errno == EINTR) {}
     }
@@ -228,7 +231,7 @@ void tasker_submitted(void)
     if (watch || __atomic_load_n(&tick_asleep, __ATOMIC_SEQ_CST)) wake_ticker(watch);
 }
 
-/* [any] The job is Go's again, with its answer, for which the job's old buffer
+/* [GVL] The job is Go's again, with its answer, for which the job's old buffer
  * is taken in exchange. */
 static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
 {
@@ -241,7 +244,7 @@ static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
         job->result_cap = result->cap;
         *result = old;
     }
-    COUNT(jobs, 1);
+    COUNT_GVL(jobs, 1);
     if (__atomic_exchange_n(&job->state, TASKER_DONE, __ATOMIC_SEQ_CST) == TASKER_PARKED) post(&job->msg);
 }
 
@@ -342,7 +345,7 @@ static bool perform(worker *w, tasker_job *job)
     uint32_t status = TASKER_OK;
     w->job = job;
     w->out.len = 0;
-    COUNT(busy, 1);
+    COUNT_GVL(busy, 1);
     rb_protect(run_job, (VALUE)w, &tag);
     if (tag != 0) {
         struct report_args a = {w, rb_errinfo()};
@@ -367,7 +370,7 @@ static bool perform(worker *w, tasker_job *job)
     if (!NIL_P(w->segments)) tasker_segments_forget(w->segments);
     w->segments = Qnil;
     leave_clean();
-    COUNT(busy, -1);
+    COUNT_GVL(busy, -1);
     bool late = w->written_off;
     bool live = status != TASKER_KILLED && !late && flush_interrupts();
     finish(job, status, &w->out);

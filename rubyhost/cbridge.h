@@ -136,11 +136,11 @@ typedef struct tasker_counters {
 /* The one interpreter of the process. */
 typedef struct tasker_host {
     tasker_queue queue;
-    tasker_node *outbox;    /* atomic stack of tasker_message */
-    uint32_t go_asleep;     /* atomic: write to event_fd after a push */
+    TASKER_APART tasker_node *outbox; /* atomic stack of tasker_message */
+    TASKER_APART uint32_t go_asleep;     /* atomic: write to event_fd after a push */
     uint32_t ticker_asleep; /* atomic: tasker_submitted must be called */
     int event_fd;
-    tasker_counters counters;
+    TASKER_APART tasker_counters counters;
 } tasker_host;
 
 extern tasker_host tasker_the_host;

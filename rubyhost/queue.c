@@ -153,7 +153,7 @@ tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p)
         n->next = NULL;
         int64_t now = tasker_now();
         bool waited = now - q->last_pop > stale_ns;
-        STORE(&q->last_pop, now);
+        __atomic_store_n(&q->last_pop, now, __ATOMIC_RELAXED);
         int64_t left = ADD(&q->pending, -1);
         bool searched = p->has_token;
         if (searched) drop_token(q, p);

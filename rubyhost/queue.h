@@ -17,6 +17,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* On a cache line of its own: processors that write to one line take it from
+ * each other. */
+#define TASKER_APART _Alignas(64)
+
 /* A link; embedded first in whatever travels. Owned by whoever holds it. */
 typedef struct tasker_node {
     struct tasker_node *next;
@@ -43,11 +47,13 @@ typedef struct tasker_parker {
  * them line up for the GVL behind the one that is making progress.
  */
 typedef struct tasker_queue {
-    tasker_node *inbox;  /* atomic stack: submitted, newest first */
-    tasker_node *head;   /* FIFO of those taken over; under the GVL */
+    /* What both sides write at every job, what the workers write at every job,
+     * and what seldom changes lie apart. */
+    TASKER_APART tasker_node *inbox; /* atomic stack: submitted, newest first */
     int64_t pending;     /* atomic: submitted and not yet popped */
+    TASKER_APART tasker_node *head;  /* FIFO of those taken over; under the GVL */
     int64_t last_pop;    /* atomic: CLOCK_MONOTONIC, ns */
-    uint32_t attached;   /* atomic: workers there are */
+    TASKER_APART uint32_t attached;  /* atomic: workers there are */
     uint32_t active;     /* atomic: of them, neither parked nor spinning */
     uint32_t searching;  /* atomic: 0 or 1, the search token */
     uint32_t idle;       /* atomic: parked workers */
