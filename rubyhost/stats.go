@@ -14,6 +14,7 @@ type Stats struct {
 	Busy       int    // of them, inside a call
 	Queued     int    // calls waiting for a thread
 	InFlight   int    // calls that Go callers wait for
+	Requests   int    // questions of Ruby's (see Serve) that Go is answering
 	Calls      uint64 // ended, in any way
 	Timeouts   uint64 // calls whose context ended first
 	Late       uint64 // results that came after that, and were dropped
@@ -27,7 +28,8 @@ func (h *Host) Stats() Stats {
 	c := readCounters()
 	return Stats{
 		Threads: int(c.workers), Busy: int(c.busy), Queued: int(max(c.pending, 0)), InFlight: int(h.inFlight.Load()),
-		Calls: c.jobs, Timeouts: h.timeouts.Load(), Late: h.late.Load(), Respawns: c.respawns,
+		Requests: int(h.services.answering.Load()),
+		Calls:    c.jobs, Timeouts: h.timeouts.Load(), Late: h.late.Load(), Respawns: c.respawns,
 		WrittenOff: int(c.writtenOff), Yields: c.yields,
 	}
 }

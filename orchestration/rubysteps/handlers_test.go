@@ -34,6 +34,10 @@ func testMain(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
+	if url := os.Getenv(workerVariable); url != "" {
+		fmt.Fprintln(os.Stderr, workUntilKilled(url))
+		return 1
+	}
 	return m.Run()
 }
 

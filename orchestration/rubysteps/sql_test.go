@@ -41,14 +41,20 @@ func newDatabase(t *testing.T) *database {
 // step runs a step with this body for process, and what more its template says.
 func (d *database) step(t *testing.T, class, body, more string) *orchestration.StepDetail {
 	t.Helper()
+	if !strings.Contains(more, "default_retry_limit") {
+		more += ", default_retry_limit: 1"
+	}
+	return &d.run(t, class, body, "  - {name: only, handler_class: "+class+more+"}\n").Steps[0]
+}
+
+// run runs a task of these steps, whose class has this body for process.
+func (d *database) run(t *testing.T, class, body, steps string) *orchestration.TaskDetail {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err := host.Eval(ctx, "class ::"+class+" < Tasker::StepHandler::Base\ndef process(task, sequence, step)\n"+body+"\nend\nend; nil", class+".rb")
 	require.NoError(t, err)
-	if !strings.Contains(more, "default_retry_limit") {
-		more += ", default_retry_limit: 1"
-	}
-	template, err := templates.Parse([]byte("name: "+class+"\nstep_templates:\n  - {name: only, handler_class: "+class+more+"}\n"), "t.yaml")
+	template, err := templates.Parse([]byte("name: "+class+"\nstep_templates:\n"+steps), "t.yaml")
 	require.NoError(t, err)
 	s, err := d.engine.Submit(ctx, orchestration.Submission{Template: template, Context: json.RawMessage(`{}`)})
 	require.NoError(t, err)
@@ -56,7 +62,7 @@ func (d *database) step(t *testing.T, class, body, more string) *orchestration.S
 	require.NoError(t, err)
 	detail, err := d.engine.Task(ctx, s.TaskID)
 	require.NoError(t, err)
-	return &detail.Steps[0]
+	return detail
 }
 
 func (d *database) entries(t *testing.T) []string {

@@ -16,7 +16,9 @@ type Statement struct {
 	SQL     string
 	Params  [][]byte // a nil element is NULL
 	Formats []int16  // of Params: 0 text, 1 binary; nil for all text
+	Types   []uint32 // of Params; 0 leaves it to the server; nil for all of them
 	Binary  bool     // wants the values of the result in binary
+	Single  bool     // refuses a text of several statements, also without Params
 
 	// JSON is what to send instead of a parameter whose type is json or jsonb;
 	// nil, or as long as Params with nil for those that have no such form.
@@ -63,7 +65,7 @@ func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
 			return &Result{Copy: 'I'}, nil
 		case len(parts) == 1 && parts[0].kind == copiesOut:
 			return s.copyOut(ctx, st, sql)
-		case len(parts) > 1 && len(st.Params) == 0:
+		case len(parts) > 1 && !st.Single && len(st.Params) == 0:
 			return s.simple(ctx, st, sql)
 		default:
 			return s.extended(ctx, st, parts, sql)
@@ -166,7 +168,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 	}
 	if len(parts) == 1 && preparable(parts[0].verb) && len(sql) < maxPreparedText || st.JSON != nil {
 		var err error
-		if prepared, err = s.conn.statementFor(context.Background(), sql, st.JSON != nil); err != nil {
+		if prepared, err = s.conn.statementFor(context.Background(), sql, st.Types, st.JSON != nil); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +182,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		if prepared != nil {
 			return read(pg.ExecStatement(context.Background(), prepared, params, st.Formats, formats))
 		}
-		return read(pg.ExecParams(context.Background(), sql, params, nil, st.Formats, formats))
+		return read(pg.ExecParams(context.Background(), sql, params, st.Types, st.Formats, formats))
 	}
 	var batch pgconn.Batch
 	for _, text := range before {
@@ -189,7 +191,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 	if prepared != nil {
 		batch.ExecStatement(prepared, params, st.Formats, formats)
 	} else {
-		batch.ExecParams(sql, params, nil, st.Formats, formats)
+		batch.ExecParams(sql, params, st.Types, st.Formats, formats)
 	}
 	answers := pg.ExecBatch(context.Background(), &batch)
 	for range before {
@@ -332,7 +334,10 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 			}
 		}
 	case returns:
-		s.failed, s.settings = nil, unknownSettings
+		s.failed = nil
+		if s.settings != nil { // which of them are in force now depends on where they were set
+			s.settings = &Settings{Set: s.settings.Set}
+		}
 		if i := s.find(p.name); i >= 0 {
 			s.savepoints = s.savepoints[:i+1]
 			return s.ended(i+1, false)
@@ -344,16 +349,12 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 	case commits, rollsBack:
 		s.savepoints = nil
 		if p.kind == rollsBack && s.settings != nil {
-			s.settings = unknownSettings
+			s.settings = &Settings{Set: s.settings.Set}
 		}
 		return s.ended(0, p.kind == commits && tag != "ROLLBACK") // what COMMIT says of a failed one
 	}
 	return nil
 }
-
-// unknownSettings are in force after a rollback to a savepoint: which ones,
-// depends on where they were set.
-var unknownSettings = &Settings{}
 
 func (s *Session) find(name string) int {
 	for i := len(s.savepoints) - 1; i >= 0; i-- {

@@ -63,7 +63,7 @@ module Tasker
 
       def pg_class
         state = @fields["state"].to_s
-        return ::PG::ConnectionBad if state.start_with?("08")
+        return ::PG::ConnectionBad if %w[08006 08003].include?(state) # as libpq says that nobody answers
 
         ::PG::ERROR_CLASSES[state] || ::PG::ERROR_CLASSES[state[0, 2]] || ::PG::ServerError
       end
