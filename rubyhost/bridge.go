@@ -10,10 +10,10 @@ package rubyhost
 
 #cgo nocallback tasker_job_new
 #cgo noescape tasker_job_new
-#cgo nocallback tasker_submit
-#cgo noescape tasker_submit
-#cgo nocallback tasker_jobs_free
-#cgo noescape tasker_jobs_free
+#cgo nocallback tasker_job_free
+#cgo noescape tasker_job_free
+#cgo nocallback tasker_submitted
+#cgo noescape tasker_submitted
 #cgo nocallback tasker_reply
 #cgo noescape tasker_reply
 */
@@ -24,6 +24,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -102,22 +103,49 @@ func bootInterpreter(o Options, eventFD int, main string) error {
 	return nil
 }
 
-// newJob copies the segments into a job of C's.
-func newJob(target uint32, segments [][]byte) *job {
+// A job's memory goes from call to call, if it is no more than this: entering
+// C for memory costs as much as the rest of a small call in Go.
+const (
+	jobRoom  = 4 << 10
+	keepRoom = 16 << 10
+)
+
+// fillJob copies the segments into a job of C's: into j, if there is one and
+// it has the room, or else into a new one. Nil means that there is no memory.
+func fillJob(j *job, target uint32, segments [][]byte) *job {
 	total := 0
 	for _, s := range segments {
 		total += len(s)
 	}
-	j := C.tasker_job_new(C.uint32_t(len(segments)), C.uint64_t(total))
-	if j == nil {
-		return nil
+	heads := len(segments) * C.sizeof_uint64_t
+	if j != nil && int(j.room) < heads+total {
+		freeJob(j)
+		j = nil
 	}
-	j.target = C.uint32_t(target)
+	if j == nil {
+		if j = C.tasker_job_new(C.uint64_t(max(heads+total, jobRoom))); j == nil {
+			return nil
+		}
+	}
+	j.state, j.cancel, j.started, j.status = C.TASKER_PARKED, 0, 0, C.TASKER_OK
+	j.target, j.segments = C.uint32_t(target), C.uint32_t(len(segments))
 	lengths := unsafe.Slice((*uint64)(j.lengths), len(segments))
-	payload := unsafe.Slice((*byte)(unsafe.Pointer(j.payload)), total)
+	at := unsafe.Add(unsafe.Pointer(j.lengths), heads)
+	j.payload = (*C.char)(at)
+	payload := unsafe.Slice((*byte)(at), total)
 	for i, s := range segments {
 		lengths[i] = uint64(len(s))
 		payload = payload[copy(payload, s):]
+	}
+	return j
+}
+
+// spareJob returns the job for the next call, or frees it and returns nil when
+// it has grown large.
+func spareJob(j *job) *job {
+	if j.room > keepRoom || j.result_cap > keepRoom {
+		freeJob(j)
+		return nil
 	}
 	return j
 }
@@ -127,17 +155,38 @@ func label(j *job, serial uint64, slot uint32) {
 	j.serial, j.slot = C.uint64_t(serial), C.uint32_t(slot)
 }
 
-func submit(j *job) { C.tasker_submit(j) }
-
-// freeJob frees one job that Go owns.
-func freeJob(j *job) {
-	j.msg.node.next = nil
-	C.tasker_jobs_free(&j.msg.node)
+// submit gives the job to the workers. It is tasker_queue_submit, without the
+// cost of entering C where nobody has to be woken.
+func submit(j *job) {
+	q := &C.tasker_the_host.queue
+	inbox := (*uintptr)(unsafe.Pointer(&q.inbox))
+	for {
+		newest := atomic.LoadUintptr(inbox)
+		*(*uintptr)(unsafe.Pointer(&j.msg.node.next)) = newest
+		if atomic.CompareAndSwapUintptr(inbox, newest, uintptr(unsafe.Pointer(j))) {
+			break
+		}
+	}
+	atomic.AddInt64((*int64)(&q.pending), 1)
+	load := func(p *C.uint32_t) uint32 { return atomic.LoadUint32((*uint32)(p)) }
+	if load(&C.tasker_the_host.ticker_asleep) == 0 {
+		if load(&q.searching) != 0 {
+			return // the searcher will see this job
+		}
+		active := load(&q.active)
+		if active > 0 && (active >= load(&q.attached) || load(&q.watch) != 0) {
+			return // nobody else is there to wake, or a rescue is on its way
+		}
+	}
+	C.tasker_submitted()
 }
+
+// freeJob frees a job that Go owns.
+func freeJob(j *job) { C.tasker_job_free(j) }
 
 // resultOf copies what the job left.
 func resultOf(j *job) []byte {
-	if j.result == nil {
+	if j.result_len == 0 {
 		return nil
 	}
 	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(j.result)), int(j.result_len))...)
@@ -240,6 +289,7 @@ func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
 			deliver((*C.tasker_message)(unsafe.Pointer(node)), r)
 			node = next
 		}
+		runtime.Gosched() // to those whose calls have ended
 	}
 }
 
@@ -262,18 +312,54 @@ func (o *outbox) standIn(r receiver, spin time.Duration) {
 	}
 }
 
-// lookFor polls the outbox. It lets other goroutines run in between, but not
-// after every look: that goes through a lock of the scheduler's.
-func lookFor(spin time.Duration) *C.tasker_node {
-	for began := time.Now(); time.Since(began) < spin; {
-		for range 32 {
-			if node := takeMessages(); node != nil {
-				return node
+// lookFor polls the outbox.
+func lookFor(spin time.Duration) (found *C.tasker_node) {
+	poll(spin, func() bool {
+		found = takeMessages()
+		return found != nil
+	})
+	return found
+}
+
+// poll asks until the answer is yes, or the time is over. It does not yield to
+// other goroutines: each time the scheduler would wake a further thread to run
+// them, which would take the processor from the Ruby thread that is awaited.
+func poll(spin time.Duration, ask func() bool) bool {
+	began := time.Now()
+	for i := 1; ; i++ {
+		for range 16 {
+			if ask() {
+				return true
 			}
+			pause()
 		}
-		runtime.Gosched()
+		if time.Since(began) > spin {
+			return false
+		}
+		if i%4 == 0 {
+			giveWay()
+		}
 	}
-	return nil
+}
+
+var pauses atomic.Uint32
+
+// giveWay lets the Ruby thread run if it waits for this very processor. It is
+// not runtime.Gosched, which is about goroutines.
+func giveWay() {
+	_, _, _ = syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+}
+
+// pause takes some 20 ns and leaves most of the core to its other hardware
+// thread: each step needs the result of the one before.
+func pause() {
+	x := pauses.Load()
+	for range 20 {
+		x = x*1664525 + 1013904223
+	}
+	if x == 1 {
+		pauses.Store(x)
+	}
 }
 
 func deliver(m *C.tasker_message, r receiver) {

@@ -25,6 +25,12 @@ void tasker_segments_init(VALUE host_module);
 /* Defines Tasker::Context.adopt (context.c). GVL held; raises. */
 void tasker_context_init(void);
 
+/* The value of a JSON document (document.c), its objects Hashes or Contexts;
+ * Qundef when the document has to go to JSON.parse. GVL held; raises. */
+VALUE tasker_document_read(const char *text, size_t length, bool contexts);
+void tasker_document_mark(void);
+void tasker_document_init(void);
+
 /* Signals (signals.c). Given an address inside libruby; then before
  * ruby_setup, and after boot, on the main Ruby thread. */
 void tasker_signals_library(const void *inside);

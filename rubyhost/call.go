@@ -3,7 +3,6 @@ package rubyhost
 import (
 	"context"
 	"encoding/json"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +32,7 @@ const (
 
 // call is a slot: one call under way.
 type call struct {
-	job   *job
+	job   *job          // of the last call, perhaps nil, while no call is under way
 	done  chan struct{} // buffered: the drain goroutine never waits
 	owner atomic.Uint32
 	id    uint64
@@ -78,24 +77,26 @@ func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (jso
 	if err != nil {
 		return nil, err
 	}
-	j := newJob(target, segments)
+	c := &h.slots[slot]
+	j := fillJob(c.job, target, segments)
+	c.job = j
 	if j == nil {
-		h.free <- slot
+		h.free.put(slot)
 		return nil, errors.New("rubyhost: out of memory")
 	}
-	c := &h.slots[slot]
 	c.id = h.serial.Add(1)<<slotBits | uint64(slot)
-	c.job = j
 	c.setContext(ctx, c.id)
 	c.owner.Store(ownerCaller)
 	label(j, c.id, slot)
 	alone := h.inFlight.Add(1) == 1
-	spin := alone && h.worthSpinning()
-	if spin {
-		setSpinning(j)
+	var spin time.Duration
+	if alone {
+		if spin = h.worthSpinning(); spin > 0 {
+			setSpinning(j)
+		}
 	}
 	submit(j)
-	if spin && h.spin(j) {
+	if spin > 0 && h.spin(j, spin) {
 		h.awaitNotes() // a job that comes through the outbox comes after its notes
 	} else if err := h.await(ctx, c); err != nil {
 		h.inFlight.Add(-1)
@@ -117,13 +118,13 @@ func (h *Host) acquire(ctx context.Context) (uint32, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, errors.Wrap(context.Cause(ctx), "rubyhost: the call was not begun")
 	}
-	select {
-	case slot := <-h.free:
+	if slot, ok := h.free.take(); ok {
 		return slot, nil
-	default:
 	}
+	slots, done := h.free.wait()
+	defer done()
 	select {
-	case slot := <-h.free:
+	case slot := <-slots:
 		return slot, nil
 	case <-ctx.Done():
 		return 0, errors.WithHint(errors.Wrap(context.Cause(ctx), "rubyhost: the queue is full"),
@@ -133,40 +134,44 @@ func (h *Host) acquire(ctx context.Context) (uint32, error) {
 	}
 }
 
-// release frees a job that is Go's, and its slot.
+// release frees the slot of a job that is Go's.
 func (h *Host) release(slot uint32) {
 	c := &h.slots[slot]
-	freeJob(c.job)
-	c.job = nil
+	c.job = spareJob(c.job)
 	c.clearContext()
-	h.free <- slot
+	h.free.put(slot)
 }
 
-// worthSpinning: polling pays while calls end within the time we poll. After
-// a few that did not, only one in 64 tries again.
-func (h *Host) worthSpinning() bool {
-	if h.opts.Spin <= 0 {
-		return false
+// worthSpinning is for how long to poll: that pays while calls end within the
+// time. After a few that did not, only one in 64 tries again, and longer, for
+// the Ruby thread has gone to sleep by then and takes time to be woken.
+func (h *Host) worthSpinning() time.Duration {
+	switch {
+	case h.opts.Spin <= 0:
+		return 0
+	case h.spinMisses.Load() < maxSpinMisses:
+		return h.opts.Spin
+	case h.spinMisses.Add(1)%64 == 0:
+		return 3 * h.opts.Spin
+	default:
+		return 0
 	}
-	misses := h.spinMisses.Load()
-	return misses < 4 || h.spinMisses.Add(1)%64 == 0
 }
 
-// spin polls the job for a short while. False means that it has been left to
-// the outbox.
-func (h *Host) spin(j *job) bool {
-	deadline := time.Now().Add(h.opts.Spin)
-	for i := 1; ; i++ {
-		if isDone(j) {
+const maxSpinMisses = 4
+
+// spin polls the job for so long. False means that it has been left to the
+// outbox.
+func (h *Host) spin(j *job, long time.Duration) bool {
+	if poll(long, func() bool { return isDone(j) }) {
+		if long > h.opts.Spin {
+			h.spinMisses.Store(maxSpinMisses - 1) // the next call will show
+		} else {
 			h.spinMisses.Store(0)
-			return true
 		}
-		if i%8 == 0 && time.Now().After(deadline) {
-			break
-		}
-		runtime.Gosched()
+		return true
 	}
-	if h.spinMisses.Load() < 4 {
+	if h.spinMisses.Load() < maxSpinMisses {
 		h.spinMisses.Add(1)
 	}
 	return !park(j)

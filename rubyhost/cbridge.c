@@ -35,7 +35,6 @@
 void ruby_sysinit(int *argc, char ***argv);
 
 enum { tag_fatal = 8 };                 /* what rb_protect says of a killed thread */
-static const size_t keep_bytes = 1 << 20; /* a worker's buffer beyond this is given back */
 
 typedef struct worker {
     struct worker *next;
@@ -70,6 +69,8 @@ static bool bell_rung, bell_interrupted;
 
 #define hot (tasker_the_host.counters)
 #define COUNT(field, n) __atomic_add_fetch(&hot.field, (uint64_t)(n), __ATOMIC_RELAXED)
+/* The same for what is counted under the GVL only. */
+#define COUNT_GVL(field, n) __atomic_store_n(&hot.field, hot.field + (uint64_t)(n), __ATOMIC_RELAXED)
 
 /* ---- to Go ------------------------------------------------------------ */
 
@@ -77,7 +78,8 @@ static bool bell_rung, bell_interrupted;
 static void post(tasker_message *m)
 {
     tasker_stack_push(&tasker_the_host.outbox, &m->node);
-    if (__atomic_exchange_n(&tasker_the_host.go_asleep, 0, __ATOMIC_SEQ_CST)) {
+    if (__atomic_load_n(&tasker_the_host.go_asleep, __ATOMIC_SEQ_CST)
+        && __atomic_exchange_n(&tasker_the_host.go_asleep, 0, __ATOMIC_SEQ_CST)) {
         uint64_t one = 1;
         while (write(tasker_the_host.event_fd, &one, sizeof one) < 0 && errno == EINTR) {}
     }
@@ -111,12 +113,14 @@ void tasker_note_free(tasker_note *n)
  * to give way every 5 ms. It also rescues jobs that lie in the queue while
  * every awake worker waits for I/O. With nothing to do it sleeps for ever.
  */
-static const int64_t tick_ns = 5 * 1000 * 1000, rescue_ns = 200 * 1000;
+static const int64_t tick_ns = 5 * 1000 * 1000;
+/* How soon a rescue looks: sooner while there is somebody to rescue. */
+static const int64_t rescue_min_ns = 200 * 1000, rescue_max_ns = 1000 * 1000;
 
 static pthread_mutex_t tick_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t tick_cond;
 static bool tick_watch; /* under tick_lock: a rescue is wanted soon */
-static uint32_t tick_asleep; /* atomic */
+#define tick_asleep (tasker_the_host.ticker_asleep)
 
 /* [no GVL] */
 static void *give_way(void *unused)
@@ -158,6 +162,7 @@ static void *ticker(void *unused)
     (void)unused;
     tasker_queue *q = &tasker_the_host.queue;
     uint64_t seen = 0;
+    int64_t rescue_ns = rescue_min_ns;
     pthread_mutex_lock(&tick_lock);
     while (!__atomic_load_n(&q->closed, __ATOMIC_RELAXED)) {
         struct timespec t;
@@ -166,7 +171,8 @@ static void *ticker(void *unused)
             pthread_mutex_unlock(&tick_lock);
             struct timespec pause = {.tv_nsec = rescue_ns};
             nanosleep(&pause, NULL);
-            tasker_queue_rescue(q);
+            rescue_ns = tasker_queue_rescue(q) ? rescue_min_ns : rescue_ns * 2;
+            if (rescue_ns > rescue_max_ns) rescue_ns = rescue_max_ns;
             pthread_mutex_lock(&tick_lock);
             continue;
         }
@@ -201,50 +207,44 @@ static void wake_ticker(bool watch)
 /* ---- jobs -------------------------------------------------------------- */
 
 /* [any] */
-tasker_job *tasker_job_new(uint32_t segments, uint64_t payload_len)
+tasker_job *tasker_job_new(uint64_t room)
 {
-    size_t lengths = segments * sizeof(uint64_t);
-    tasker_job *j = malloc(sizeof *j + lengths + payload_len + 1);
+    tasker_job *j = malloc(sizeof *j + room);
     if (!j) return NULL;
-    *j = (tasker_job){.segments = segments};
+    *j = (tasker_job){.room = room};
     j->msg.kind = TASKER_MSG_JOB;
     j->lengths = (uint64_t *)(void *)(j + 1);
-    j->payload = (char *)(j->lengths + segments);
     return j;
 }
 
 /* [any] */
-void tasker_jobs_free(tasker_node *list)
+void tasker_job_free(tasker_job *j)
 {
-    while (list) {
-        tasker_job *j = (tasker_job *)(void *)list;
-        list = list->next;
-        free(j->result);
-        free(j);
-    }
+    free(j->result);
+    free(j);
 }
 
 /* [any] */
-void tasker_submit(tasker_job *job)
+void tasker_submitted(void)
 {
-    bool watch = tasker_queue_submit(&tasker_the_host.queue, &job->msg.node);
+    bool watch = tasker_queue_announce(&tasker_the_host.queue);
     if (watch || __atomic_load_n(&tick_asleep, __ATOMIC_SEQ_CST)) wake_ticker(watch);
 }
 
-/* [any] The job is Go's again, with its answer. */
-static void finish(tasker_job *job, uint32_t status, const char *result, size_t len)
+/* [GVL] The job is Go's again, with its answer, for which the job's old buffer
+ * is taken in exchange. */
+static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
 {
     job->status = status;
-    if (len) {
-        job->result = malloc(len);
-        if (job->result) {
-            memcpy(job->result, result, len);
-            job->result_len = len;
-        } else {
-            job->status = TASKER_NO_MEMORY;
-        }
+    job->result_len = 0;
+    if (result && result->len) {
+        tasker_buffer old = {.data = job->result, .cap = job->result_cap};
+        job->result = result->data;
+        job->result_len = result->len;
+        job->result_cap = result->cap;
+        *result = old;
     }
-    COUNT(jobs, 1);
+    COUNT_GVL(jobs, 1);
     if (__atomic_exchange_n(&job->state, TASKER_DONE, __ATOMIC_SEQ_CST) == TASKER_PARKED) post(&job->msg);
 }
 
@@ -338,14 +338,14 @@ static bool perform(worker *w, tasker_job *job)
 {
     __atomic_store_n(&job->started, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&job->cancel, __ATOMIC_SEQ_CST)) {
-        finish(job, TASKER_SKIPPED, NULL, 0);
+        finish(job, TASKER_SKIPPED, NULL);
         return true;
     }
     int tag = 0;
     uint32_t status = TASKER_OK;
     w->job = job;
     w->out.len = 0;
-    COUNT(busy, 1);
+    COUNT_GVL(busy, 1);
     rb_protect(run_job, (VALUE)w, &tag);
     if (tag != 0) {
         struct report_args a = {w, rb_errinfo()};
@@ -370,14 +370,10 @@ static bool perform(worker *w, tasker_job *job)
     if (!NIL_P(w->segments)) tasker_segments_forget(w->segments);
     w->segments = Qnil;
     leave_clean();
-    COUNT(busy, -1);
+    COUNT_GVL(busy, -1);
     bool late = w->written_off;
     bool live = status != TASKER_KILLED && !late && flush_interrupts();
-    finish(job, status, w->out.data, w->out.len);
-    if (w->out.cap > keep_bytes) {
-        free(w->out.data);
-        w->out = (tasker_buffer){.data = NULL};
-    }
+    finish(job, status, &w->out);
     return live;
 }
 
@@ -402,11 +398,7 @@ static void worker_gone(worker *w)
     worker **at = &workers;
     while (*at != w) at = &(*at)->next;
     *at = w->next;
-    __atomic_add_fetch(&tasker_the_host.queue.active, (uint32_t)-1, __ATOMIC_SEQ_CST);
-    if (w->parker.has_token) {
-        w->parker.has_token = false;
-        __atomic_store_n(&tasker_the_host.queue.searching, 0, __ATOMIC_SEQ_CST);
-    }
+    tasker_queue_detach(&tasker_the_host.queue, &w->parker);
     if (w->written_off) COUNT(written_off, -1);
     else COUNT(workers, -1);
     tasker_parker_destroy(&w->parker);
@@ -450,7 +442,7 @@ static void start_worker(void)
     w->thread = w->segments = Qnil;
     w->next = workers;
     workers = w;
-    __atomic_add_fetch(&tasker_the_host.queue.active, 1, __ATOMIC_SEQ_CST);
+    tasker_queue_attach(&tasker_the_host.queue);
     COUNT(workers, 1);
     int tag = 0;
     rb_protect(create_thread, (VALUE)w, &tag);
@@ -478,6 +470,7 @@ static void mark_root(void *unused)
     }
     rb_gc_mark(host_module);
     rb_gc_mark(callables);
+    tasker_document_mark();
 }
 
 static const rb_data_type_t root_type = {
@@ -793,7 +786,8 @@ static VALUE prepare(VALUE unused)
     host_module = rb_define_module_under(tasker, "Host");
     callables = rb_ary_new();
     rb_define_const(host_module, "CALLABLES", callables);
-    rb_gc_register_mark_object(rb_data_typed_object_wrap(0, NULL, &root_type));
+    /* The collector marks nothing through a NULL. */
+    rb_gc_register_mark_object(rb_data_typed_object_wrap(0, &tasker_the_host, &root_type));
     rb_define_module_function(host_module, "request", host_request, 3);
     rb_define_module_function(host_module, "note", host_note, 3);
     rb_define_module_function(host_module, "job_serial", host_job_serial, 0);
@@ -810,6 +804,7 @@ static VALUE prepare(VALUE unused)
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
     tasker_json_init(host_module);
     tasker_context_init();
+    tasker_document_init();
     for (uint32_t i = 0; i < wanted_workers; i++) start_worker();
     return Qnil;
 }

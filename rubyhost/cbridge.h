@@ -3,9 +3,10 @@
  * the functions through cgo. No function here runs Go code, and none of them
  * may be called with a VALUE: those never leave the Ruby threads.
  *
- * Ownership: a job belongs to Go until tasker_submit, to C until it comes
- * back (state TASKER_DONE, or off the stack of tasker_host.outbox), then to
- * Go again, which frees it with tasker_jobs_free.
+ * Ownership: a job belongs to Go until it lies in tasker_host.queue, to C
+ * until it comes back (state TASKER_DONE, or off the stack of
+ * tasker_host.outbox), then to Go again, which uses it for another call or
+ * frees it with tasker_job_free.
  */
 #ifndef TASKER_CBRIDGE_H
 #define TASKER_CBRIDGE_H
@@ -45,7 +46,7 @@ enum {
     TASKER_NO_MEMORY = 5
 };
 
-/* One call. The segment lengths and the payload follow the struct. */
+/* One call. Room for the segment lengths and the payload follows the struct. */
 typedef struct tasker_job {
     tasker_message msg;
     uint64_t serial;   /* never reused */
@@ -58,8 +59,10 @@ typedef struct tasker_job {
     uint32_t segments; /* how many */
     uint64_t *lengths; /* of each segment, bytes */
     char *payload;     /* the segments, one after the other */
-    char *result;      /* malloc'd; NULL when empty */
+    char *result;      /* malloc'd, or NULL; kept for the next call */
     uint64_t result_len;
+    uint64_t result_cap;
+    uint64_t room;     /* bytes behind the struct */
 } tasker_job;
 
 /* Ruby asks Go and waits without the GVL. Two references: one each side. */
@@ -133,10 +136,11 @@ typedef struct tasker_counters {
 /* The one interpreter of the process. */
 typedef struct tasker_host {
     tasker_queue queue;
-    tasker_node *outbox;    /* atomic stack of tasker_message */
-    uint32_t go_asleep;     /* atomic: write to event_fd after a push */
+    TASKER_APART tasker_node *outbox; /* atomic stack of tasker_message */
+    TASKER_APART uint32_t go_asleep;     /* atomic: write to event_fd after a push */
+    uint32_t ticker_asleep; /* atomic: tasker_submitted must be called */
     int event_fd;
-    tasker_counters counters;
+    TASKER_APART tasker_counters counters;
 } tasker_host;
 
 extern tasker_host tasker_the_host;
@@ -145,12 +149,12 @@ extern tasker_host tasker_the_host;
  * NULL, or a malloc'd message. Any thread that is not Ruby's; once. */
 char *tasker_boot(const tasker_boot_options *options);
 
-/* A job with room for its payload; NULL without memory. Any thread. */
-tasker_job *tasker_job_new(uint32_t segments, uint64_t payload_len);
-/* Gives the job to the workers. Any thread. */
-void tasker_submit(tasker_job *job);
-/* Frees a list of jobs linked through node.next. Any thread. */
-void tasker_jobs_free(tasker_node *list);
+/* A job with so many bytes of room; NULL without memory. Any thread. */
+tasker_job *tasker_job_new(uint64_t room);
+void tasker_job_free(tasker_job *job);
+/* To be called when a job has been put into the queue's inbox and counted in
+ * pending: wakes whoever has to be awake. Any thread. */
+void tasker_submitted(void);
 /* Asks the main Ruby thread for something. False without memory. Any thread. */
 bool tasker_control(uint32_t what, uint64_t serial);
 

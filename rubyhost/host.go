@@ -31,7 +31,7 @@ type Host struct {
 	outbox *outbox
 
 	slots  []call
-	free   chan uint32
+	free   *freeSlots
 	serial atomic.Uint64
 
 	gate     sync.RWMutex  // calls hold it for reading, Close for ever
@@ -78,7 +78,7 @@ func Boot(opts Options) (*Host, error) {
 		log:     opts.Logger,
 		outbox:  out,
 		slots:   make([]call, opts.QueueSize),
-		free:    make(chan uint32, opts.QueueSize),
+		free:    newFreeSlots(opts.QueueSize),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
 		drained: make(chan struct{}),
@@ -88,7 +88,6 @@ func Boot(opts Options) (*Host, error) {
 	h.closeErr = sync.OnceValue(h.shutDown)
 	for i := range h.slots {
 		h.slots[i].done = make(chan struct{}, 1)
-		h.free <- uint32(i)
 	}
 	go func() {
 		defer close(h.drained)

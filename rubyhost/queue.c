@@ -1,5 +1,6 @@
 #include "queue.h"
 
+#include <sched.h>
 #include <time.h>
 
 /* A job that has lain this long while workers are awake means that they wait
@@ -16,7 +17,6 @@ int64_t tasker_now(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
-
 
 bool tasker_stack_push(tasker_node **top, tasker_node *n)
 {
@@ -57,6 +57,12 @@ void tasker_parker_destroy(tasker_parker *p)
     pthread_cond_destroy(&p->cond);
 }
 
+void tasker_queue_attach(tasker_queue *q)
+{
+    ADD(&q->attached, 1);
+    ADD(&q->active, 1);
+}
+
 static bool take_token(tasker_queue *q)
 {
     uint32_t none = 0;
@@ -67,6 +73,13 @@ static void drop_token(tasker_queue *q, tasker_parker *p)
 {
     p->has_token = false;
     STORE(&q->searching, 0);
+}
+
+void tasker_queue_detach(tasker_queue *q, tasker_parker *p)
+{
+    ADD(&q->active, (uint32_t)-1);
+    ADD(&q->attached, (uint32_t)-1);
+    if (p->has_token) drop_token(q, p);
 }
 
 /* Takes p out of bed, if it lies there. Under lock. */
@@ -108,18 +121,27 @@ bool tasker_queue_submit(tasker_queue *q, tasker_node *n)
 {
     tasker_stack_push(&q->inbox, n);
     ADD(&q->pending, 1);
+    return tasker_queue_announce(q);
+}
+
+bool tasker_queue_announce(tasker_queue *q)
+{
     if (LOAD(&q->searching)) return false; /* it will see this job */
-    if (LOAD(&q->active) == 0 || stale(q)) {
+    uint32_t active = LOAD(&q->active);
+    if (active > 0 && active >= LOAD(&q->attached)) return false; /* there is nobody else */
+    if (active == 0 || stale(q)) {
         wake_one(q);
         return false;
     }
     return __atomic_exchange_n(&q->watch, 1, __ATOMIC_SEQ_CST) == 0;
 }
 
-void tasker_queue_rescue(tasker_queue *q)
+bool tasker_queue_rescue(tasker_queue *q)
 {
     STORE(&q->watch, 0);
-    if (LOAD(&q->pending) > 0 && LOAD(&q->idle) > 0 && stale(q)) wake_one(q);
+    if (LOAD(&q->pending) <= 0 || LOAD(&q->idle) == 0 || !stale(q)) return false;
+    wake_one(q);
+    return true;
 }
 
 tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p)
@@ -131,7 +153,7 @@ tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p)
         n->next = NULL;
         int64_t now = tasker_now();
         bool waited = now - q->last_pop > stale_ns;
-        STORE(&q->last_pop, now);
+        __atomic_store_n(&q->last_pop, now, __ATOMIC_RELAXED);
         int64_t left = ADD(&q->pending, -1);
         bool searched = p->has_token;
         if (searched) drop_token(q, p);
@@ -152,7 +174,7 @@ static bool must_return(tasker_queue *q, tasker_parker *p)
 /* Spins as the one searcher. True when there is a reason to go on. */
 static bool search(tasker_queue *q, tasker_parker *p)
 {
-    if (q->spin_ns <= 0) return false;
+    if (q->spin_ns <= 0) return LOAD(&q->pending) > 0; /* it came after the last pop */
     if (!p->has_token) {
         if (!take_token(q)) return false;
         p->has_token = true;
@@ -160,9 +182,12 @@ static bool search(tasker_queue *q, tasker_parker *p)
     int64_t until = tasker_now() + q->spin_ns;
     for (uint32_t i = 1; LOAD(&q->pending) <= 0; i++) {
         if (must_return(q, p)) return true;
-        if (i % 64 == 0 && tasker_now() > until) {
-            drop_token(q, p);
-            return LOAD(&q->pending) > 0;
+        if (i % 64 == 0) {
+            if (tasker_now() > until) {
+                drop_token(q, p);
+                return LOAD(&q->pending) > 0;
+            }
+            sched_yield(); /* whoever is to submit may want this processor */
         }
         tasker_relax();
     }

@@ -4,8 +4,8 @@
  * under the thread and address sanitizers (testdata/queue_test.c).
  *
  * Who may call what:
- *   any thread        tasker_stack_push, tasker_queue_submit, _rescue, _close,
- *                     tasker_parker_interrupt
+ *   any thread        tasker_stack_push, tasker_queue_submit, _announce, _rescue,
+ *                     _close, tasker_parker_interrupt
  *   one at a time     tasker_stack_take (per stack), tasker_queue_pop
  *                     (the GVL is what makes the Ruby workers take turns)
  *   a worker          tasker_queue_wait, without the GVL
@@ -16,6 +16,10 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/* On a cache line of its own: processors that write to one line take it from
+ * each other. */
+#define TASKER_APART _Alignas(64)
 
 /* A link; embedded first in whatever travels. Owned by whoever holds it. */
 typedef struct tasker_node {
@@ -43,11 +47,14 @@ typedef struct tasker_parker {
  * them line up for the GVL behind the one that is making progress.
  */
 typedef struct tasker_queue {
-    tasker_node *inbox;  /* atomic stack: submitted, newest first */
-    tasker_node *head;   /* FIFO of those taken over; under the GVL */
+    /* What both sides write at every job, what the workers write at every job,
+     * and what seldom changes lie apart. */
+    TASKER_APART tasker_node *inbox; /* atomic stack: submitted, newest first */
     int64_t pending;     /* atomic: submitted and not yet popped */
+    TASKER_APART tasker_node *head;  /* FIFO of those taken over; under the GVL */
     int64_t last_pop;    /* atomic: CLOCK_MONOTONIC, ns */
-    uint32_t active;     /* atomic: workers neither parked nor spinning */
+    TASKER_APART uint32_t attached;  /* atomic: workers there are */
+    uint32_t active;     /* atomic: of them, neither parked nor spinning */
     uint32_t searching;  /* atomic: 0 or 1, the search token */
     uint32_t idle;       /* atomic: parked workers */
     uint32_t closed;     /* atomic: wait returns at once */
@@ -61,20 +68,27 @@ void tasker_queue_init(tasker_queue *q, int64_t spin_ns);
 void tasker_parker_init(tasker_parker *p);
 void tasker_parker_destroy(tasker_parker *p);
 
+/* A worker comes, or leaves; both while it is active. */
+void tasker_queue_attach(tasker_queue *q);
+void tasker_queue_detach(tasker_queue *q, tasker_parker *p);
+
 /*
  * Hands n to the workers. Returns true when the caller should make sure that
  * tasker_queue_rescue is called within a fraction of a millisecond: workers
  * are awake, but whether they are computing or waiting cannot be seen.
  */
 bool tasker_queue_submit(tasker_queue *q, tasker_node *n);
+/* The second half of that: n lies in the inbox and has been counted. */
+bool tasker_queue_announce(tasker_queue *q);
 /* The oldest job, or NULL. Also gives the search token back. */
 tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p);
 /* Spins, then parks, until there may be work, an interrupt, or the end. */
 void tasker_queue_wait(tasker_queue *q, tasker_parker *p);
 /* Makes p's wait return, now or next time. */
 void tasker_parker_interrupt(tasker_queue *q, tasker_parker *p);
-/* Wakes one more worker if jobs lie there and nobody has popped lately. */
-void tasker_queue_rescue(tasker_queue *q);
+/* Wakes one more worker if jobs lie there and nobody has popped lately; says
+ * whether it did. */
+bool tasker_queue_rescue(tasker_queue *q);
 /* Ends every wait, now and later. */
 void tasker_queue_close(tasker_queue *q);
 

@@ -1,6 +1,6 @@
 /*
  * Tasker::Host::Segments: the documents of the job that a worker runs, read
- * from the job's own memory. A String is made only of what is asked for. When
+ * from the job's own memory, and only what is asked for. When
  * the job ends its memory is Go's again, and the object forgets it.
  */
 #include <ruby.h>
@@ -36,6 +36,32 @@ static VALUE segments_at(VALUE self, VALUE index)
     uint64_t length = 0;
     const char *at = segment(job_of(self), NUM2ULL(index), &length);
     return at ? rb_utf8_str_new(at, (long)length) : Qnil;
+}
+
+/* JSON.parse and its errors, for what document.c does not read. */
+static VALUE parse_in_ruby(const char *at, uint64_t length, bool contexts)
+{
+    VALUE text = rb_utf8_str_new(at, (long)length);
+    return rb_funcall(rb_path2class("Tasker::Document"), contexts ? rb_intern("parse_indifferent") : rb_intern("parse"), 1, text);
+}
+
+static VALUE read_at(VALUE self, VALUE index, bool contexts)
+{
+    uint64_t length = 0;
+    const char *at = segment(job_of(self), NUM2ULL(index), &length);
+    if (!at) return Qnil;
+    VALUE value = tasker_document_read(at, length, contexts);
+    return value == Qundef ? parse_in_ruby(at, length, contexts) : value;
+}
+
+static VALUE segments_read(VALUE self, VALUE index)
+{
+    return read_at(self, index, false);
+}
+
+static VALUE segments_read_indifferent(VALUE self, VALUE index)
+{
+    return read_at(self, index, true);
 }
 
 static VALUE segments_blank(VALUE self, VALUE index)
@@ -88,6 +114,8 @@ void tasker_segments_init(VALUE host_module)
     rb_gc_register_mark_object(segments_class);
     rb_undef_alloc_func(segments_class);
     rb_define_method(segments_class, "[]", segments_at, 1);
+    rb_define_method(segments_class, "read", segments_read, 1);
+    rb_define_method(segments_class, "read_indifferent", segments_read_indifferent, 1);
     rb_define_method(segments_class, "blank?", segments_blank, 1);
     rb_define_method(segments_class, "results_index", segments_results_index, 1);
     rb_define_method(segments_class, "to_a", segments_to_a, 0);

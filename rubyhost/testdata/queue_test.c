@@ -96,7 +96,7 @@ static void test_order(void)
     tasker_node n[100];
     tasker_queue_init(&q, 0);
     tasker_parker_init(&p);
-    q.active = 1;
+    tasker_queue_attach(&q);
     for (int i = 0; i < 50; i++) tasker_queue_submit(&q, &n[i]);
     for (int i = 0; i < 25; i++)
         if (tasker_queue_pop(&q, &p) != &n[i]) fail("order, first half");
@@ -117,7 +117,7 @@ static void test_exactly_once(int64_t spin_ns)
     jobs = calloc(producers * per_producer, sizeof *jobs);
     for (int i = 0; i < workers; i++) {
         tasker_parker_init(&parkers[i]);
-        __atomic_add_fetch(&queue.active, 1, __ATOMIC_SEQ_CST);
+        tasker_queue_attach(&queue);
         pthread_create(&takers[i], NULL, work, &parkers[i]);
     }
     pthread_create(&disturber, NULL, disturb, NULL);
@@ -132,7 +132,11 @@ static void test_exactly_once(int64_t spin_ns)
     tasker_queue_close(&queue);
     for (int i = 0; i < workers; i++) pthread_join(takers[i], NULL);
     if (queue.idle || queue.active != workers || queue.pending || queue.beds) fail("the counts do not add up");
-    for (int i = 0; i < workers; i++) tasker_parker_destroy(&parkers[i]);
+    for (int i = 0; i < workers; i++) {
+        tasker_queue_detach(&queue, &parkers[i]);
+        tasker_parker_destroy(&parkers[i]);
+    }
+    if (queue.active || queue.attached || queue.searching) fail("somebody has not left");
     free(jobs);
 }
 

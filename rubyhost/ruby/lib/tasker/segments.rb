@@ -2,8 +2,8 @@
 
 module Tasker
   # The JSON documents that a step comes with, see {Sequence#initialize}. In
-  # the host the same methods are in C (segments.c), and make a String only of
-  # what is asked for.
+  # the host the same methods are in C (segments.c), and read documents from
+  # where Go put them.
   #
   # @api private
   class Segments
@@ -19,6 +19,17 @@ module Tasker
     # @return [String, nil] a document in UTF-8
     def [](index)
       @list[index]
+    end
+
+    # @return [Hash, Array, String, Numeric, true, false, nil] what the document
+    #   says; nil when there is none
+    def read(index)
+      Document.parse(@list[index])
+    end
+
+    # @return [Object] as {#read}, but every object is a {Context}
+    def read_indifferent(index)
+      Document.parse_indifferent(@list[index])
     end
 
     # @return [Boolean] whether the document says nothing

@@ -82,12 +82,12 @@ module Tasker
     # @api private
     def stored_results(name)
       place = @segments.results_index(name)
-      place ? Document.parse(@segments[place]) : {}
+      place ? @segments.read(place) : {}
     end
 
     # @api private
     def own_head
-      @own_head ||= Document.parse(@segments[2]) || {}
+      @own_head ||= @segments.read(2) || {}
     end
 
     # @api private
@@ -104,7 +104,7 @@ module Tasker
     # @api private
     # @return [Context]
     def handler_config
-      @handler_config ||= Document.parse_indifferent(@segments[3]) || Context.new
+      @handler_config ||= @segments.read_indifferent(3) || Context.new
     end
 
     private
@@ -118,7 +118,7 @@ module Tasker
 
     # By name; a Hash keeps the order they came in.
     def heads
-      @heads ||= (Document.parse(@segments[4]) || []).to_h { |head| [head["name"], head] }
+      @heads ||= (@segments.read(4) || []).to_h { |head| [head["name"], head] }
     end
   end
 

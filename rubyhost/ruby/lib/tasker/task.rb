@@ -17,7 +17,7 @@ module Tasker
     #
     # @return [Context]
     def context
-      @context ||= Document.parse_indifferent(@segments[1]) || Context.new
+      @context ||= @segments.read_indifferent(1) || Context.new
     end
 
     # @return [Integer]
@@ -81,7 +81,7 @@ module Tasker
     private
 
     def head
-      @head ||= Document.parse(@segments[0]) || {}
+      @head ||= @segments.read(0) || {}
     end
   end
 end

@@ -8,15 +8,16 @@ module Tasker
     #
     # @api private
     module Construction
-      @ways = {}.compare_by_identity
-      @lock = Mutex.new
+      # Every change is one operation on the Hash, so that nobody needs a lock.
+      WAYS = {}.compare_by_identity
+      private_constant :WAYS
 
       class << self
         # @param handler_class [Class]
         # @param sequence [Sequence]
         # @return [Object] a new instance
         def build(handler_class, sequence)
-          way = @ways[handler_class] || learn(handler_class)
+          way = WAYS[handler_class] || learn(handler_class)
           return handler_class.new if way == :nothing || (way == :keyword && !sequence.handler_config?)
 
           make(handler_class, way, sequence)
@@ -36,7 +37,7 @@ module Tasker
 
         # @return [nil]
         def forget
-          @lock.synchronize { @ways = {}.compare_by_identity }
+          WAYS.clear
           nil
         end
 
@@ -54,11 +55,8 @@ module Tasker
           end
         end
 
-        # Copied, not changed: readers take no lock.
         def learn(handler_class)
-          way = way_of(handler_class)
-          @lock.synchronize { @ways = @ways.dup.tap { |ways| ways[handler_class] = way } }
-          way
+          WAYS[handler_class] = way_of(handler_class)
         end
 
         def way_of(handler_class)
