@@ -138,7 +138,7 @@ func kindOf(w []word, semicolon int, sql string) statement {
 	case "LISTEN", "UNLISTEN":
 		st.kind = listens
 	case "DECLARE":
-		if has("HOLD") {
+		if has("HOLD") && !has("WITHOUT") {
 			st.kind = lingers
 		}
 	case "LOAD", "DEALLOCATE":
