@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
+	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
 )
 
 // database is where the tasks are: the one of DATABASE_URL, or the private one.
@@ -75,6 +77,59 @@ func (d *database) pool(ctx context.Context, size int32, migrate bool) (*pgxpool
 		config.MaxConns = size
 	}
 	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// lazyPool is a database that is opened when it is first needed: a command
+// whose handlers do not load leaves nothing behind.
+type lazyPool struct {
+	ephemeral, migrate bool
+	size               int32
+	sql                *rubysteps.SQL // what handlers have of it
+
+	mu    sync.Mutex
+	db    *database
+	ready *pgxpool.Pool
+}
+
+func (l *lazyPool) open(ctx context.Context) (*pgxpool.Pool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ready != nil {
+		return l.ready, nil
+	}
+	if l.db == nil {
+		db, err := openDatabase(ctx, l.ephemeral)
+		if err != nil {
+			return nil, err
+		}
+		l.db = db
+	}
+	pool, err := l.db.pool(ctx, l.size, l.migrate)
+	l.ready = pool
+	return pool, err
+}
+
+// where is the address to show, once it is open.
+func (l *lazyPool) where() string {
+	if l.db.local != nil {
+		return "the private database"
+	}
+	return redact(l.db.url)
+}
+
+func (l *lazyPool) close() error {
+	if l.sql != nil {
+		l.sql.Close(context.Background())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ready != nil {
+		l.ready.Close()
+	}
+	if l.db == nil {
+		return nil
+	}
+	return l.db.close()
 }
 
 // explainConnect says which server it was and what to look at, and never the

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
 
+	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
@@ -32,9 +33,9 @@ func (f *handlerFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.yjit, "yjit", false, "turn on Ruby's YJIT compiler")
 }
 
-// boot starts Ruby and loads what the flags say, or handlers/ beside the
-// template.
-func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.Logger) (*rubyhost.Host, error) {
+// boot starts Ruby, gives it the database, and loads what the flags say, or
+// handlers/ beside the template.
+func (f *handlerFlags) boot(ctx context.Context, templateFile string, db *lazyPool, log *slog.Logger) (*rubyhost.Host, error) {
 	dirs, err := f.folders(templateFile)
 	if err != nil {
 		return nil, err
@@ -42,6 +43,9 @@ func (f *handlerFlags) boot(ctx context.Context, templateFile string, log *slog.
 	host, err := f.start(log)
 	if err != nil {
 		return nil, err
+	}
+	if db.sql, err = rubysteps.ServeLazySQL(ctx, host, db.open, log); err != nil {
+		return nil, errors.CombineErrors(err, host.Close())
 	}
 	if err := f.load(ctx, host, dirs); err != nil {
 		return nil, errors.CombineErrors(err, host.Close())

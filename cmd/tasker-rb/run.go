@@ -70,7 +70,9 @@ func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 		return err
 	}
 	show := newDisplay(r.output, template, cmd.OutOrStdout(), cmd.ErrOrStderr())
-	host, err := r.handlers.boot(ctx, file, slog.New(show.logHandler()))
+	db := &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: int32(r.handlers.threads) + 4}
+	defer func() { err = errors.CombineErrors(err, db.close()) }()
+	host, err := r.handlers.boot(ctx, file, db, slog.New(show.logHandler()))
 	if err != nil {
 		return err
 	}
@@ -78,20 +80,14 @@ func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 	if err := resolveAll(ctx, host, template); err != nil {
 		return err
 	}
-	return r.execute(ctx, host, template, input, show)
+	return r.execute(ctx, host, db, template, input, show)
 }
 
-func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, t *templates.Template, input json.RawMessage, show display) (err error) {
-	db, err := openDatabase(ctx, r.scratch)
+func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyPool, t *templates.Template, input json.RawMessage, show display) (err error) {
+	pool, err := db.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.CombineErrors(err, db.close()) }()
-	pool, err := db.pool(ctx, int32(r.handlers.threads)+4, r.migrate)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
 	engine, err := orchestration.New(ctx, orchestration.Config{
 		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: r.handlers.threads, OnEvent: show.event,
 		Logger: slog.New(show.logHandler()),

@@ -81,7 +81,9 @@ func lint(cmd *cobra.Command, paths []string, handlers *handlerFlags, output str
 }
 
 func lintHandlers(cmd *cobra.Command, list []*templates.Template, handlers *handlerFlags) (found []templates.Problem, err error) {
-	host, err := handlers.boot(cmd.Context(), "", slog.New(newLineLog(cmd.ErrOrStderr())))
+	db := &lazyPool{size: 4}
+	defer func() { err = errors.CombineErrors(err, db.close()) }()
+	host, err := handlers.boot(cmd.Context(), "", db, slog.New(newLineLog(cmd.ErrOrStderr())))
 	if err != nil {
 		return nil, err
 	}

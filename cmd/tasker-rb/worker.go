@@ -51,21 +51,17 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		return errors.WithHint(errors.Newf("--tasks %d", w.tasks), "Give a number of 1 or more.")
 	}
 	lines := newLineLog(cmd.OutOrStdout())
-	host, err := w.handlers.boot(ctx, "", slog.New(lines))
+	db := &lazyPool{size: int32(w.handlers.threads) + 8}
+	defer func() { err = errors.CombineErrors(err, db.close()) }()
+	host, err := w.handlers.boot(ctx, "", db, slog.New(lines))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, host.Close()) }()
-	db, err := openDatabase(ctx, false)
+	pool, err := db.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.CombineErrors(err, db.close()) }()
-	pool, err := db.pool(ctx, int32(w.handlers.threads)+8, false)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
 	engine, err := orchestration.New(ctx, orchestration.Config{
 		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.show(lines),
 		Logger: slog.New(lines),
@@ -74,11 +70,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
-	where := redact(db.url)
-	if db.local != nil {
-		where = "the private database"
-	}
-	lines.print("working on " + where + "; ^C or SIGTERM ends it")
+	lines.print("working on " + db.where() + "; ^C or SIGTERM ends it")
 	drain := w.drain
 	if drain == 0 {
 		drain = -1 // at once

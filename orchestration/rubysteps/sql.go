@@ -19,7 +19,7 @@ import (
 // SQL answers what Ruby code asks of the database: inside a step on the step's
 // own session, elsewhere on sessions of its own.
 type SQL struct {
-	pool  *pgxpool.Pool
+	open  func(context.Context) (*pgxpool.Pool, error)
 	log   *slog.Logger
 	hooks *rubyhost.Method // Tasker::AfterCommit.finish
 
@@ -31,12 +31,19 @@ type SQL struct {
 // ServeSQL gives Ruby code a database. Outside steps its statements run on
 // connections of the pool; inside a step they run where the engine says.
 func ServeSQL(ctx context.Context, host *rubyhost.Host, pool *pgxpool.Pool, log *slog.Logger) (*SQL, error) {
+	return ServeLazySQL(ctx, host, func(context.Context) (*pgxpool.Pool, error) { return pool, nil }, log)
+}
+
+// ServeLazySQL is ServeSQL with a pool that is opened when Ruby code first
+// wants it outside a step, as handler files do that look at tables while they
+// are loaded.
+func ServeLazySQL(ctx context.Context, host *rubyhost.Host, open func(context.Context) (*pgxpool.Pool, error), log *slog.Logger) (*SQL, error) {
 	hooks, err := host.Method(ctx, "Tasker::AfterCommit.finish")
 	if err != nil {
 		return nil, errors.Wrap(err, "finding the Ruby half of SQL")
 	}
 	s := &SQL{
-		pool: pool, log: log, hooks: hooks,
+		open: open, log: log, hooks: hooks,
 		plain: map[uint32]*sqlsession.Session{}, settings: map[uint32]*sqlsession.Settings{},
 	}
 	return s, host.Serve(ctx, "sql", s.serve)
@@ -87,7 +94,10 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 		if errors.Is(context.Cause(ctx), rubyhost.ErrCallOver) {
 			return encodeFailure(sqlsession.ErrOver), nil
 		}
-		session, step = s.session(request.connection), false
+		if session, err = s.session(ctx, request.connection); err != nil {
+			return encodeFailure(err), nil
+		}
+		step = false
 		defer s.keep(request.connection, session)
 	}
 	switch request.op {
@@ -131,13 +141,18 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 }
 
 // session returns a logical connection's session outside steps.
-func (s *SQL) session(connection uint32) *sqlsession.Session {
+func (s *SQL) session(ctx context.Context, connection uint32) (*sqlsession.Session, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if known := s.plain[connection]; known != nil {
-		return known
+	known := s.plain[connection]
+	s.mu.Unlock()
+	if known != nil {
+		return known, nil
 	}
-	return sqlsession.Plain(s.pool)
+	pool, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return sqlsession.Plain(pool), nil
 }
 
 // keep remembers a session for as long as it holds a connection.
@@ -187,7 +202,11 @@ func (s *SQL) configure(connection uint32, data []byte) error {
 
 // info is what a connection knows of its server.
 func (s *SQL) info(ctx context.Context) ([]byte, error) {
-	conn, err := s.pool.Acquire(ctx)
+	pool, err := s.open(ctx)
+	if err != nil {
+		return encodeFailure(err), nil
+	}
+	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return encodeFailure(err), nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +45,10 @@ func (d *database) step(t *testing.T, class, body, more string) *orchestration.S
 	defer cancel()
 	_, err := host.Eval(ctx, "class ::"+class+" < Tasker::StepHandler::Base\ndef process(task, sequence, step)\n"+body+"\nend\nend; nil", class+".rb")
 	require.NoError(t, err)
-	template, err := templates.Parse([]byte("name: "+class+"\nstep_templates:\n  - {name: only, handler_class: "+class+", default_retry_limit: 1"+more+"}\n"), "t.yaml")
+	if !strings.Contains(more, "default_retry_limit") {
+		more += ", default_retry_limit: 1"
+	}
+	template, err := templates.Parse([]byte("name: "+class+"\nstep_templates:\n  - {name: only, handler_class: "+class+more+"}\n"), "t.yaml")
 	require.NoError(t, err)
 	s, err := d.engine.Submit(ctx, orchestration.Submission{Template: template, Context: json.RawMessage(`{}`)})
 	require.NoError(t, err)

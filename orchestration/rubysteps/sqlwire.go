@@ -141,7 +141,7 @@ type wireFailure struct {
 func encodeFailure(err error) []byte {
 	var e *sqlsession.Error
 	if !errors.As(err, &e) {
-		e = &sqlsession.Error{SQLState: "08006", Message: err.Error()}
+		e = &sqlsession.Error{SQLState: "08006", Message: err.Error(), Hint: errors.FlattenHints(err)}
 	}
 	w := wireFailure{
 		Class: e.Class(), State: e.SQLState, Severity: "ERROR", Message: e.Message, Detail: e.Detail, Hint: e.Hint,

@@ -13,15 +13,16 @@ module Tasker
     class << self
       # @param committed [Proc, nil] to be called after the commit
       # @param rolled_back [Proc, nil] to be called after a rollback
+      # @param connection [Integer] whose transaction it is outside steps
       # @return [void]
-      def add(committed: nil, rolled_back: nil)
+      def add(committed: nil, rolled_back: nil, connection: DB.current.number)
         number = @lock.synchronize do
           @waiting[@number += 1] = Blocks.new(committed, rolled_back)
           @number
         end
         open = false
         begin
-          open = Postgres::Channel.hook(number)
+          open = Postgres::Channel.hook(connection, number)
         ensure
           @lock.synchronize { @waiting.delete(number) } unless open
         end

@@ -47,6 +47,9 @@ module Tasker
       end
     end
 
+    # @!visibility private
+    attr_reader :number
+
     def initialize
       @number = Postgres::Connection.next_number
       @depth = 0

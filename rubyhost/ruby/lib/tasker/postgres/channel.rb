@@ -34,8 +34,8 @@ module Tasker
         end
 
         # @return [Boolean] whether the hook waits for a transaction's end
-        def hook(number)
-          bare(HOOK, 0, [number].pack("Q<")).getbyte(1) == 1
+        def hook(connection, number)
+          bare(HOOK, connection, [number].pack("Q<")).getbyte(1) == 1
         end
 
         def finish(connection)

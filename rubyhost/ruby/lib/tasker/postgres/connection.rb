@@ -247,6 +247,16 @@ module Tasker
         value
       end
 
+      # As {Tasker.after_commit}; outside steps for this connection's transaction.
+      def after_commit(&block)
+        AfterCommit.add(committed: block, connection: @number)
+      end
+
+      # As {Tasker.after_rollback}; outside steps for this connection's transaction.
+      def after_rollback(&block)
+        AfterCommit.add(rolled_back: block, connection: @number)
+      end
+
       # SET statements in the block are remembered: they are in force wherever
       # this connection is used, and nowhere else.
       #
