@@ -225,7 +225,13 @@ module Tasker
 
       # Whether the caller runs in a step, whose transaction is the engine's.
       def in_step?
-        Channel.state(@number).first
+        serial = Host.job_serial
+        known, inside = @place
+        return inside if known == serial
+
+        inside = Channel.state(@number).first
+        @place = [serial, inside].freeze # one assignment: other threads may ask too
+        inside
       end
 
       # @return [Integer] PQTRANS_IDLE, INTRANS or INERROR

@@ -9,7 +9,7 @@ module Tasker
       FIELDS = {
         "S" => "severity", "V" => "severity", "C" => "state", "M" => "message", "D" => "detail", "H" => "hint",
         "P" => "position", "W" => "where", "s" => "schema", "t" => "table", "c" => "column", "d" => "data_type",
-        "n" => "constraint"
+        "n" => "constraint", "F" => "file", "L" => "line", "R" => "routine"
       }.freeze
       FATAL_ERROR = 7 # PGRES_FATAL_ERROR
 
