@@ -43,10 +43,16 @@ module Suite
     def run(name)
       class_name, _, method = name.rpartition("#")
       result = Object.const_get(class_name).new(method).run
-      { assertions: result.assertions, failures: result.failures.map { |f| "#{f.class}: #{f.message}\n#{f.location}" } }
+      { assertions: result.assertions, failures: result.failures.map { |f| describe(f) } }
     end
 
     private
+
+    # Without the libraries' own places in the backtrace.
+    def describe(failure)
+      lines = failure.message.lines.reject { |l| l.match?(%r{\A\s+/}) && !l.include?(__dir__) }
+      "#{failure.class}: #{lines.first(25).join}\n#{failure.location}"
+    end
 
     def connect_theirs
       Object.const_set(:Ours, Module.new) unless defined?(::Ours)
