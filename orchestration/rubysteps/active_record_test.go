@@ -79,7 +79,7 @@ func TestActiveRecord(t *testing.T) {
 	t.Run("InSteps", func(t *testing.T) {
 		template, err := templates.Parse([]byte(`name: suite
 step_templates:
-  - {name: only, handler_class: "Suite::Step", default_retry_limit: 1, timeout_seconds: 60}
+  - {name: only, handler_class: "Suite::Step", default_retry_limit: 1, timeout_seconds: 30}
 `), "suite.yaml")
 		require.NoError(t, err)
 		for _, name := range a.names {

@@ -9,7 +9,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
-// sqlRequest is what Ruby asks; all numbers are little-endian:
+// sqlRequest is what Ruby asks; all numbers are little-endian. The flags are 1
+// for binary values and 2 for a text that must be one statement.
 //
 //	op u8, connection u32, owner u64, flags u8, parameters u16, text u32
 //	the text
@@ -17,7 +18,8 @@ import (
 //	whatever is left: data
 //
 // The form of a parameter is 0 for text, 1 for binary, and 2 for text that is
-// followed by the same value as JSON, after a length u32 of its own.
+// followed by the same value as JSON, after a length u32 of its own. With 0x80
+// added, the number of its type comes before the bytes, as u32.
 type sqlRequest struct {
 	op         byte
 	connection uint32
@@ -26,6 +28,9 @@ type sqlRequest struct {
 }
 
 const requestHeader = 1 + 4 + 8 + 1 + 2 + 4
+
+// typed is added to the form of a parameter whose type is given.
+const typed = 0x80
 
 var errTruncated = errors.New("a SQL request is shorter than it says")
 
@@ -36,7 +41,7 @@ func parseRequest(b []byte) (*sqlRequest, error) {
 	le := binary.LittleEndian
 	r := &sqlRequest{op: b[0], connection: le.Uint32(b[1:])}
 	r.statement.Owner = le.Uint64(b[5:])
-	r.statement.Binary = b[13]&1 != 0
+	r.statement.Binary, r.statement.Single = b[13]&1 != 0, b[13]&2 != 0
 	n, text := int(le.Uint16(b[14:])), int(le.Uint32(b[16:]))
 	b = b[requestHeader:]
 	if text > len(b) {
@@ -54,6 +59,15 @@ func parseRequest(b []byte) (*sqlRequest, error) {
 		b = b[5:]
 		if size < 0 {
 			continue
+		}
+		if form&typed != 0 {
+			if len(b) < 4 {
+				return nil, errTruncated
+			}
+			if r.statement.Types == nil {
+				r.statement.Types = make([]uint32, n)
+			}
+			r.statement.Types[i], form, b = le.Uint32(b), form&^typed, b[4:]
 		}
 		if size > len(b) {
 			return nil, errTruncated

@@ -3,6 +3,7 @@ package sqlsession
 import (
 	"container/list"
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -81,25 +82,29 @@ func (c *connection) release(ctx context.Context) {
 
 // statementFor returns the prepared statement for a text; nil if it is not to
 // be prepared, unless it must.
-func (c *connection) statementFor(ctx context.Context, sql string, must bool) (*pgconn.StatementDescription, error) {
-	if known := c.byText[sql]; known != nil {
+func (c *connection) statementFor(ctx context.Context, sql string, types []uint32, must bool) (*pgconn.StatementDescription, error) {
+	key := sql
+	if types != nil { // other types, another statement
+		key += fmt.Sprint("\x00", types)
+	}
+	if known := c.byText[key]; known != nil {
 		c.recent.MoveToFront(known)
 		return known.Value.(*pgconn.StatementDescription), nil
 	}
 	if !c.mayPrepare() {
 		if must {
-			return c.pg().Prepare(ctx, "", sql, nil)
+			return c.pg().Prepare(ctx, "", sql, types)
 		}
 		return nil, nil
 	}
-	if _, again := c.seen[sql]; !again && !must {
+	if _, again := c.seen[key]; !again && !must {
 		if len(c.seen) >= 4*maxPrepared {
 			clear(c.seen)
 		}
-		c.seen[sql] = struct{}{}
+		c.seen[key] = struct{}{}
 		return nil, nil
 	}
-	delete(c.seen, sql)
+	delete(c.seen, key)
 	if c.recent.Len() >= maxPrepared {
 		oldest := c.recent.Back()
 		d := c.recent.Remove(oldest).(*pgconn.StatementDescription)
@@ -109,12 +114,12 @@ func (c *connection) statementFor(ctx context.Context, sql string, must bool) (*
 		}
 	}
 	c.number++
-	d, err := c.pg().Prepare(ctx, "tasker_"+strconv.Itoa(c.number), sql, nil)
+	d, err := c.pg().Prepare(ctx, "tasker_"+strconv.Itoa(c.number), sql, types)
 	if err != nil {
 		return nil, err
 	}
-	d.SQL = sql
-	c.byText[sql] = c.recent.PushFront(d)
+	d.SQL = key
+	c.byText[key] = c.recent.PushFront(d)
 	return d, nil
 }
 

@@ -17,7 +17,9 @@ type Statement struct {
 	SQL     string
 	Params  [][]byte // a nil element is NULL
 	Formats []int16  // of Params: 0 text, 1 binary; nil for all text
+	Types   []uint32 // of Params; 0 leaves it to the server; nil for all of them
 	Binary  bool     // wants the values of the result in binary
+	Single  bool     // refuses a text of several statements, also without Params
 
 	// JSON is what to send instead of a parameter whose type is json or jsonb;
 	// nil, or as long as Params with nil for those that have no such form.
@@ -64,7 +66,7 @@ func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
 			return &Result{Copy: 'I'}, nil
 		case len(parts) == 1 && parts[0].kind == copiesOut:
 			return s.copyOut(ctx, st, parts, sql)
-		case len(parts) > 1 && len(st.Params) == 0:
+		case len(parts) > 1 && !st.Single && len(st.Params) == 0:
 			return s.simple(ctx, st, parts, sql)
 		default:
 			return s.extended(ctx, st, parts, sql)
@@ -175,7 +177,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 	may := st.Settings == nil || st.Settings == s.settings || s.conn.byText[sql] != nil
 	if may && len(parts) == 1 && preparable(parts[0].verb) && len(sql) < maxPreparedText || st.JSON != nil {
 		var err error
-		if prepared, err = s.conn.statementFor(context.Background(), sql, st.JSON != nil); err != nil {
+		if prepared, err = s.conn.statementFor(context.Background(), sql, st.Types, st.JSON != nil); err != nil {
 			return nil, err
 		}
 	}
@@ -189,7 +191,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		if prepared != nil {
 			return read(pg.ExecStatement(context.Background(), prepared, params, st.Formats, formats))
 		}
-		return read(pg.ExecParams(context.Background(), sql, params, nil, st.Formats, formats))
+		return read(pg.ExecParams(context.Background(), sql, params, st.Types, st.Formats, formats))
 	}
 	var batch pgconn.Batch
 	for _, text := range before {
@@ -198,7 +200,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 	if prepared != nil {
 		batch.ExecStatement(prepared, params, st.Formats, formats)
 	} else {
-		batch.ExecParams(sql, params, nil, st.Formats, formats)
+		batch.ExecParams(sql, params, st.Types, st.Formats, formats)
 	}
 	answers := pg.ExecBatch(context.Background(), &batch)
 	for range before {

@@ -58,7 +58,7 @@ module Suite
       Object.const_set(:Ours, Module.new) unless defined?(::Ours)
       Object.const_set(:Theirs, Module.new) unless defined?(::Theirs)
       Models.bases
-      Theirs::Base.establish_connection(adapter: "postgresql", **@server)
+      Theirs::Base.establish_connection(adapter: "postgresql", variables: { lock_timeout: "10s" }, **@server)
     end
 
     def forget_schemas

@@ -140,7 +140,6 @@ class WritingTest < Suite::Case
   writes("create_or_find") do |m|
     now = Time.now
     m::Account.insert({ email: "a@example.com", created_at: now, updated_at: now })
-    m::Account.skip_callback(:validate, raise: false) if false
     klass = Class.new(m::Base) { self.table_name = "accounts" }
     [klass.create_or_find_by!(email: "a@example.com").previously_new_record?, klass.create_or_find_by!(email: "z@example.com").previously_new_record?, klass.count]
   end
@@ -194,10 +193,11 @@ class WritingTest < Suite::Case
   rescue StandardError => e
     e.class.ancestors.include?(StandardError)
   end
-  writes("truncation") do |m|
-    m::Entry.create!(entry: "x")
-    m::Base.connection.truncate("journal")
-    m::Entry.count
+  # Theirs would wait for our lock.
+  def test_truncation
+    Ours::Entry.create!(entry: "x")
+    connection.truncate("journal")
+    assert_equal 0, Ours::Entry.count
   end
 
   # A savepoint surrounds each save, so the rest of the step goes on.

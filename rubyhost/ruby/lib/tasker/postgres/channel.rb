@@ -16,9 +16,11 @@ module Tasker
       TEXT = 0
       BINARY = 1
       EITHER = 2 # text, and then the same as JSON for a column that holds JSON
+      TYPED = 0x80 # the number of the type follows
 
-      # A parameter in a form other than text.
-      Param = Struct.new(:form, :text, :json)
+      # A parameter in a form other than text, or of a type that is not left to
+      # the server.
+      Param = Struct.new(:form, :text, :json, :type)
 
       # The answer to a statement.
       Reply = Struct.new(:status, :copy, :in_step, :columns, :rows, :tag, :ended, :body, :at)
@@ -73,7 +75,7 @@ module Tasker
         end
 
         def statement(op, connection, sql, params, binary, data)
-          values = [op, connection, Thread.current.object_id, binary ? 1 : 0, params ? params.size : 0, sql.bytesize, sql]
+          values = [op, connection, Thread.current.object_id, (binary ? 1 : 0) | (params ? 2 : 0), params ? params.size : 0, sql.bytesize, sql]
           format = HEADER
           if params && !params.empty?
             format = HEADER.dup
@@ -90,13 +92,22 @@ module Tasker
             values.push(-1, TEXT)
             NULL_PARAM
           when Param
-            values.push(param.text.bytesize, param.form, param.text)
-            return PARAM unless param.form == EITHER
-
-            values.push(param.json.bytesize, param.json)
-            "l<Ca*L<a*"
+            add_formed(values, param)
           else
             values.push(param.bytesize, TEXT, param)
+            PARAM
+          end
+        end
+
+        def add_formed(values, param)
+          if param.form == EITHER
+            values.push(param.text.bytesize, EITHER, param.text, param.json.bytesize, param.json)
+            "l<Ca*L<a*"
+          elsif param.type.to_i.positive?
+            values.push(param.text.bytesize, param.form | TYPED, param.type, param.text)
+            "l<CL<a*"
+          else
+            values.push(param.text.bytesize, param.form, param.text)
             PARAM
           end
         end

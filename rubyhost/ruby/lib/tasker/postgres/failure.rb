@@ -55,7 +55,8 @@ module Tasker
 
         error = pg_class.new(error_message)
         error.instance_variable_set(:@connection, connection)
-        error.instance_variable_set(:@result, self)
+        # What libpq says itself has no result.
+        error.instance_variable_set(:@result, self) unless error.is_a?(::PG::ConnectionBad)
         error
       end
 
@@ -63,7 +64,7 @@ module Tasker
 
       def pg_class
         state = @fields["state"].to_s
-        return ::PG::ConnectionBad if state.start_with?("08")
+        return ::PG::ConnectionBad if %w[08006 08003].include?(state) # as libpq says that nobody answers
 
         ::PG::ERROR_CLASSES[state] || ::PG::ERROR_CLASSES[state[0, 2]] || ::PG::ServerError
       end

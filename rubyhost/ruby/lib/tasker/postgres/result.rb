@@ -278,10 +278,11 @@ module Tasker
       class << self
         # @return [Array<#decode, nil>, nil] one for each column
         def decoders(map, columns)
-          return nil unless map.respond_to?(:coders)
-
           by_type = {}
-          map.coders.each { |c| by_type[[c.format, c.oid]] = c if c.respond_to?(:decode) }
+          while map.respond_to?(:coders)
+            map.coders.each { |c| by_type[[c.format, c.oid]] ||= c if c.respond_to?(:decode) }
+            map = map.respond_to?(:default_type_map) ? map.default_type_map : nil
+          end
           found = columns.map { |c| by_type[[c.format, c.type]] }
           found.any? ? found : nil
         end
@@ -290,7 +291,7 @@ module Tasker
         def encode(map, value)
           case value
           when nil then nil
-          when String then value
+          when String then map.nil? ? value : encode_object(map, value)
           when Hash then encode_hash(map, value)
           else encode_object(map, value)
           end
@@ -303,24 +304,33 @@ module Tasker
           return encode_object(map, hash) unless hash.key?(:value)
 
           value = encode(map, hash[:value])
-          return value unless hash[:format] == 1 && value.is_a?(String)
-
-          Channel::Param.new(Channel::BINARY, value)
+          value = value.text if value.is_a?(Channel::Param)
+          typed(value, hash[:format], hash[:type])
         end
 
         def encode_object(map, value)
           coder = coder_for(map, value) or return value.to_s
-          text = coder.encode(value).to_s
-          coder.respond_to?(:format) && coder.format == 1 ? Channel::Param.new(Channel::BINARY, text) : text
+          text = coder.encode(value) or return nil
+          typed(text.to_s, coder.format, coder.oid)
         end
 
-        def coder_for(map, value)
-          return nil unless map.respond_to?(:[]) && map.respond_to?(:coders)
+        def typed(text, format, type)
+          return text if text.nil? || (format != 1 && (type.nil? || type.zero?))
 
-          coder = map[value.class]
-          coder = map.public_send(coder, value) if coder.is_a?(Symbol)
-          coder = coder.call(value) if coder.is_a?(Proc)
-          coder
+          Channel::Param.new(format == 1 ? Channel::BINARY : Channel::TEXT, text, nil, type || 0)
+        end
+
+        # As PG::TypeMapByClass looks it up.
+        def coder_for(map, value)
+          return nil unless map.respond_to?(:coders) && map.respond_to?(:[])
+
+          coder = nil
+          value.class.ancestors.each { |c| break if (coder = map[c]) }
+          case coder
+          when Symbol then map.__send__(coder, value)
+          when Proc then coder.call(value)
+          else coder
+          end
         rescue ArgumentError, TypeError
           nil
         end

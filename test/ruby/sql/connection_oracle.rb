@@ -1,0 +1,151 @@
+# frozen_string_literal: true
+
+require "pg"
+
+# Asks the pg gem and Tasker::Postgres::Connection the same questions and
+# reports where their answers differ. Loaded into the host by
+# TestConnectionIsShapedLikeThePgGems.
+module ConnectionOracle
+  STATEMENTS = [
+    "SELECT 1 AS a, 'x' AS b, NULL AS c", "SELECT * FROM generate_series(1, 300) n",
+    "SELECT 1 WHERE false", "SELECT", "", ";", "-- nothing", "SELECT 1; SELECT 2 AS two",
+    "SELECT '\u{1F600} ünï' AS u, E'\\\\x' AS v, '' AS empty", "VALUES (1, true), (2, false)",
+    "SELECT 1.50::numeric(10,2) AS n, 'a'::varchar(3) AS v, ARRAY[1,2] AS l, now()::date - now()::date AS d, 't'::bytea AS b",
+    "CREATE TEMP TABLE oracle (id serial PRIMARY KEY, t text UNIQUE, n int CHECK (n > 0))",
+    "INSERT INTO oracle (t, n) VALUES ('a', 1), ('b', 2)", "INSERT INTO oracle (t, n) VALUES ('c', 3) RETURNING id, t",
+    "UPDATE oracle SET n = n + 1", "SELECT * FROM oracle ORDER BY id", "DELETE FROM oracle WHERE n > 3",
+    "INSERT INTO oracle (t) VALUES ('a')", "INSERT INTO oracle (t, n) VALUES ('z', 0)", "SELECT nope FROM oracle", "SELEC 1",
+    "SELECT 1/0", "SELECT * FROM nowhere", "INSERT INTO oracle (id, t) VALUES (NULL, 'q')", "SELECT 'x'::int",
+    "SHOW server_version", "EXPLAIN SELECT 1", "DROP TABLE oracle"
+  ].freeze
+
+  PARAMS = [
+    ["SELECT $1::int + $2::int AS sum", [1, 2]], ["SELECT $1::text AS t", [nil]], ["SELECT $1::text AS t", ["it's \u{1F600}"]],
+    ["SELECT $1::bool AS b", [true]], ["SELECT $1::int AS n", ["x"]], ["SELECT $1::text", []],
+    ["SELECT $1::bytea AS b", [{ value: "\0\xff".b, format: 1 }]], ["SELECT 1", []]
+  ].freeze
+
+  class << self
+    def differences
+      ours, theirs = Tasker::Postgres.connect, PG.connect(url)
+      [statements(ours, theirs), params(ours, theirs), types(ours, theirs), escapes(ours, theirs), copies(ours, theirs),
+       transactions(ours, theirs), prepared(ours, theirs)].flatten
+    ensure
+      theirs&.close
+      ours&.finish
+    end
+
+    private
+
+    def url
+      { host: Tasker::Postgres::Channel.info["host"], dbname: Tasker::Postgres::Channel.info["db"],
+        user: Tasker::Postgres::Channel.info["user"], port: Tasker::Postgres::Channel.info["port"] }
+    end
+
+    def same(what, ours, theirs)
+      a, b = yield(ours), yield(theirs)
+      a == b ? [] : ["#{what}: #{a.inspect}, and not #{b.inspect}"]
+    end
+
+    # Each runs in a transaction of its own, so that both meet the same tables.
+    def statements(ours, theirs)
+      [ours, theirs].each { |c| c.exec("BEGIN") }
+      out = STATEMENTS.flat_map do |sql|
+        [false, true].flat_map do |params|
+          same("#{sql.inspect}#{" with []" if params}", ours, theirs) { |c| answer(c, sql, params ? [] : nil) }
+        end
+      end
+      [ours, theirs].each { |c| c.exec("ROLLBACK") }
+      out
+    end
+
+    def params(ours, theirs)
+      PARAMS.flat_map { |sql, params| same("#{sql} #{params}", ours, theirs) { |c| answer(c, sql, params) } }
+    end
+
+    # Everything that a result says, or the error.
+    def answer(connection, sql, params = nil)
+      connection.exec("SAVEPOINT s") if connection.transaction_status == 2
+      result = params ? connection.exec_params(sql, params) : connection.exec(sql)
+      describe(result)
+    rescue PG::Error => e
+      connection.exec("ROLLBACK TO s") if connection.transaction_status == 3
+      [e.class, e.message.gsub(/^(LINE|CONTEXT).*\n(.*\^.*\n)?/, ""), e.result&.error_field(PG::PG_DIAG_SQLSTATE),
+       e.result&.error_field(PG::PG_DIAG_CONSTRAINT_NAME), e.result&.error_field(PG::PG_DIAG_COLUMN_NAME)]
+    end
+
+    def describe(result)
+      columns = Array.new(result.nfields) do |i|
+        [result.fname(i), result.ftype(i), result.fmod(i), result.fsize(i), result.fformat(i), result.ftablecol(i)]
+      end
+      [result.result_status, result.res_status(result.result_status), result.cmd_status, result.cmd_tuples, result.ntuples, result.fields, columns,
+       result.values, result.to_a, result.each_row.to_a, (result.column_values(0) if result.nfields.positive?),
+       result.values.flatten.map { |v| v&.encoding }.uniq]
+    end
+
+    def types(ours, theirs)
+      map = PG::BasicTypeMapForResults.new(theirs)
+      sql = "SELECT 1::int8 AS i, 1.5::float8 AS f, true AS b, 'x'::text AS t, '{1,2}'::int4[] AS l, '2026-11-23'::date AS d, " \
+            "'{\"a\": 1}'::jsonb AS j, NULL::int AS n, '\\x00ff'::bytea AS y, 1.25::numeric AS m"
+      same("a type map", ours, theirs) { |c| r = c.exec(sql); r.type_map = map; r.to_a } +
+        same("a type map of the connection", ours, theirs) { |c| c.type_map_for_results = map; r = c.exec(sql).values; c.type_map_for_results = PG::TypeMapAllStrings.new; r } +
+        same("a type map for queries", ours, theirs) do |c|
+          c.type_map_for_queries = PG::BasicTypeMapForQueries.new(theirs)
+          r = c.exec_params("SELECT $1::int, $2::float8, $3::bool, $4::int[], $5::date", [1, 2.5, false, [1, nil, 3], Date.new(2026, 1, 2)]).values
+          c.type_map_for_queries = PG::TypeMapAllStrings.new
+          r
+        end
+    end
+
+    def escapes(ours, theirs)
+      ["plain", "it's", "back\\slash", "\u{1F600}", "", "\"quoted\""].flat_map do |text|
+        %i[escape_string escape_literal escape_identifier quote_ident escape_bytea].flat_map do |method|
+          same("#{method} #{text.inspect}", ours, theirs) { |c| c.public_send(method, text) }
+        end
+      end + same("unescape_bytea", ours, theirs) { |c| c.unescape_bytea("\\x00ff41") }
+    end
+
+    def copies(ours, theirs)
+      same("COPY", ours, theirs) do |c|
+        c.exec("CREATE TEMP TABLE copied (a int, b text)")
+        c.copy_data("COPY copied FROM STDIN") { 3.times { |i| c.put_copy_data("#{i}\ttext #{i}\n") } }
+        lines = []
+        c.copy_data("COPY copied TO STDOUT WITH (FORMAT csv)") { while (l = c.get_copy_data) do lines << l end }
+        failed = begin
+          c.copy_data("COPY copied FROM STDIN") { c.put_copy_data("not a number\tx\n") }
+        rescue PG::Error => e
+          e.class
+        end
+        [lines, failed, c.exec("SELECT count(*) FROM copied").getvalue(0, 0), c.exec("DROP TABLE copied").cmd_status]
+      end
+    end
+
+    def transactions(ours, theirs)
+      same("transactions", ours, theirs) do |c|
+        seen = [c.transaction_status]
+        c.transaction { seen << c.transaction_status }
+        begin
+          c.transaction { c.exec("SELECT 1/0") }
+        rescue PG::DivisionByZero
+          seen << c.transaction_status
+        end
+        c.exec("BEGIN")
+        c.exec("SELECT 1/0") rescue seen << c.transaction_status
+        c.exec("SELECT 1") rescue seen << $!.class
+        seen << c.exec("COMMIT").cmd_status << c.transaction_status
+      end
+    end
+
+    def prepared(ours, theirs)
+      same("prepared", ours, theirs) do |c|
+        c.prepare("p", "SELECT $1::int * 2 AS twice")
+        seen = Array.new(5) { |i| c.exec_prepared("p", [i]).getvalue(0, 0) }
+        begin
+          c.exec_prepared("unknown", [])
+        rescue PG::Error => e
+          seen << e.class << e.message
+        end
+      end
+    end
+  end
+end
