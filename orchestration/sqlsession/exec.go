@@ -279,7 +279,7 @@ func (s *Session) start(ctx context.Context, st *Statement, parts []statement) e
 // find them set on the connection, see rest.
 func (s *Session) before(ctx context.Context, st *Statement, parts []statement) []string {
 	texts := s.beginning(ctx)
-	if st.Settings == s.settings {
+	if st.Settings == s.settings || s.conn.status() == inError { // where nothing but the way back is possible
 		return texts
 	}
 	local, last := "set local ", s.settings

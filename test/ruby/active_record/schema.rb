@@ -38,6 +38,7 @@ module Suite
           t.text :body
         end
         create_table(:journal) { |t| t.string :entry }
+        execute "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.hidden AS SELECT 7 AS n"
         execute "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')"
         create_table(:samples) { |t| sample_columns(t) }
       end

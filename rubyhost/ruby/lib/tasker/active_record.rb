@@ -14,6 +14,7 @@ module Tasker
   # as if the handler ran in the block of an outer +transaction+; outside steps
   # the adapter is an ordinary one. docs/transactions.md has the rules.
   module ActiveRecord
+    autoload :Outermost, "tasker/active_record/outermost"
     autoload :PoolSize, "tasker/active_record/pool_size"
     autoload :SchemaGuard, "tasker/active_record/schema_guard"
     autoload :StatementPool, "tasker/active_record/statement_pool"

@@ -147,6 +147,7 @@ module ActiveRecord
       def configure_connection
         connection = tasker_connection
         connection.configure { super }
+      ensure
         # What was set is set again where the connection is used.
         connection.reset unless in_step? || connection.transaction_status != ::PG::PQTRANS_IDLE
       end

@@ -11,7 +11,7 @@ module Tasker
         super(connection, joinable: true)
         @materialized = true
         @waiting = []
-        @committed = []
+        @ended = []
       end
 
       def materialize!; end
@@ -29,7 +29,7 @@ module Tasker
         true
       end
 
-      # A record that does not belong to a transaction of ActiveRecord's.
+      # A record that belongs to no transaction of ActiveRecord's.
       def add_record(record, _ensure_finalize = true)
         alone { |transaction| transaction.add_record(record) }
       end
@@ -42,8 +42,7 @@ module Tasker
         alone { |transaction| transaction.after_rollback(&block) }
       end
 
-      # There is no telling when the engine will commit, but that nothing of
-      # the step comes in between can be had at once.
+      # There is no telling when the engine will commit.
       def before_commit
         yield
       end
@@ -51,7 +50,7 @@ module Tasker
       # Keeps what an outermost transaction has to run after its commit until
       # the step's, or until it is known that there will be none.
       #
-      # @param transaction [Deferred]
+      # @param transaction [Outermost]
       def defer(transaction)
         @waiting << transaction
         Tasker::AfterCommit.add(committed: -> { committed(transaction) }, rolled_back: -> { rolled_back(transaction) })
@@ -60,9 +59,8 @@ module Tasker
       private
 
       def alone
-        transaction = ::ActiveRecord::ConnectionAdapters::Transaction.new(connection, run_commit_callbacks: true)
-        transaction.extend(Deferred)
-        transaction.step_transaction = self
+        transaction = ::ActiveRecord::ConnectionAdapters::Transaction.new(connection, joinable: true)
+        Outermost.make(transaction, self)
         yield transaction
         transaction.before_commit_records
         transaction.commit_records
@@ -72,70 +70,20 @@ module Tasker
       # saved many times runs its callbacks once. So the last that waits runs
       # all of them.
       def committed(transaction)
-        @waiting.delete(transaction)
-        @committed << transaction
-        return unless @waiting.empty?
-
-        transactions, @committed = @committed, []
-        Deferred.commit(transactions)
+        Outermost.commit(@ended) if ended(transaction)
       end
 
+      # From the last to the first, as each goes back to what it found.
       def rolled_back(transaction)
-        @waiting.delete(transaction)
-        transaction.rollback_records
+        return transaction.roll_back_later unless ended(transaction)
+
+        @ended.reverse_each(&:roll_back_later)
       end
 
-      # What makes an outermost transaction of ActiveRecord's, a savepoint of
-      # the step's, wait with its callbacks. The records without any are done.
-      module Deferred
-        attr_writer :step_transaction
-
-        def self.extended(transaction)
-          # The callbacks before a commit are due at its own end.
-          transaction.instance_variable_set(:@run_commit_callbacks, true)
-        end
-
-        # @param transactions [Array<Deferred>]
-        def self.commit(transactions)
-          records = transactions.flat_map(&:surrender_records)
-          transactions.first.take_records(records)
-          transactions.each(&:commit_records_now)
-        end
-
-        def commit_records
-          callbacks, @callbacks = @callbacks, nil
-          waiting, done = (records || []).partition { |record| callbacks?(record) }
-          unless done.empty?
-            @records = done
-            super
-          end
-          @callbacks = callbacks
-          @records = waiting
-          @step_transaction.defer(self) unless waiting.empty? && callbacks.nil?
-        end
-
-        def commit_records_now
-          Deferred.super_method_of(self, :commit_records).call
-        end
-
-        def surrender_records
-          given, @records = @records, nil
-          given || []
-        end
-
-        def take_records(records)
-          @records = records unless records.empty?
-        end
-
-        def self.super_method_of(transaction, name)
-          transaction.method(name).super_method
-        end
-
-        private
-
-        def callbacks?(record)
-          !record.respond_to?(:has_transactional_callbacks?, true) || record.__send__(:has_transactional_callbacks?)
-        end
+      def ended(transaction)
+        @waiting.delete(transaction)
+        @ended << transaction
+        @waiting.empty?
       end
     end
   end

@@ -16,11 +16,15 @@ module Tasker
       def begin_transaction(**options)
         outermost = at_bottom?
         transaction = super
-        if outermost
-          transaction.extend(StepTransaction::Deferred)
-          transaction.step_transaction = @step_transaction
-        end
+        Outermost.make(transaction, @step_transaction) if outermost
+        Postgres::Channel.before_others(self) unless transaction.materialized?
         transaction
+      end
+
+      # Sends the savepoints that are not there yet: another connection of the
+      # step's, such as Tasker.db, is about to run something inside them.
+      def precede
+        materialize_transactions
       end
 
       def commit_transaction

@@ -83,8 +83,9 @@ module Tasker
       def exec(sql, params = nil, result_format = 0, type_map = nil, &block)
         return exec_params(sql, params, result_format, type_map, &block) if params
 
+        result = run(sql, nil, 0)
         remember_setting(sql)
-        give(run(sql, nil, 0), &block)
+        give(result, &block)
       end
       alias query exec
       alias async_exec exec
