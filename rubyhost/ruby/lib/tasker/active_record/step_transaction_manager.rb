@@ -24,7 +24,7 @@ module Tasker
       # Sends the savepoints that are not there yet: another connection of the
       # step's, such as Tasker.db, is about to run something inside them.
       def precede
-        materialize_transactions
+        materialize_transactions if @connection.transaction_manager.equal?(self) # a later step has its own
       end
 
       def commit_transaction
