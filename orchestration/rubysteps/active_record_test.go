@@ -16,8 +16,9 @@ import (
 // activeRecord is a database with the tables of test/ruby/active_record.
 type activeRecord struct {
 	*database
-	names []string // of the tests
-	run   *rubyhost.Method
+	names  []string // of the tests
+	run    *rubyhost.Method
+	bodies int
 }
 
 func newActiveRecord(t *testing.T) *activeRecord {

@@ -317,6 +317,9 @@ func (s *Session) settle(parts []statement, st *Statement, result *Result, err e
 		case "0A000", "26000", "42P18":
 			s.conn.spoiled = true // what it has prepared may be out of date
 		}
+		if failure.Server != nil && failure.Server.Routine == "RevalidateCachedQuery" {
+			s.pool.Reset() // a table has changed; others have prepared the same
+		}
 		if s.step && s.failed == nil && (closed || s.conn.status() != inTransaction) && !(closed && s.fresh()) {
 			s.failed = failure
 		}

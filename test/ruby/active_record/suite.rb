@@ -4,6 +4,7 @@ require "minitest"
 require "tasker/active_record"
 require_relative "schema"
 require_relative "models"
+require_relative "steps"
 
 # Runs tests of ActiveRecord on tasker-rb's adapter, one by one, for the Go test
 # that loads it into the host: outside steps through Suite.run, inside through
