@@ -224,12 +224,14 @@ class TransactionsTest < Suite::Case
     assert_equal ["created 1", "updated 1", "destroyed 1"], Suite::Models.told
   end
 
+  # Whether it is committed depends on ActiveRecord's version.
   def test_a_transaction_left_by_other_means
-    ActiveSupport::Deprecation.silence do
-      [1].each { Ours::Base.transaction { entry("broken off"); break } }
+    kept = assert_same do |m|
+      [1].each { m::Base.transaction(requires_new: true) { m::Entry.create!(entry: "broken off"); break } }
+      catch(:out) { m::Base.transaction(requires_new: true) { m::Entry.create!(entry: "thrown"); throw :out } }
+      m::Entry.count
     end
-    catch(:out) { ActiveSupport::Deprecation.silence { Ours::Base.transaction { entry("thrown"); throw :out } } }
-    assert_equal 2, entries.size # as ActiveRecord 6.1 has it
+    assert_includes [0, 2], kept
     assert_equal in_step? ? 1 : 0, connection.open_transactions
   end
 

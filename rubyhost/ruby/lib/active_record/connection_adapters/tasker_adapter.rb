@@ -85,20 +85,22 @@ module ActiveRecord
       # A step's connection is the engine's to look after: one that is lost
       # fails the step, whose next attempt has another.
       def active?
-        in_step? ? !tasker_connection.finished? : super
+        in_step? ? open? : super
       end
 
       def reconnect!(**options)
-        in_step? ? clear_cache! : super
+        in_step? && open? ? clear_cache! : super
       end
 
       def reset!
+        return super unless tasker_connection
+
         @lock.synchronize do
           clear_cache!
           next if in_step?
 
           reset_transaction
-          tasker_connection&.reset
+          tasker_connection.reset
           configure_connection
         end
       end
@@ -129,14 +131,17 @@ module ActiveRecord
       end
 
       def changed_step(serial)
-        connection = tasker_connection
-        return nil unless connection # not connected yet
-
-        inside = !serial.zero? && connection.in_step?
+        # Newer versions connect when the first statement comes.
+        inside = !serial.zero? && (tasker_connection || Tasker.db).in_step?
         @step_serial = serial
         @step_transactions = inside ? Tasker::ActiveRecord::StepTransactionManager.new(self) : nil
         clear_query_cache if @query_cache
         @step_transactions
+      end
+
+      def open?
+        connection = tasker_connection
+        connection ? !connection.finished? : false
       end
 
       # The name of the variable depends on the version.
@@ -145,11 +150,7 @@ module ActiveRecord
       end
 
       def configure_connection
-        connection = tasker_connection
-        connection.configure { super }
-      ensure
-        # What was set is set again where the connection is used.
-        connection.reset unless in_step? || connection.transaction_status != ::PG::PQTRANS_IDLE
+        tasker_connection.configure { super }
       end
 
       def build_statement_pool

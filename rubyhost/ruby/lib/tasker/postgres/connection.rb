@@ -83,8 +83,9 @@ module Tasker
       def exec(sql, params = nil, result_format = 0, type_map = nil, &block)
         return exec_params(sql, params, result_format, type_map, &block) if params
 
-        result = run(sql, nil, 0)
-        remember_setting(sql)
+        setting = @configuring ? SET.match(sql) : nil
+        result = run(setting ? "SET LOCAL #{setting[1]}" : sql, nil, 0) # which tries it and leaves nothing behind
+        remember(setting) if setting
         give(result, &block)
       end
       alias query exec
@@ -273,7 +274,6 @@ module Tasker
         yield self
       ensure
         @configuring = false
-        Channel.configure(@number, @settings)
       end
 
       # @!group The connection
@@ -467,12 +467,10 @@ module Tasker
         raise Failure.new(fields).exception(self)
       end
 
-      def remember_setting(sql)
-        return unless @configuring && (m = SET.match(sql))
-
-        name = m[2].downcase.sub(/\Atime\s+zone\z/, "timezone")
-        @settings.reject! { |n, _| n == name }
-        @settings << [name, m[1]]
+      def remember(setting)
+        name = setting[2].downcase.sub(/\Atime\s+zone\z/, "timezone")
+        @settings = @settings.reject { |n, _| n == name } << [name, setting[1]]
+        Channel.configure(@number, @settings)
       end
 
       def info
