@@ -34,6 +34,9 @@ type connection struct {
 	// spoiled says that something may be left on it which the next user must
 	// not meet: it is closed instead of given back.
 	spoiled bool
+	// stale says the same of what it has prepared: nothing is lost when it is
+	// closed.
+	stale bool
 }
 
 // prepared is what the server has prepared on one connection. Only text that
@@ -72,7 +75,7 @@ func (c *connection) release(ctx context.Context) {
 		}
 		cancel()
 	}
-	if c.spoiled {
+	if c.spoiled || c.stale {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		_ = c.pgx().Close(closing) // the server rolls back
 		cancel()

@@ -27,6 +27,7 @@ type Session struct {
 	failed     *Error // what aborted the transaction
 	savepoints []savepoint
 	settings   *Settings // in force on the connection
+	lasting    *Settings // in force on it outside transactions
 	hooks      []hook
 	onEnd      func(hooks []uint64, committed bool)
 }
@@ -126,7 +127,7 @@ func (s *Session) connect(ctx context.Context) error {
 		}
 		return lost(err)
 	}
-	s.conn, s.settings = attach(pooled), nil
+	s.conn, s.settings, s.lasting = attach(pooled), nil, nil
 	return nil
 }
 
@@ -286,5 +287,5 @@ func (s *Session) release(ctx context.Context) {
 		return
 	}
 	s.conn.release(ctx)
-	s.conn, s.tx, s.begun, s.failed, s.settings, s.savepoints = nil, nil, false, nil, nil, nil
+	s.conn, s.tx, s.begun, s.failed, s.settings, s.lasting, s.savepoints = nil, nil, false, nil, nil, nil, nil
 }

@@ -83,8 +83,10 @@ module Tasker
       def exec(sql, params = nil, result_format = 0, type_map = nil, &block)
         return exec_params(sql, params, result_format, type_map, &block) if params
 
-        remember_setting(sql)
-        give(run(sql, nil, 0), &block)
+        setting = @configuring ? SET.match(sql) : nil
+        result = run(setting ? "SET LOCAL #{setting[1]}" : sql, nil, 0) # which tries it and leaves nothing behind
+        remember(setting) if setting
+        give(result, &block)
       end
       alias query exec
       alias async_exec exec
@@ -225,7 +227,13 @@ module Tasker
 
       # Whether the caller runs in a step, whose transaction is the engine's.
       def in_step?
-        Channel.state(@number).first
+        serial = Host.job_serial
+        known, inside = @place
+        return inside if known == serial
+
+        inside = Channel.state(@number).first
+        @place = [serial, inside].freeze # one assignment: other threads may ask too
+        inside
       end
 
       # @return [Integer] PQTRANS_IDLE, INTRANS or INERROR
@@ -266,7 +274,6 @@ module Tasker
         yield self
       ensure
         @configuring = false
-        Channel.configure(@number, @settings)
       end
 
       # @!group The connection
@@ -460,12 +467,10 @@ module Tasker
         raise Failure.new(fields).exception(self)
       end
 
-      def remember_setting(sql)
-        return unless @configuring && (m = SET.match(sql))
-
-        name = m[2].downcase.sub(/\Atime\s+zone\z/, "timezone")
-        @settings.reject! { |n, _| n == name }
-        @settings << [name, m[1]]
+      def remember(setting)
+        name = setting[2].downcase.sub(/\Atime\s+zone\z/, "timezone")
+        @settings = @settings.reject { |n, _| n == name } << [name, setting[1]]
+        Channel.configure(@number, @settings)
       end
 
       def info

@@ -9,7 +9,7 @@ module Tasker
       FIELDS = {
         "S" => "severity", "V" => "severity", "C" => "state", "M" => "message", "D" => "detail", "H" => "hint",
         "P" => "position", "W" => "where", "s" => "schema", "t" => "table", "c" => "column", "d" => "data_type",
-        "n" => "constraint"
+        "n" => "constraint", "F" => "file", "L" => "line", "R" => "routine"
       }.freeze
       FATAL_ERROR = 7 # PGRES_FATAL_ERROR
 
@@ -55,7 +55,8 @@ module Tasker
 
         error = pg_class.new(error_message)
         error.instance_variable_set(:@connection, connection)
-        error.instance_variable_set(:@result, self)
+        # What libpq says itself has no result.
+        error.instance_variable_set(:@result, self) unless error.is_a?(::PG::ConnectionBad)
         error
       end
 

@@ -278,10 +278,11 @@ module Tasker
       class << self
         # @return [Array<#decode, nil>, nil] one for each column
         def decoders(map, columns)
-          return nil unless map.respond_to?(:coders)
-
           by_type = {}
-          map.coders.each { |c| by_type[[c.format, c.oid]] = c if c.respond_to?(:decode) }
+          while map.respond_to?(:coders)
+            map.coders.each { |c| by_type[[c.format, c.oid]] ||= c if c.respond_to?(:decode) }
+            map = map.respond_to?(:default_type_map) ? map.default_type_map : nil
+          end
           found = columns.map { |c| by_type[[c.format, c.type]] }
           found.any? ? found : nil
         end
