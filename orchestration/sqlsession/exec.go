@@ -345,6 +345,10 @@ func (s *Session) settle(parts []statement, st *Statement, result *Result, err e
 
 // follow keeps the savepoints, and notes what stays on the connection.
 func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
+	if p.changesSchema() {
+		s.altered = true
+		schemaVersion.Add(1)
+	}
 	switch p.kind {
 	case saves:
 		s.savepoints = append(s.savepoints, savepoint{name: p.name, owner: st.Owner})
@@ -357,6 +361,9 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 		}
 	case returns:
 		s.failed = nil
+		if s.altered {
+			schemaVersion.Add(1)
+		}
 		if s.settings != nil { // which of them are in force now depends on where they were set
 			s.settings = &Settings{Set: s.settings.Set}
 		}
@@ -370,10 +377,20 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 		s.conn.spoiled = true
 	case commits, rollsBack:
 		s.savepoints = nil
+		s.schemaSettled()
 		s.settings = s.lasting
 		return s.ended(0, p.kind == commits && tag != "ROLLBACK") // what COMMIT says of a failed one
 	}
 	return nil
+}
+
+// schemaSettled: what was changed in the transaction is there for all, or is
+// not any more.
+func (s *Session) schemaSettled() {
+	if s.altered {
+		s.altered = false
+		schemaVersion.Add(1)
+	}
 }
 
 func (s *Session) find(name string) int {

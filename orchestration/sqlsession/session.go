@@ -28,6 +28,7 @@ type Session struct {
 	savepoints []savepoint
 	settings   *Settings // in force on the connection
 	lasting    *Settings // in force on it outside transactions
+	altered    bool      // the transaction has changed the schema
 	hooks      []hook
 	onEnd      func(hooks []uint64, committed bool)
 }
@@ -287,5 +288,6 @@ func (s *Session) release(ctx context.Context) {
 		return
 	}
 	s.conn.release(ctx)
+	s.schemaSettled()
 	s.conn, s.tx, s.begun, s.failed, s.settings, s.lasting, s.savepoints = nil, nil, false, nil, nil, nil, nil
 }
