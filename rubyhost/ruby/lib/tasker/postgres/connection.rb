@@ -153,8 +153,10 @@ module Tasker
       end
 
       # @return [Result, nil] of the COPY that ended, or of the last statement
+      # @raise its error
       def get_last_result
         result, @pending = @pending&.last, nil
+        result&.check
         result
       end
       alias async_get_last_result get_last_result
@@ -164,7 +166,7 @@ module Tasker
       end
 
       def discard_results
-        @pending = @copying = @copied = nil
+        @pending = @copying = @copied = @copy_end = nil
         true
       end
 
@@ -190,6 +192,7 @@ module Tasker
         result = exec(sql)
         value = yield result
         put_copy_end if @copying
+        get_last_result
         @copied = nil
         value
       rescue StandardError => e
@@ -204,23 +207,23 @@ module Tasker
       end
       alias sync_put_copy_data put_copy_data
 
-      # Sends what was put.
+      # Sends what was put. What came of it get_result tells.
       #
       # @param error [String, nil] gives the COPY up
       def put_copy_end(error = nil)
         sql, data = @copying
         @copying = nil
-        return true if error
-
-        reply = Channel.exec(@number, sql, nil, op: Channel::COPY_IN, data: data) { |f| fail_with(f) }
-        @pending = [Result.new(reply)]
+        @pending = [error ? given_up(error) : copy_in(sql, data)]
         true
       end
 
       # @return [String, nil] the next line of COPY … TO STDOUT
       def get_copy_data(_async = false, decoder = nil)
         line = @copied&.shift
-        line && decoder ? decoder.decode(line) : line
+        return decoder ? decoder.decode(line) : line if line
+
+        @pending, @copy_end = [@copy_end], nil if @copy_end
+        nil
       end
 
       # @!group Transactions
@@ -448,9 +451,21 @@ module Tasker
         result = Result.new(reply, @type_map_for_results)
         case reply.copy
         when 73 then @copying = [sql, String.new]
-        when 79 then @copied = result.copied
+        when 79
+          @copied = result.copied
+          @copy_end = result.without_rows
         end
         result
+      end
+
+      def copy_in(sql, data)
+        reply = Channel.exec(@number, sql, nil, op: Channel::COPY_IN, data: data) { |f| break Failure.new(f, self) }
+        reply.is_a?(Failure) ? reply : Result.new(reply)
+      end
+
+      def given_up(error)
+        Failure.new({ "state" => "57014", "severity" => "ERROR", "class" => "QueryCanceled",
+                      "message" => "COPY from stdin failed: #{error}" }, self)
       end
 
       def give(result)

@@ -16,9 +16,17 @@ module Tasker
       # @return [Hash{String=>Object}]
       attr_reader :fields
 
-      def initialize(fields)
+      # @param connection [Connection, nil] on which {#check} is to raise
+      def initialize(fields, connection = nil)
         @fields = fields
+        @connection = connection
       end
+
+      # @raise what it stands for
+      def check
+        raise exception(@connection)
+      end
+      alias check_result check
 
       # @param code [Integer] one of PG::PG_DIAG_…
       # @return [String, nil]

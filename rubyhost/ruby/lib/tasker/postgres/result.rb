@@ -212,6 +212,12 @@ module Tasker
         Array.new(@ntuples) { |r| raw(r, 0) }
       end
 
+      # @return [Result] of a COPY … TO STDOUT whose lines have been taken
+      # @!visibility private
+      def without_rows
+        Result.new(Channel::Reply.new(nil, 0, nil, 0, 0, @cmd_status, 0, "", 0))
+      end
+
       private
 
       def read_columns(count, at)
