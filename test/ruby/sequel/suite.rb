@@ -18,13 +18,13 @@ module SequelSuite
 
     # @param server [Hash] as Sequel.postgres wants it
     def prepare(server)
-      Sequel.extension(:pg_array_ops, :pg_json_ops, :pg_range_ops)
       @theirs = Sequel.postgres(**server.transform_keys(&:to_sym))
       @theirs.run("CREATE EXTENSION IF NOT EXISTS hstore; CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); " \
                   "CREATE TYPE place AS (street text, number int)")
       @theirs.create_table(:kept) { primary_key :id; String :entry, null: false, unique: true }
       @ours = Sequel.connect("tasker:///")
       [@ours, @theirs].each { |db| db.extension(*EXTENSIONS) }
+      Sequel.extension(:pg_array_ops, :pg_json_ops, :pg_range_ops)
       Dir[File.join(__dir__, "*_test.rb")].sort.each { |file| load file } unless @loaded
       @loaded = true
       nil
@@ -84,7 +84,7 @@ module SequelSuite
     def answer(database, &block)
       trying(database) { block.call(database) }
     rescue Sequel::Error => e
-      [e.class, e.message]
+      [e.class, e.message.lines.first]
     end
 
     # Equal is not the same for 1 and 1.0.
@@ -93,7 +93,7 @@ module SequelSuite
       when Hash then [value.class, value.transform_values { |v| kinds(v) }]
       when Array then [value.class, value.map { |v| kinds(v) }]
       when String then [value.class, value.encoding]
-      else value.class
+      else value.class.name || value.class.superclass
       end
     end
   end

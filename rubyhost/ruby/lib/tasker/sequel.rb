@@ -35,6 +35,16 @@ module Tasker
         @lock.synchronize { @database ||= connect({}) }
       end
 
+      # @return [String] the text as the pg gem sends it
+      # @!visibility private
+      def utf8(text)
+        case text.encoding
+        when Encoding::UTF_8, Encoding::US_ASCII then text
+        when Encoding::BINARY then text.dup.force_encoding(Encoding::UTF_8)
+        else text.encode(Encoding::UTF_8)
+        end
+      end
+
       private
 
       def connect(options)

@@ -25,6 +25,22 @@ module Tasker
         conn.finish
       end
 
+      # Parameters are written as the pg gem's encoders write them.
+      #
+      # @!visibility private
+      def bound_variable_arg(arg, conn)
+        case arg
+        when true then "t"
+        when false then "f"
+        when Float then FLOAT.encode(arg)
+        when String then arg.is_a?(::Sequel::SQL::Blob) ? super : SequelAdapter.utf8(arg)
+        else super
+        end
+      end
+
+      FLOAT = ::PG::TextEncoder::Float.new
+      private_constant :FLOAT
+
       # Whether the caller runs in a step, whose transaction is the engine's.
       def in_step?
         synchronize(&:in_step?)

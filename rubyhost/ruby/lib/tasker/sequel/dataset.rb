@@ -54,7 +54,7 @@ module Tasker
       end
 
       def literal_string_append(sql, value)
-        sql << "'" << Postgres::Connection.escape_string(value) << "'"
+        sql << "'" << Postgres::Connection.escape_string(SequelAdapter.utf8(value)) << "'"
       end
     end
   end
