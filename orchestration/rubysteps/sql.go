@@ -89,6 +89,15 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	switch request.op { // what has no statement, and needs no session
+	case opFinish:
+		s.forget(context.WithoutCancel(ctx), request.connection)
+		return flags('F'), nil
+	case opConfigure:
+		return flags('C'), s.configure(request.connection, request.data)
+	case opInfo:
+		return s.info(ctx)
+	}
 	session, step := sessionOf(ctx), true
 	if session == nil {
 		if errors.Is(context.Cause(ctx), rubyhost.ErrCallOver) {
@@ -122,19 +131,12 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 			return encodeFailure(err), nil
 		}
 		return flags('H', open), nil
-	case opFinish:
-		s.forget(context.WithoutCancel(ctx), request.connection)
-		return flags('F'), nil
-	case opConfigure:
-		return flags('C'), s.configure(request.connection, request.data)
 	case opState:
 		status, err := session.Status(ctx)
 		if err != nil {
 			return encodeFailure(err), nil
 		}
 		return append(flags('S', session.InStep()), status), nil
-	case opInfo:
-		return s.info(ctx)
 	default:
 		return nil, errors.Newf("there is no SQL operation %d", request.op)
 	}

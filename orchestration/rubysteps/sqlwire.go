@@ -148,6 +148,9 @@ type wireFailure struct {
 	Column     string `json:"column,omitempty"`
 	DataType   string `json:"data_type,omitempty"`
 	Constraint string `json:"constraint,omitempty"`
+	File       string `json:"file,omitempty"` // of PostgreSQL's source; libraries look for some
+	Line       int32  `json:"line,omitempty"`
+	Routine    string `json:"routine,omitempty"`
 	Rule       bool   `json:"rule,omitempty"`
 	Earlier    bool   `json:"earlier,omitempty"`
 }
@@ -164,6 +167,7 @@ func encodeFailure(err error) []byte {
 	if s := e.Server; s != nil {
 		w.Severity, w.Position, w.Where = s.Severity, s.Position, s.Where
 		w.Schema, w.Table, w.Column, w.DataType, w.Constraint = s.SchemaName, s.TableName, s.ColumnName, s.DataTypeName, s.ConstraintName
+		w.File, w.Line, w.Routine = s.File, s.Line, s.Routine
 	}
 	b, err := json.Marshal(w)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +36,9 @@ type connection struct {
 	// spoiled says that something may be left on it which the next user must
 	// not meet: it is closed instead of given back.
 	spoiled bool
+	// stale says the same of what it has prepared: nothing is lost when it is
+	// closed.
+	stale bool
 }
 
 // prepared is what the server has prepared on one connection. Only text that
@@ -44,7 +49,14 @@ type prepared struct {
 	recent *list.List // of *pgconn.StatementDescription, the latest first
 	seen   map[string]struct{}
 	number int
+	schema uint64 // what schemaVersion was
 }
+
+// schemaVersion grows with every change to tables and types that this process
+// makes or takes back. What was prepared before has the types of before, and
+// PostgreSQL does not change those of its parameters: it would round a number
+// for a column that is not a float any more.
+var schemaVersion atomic.Uint64
 
 const customKey = "tasker-rb/prepared"
 
@@ -52,7 +64,7 @@ func attach(pooled *pgxpool.Conn) *connection {
 	custom := pooled.Conn().PgConn().CustomData()
 	p, _ := custom[customKey].(*prepared)
 	if p == nil {
-		p = &prepared{byText: map[string]*list.Element{}, recent: list.New(), seen: map[string]struct{}{}}
+		p = &prepared{byText: map[string]*list.Element{}, recent: list.New(), seen: map[string]struct{}{}, schema: schemaVersion.Load()}
 		custom[customKey] = p
 	}
 	return &connection{pooled: pooled, prepared: p}
@@ -72,7 +84,7 @@ func (c *connection) release(ctx context.Context) {
 		}
 		cancel()
 	}
-	if c.spoiled {
+	if c.spoiled || c.stale {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		_ = c.pgx().Close(closing) // the server rolls back
 		cancel()
@@ -83,6 +95,9 @@ func (c *connection) release(ctx context.Context) {
 // statementFor returns the prepared statement for a text; nil if it is not to
 // be prepared, unless it must.
 func (c *connection) statementFor(ctx context.Context, sql string, types []uint32, must bool) (*pgconn.StatementDescription, error) {
+	if err := c.renew(ctx); err != nil {
+		return nil, err
+	}
 	key := sql
 	if types != nil { // other types, another statement
 		key += fmt.Sprint("\x00", types)
@@ -123,6 +138,28 @@ func (c *connection) statementFor(ctx context.Context, sql string, types []uint3
 	return d, nil
 }
 
+// renew forgets what was prepared before the schema changed.
+func (c *connection) renew(ctx context.Context) error {
+	now := schemaVersion.Load()
+	if c.schema == now {
+		return nil
+	}
+	var text strings.Builder
+	for e := c.recent.Front(); e != nil; e = e.Next() {
+		text.WriteString("deallocate " + e.Value.(*pgconn.StatementDescription).Name + ";")
+	}
+	if text.Len() > 0 {
+		if _, err := c.pg().Exec(ctx, text.String()).ReadAll(); err != nil {
+			return err
+		}
+	}
+	clear(c.byText)
+	clear(c.seen)
+	c.recent.Init()
+	c.schema = now
+	return nil
+}
+
 // mayPrepare: behind some poolers the user has told pgx not to.
 func (c *connection) mayPrepare() bool {
 	switch c.pgx().Config().DefaultQueryExecMode {
@@ -161,7 +198,7 @@ func (c *connection) guard(ctx context.Context) (done func() bool) {
 		}
 		close(over)
 		<-cancelled
-		c.spoiled = true // the cancel might yet meet another statement
+		c.stale = true // the cancel might yet meet another statement
 		return true
 	}
 }

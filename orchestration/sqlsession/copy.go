@@ -7,8 +7,8 @@ import (
 
 // CopyIn runs COPY ... FROM STDIN with its data.
 func (s *Session) CopyIn(ctx context.Context, st *Statement, data []byte) (*Result, error) {
-	return s.run(ctx, st, func(_ []statement, sql string) (*Result, error) {
-		if err := s.start(ctx, st); err != nil {
+	return s.run(ctx, st, func(parts []statement, sql string) (*Result, error) {
+		if err := s.start(ctx, st, parts); err != nil {
 			return nil, err
 		}
 		tag, err := s.conn.pg().CopyFrom(context.Background(), bytes.NewReader(data), sql)
@@ -17,8 +17,8 @@ func (s *Session) CopyIn(ctx context.Context, st *Statement, data []byte) (*Resu
 }
 
 // copyOut returns the lines of COPY ... TO STDOUT as rows of one value.
-func (s *Session) copyOut(ctx context.Context, st *Statement, sql string) (*Result, error) {
-	if err := s.start(ctx, st); err != nil {
+func (s *Session) copyOut(ctx context.Context, st *Statement, parts []statement, sql string) (*Result, error) {
+	if err := s.start(ctx, st, parts); err != nil {
 		return nil, err
 	}
 	result := &Result{Copy: 'O'}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -64,9 +65,9 @@ func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
 		case len(parts) == 1 && parts[0].kind == copiesIn:
 			return &Result{Copy: 'I'}, nil
 		case len(parts) == 1 && parts[0].kind == copiesOut:
-			return s.copyOut(ctx, st, sql)
+			return s.copyOut(ctx, st, parts, sql)
 		case len(parts) > 1 && !st.Single && len(st.Params) == 0:
-			return s.simple(ctx, st, sql)
+			return s.simple(ctx, st, parts, sql)
 		default:
 			return s.extended(ctx, st, parts, sql)
 		}
@@ -159,14 +160,22 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 	if st.Binary {
 		formats = []int16{1}
 	}
-	var prepared *pgconn.StatementDescription
-	if st.JSON != nil && !s.conn.mayPrepare() {
-		// The unnamed statement must not be replaced by what precedes it.
-		if err := s.start(ctx, st); err != nil {
+	if !s.step && s.conn.status() == idle && !(len(parts) == 1 && preparable(parts[0].verb)) {
+		// Some of these refuse to be sent along with another.
+		if err := s.start(ctx, st, parts); err != nil {
 			return nil, err
 		}
 	}
-	if len(parts) == 1 && preparable(parts[0].verb) && len(sql) < maxPreparedText || st.JSON != nil {
+	var prepared *pgconn.StatementDescription
+	if st.JSON != nil && !s.conn.mayPrepare() {
+		// The unnamed statement must not be replaced by what precedes it.
+		if err := s.start(ctx, st, parts); err != nil {
+			return nil, err
+		}
+	}
+	// What is prepared before its settings are in force might not find its tables.
+	may := st.Settings == nil || st.Settings == s.settings || s.conn.byText[sql] != nil
+	if may && len(parts) == 1 && preparable(parts[0].verb) && len(sql) < maxPreparedText || st.JSON != nil {
 		var err error
 		if prepared, err = s.conn.statementFor(context.Background(), sql, st.Types, st.JSON != nil); err != nil {
 			return nil, err
@@ -177,7 +186,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		params = asTyped(params, st.JSON, prepared.ParamOIDs)
 	}
 	pg := s.conn.pg()
-	before := s.before(ctx, st)
+	before := s.before(ctx, st, parts)
 	if len(before) == 0 {
 		if prepared != nil {
 			return read(pg.ExecStatement(context.Background(), prepared, params, st.Formats, formats))
@@ -236,8 +245,8 @@ func preparable(verb string) bool {
 }
 
 // simple runs a text of several statements.
-func (s *Session) simple(ctx context.Context, st *Statement, sql string) (*Result, error) {
-	if err := s.start(ctx, st); err != nil {
+func (s *Session) simple(ctx context.Context, st *Statement, parts []statement, sql string) (*Result, error) {
+	if err := s.start(ctx, st, parts); err != nil {
 		return nil, err
 	}
 	answers := s.conn.pg().Exec(context.Background(), sql)
@@ -252,8 +261,8 @@ func (s *Session) simple(ctx context.Context, st *Statement, sql string) (*Resul
 }
 
 // start sends what must precede a statement in a round trip of its own.
-func (s *Session) start(ctx context.Context, st *Statement) error {
-	for _, text := range s.before(ctx, st) {
+func (s *Session) start(ctx context.Context, st *Statement, parts []statement) error {
+	for _, text := range s.before(ctx, st, parts) {
 		if _, err := s.conn.pg().Exec(context.Background(), text).ReadAll(); err != nil {
 			return err
 		}
@@ -264,17 +273,28 @@ func (s *Session) start(ctx context.Context, st *Statement) error {
 
 // before is the statements that must precede this one: the beginning of the
 // transaction, and settings that are not in force yet.
-func (s *Session) before(ctx context.Context, st *Statement) []string {
+//
+// Outside a transaction they are sent in one go with a statement that bears it,
+// which makes one transaction of them all and leaves nothing behind. Others
+// find them set on the connection, see rest.
+func (s *Session) before(ctx context.Context, st *Statement, parts []statement) []string {
 	texts := s.beginning(ctx)
-	if st.Settings == s.settings {
+	if st.Settings == s.settings || s.conn.status() == inError { // where nothing but the way back is possible
 		return texts
 	}
-	local := "set local "
-	if !s.step {
-		local, s.conn.spoiled = "set ", true // the connection is the session's until its end
+	local, last := "set local ", s.settings
+	switch alone := !s.step && s.conn.status() == idle; {
+	case alone && len(parts) == 1 && parts[0].kind == begins:
+		return texts // they come with the first statement of the transaction
+	case alone && len(parts) == 1 && parts[0].kind == other && preparable(parts[0].verb):
+	case alone:
+		local, s.lasting = "set ", st.Settings
+		fallthrough
+	default:
+		s.settings = st.Settings
 	}
-	if s.settings != nil {
-		for _, old := range s.settings.Set {
+	if last != nil {
+		for _, old := range last.Set {
 			if st.Settings == nil || !slices.ContainsFunc(st.Settings.Set, func(n Setting) bool { return n.Name == old.Name }) {
 				texts = append(texts, local+old.Name+" to default")
 			}
@@ -285,7 +305,6 @@ func (s *Session) before(ctx context.Context, st *Statement) []string {
 			texts = append(texts, local+n.Text)
 		}
 	}
-	s.settings = st.Settings
 	return texts
 }
 
@@ -296,7 +315,10 @@ func (s *Session) settle(parts []statement, st *Statement, result *Result, err e
 		failure := describe(err, closed)
 		switch failure.SQLState {
 		case "0A000", "26000", "42P18":
-			s.conn.spoiled = true // what it has prepared may be out of date
+			s.conn.stale = true // what it has prepared may be out of date
+		}
+		if failure.Server != nil && failure.Server.Routine == "RevalidateCachedQuery" {
+			s.pool.Reset() // a table has changed; others have prepared the same
 		}
 		if s.step && s.failed == nil && (closed || s.conn.status() != inTransaction) && !(closed && s.fresh()) {
 			s.failed = failure
@@ -323,6 +345,10 @@ func (s *Session) settle(parts []statement, st *Statement, result *Result, err e
 
 // follow keeps the savepoints, and notes what stays on the connection.
 func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
+	if p.changesSchema() {
+		s.altered = true
+		schemaVersion.Add(1)
+	}
 	switch p.kind {
 	case saves:
 		s.savepoints = append(s.savepoints, savepoint{name: p.name, owner: st.Owner})
@@ -335,6 +361,9 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 		}
 	case returns:
 		s.failed = nil
+		if s.altered {
+			schemaVersion.Add(1)
+		}
 		if s.settings != nil { // which of them are in force now depends on where they were set
 			s.settings = &Settings{Set: s.settings.Set}
 		}
@@ -348,12 +377,20 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 		s.conn.spoiled = true
 	case commits, rollsBack:
 		s.savepoints = nil
-		if p.kind == rollsBack && s.settings != nil {
-			s.settings = &Settings{Set: s.settings.Set}
-		}
+		s.schemaSettled()
+		s.settings = s.lasting
 		return s.ended(0, p.kind == commits && tag != "ROLLBACK") // what COMMIT says of a failed one
 	}
 	return nil
+}
+
+// schemaSettled: what was changed in the transaction is there for all, or is
+// not any more.
+func (s *Session) schemaSettled() {
+	if s.altered {
+		s.altered = false
+		schemaVersion.Add(1)
+	}
 }
 
 func (s *Session) find(name string) int {
@@ -367,8 +404,35 @@ func (s *Session) find(name string) int {
 
 // rest gives a plain session's connection back when nothing ties it.
 func (s *Session) rest(ctx context.Context) {
-	if !s.step && s.conn != nil && (s.conn.pg().IsClosed() || s.conn.status() == idle && !s.conn.spoiled) {
+	if s.step || s.conn == nil {
+		return
+	}
+	switch {
+	case s.conn.pg().IsClosed():
 		s.release(ctx)
+	case s.conn.status() != idle || s.conn.spoiled:
+		// The session keeps it.
+	case s.conn.stale:
+		s.release(ctx)
+	default:
+		s.unset(ctx)
+		s.release(ctx)
+	}
+}
+
+// unset takes the settings off a connection that others will use.
+func (s *Session) unset(ctx context.Context) {
+	if s.lasting == nil {
+		return
+	}
+	var text strings.Builder
+	for _, setting := range s.lasting.Set {
+		text.WriteString("set " + setting.Name + " to default;")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hardStop)
+	defer cancel()
+	if _, err := s.conn.pg().Exec(ctx, text.String()).ReadAll(); err != nil {
+		s.conn.spoiled = true
 	}
 }
 

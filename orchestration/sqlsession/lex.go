@@ -33,6 +33,18 @@ type statement struct {
 	rest int
 }
 
+// changesSchema reports whether the statement may give a text another meaning
+// for others; a temporary table is its connection's, which is closed.
+func (st *statement) changesSchema() bool {
+	switch st.verb {
+	case "ALTER", "DROP":
+		return true
+	case "CREATE":
+		return st.kind != lingers
+	}
+	return false
+}
+
 // classify splits a text into its statements as the server does. Empty ones
 // are not reported.
 func classify(sql string) []statement {
@@ -138,7 +150,7 @@ func kindOf(w []word, semicolon int, sql string) statement {
 	case "LISTEN", "UNLISTEN":
 		st.kind = listens
 	case "DECLARE":
-		if has("HOLD") {
+		if has("HOLD") && !has("WITHOUT") {
 			st.kind = lingers
 		}
 	case "LOAD", "DEALLOCATE":

@@ -71,6 +71,7 @@ func TestClassify(t *testing.T) {
 		"select set_config('a.b', '1', false)":                            {lingers},
 		"declare c cursor for select 1":                                   {other},
 		"declare c cursor with hold for select 1":                         {lingers},
+		"declare c no scroll cursor without hold for select 1":            {other},
 		"copy t from stdin":                                               {copiesIn},
 		"copy t (" + strings.Repeat("a, ", 80) + "b) from stdin with csv": {copiesIn},
 		"copy (select 1) to stdout":                                       {copiesOut},

@@ -27,6 +27,8 @@ type Session struct {
 	failed     *Error // what aborted the transaction
 	savepoints []savepoint
 	settings   *Settings // in force on the connection
+	lasting    *Settings // in force on it outside transactions
+	altered    bool      // the transaction has changed the schema
 	hooks      []hook
 	onEnd      func(hooks []uint64, committed bool)
 }
@@ -126,7 +128,7 @@ func (s *Session) connect(ctx context.Context) error {
 		}
 		return lost(err)
 	}
-	s.conn, s.settings = attach(pooled), nil
+	s.conn, s.settings, s.lasting = attach(pooled), nil, nil
 	return nil
 }
 
@@ -286,5 +288,6 @@ func (s *Session) release(ctx context.Context) {
 		return
 	}
 	s.conn.release(ctx)
-	s.conn, s.tx, s.begun, s.failed, s.settings, s.savepoints = nil, nil, false, nil, nil, nil
+	s.schemaSettled()
+	s.conn, s.tx, s.begun, s.failed, s.settings, s.lasting, s.savepoints = nil, nil, false, nil, nil, nil, nil
 }

@@ -51,6 +51,20 @@ module Tasker
       DB.current
     end
 
+    # The same database for Sequel: what its datasets and models do inside a
+    # step commits with the step's results. Needs the gems sequel and pg.
+    #
+    # @param options [Hash] as of Sequel.connect, but for those that say where
+    #   the server is; without any, each call returns the same database
+    # @return [SequelAdapter::Database]
+    # @example
+    #   DB = Tasker.sequel
+    #   DB[:accounts].where(id: id).update(balance: Sequel[:balance] - amount)
+    def sequel(**options)
+      require "tasker/sequel"
+      SequelAdapter.database(options)
+    end
+
     # Runs the block once, after the commit of what surrounds it: inside a step
     # the step's transaction, outside steps the transaction that is open, and
     # at once if none is. It does not run after a rollback, nor when the

@@ -32,6 +32,7 @@ module Tasker
         # @return [Reply]
         # @yieldparam fields [Hash] of the error, which the block raises
         def exec(connection, sql, params = nil, binary: false, op: EXEC, data: nil, &failed)
+          precede if Thread.current.thread_variable_get(:tasker_unsent)
           answer(statement(op, connection, sql, params, binary, data), &failed)
         end
 
@@ -60,12 +61,26 @@ module Tasker
           JSON.parse(bare(INFO, 0).byteslice(1..))
         end
 
+        # Remembers, for this thread's next statement in a step, who has
+        # savepoints yet to send.
+        #
+        # @param owner [#precede]
+        def before_others(owner)
+          Thread.current.thread_variable_set(:tasker_unsent, owner)
+        end
+
         # The connections that nobody can use any more.
         def forget(connection)
           @forgotten << connection
         end
 
         private
+
+        def precede
+          owner = Thread.current.thread_variable_get(:tasker_unsent)
+          Thread.current.thread_variable_set(:tasker_unsent, nil)
+          owner.precede
+        end
 
         def bare(op, connection, data = nil)
           reply = ask([op, connection, Thread.current.object_id, 0, 0, 0, ""].pack(HEADER) << data.to_s.b)

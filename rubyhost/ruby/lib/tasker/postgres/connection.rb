@@ -83,8 +83,10 @@ module Tasker
       def exec(sql, params = nil, result_format = 0, type_map = nil, &block)
         return exec_params(sql, params, result_format, type_map, &block) if params
 
-        remember_setting(sql)
-        give(run(sql, nil, 0), &block)
+        setting = @configuring ? SET.match(sql) : nil
+        result = run(setting ? "SET LOCAL #{setting[1]}" : sql, nil, 0) # which tries it and leaves nothing behind
+        remember(setting) if setting
+        give(result, &block)
       end
       alias query exec
       alias async_exec exec
@@ -151,8 +153,10 @@ module Tasker
       end
 
       # @return [Result, nil] of the COPY that ended, or of the last statement
+      # @raise its error
       def get_last_result
         result, @pending = @pending&.last, nil
+        result&.check
         result
       end
       alias async_get_last_result get_last_result
@@ -162,7 +166,7 @@ module Tasker
       end
 
       def discard_results
-        @pending = @copying = @copied = nil
+        @pending = @copying = @copied = @copy_end = nil
         true
       end
 
@@ -188,6 +192,7 @@ module Tasker
         result = exec(sql)
         value = yield result
         put_copy_end if @copying
+        get_last_result
         @copied = nil
         value
       rescue StandardError => e
@@ -202,30 +207,36 @@ module Tasker
       end
       alias sync_put_copy_data put_copy_data
 
-      # Sends what was put.
+      # Sends what was put. What came of it get_result tells.
       #
       # @param error [String, nil] gives the COPY up
       def put_copy_end(error = nil)
         sql, data = @copying
         @copying = nil
-        return true if error
-
-        reply = Channel.exec(@number, sql, nil, op: Channel::COPY_IN, data: data) { |f| fail_with(f) }
-        @pending = [Result.new(reply)]
+        @pending = [error ? given_up(error) : copy_in(sql, data)]
         true
       end
 
       # @return [String, nil] the next line of COPY … TO STDOUT
       def get_copy_data(_async = false, decoder = nil)
         line = @copied&.shift
-        line && decoder ? decoder.decode(line) : line
+        return decoder ? decoder.decode(line) : line if line
+
+        @pending, @copy_end = [@copy_end], nil if @copy_end
+        nil
       end
 
       # @!group Transactions
 
       # Whether the caller runs in a step, whose transaction is the engine's.
       def in_step?
-        Channel.state(@number).first
+        serial = Host.job_serial
+        known, inside = @place
+        return inside if known == serial
+
+        inside = Channel.state(@number).first
+        @place = [serial, inside].freeze # one assignment: other threads may ask too
+        inside
       end
 
       # @return [Integer] PQTRANS_IDLE, INTRANS or INERROR
@@ -266,7 +277,6 @@ module Tasker
         yield self
       ensure
         @configuring = false
-        Channel.configure(@number, @settings)
       end
 
       # @!group The connection
@@ -441,9 +451,21 @@ module Tasker
         result = Result.new(reply, @type_map_for_results)
         case reply.copy
         when 73 then @copying = [sql, String.new]
-        when 79 then @copied = result.copied
+        when 79
+          @copied = result.copied
+          @copy_end = result.without_rows
         end
         result
+      end
+
+      def copy_in(sql, data)
+        reply = Channel.exec(@number, sql, nil, op: Channel::COPY_IN, data: data) { |f| break Failure.new(f, self) }
+        reply.is_a?(Failure) ? reply : Result.new(reply)
+      end
+
+      def given_up(error)
+        Failure.new({ "state" => "57014", "severity" => "ERROR", "class" => "QueryCanceled",
+                      "message" => "COPY from stdin failed: #{error}" }, self)
       end
 
       def give(result)
@@ -460,12 +482,10 @@ module Tasker
         raise Failure.new(fields).exception(self)
       end
 
-      def remember_setting(sql)
-        return unless @configuring && (m = SET.match(sql))
-
-        name = m[2].downcase.sub(/\Atime\s+zone\z/, "timezone")
-        @settings.reject! { |n, _| n == name }
-        @settings << [name, m[1]]
+      def remember(setting)
+        name = setting[2].downcase.sub(/\Atime\s+zone\z/, "timezone")
+        @settings = @settings.reject { |n, _| n == name } << [name, setting[1]]
+        Channel.configure(@number, @settings)
       end
 
       def info

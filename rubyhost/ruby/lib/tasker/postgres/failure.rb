@@ -9,16 +9,24 @@ module Tasker
       FIELDS = {
         "S" => "severity", "V" => "severity", "C" => "state", "M" => "message", "D" => "detail", "H" => "hint",
         "P" => "position", "W" => "where", "s" => "schema", "t" => "table", "c" => "column", "d" => "data_type",
-        "n" => "constraint"
+        "n" => "constraint", "F" => "file", "L" => "line", "R" => "routine"
       }.freeze
       FATAL_ERROR = 7 # PGRES_FATAL_ERROR
 
       # @return [Hash{String=>Object}]
       attr_reader :fields
 
-      def initialize(fields)
+      # @param connection [Connection, nil] on which {#check} is to raise
+      def initialize(fields, connection = nil)
         @fields = fields
+        @connection = connection
       end
+
+      # @raise what it stands for
+      def check
+        raise exception(@connection)
+      end
+      alias check_result check
 
       # @param code [Integer] one of PG::PG_DIAG_…
       # @return [String, nil]
@@ -55,7 +63,8 @@ module Tasker
 
         error = pg_class.new(error_message)
         error.instance_variable_set(:@connection, connection)
-        error.instance_variable_set(:@result, self)
+        # What libpq says itself has no result.
+        error.instance_variable_set(:@result, self) unless error.is_a?(::PG::ConnectionBad)
         error
       end
 

@@ -212,6 +212,12 @@ module Tasker
         Array.new(@ntuples) { |r| raw(r, 0) }
       end
 
+      # @return [Result] of a COPY … TO STDOUT whose lines have been taken
+      # @!visibility private
+      def without_rows
+        Result.new(Channel::Reply.new(nil, 0, nil, 0, 0, @cmd_status, 0, "", 0))
+      end
+
       private
 
       def read_columns(count, at)
@@ -278,10 +284,11 @@ module Tasker
       class << self
         # @return [Array<#decode, nil>, nil] one for each column
         def decoders(map, columns)
-          return nil unless map.respond_to?(:coders)
-
           by_type = {}
-          map.coders.each { |c| by_type[[c.format, c.oid]] = c if c.respond_to?(:decode) }
+          while map.respond_to?(:coders)
+            map.coders.each { |c| by_type[[c.format, c.oid]] ||= c if c.respond_to?(:decode) }
+            map = map.respond_to?(:default_type_map) ? map.default_type_map : nil
+          end
           found = columns.map { |c| by_type[[c.format, c.type]] }
           found.any? ? found : nil
         end

@@ -1,0 +1,167 @@
+# frozen_string_literal: true
+
+require "tasker/active_record"
+require "active_record/connection_adapters/postgresql_adapter"
+
+ActiveRecord::DatabaseConfigurations::HashConfig.prepend(Tasker::ActiveRecord::PoolSize)
+
+module ActiveRecord
+  module ConnectionHandling
+    # What establish_connection of ActiveRecord up to 7.1 calls.
+    def tasker_connection(config)
+      config = config.symbolize_keys
+      ConnectionAdapters::TaskerAdapter.check(config)
+      return ConnectionAdapters::TaskerAdapter.new(config) if ConnectionAdapters::TaskerAdapter.connects_itself?
+
+      client = ConnectionAdapters::TaskerAdapter.new_client({})
+      ConnectionAdapters::TaskerAdapter.new(client, logger, {}, config)
+    end
+  end
+
+  module ConnectionAdapters
+    # ActiveRecord's PostgreSQL adapter on a connection of tasker-rb's, see
+    # {Tasker::ActiveRecord}.
+    class TaskerAdapter < PostgreSQLAdapter
+      ADAPTER_NAME = "PostgreSQL" # by which ActiveRecord and gems know what the database can do
+
+      # Where the database is, is the host's to know.
+      FOREIGN_KEYS = %i[url host port username user password database dbname socket service].freeze
+
+      class << self
+        # @return [Tasker::Postgres::Connection]
+        def new_client(_parameters = nil)
+          Tasker::Postgres.connect
+        end
+
+        # @param config [Hash]
+        # @raise [ArgumentError] if it names a database
+        def check(config)
+          given = FOREIGN_KEYS.select { |key| config[key] }
+          return if given.empty?
+
+          raise ArgumentError, "adapter: \"tasker\" takes no #{given.join(", ")}: its database is the one that tasker-rb " \
+                               "works on; use adapter: \"postgresql\" for another"
+        end
+
+        # Whether the constructor takes the configuration alone.
+        def connects_itself?
+          PostgreSQLAdapter.instance_method(:initialize).parameters.none? { |kind, _| kind == :req }
+        end
+
+        def database_exists?(_config)
+          true
+        end
+      end
+
+      prepend Tasker::ActiveRecord::SchemaGuard
+
+      def initialize(config_or_connection = nil, *rest)
+        self.class.check(config_or_connection.symbolize_keys) if config_or_connection.is_a?(Hash)
+        super
+      end
+
+      # Whether the caller runs inside a step, and what is done here commits
+      # with the step.
+      def in_step?
+        !step_transactions.nil?
+      end
+
+      # @!visibility private
+      def transaction_manager
+        step_transactions || super
+      end
+
+      # Inside a step a savepoint.
+      #
+      # @see DatabaseStatements#transaction
+      def transaction(requires_new: nil, isolation: nil, joinable: true, &block)
+        step = step_transactions
+        return super unless step
+
+        refuse_isolation(isolation) if isolation
+        super(requires_new: requires_new || step.at_bottom?, joinable: joinable, &block)
+      end
+
+      # A step's connection is the engine's to look after: one that is lost
+      # fails the step, whose next attempt has another.
+      def active?
+        in_step? ? open? : super
+      end
+
+      def reconnect!(**options)
+        in_step? && open? ? clear_cache! : super
+      end
+
+      def reset!
+        return super unless tasker_connection
+
+        @lock.synchronize do
+          clear_cache!
+          next if in_step?
+
+          reset_transaction
+          tasker_connection.reset
+          configure_connection
+        end
+      end
+
+      def throw_away!(*)
+        super unless in_step?
+      end
+
+      # @!visibility private
+      def select_all(*, **)
+        step_transactions # a cached answer must not be another step's
+        super
+      end
+
+      # @!visibility private
+      def forget_statement(name)
+        tasker_connection&.deallocate(name)
+      end
+
+      private
+
+      # The transactions of the step that the caller works for, nil outside.
+      def step_transactions
+        serial = Tasker::Host.job_serial
+        return @step_transactions if serial == @step_serial
+
+        changed_step(serial)
+      end
+
+      def changed_step(serial)
+        # Newer versions connect when the first statement comes.
+        inside = !serial.zero? && (tasker_connection || Tasker.db).in_step?
+        @step_serial = serial
+        @step_transactions = inside ? Tasker::ActiveRecord::StepTransactionManager.new(self) : nil
+        clear_query_cache if @query_cache
+        @step_transactions
+      end
+
+      def open?
+        connection = tasker_connection
+        connection ? !connection.finished? : false
+      end
+
+      # The name of the variable depends on the version.
+      def tasker_connection
+        @raw_connection || @connection
+      end
+
+      def configure_connection
+        tasker_connection.configure { super }
+      end
+
+      def build_statement_pool
+        Tasker::ActiveRecord::StatementPool.new(self, self.class.type_cast_config_to_integer(@config[:statement_limit]))
+      end
+
+      def refuse_isolation(level)
+        raise ActiveRecord::TransactionIsolationError,
+              "transaction(isolation: #{level.inspect}) is not possible inside a step, whose transaction the engine began; " \
+              "say isolation: #{level.to_s.tr("_", " ")} for the step in the template"
+      end
+    end
+  end
+end

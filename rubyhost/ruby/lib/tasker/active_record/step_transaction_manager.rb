@@ -1,0 +1,55 @@
+# frozen_string_literal: true
+
+module Tasker
+  module ActiveRecord
+    # The transactions of one connection in one step. At the bottom is the
+    # step's, so that all others are savepoints.
+    #
+    # @!visibility private
+    class StepTransactionManager < ::ActiveRecord::ConnectionAdapters::TransactionManager
+      def initialize(connection)
+        super
+        @step_transaction = StepTransaction.new(connection)
+        @stack << @step_transaction
+      end
+
+      def begin_transaction(**options)
+        outermost = at_bottom?
+        transaction = super
+        Outermost.make(transaction, @step_transaction) if outermost
+        Postgres::Channel.before_others(self) unless transaction.materialized?
+        transaction
+      end
+
+      # Sends the savepoints that are not there yet: another connection of the
+      # step's, such as Tasker.db, is about to run something inside them.
+      def precede
+        materialize_transactions if @connection.transaction_manager.equal?(self) # a later step has its own
+      end
+
+      def commit_transaction
+        refuse("commit_transaction") if at_bottom?
+        super
+      end
+
+      def rollback_transaction(transaction = nil)
+        refuse("rollback_transaction") if transaction.nil? && at_bottom?
+        super
+      end
+
+      def at_bottom?
+        @stack.size == 1
+      end
+
+      private
+
+      def refuse(method)
+        raise Postgres::TransactionControlError.new(
+          "state" => "2D000", "rule" => true,
+          "message" => "#{method} is not possible here: the step's transaction is the engine's, and commits with the step's results",
+          "hint" => "raise an error to have it rolled back"
+        )
+      end
+    end
+  end
+end

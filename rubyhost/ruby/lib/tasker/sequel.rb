@@ -1,0 +1,61 @@
+# frozen_string_literal: true
+
+require "tasker"
+require "sequel"
+begin
+  require "sequel/adapters/postgres"
+rescue LoadError => e
+  raise LoadError, "Tasker.sequel is made of Sequel's own adapter for PostgreSQL, which needs the gem pg (#{e.message})"
+end
+unless Sequel::Postgres::USES_PG
+  raise LoadError, "Tasker.sequel needs the gem pg: Sequel's adapter for PostgreSQL has found another driver"
+end
+
+module Tasker
+  # Sequel on the connection of the step: see {Tasker.sequel}. The SQL, the
+  # types and the errors are those of Sequel's own adapter for PostgreSQL; only
+  # what carries the statements and what bounds a transaction is ours.
+  module SequelAdapter
+    # Far more than there are ever threads: a logical connection costs nothing,
+    # and nobody is to wait for one.
+    MAX_CONNECTIONS = 1_000
+
+    # What says where a server is. The host has said so already.
+    ELSEWHERE = %i[host port user password database conn_str driver_options sslmode sslrootcert encoding charset].freeze
+
+    @lock = Mutex.new
+
+    class << self
+      # @param options [Hash] as of Sequel.connect; without any, each call
+      #   returns the same database
+      # @return [Database]
+      def database(options)
+        return connect(options) unless options.empty?
+
+        @lock.synchronize { @database ||= connect({}) }
+      end
+
+      # @return [String] the text as the pg gem sends it
+      # @!visibility private
+      def utf8(text)
+        case text.encoding
+        when Encoding::UTF_8, Encoding::US_ASCII then text
+        when Encoding::BINARY then text.dup.force_encoding(Encoding::UTF_8)
+        else text.encode(Encoding::UTF_8)
+        end
+      end
+
+      private
+
+      def connect(options)
+        ::Sequel.connect({ adapter: "tasker" }.merge(options))
+      end
+    end
+  end
+end
+
+require_relative "sequel/connection"
+require_relative "sequel/dataset"
+require_relative "sequel/step_transactions"
+require_relative "sequel/database"
+require_relative "sequel/migrations"

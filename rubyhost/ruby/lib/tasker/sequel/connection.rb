@@ -1,0 +1,75 @@
+# frozen_string_literal: true
+
+module Tasker
+  module SequelAdapter
+    # What Sequel's adapter wants of a connection beyond the pg gem's.
+    class Connection < Postgres::Connection
+      # The server's states after which a connection is of no use.
+      LOST = /\A(?:08|57P0[1235])/.freeze
+      private_constant :LOST
+
+      # @return [Hash{String=>String}] SQL by name
+      attr_reader :prepared_statements
+
+      # @param database [Database]
+      def initialize(database)
+        super()
+        @db = database
+        @prepared_statements = {}
+      end
+
+      # Runs a statement.
+      #
+      # @param args [Array, nil] for $1, $2, …
+      # @yieldparam result [Postgres::Result]
+      # @return [Object] the block's value, or how many rows the statement touched
+      def execute(sql, args = nil)
+        args = args.map { |a| @db.bound_variable_arg(a, self) } if args
+        result = check_disconnect_errors { execute_query(sql, args) }
+        begin
+          block_given? ? yield(result) : result.cmd_tuples
+        ensure
+          result.clear
+        end
+      end
+
+      # @raise [::Sequel::DatabaseDisconnectError] for errors that mean it
+      def check_disconnect_errors
+        yield
+      rescue ::PG::ConnectionBad => e
+        raise ::Sequel.convert_exception_class(e, ::Sequel::DatabaseDisconnectError)
+      rescue ::PG::Error => e
+        raise unless LOST.match?(e.result&.error_field(::PG::PG_DIAG_SQLSTATE).to_s)
+
+        raise ::Sequel.convert_exception_class(e, ::Sequel::DatabaseDisconnectError)
+      end
+
+      private
+
+      def execute_query(sql, args)
+        return forget_prepared(sql) if sql.start_with?("DEALLOCATE ")
+
+        @db.log_connection_yield(sql, self, args) { args ? exec_params(sql, args) : exec(sql) }
+      end
+
+      # Sequel deallocates by text, but the name is this connection's own.
+      def forget_prepared(sql)
+        name = sql.delete_prefix("DEALLOCATE ").delete('"')
+        deallocate(name)
+        @prepared_statements.delete(name)
+        NOTHING
+      end
+
+      # The answer to what needs no server.
+      NOTHING = Object.new
+      class << NOTHING
+        def cmd_tuples
+          0
+        end
+
+        def clear; end
+      end
+      private_constant :NOTHING
+    end
+  end
+end

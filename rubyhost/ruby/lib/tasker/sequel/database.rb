@@ -1,0 +1,105 @@
+# frozen_string_literal: true
+
+module Tasker
+  module SequelAdapter
+    # A Sequel::Database on the host's connections, see {Tasker.sequel}.
+    class Database < ::Sequel::Postgres::Database
+      include StepTransactions
+
+      set_adapter_scheme :tasker
+
+      def initialize(opts = ::Sequel::OPTS)
+        refuse_elsewhere(opts)
+        super({ max_connections: MAX_CONNECTIONS }.merge(opts))
+      end
+
+      # @return [Connection] which asks the server nothing yet
+      def connect(server)
+        conn = Connection.new(self)
+        sqls = connection_configuration_sqls(server_opts(server))
+        conn.configure { |c| sqls.each { |sql| c.execute(sql) } } unless sqls.empty?
+        conn
+      end
+
+      def disconnect_connection(conn)
+        conn.finish
+      end
+
+      # Parameters are written as the pg gem's encoders write them.
+      #
+      # @!visibility private
+      def bound_variable_arg(arg, conn)
+        case arg
+        when true then "t"
+        when false then "f"
+        when Float then FLOAT.encode(arg)
+        when String then arg.is_a?(::Sequel::SQL::Blob) ? super : SequelAdapter.utf8(arg)
+        else super
+        end
+      end
+
+      FLOAT = ::PG::TextEncoder::Float.new
+      private_constant :FLOAT
+
+      # Whether the caller runs in a step, whose transaction is the engine's.
+      def in_step?
+        synchronize(&:in_step?)
+      end
+
+      # Waiting for notifications would need a connection for itself. NOTIFY is
+      # possible, and is sent with the commit.
+      def listen(_channels, _opts = ::Sequel::OPTS)
+        raise ::Sequel::InvalidOperation,
+              "LISTEN is not possible on the connections of the host; listen on one of your own, as of Sequel.postgres"
+      end
+
+      def extend(*modules)
+        if modules.any? { |m| m.name == "Sequel::Postgres::Streaming" }
+          raise ::Sequel::Error, "the extension pg_streaming reads the pg gem's own connections; use Dataset#use_cursor instead"
+        end
+
+        super
+      end
+
+      # @raise [::Sequel::InvalidOperation] inside a step
+      # @!visibility private
+      def refuse_in_step(what)
+        return unless in_step?
+
+        raise ::Sequel::InvalidOperation,
+              "#{what} cannot run inside a step: they would be part of its transaction, and hold their locks until it ends; " \
+              "run them beforehand"
+      end
+
+      private
+
+      def refuse_elsewhere(opts)
+        given = ELSEWHERE.select { |name| opts[name] && !opts[name].to_s.empty? }
+        return if given.empty?
+
+        raise ::Sequel::Error,
+              "the adapter tasker uses the host's database, and takes no #{given.join(", ")}; " \
+              "for another database use Sequel.connect with adapter: \"postgres\""
+      end
+
+      def dataset_class_default
+        Dataset
+      end
+
+      # Without those that change nothing: what a connection has set it must
+      # set wherever it runs.
+      def connection_configuration_sqls(opts = @opts)
+        sqls = super
+        sqls.reject! { |sql| sql.start_with?("SET client_min_messages") } unless opts.key?(:client_min_messages) # notices are dropped
+        sqls.delete("SET standard_conforming_strings = ON") if parameter("standard_conforming_strings") == "on"
+        sqls.delete("SET DateStyle = 'ISO'") if parameter("DateStyle").to_s.start_with?("ISO")
+        sqls
+      end
+
+      def parameter(name)
+        @parameters ||= Postgres::Channel.info["parameters"]
+        @parameters[name]
+      end
+    end
+  end
+end

@@ -1,0 +1,201 @@
+# frozen_string_literal: true
+
+module Suite
+  # What the Go test has steps do when it wants to see what becomes of it
+  # afterwards.
+  module Bodies
+    module_function
+
+    def connection
+      ActiveRecord::Base.connection
+    end
+
+    def account
+      Ours::Account.find_or_create_by!(email: "a@example.com")
+    end
+
+    def order(number)
+      Ours::Order.create!(number: number, account: account)
+    end
+
+    def saves_again_and_again
+      o = order("1")
+      o.update!(placed_on: Date.today)
+      Ours::Order.transaction { o.touch }
+      { told: Models.told }
+    end
+
+    def raises
+      order("1")
+      Models.told
+      raise ArgumentError, "no"
+    end
+
+    def updates
+      Ours::Order.find_by!(number: "1").update!(placed_on: Date.new(2026, 1, 1))
+    end
+
+    def destroys
+      Ours::Order.find_by!(number: "1").destroy!
+    end
+
+    def undoes_an_update
+      o = order("u")
+      begin
+        Ours::Order.transaction do
+          o.update!(placed_on: Date.new(2026, 1, 1))
+          raise ArgumentError
+        end
+      rescue ArgumentError
+        o.save!
+      end
+      { placed_on: Ours::Order.find(o.id).placed_on, told: Models.told }
+    end
+
+    def inside_the_native_transaction
+      order("kept")
+      Tasker.db.transaction do
+        order("gone")
+        raise Tasker::DB::Rollback
+      end
+      { told: Models.told }
+    end
+
+    def two_instances
+      o = order("1")
+      Ours::Order.find(o.id).update!(placed_on: Date.today)
+    end
+
+    def works_after_the_commit
+      Ours::Order.transaction do
+        o = order("later")
+        o.define_singleton_method(:committed!) do |**options|
+          Ours::Entry.create!(entry: "in step: #{Ours::Base.connection.in_step?}, order is there: #{Theirs::Order.exists?(id)}") if options[:should_run_callbacks] != false
+          super(**options)
+        end
+      end
+    end
+
+    def raises_after_the_commit
+      order("raises").define_singleton_method(:committed!) { |**o| o[:should_run_callbacks] == false ? super(**o) : raise("too late") }
+    end
+
+    def uses_the_hooks_of_gems
+      told = []
+      wrapper = Object.new
+      wrapper.define_singleton_method(:committed!) { |*, **| Models.events << "committed" }
+      wrapper.define_singleton_method(:rolledback!) { |*, **| Models.events << "rolled back" }
+      wrapper.define_singleton_method(:before_committed!) { |*| told << "before" }
+      wrapper.define_singleton_method(:trigger_transactional_callbacks?) { true }
+      connection.add_transaction_record(wrapper)
+      { open: connection.transaction_open?, told: told + Models.told }
+    end
+
+    def swallows_a_failure
+      order("1")
+      begin
+        connection.execute("SELECT 1 / 0")
+      rescue ActiveRecord::StatementInvalid
+        "as if nothing had happened"
+      end
+    end
+
+    def rescues_a_violation
+      order("1")
+      begin
+        order("1")
+      rescue ActiveRecord::RecordNotUnique => e
+        order("2")
+        { cause: e.cause.class.name, orders: Ours::Order.order(:number).pluck(:number) }
+      end
+    end
+
+    def deadlocks_once(step)
+      order("d")
+      as_if("40P01") if step.attempts == 1
+      { attempts: step.attempts }
+    end
+
+    def swallows_a_deadlock
+      order("d")
+      Ours::Base.transaction { as_if("40P01") }
+    rescue ActiveRecord::Deadlocked
+      "as if nothing had happened"
+    end
+
+    def as_if(state)
+      connection.execute("DO $$ BEGIN RAISE SQLSTATE '#{state}' USING MESSAGE = 'as if'; END $$")
+    end
+
+    def migrates
+      ActiveRecord::Schema.define { create_table(:shelves) }
+    end
+
+    def isolation
+      [connection.select_value("SHOW transaction_isolation"), Ours::Base.transaction { connection.select_value("SHOW transaction_isolation") }]
+    end
+
+    def commits_by_itself
+      told = Ours::Base.transaction do
+        order("own")
+        Models.told
+      end
+      told += Models.told
+      Ours::Entry.create!(entry: told.inspect)
+      raise "the step fails, what was committed stays"
+    end
+
+    def sleeps
+      Ours::Entry.create!(entry: "gone")
+      connection.execute("SELECT pg_sleep(60)")
+    end
+
+    def loses_its_connection(step)
+      Ours::Entry.create!(entry: "attempt #{step.attempts}")
+      connection.execute("SELECT pg_terminate_backend(pg_backend_pid())") if step.attempts == 1
+      Ours::Entry.pluck(:entry)
+    end
+
+    def reads_prepared
+      Array.new(4) { Ours::Entry.where(id: -1).to_a.size }
+    end
+
+    def turns_the_query_cache_on
+      connection.enable_query_cache!
+      Ours::Entry.count
+    end
+
+    def counts
+      Ours::Entry.count
+    end
+
+    def writes_an_entry
+      Ours::Entry.create!(entry: "x")
+      { connections: ActiveRecord::Base.connection_pool.connections.size }
+    end
+
+    def leaves_a_thread_behind
+      Thread.new { sleep 0.01 until Models.events.size.positive?; Ours::Entry.create!(entry: "too late") }.tap { |t| t.report_on_exception = false }
+      nil
+    end
+
+    def leaves_a_transaction_open
+      connection.begin_transaction
+      Ours::Entry.create!(entry: "kept")
+      nil
+    end
+  end
+
+  # Runs one of the bodies.
+  class Body < Tasker::StepHandler::Base
+    def process(task, _sequence, step)
+      body = Bodies.method(task.context["body"])
+      body.arity.zero? ? body.call : body.call(step)
+    end
+  end
+
+  # What callbacks have told since it was last asked.
+  def self.told
+    Models.told
+  end
+end
