@@ -50,7 +50,8 @@ module Suite
 
       def define_account(place)
         model(place, :Account, "accounts") do |m|
-          enum status: { active: 0, suspended: 1, closed: 2 }
+          states = { active: 0, suspended: 1, closed: 2 }
+          ActiveRecord::VERSION::MAJOR < 7 ? enum(status: states) : enum(:status, states)
           store_accessor :settings, :theme, :locale
           has_many :orders, -> { order(:number) }, class_name: "#{m}::Order", foreign_key: :account_id, dependent: :destroy
           has_many :lines, through: :orders, class_name: "#{m}::Line"

@@ -63,12 +63,27 @@ module Suite
       end
     end
 
+    # Ours make them, so that migrations are tested too.
     def self.create
-      # Ours make them, so that migrations are tested too.
-      context = ActiveRecord::MigrationContext.new([], ActiveRecord::SchemaMigration)
-      migration = Tables.new("tables", 1)
-      context.schema_migration.create_table
-      ActiveRecord::Migrator.new(:up, [migration], context.schema_migration).migrate
+      place.schema_migration.create_table
+      place.internal_metadata.create_table if place.respond_to?(:internal_metadata)
+      migrate(:up, Tables, 1)
     end
+
+    # @param direction [Symbol]
+    # @param migration [Class]
+    def self.migrate(direction, migration, version)
+      migrations = [migration.new(migration.name, version)]
+      kept = [place.schema_migration]
+      kept << place.internal_metadata if place.respond_to?(:internal_metadata)
+      ActiveRecord::Migrator.new(direction, migrations, *kept, direction == :up ? version : 0).migrate
+    end
+
+    # Where the versions are kept depends on ActiveRecord's.
+    def self.place
+      pool = ActiveRecord::Base.connection_pool
+      pool.respond_to?(:schema_migration) ? pool : ActiveRecord::Base.connection
+    end
+    private_class_method :place
   end
 end

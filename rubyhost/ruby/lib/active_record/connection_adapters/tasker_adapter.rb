@@ -109,10 +109,25 @@ module ActiveRecord
         super unless in_step?
       end
 
+      # A deadlock or a serialization failure is for the whole step to try again.
+      # Older versions do not ask: with them it is so for any transaction.
+      #
+      # @!visibility private
+      def savepoint_errors_invalidate_transactions?
+        in_step? || super
+      end
+
       # @!visibility private
       def select_all(*, **)
         step_transactions # a cached answer must not be another step's
         super
+      end
+
+      # The lock is the connection's: without it, it can be another's.
+      #
+      # @!visibility private
+      def release_advisory_lock(*)
+        super.tap { tasker_connection.reset unless in_step? || tasker_connection.transaction_status != ::PG::PQTRANS_IDLE }
       end
 
       # @!visibility private
@@ -137,6 +152,12 @@ module ActiveRecord
         @step_transactions = inside ? Tasker::ActiveRecord::StepTransactionManager.new(self) : nil
         clear_query_cache if @query_cache
         @step_transactions
+      end
+
+      # Whether a newer version may connect by itself: in a step to begin with,
+      # but not to repeat there what failed.
+      def reconnect_can_restore_state?
+        in_step? ? !open? : super
       end
 
       def open?
