@@ -94,29 +94,19 @@ type outcomeRow struct {
 	due             *time.Time
 	wait            *float64
 	reason          string
-	end             string // the state that the task ends in, or ""
+	revision        *int32 // of the task, if it ends with the step
 }
 
 // outcomeSQL records what came of attempts: the step's new state, the attempt's
-// row, the audit row and, when every other step is done, the end of the task.
+// row, the audit row and, when that is the task's last, the end of the task.
 // All of it happens for a row or, if the claim is not that engine's any more,
 // none. It returns (request, whether the task has ended) of those it recorded.
 const outcomeSQL = `
 	with i as (
 		select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-				$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::float8[], $14::text[], $15::text[])
+				$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::float8[], $14::text[], $15::int[])
 			as i (request, step_id, claimant, attempt, to_state, outcome, results, error, error_class,
-				started_at, at, due_at, wait, reason, task_end)),` + outcomeBody
-
-// oneOutcomeSQL is outcomeSQL for one row. PostgreSQL plans a statement with
-// arrays anew each time, because it knows their length then; this one it plans once.
-const oneOutcomeSQL = `
-	with i as (
-		select $1::int as request, $2::bigint as step_id, $3::bigint as claimant, $4::int as attempt, $5::text as to_state,
-			$6::text as outcome, $7::text as results, $8::text as error, $9::text as error_class, $10::timestamptz as started_at,
-			$11::timestamptz as at, $12::timestamptz as due_at, $13::float8 as wait, $14::text as reason, $15::text as task_end),` + outcomeBody
-
-const outcomeBody = `
+				started_at, at, due_at, wait, reason, revision)),
 	o as (
 		select i.*, s.task_id, s.state as was
 		from i join tasker.steps s on s.step_id = i.step_id and s.claimed_by = i.claimant and s.attempts = i.attempt
@@ -136,14 +126,12 @@ const outcomeBody = `
 		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
 		select step_id, was, to_state, attempt, reason, at from u),
 	k as (
-		update tasker.tasks t set state = u.task_end, ended_at = u.at, held_by = null from u
-		where u.task_end <> '' and t.task_id = u.task_id and t.state = 'in_progress' and not exists (
-			select 1 from tasker.steps x
-			where x.task_id = u.task_id and x.step_id <> u.step_id and x.state not in ('complete', 'resolved_manually'))
-		returning t.task_id, u.request, u.task_end, u.at),
+		update tasker.tasks t set state = 'complete', ended_at = u.at, held_by = null from u
+		where t.task_id = u.task_id and t.state = 'in_progress' and t.revision = u.revision
+		returning t.task_id, u.request, u.at),
 	kw as (
 		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-		select task_id, 'in_progress', task_end, 'every step is done', at from k)
+		select task_id, 'in_progress', 'complete', 'every step is done', at from k)
 	select request, exists (select 1 from k where k.request = u.request) from u`
 
 // stepMoves are the allowed transitions as outcomeSQL writes them.
@@ -160,8 +148,9 @@ var stepMoves = func() []string {
 // outcomeArgs are the columns of the rows, request i for the i-th that is not nil.
 func outcomeArgs(rows []*outcomeRow) []any {
 	var requests, numbers []int32
+	var revisions []*int32
 	var steps, claimants []int64
-	var to, kinds, reasons, ends []string
+	var to, kinds, reasons []string
 	var results, failed, classes []*string
 	var started, at []time.Time
 	var due []*time.Time
@@ -171,22 +160,14 @@ func outcomeArgs(rows []*outcomeRow) []any {
 			continue
 		}
 		requests, steps, claimants, numbers = append(requests, int32(i)), append(steps, r.step), append(claimants, r.claimant), append(numbers, r.number)
-		to, kinds, reasons, ends = append(to, r.to), append(kinds, r.kind), append(reasons, r.reason), append(ends, r.end)
+		to, kinds, reasons, revisions = append(to, r.to), append(kinds, r.kind), append(reasons, r.reason), append(revisions, r.revision)
 		results, failed, classes = append(results, r.results), append(failed, r.failed), append(classes, r.class)
 		started, at, due, waits = append(started, r.started), append(at, r.at), append(due, r.due), append(waits, r.wait)
 	}
 	if len(requests) == 0 {
 		return nil
 	}
-	return []any{requests, steps, claimants, numbers, to, kinds, results, failed, classes, started, at, due, waits, reasons, ends, stepMoves}
-}
-
-// args are the row's for oneOutcomeSQL.
-func (r *outcomeRow) args() []any {
-	return []any{
-		0, r.step, r.claimant, r.number, r.to, r.kind, r.results, r.failed, r.class,
-		r.started, r.at, r.due, r.wait, r.reason, r.end, stepMoves,
-	}
+	return []any{requests, steps, claimants, numbers, to, kinds, results, failed, classes, started, at, due, waits, reasons, revisions, stepMoves}
 }
 
 // queueOutcomes puts the outcomes of the group into the batch.

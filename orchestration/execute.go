@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
@@ -29,12 +28,11 @@ type finished struct {
 // to stop.
 const settle = 10 * time.Second
 
-// perform runs one attempt and records what came of it. last says that every
-// other step of the task is done.
+// perform runs one attempt and records what came of it.
 //
 // ctx is the engine's; attempt, below it, also ends when the step is taken
 // away from this engine, as by a cancel.
-func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *stepRun, claimant int64, last bool) finished {
+func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *stepRun, claimant int64, end taskEnd) finished {
 	defer e.hub.end(s.id)
 	f := finished{step: s}
 	results, failure := e.call(attempt, x, s.template)
@@ -48,8 +46,8 @@ func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *step
 	committed := false
 	defer func() { x.session.Done(committed) }()
 	if failure == nil {
-		f.outcome = outcome{to: StepComplete, kind: "complete", results: results, started: s.lastAttempted, ended: e.now(), last: last}
-		f.endedTask, f.err = e.commit(settleCtx, x.session, open, s, claimant, f.outcome)
+		f.outcome = outcome{to: StepComplete, kind: "complete", results: results, started: s.lastAttempted, ended: e.now(), end: end}
+		f.endedTask, f.err = e.commit(settleCtx, x.session, open, x.TaskID, s, claimant, f.outcome)
 		if committed = f.err == nil; committed || errors.Is(f.err, errClaimLost) {
 			return f
 		}
@@ -86,7 +84,7 @@ func (e *Engine) call(ctx context.Context, x *StepExecution, step *templates.Ste
 		return nil, failure
 	}
 	if step.Transaction == templates.TransactionAlways {
-		if _, err := x.Tx(ctx); err != nil {
+		if err := x.session.Begin(ctx); err != nil {
 			return nil, stepError(ctx, err)
 		}
 	}
@@ -180,16 +178,12 @@ func hasNUL(document []byte) bool {
 }
 
 // commit records success, in the handler's transaction if it has one.
-func (e *Engine) commit(ctx context.Context, session *sqlsession.Session, open bool, s *stepRun, claimant int64, o outcome) (ended bool, err error) {
+func (e *Engine) commit(ctx context.Context, session *sqlsession.Session, open bool, taskID int64, s *stepRun, claimant int64, o outcome) (ended bool, err error) {
 	if !open {
 		defer session.Rollback(ctx) // there is nothing to roll back, but perhaps a connection to give back
 		return e.record(ctx, s, claimant, o)
 	}
-	err = session.Commit(ctx, func(conn *pgx.Conn) error {
-		ended, err = recordIn(ctx, conn, s, claimant, o)
-		return err
-	})
-	return ended && err == nil, err
+	return commitOwn(ctx, session, taskID, s, claimant, o)
 }
 
 // failed decides what a failure leads to.

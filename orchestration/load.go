@@ -51,14 +51,14 @@ type stepRun struct {
 // load reads a task with its steps and their results.
 func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 	t := &taskRun{id: id}
-	var digest, document string
+	var digest string
 	var batch pgx.Batch
 	batch.Queue(`
-		select k.state, k.revision, k.context::text, k.run_at, k.digest, m.document::text, k.tags, k.created_at,
+		select k.state, k.revision, k.context::text, k.run_at, k.digest, k.tags, k.created_at,
 			coalesce(k.initiator, ''), coalesce(k.source_system, ''), coalesce(k.reason, '')
-		from tasker.tasks k join tasker.templates m using (digest) where k.task_id = $1`, id).QueryRow(func(row pgx.Row) error {
+		from tasker.tasks k where k.task_id = $1`, id).QueryRow(func(row pgx.Row) error {
 		var text string
-		err := row.Scan(&t.state, &t.revision, &text, &t.runAt, &digest, &document, &t.head.Tags, &t.head.CreatedAt,
+		err := row.Scan(&t.state, &t.revision, &text, &t.runAt, &digest, &t.head.Tags, &t.head.CreatedAt,
 			&t.head.Initiator, &t.head.SourceSystem, &t.head.Reason)
 		t.context = json.RawMessage(text)
 		return err
@@ -80,7 +80,7 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 	if err != nil {
 		return nil, errors.Wrapf(err, "loading task %d", id)
 	}
-	if t.template, err = e.templateOf(digest, document); err != nil {
+	if t.template, err = e.templateOf(ctx, digest); err != nil {
 		return nil, errors.Wrapf(err, "the template of task %d", id)
 	}
 	for _, s := range t.steps {
@@ -131,9 +131,14 @@ func (t *taskRun) connect() error {
 	return nil
 }
 
-func (e *Engine) templateOf(digest, document string) (*templates.Template, error) {
+func (e *Engine) templateOf(ctx context.Context, digest string) (*templates.Template, error) {
 	if t, ok := e.templates.Load(digest); ok {
 		return t.(*templates.Template), nil
+	}
+	var document string
+	err := e.pool.QueryRow(ctx, `select document::text from tasker.templates where digest = $1`, digest).Scan(&document)
+	if err != nil {
+		return nil, err
 	}
 	t, err := templates.Decode([]byte(document))
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
-	"github.com/jackc/pgx/v5"
 )
 
 // errClaimLost: the step is not this engine's any more; its outcome was not
@@ -24,7 +23,14 @@ type outcome struct {
 	ended   time.Time
 	due     time.Time
 	wait    *float64
-	last    bool // every other step is done: this one ends the task
+	end     taskEnd
+}
+
+// taskEnd says whether the task ends with a step's success: if every other step
+// is done, and nobody has put hand on the task since that was so.
+type taskEnd struct {
+	possible bool
+	revision int
 }
 
 // record writes the outcome in a commit that it shares with others. It reports
@@ -33,19 +39,6 @@ func (e *Engine) record(ctx context.Context, s *stepRun, claimant int64, o outco
 	request := &statement{ctx: ctx, outcome: o.row(s, claimant)}
 	err = e.group.commit(request)
 	return request.ended, recording(s, request.recorded, err)
-}
-
-// recordIn writes the outcome in the handler's transaction.
-func recordIn(ctx context.Context, tx *pgx.Conn, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
-	recorded := false
-	rows, err := tx.Query(ctx, oneOutcomeSQL, o.row(s, claimant).args()...)
-	if err == nil {
-		_, err = pgx.ForEachRow(rows, []any{nil, &endedTask}, func() error {
-			recorded = true
-			return nil
-		})
-	}
-	return endedTask, recording(s, recorded, err)
 }
 
 func recording(s *stepRun, recorded bool, err error) error {
@@ -70,8 +63,9 @@ func (o outcome) row(s *stepRun, claimant int64) *outcomeRow {
 	if o.to == StepWaitingForRetry {
 		row.due = &o.due
 	}
-	if o.last && o.to.Done() {
-		row.end = string(TaskComplete)
+	if o.end.possible && o.to.Done() {
+		revision := int32(o.end.revision)
+		row.revision = &revision
 	}
 	return row
 }

@@ -65,10 +65,11 @@ func (e *Engine) SubmitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitt
 	if err := s.check(); err != nil {
 		return Submitted{}, err
 	}
-	if err := e.storeTemplate(ctx, tx, s.Template); err != nil {
+	digest := s.Template.Digest()
+	if err := e.storeTemplate(ctx, tx, s.Template, digest); err != nil {
 		return Submitted{}, err
 	}
-	return e.insertTask(ctx, tx, s)
+	return e.insertTask(ctx, tx, s, digest)
 }
 
 // errNoLongerThere: a duplicate was found by the index and then not by its key.
@@ -118,8 +119,7 @@ func contentKey(t *templates.Template, context json.RawMessage) (string, error) 
 
 // storeTemplate keeps the template as it is now: a task goes on with the one
 // that it began with.
-func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Template) error {
-	digest := t.Digest()
+func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Template, digest string) error {
 	if _, known := e.templates.Load(digest); known {
 		return nil
 	}
@@ -155,7 +155,7 @@ func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Temp
 		"Give the changed template a new version; tasks that run keep the old one.")
 }
 
-func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
+func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest string) (Submitted, error) {
 	t := s.Template
 	names, limits, retryable := stepColumns(t)
 	var parents, children []string
@@ -191,7 +191,7 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission) (Submi
 			insert into tasker.task_transitions (task_id, to_state, reason, at)
 			select task_id, 'pending', 'submitted', $13 from k)
 		select task_id, pg_notify('tasker_wake', '') from k`,
-		t.Digest(), t.Namespace, t.Name, t.Version, string(s.Context), s.IdentityKey,
+		digest, t.Namespace, t.Name, t.Version, string(s.Context), s.IdentityKey,
 		s.Initiator, s.SourceSystem, s.Reason, nonNil(s.Tags), s.Priority, runAt, now,
 		names, limits, retryable, parents, children).Scan(&id, nil)
 	if err == nil {

@@ -34,12 +34,17 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 	byTemplate := map[string][]int{}
 	var order []string
 	checked := make([]Submission, len(list))
+	digests := map[*templates.Template]string{} // each takes a while
 	for i, s := range list {
 		if err := s.check(); err != nil {
 			return nil, errors.Wrapf(err, "submission %d of %d", i+1, len(list))
 		}
 		checked[i] = s
-		digest := s.Template.Digest()
+		digest, known := digests[s.Template]
+		if !known {
+			digest = s.Template.Digest()
+			digests[s.Template] = digest
+		}
 		if byTemplate[digest] == nil {
 			order = append(order, digest)
 		}
@@ -48,7 +53,7 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 	done := make([]Submitted, len(list))
 	for _, digest := range order {
 		places := byTemplate[digest]
-		if err := e.storeTemplate(ctx, tx, checked[places[0]].Template); err != nil {
+		if err := e.storeTemplate(ctx, tx, checked[places[0]].Template, digest); err != nil {
 			return nil, err
 		}
 		for len(places) > 0 {

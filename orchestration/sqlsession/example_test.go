@@ -43,9 +43,8 @@ func ExampleForStep() {
 	fmt.Println(err)
 	open, failure := step.Finish()
 	fmt.Println(open, failure == nil)
-	err = step.Commit(ctx, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "insert into done values ('by the engine')")
-		return err
+	err = step.Commit(ctx, func(batch *pgx.Batch) {
+		batch.Queue("insert into done values ('by the engine')")
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -23,8 +23,8 @@ type Session struct {
 
 	conn       *connection
 	begun      bool
-	tx         pgx.Tx // of a handler in Go
-	failed     *Error // what aborted the transaction
+	tx         *handlerTx // of a handler in Go
+	failed     *Error     // what aborted the transaction
 	savepoints []savepoint
 	settings   *Settings // in force on the connection
 	lasting    *Settings // in force on it outside transactions
@@ -153,8 +153,9 @@ func (s *Session) beginning(ctx context.Context) []string {
 
 const backstop = 2 * time.Second
 
-// Tx returns the step's transaction for a handler that is written in Go,
-// and begins it if need be. Its Commit and Rollback are refused.
+// Tx returns the step's transaction for a handler that is written in Go. It
+// takes a connection, and begins along with the first statement. Its Commit and
+// Rollback are refused.
 func (s *Session) Tx(ctx context.Context) (pgx.Tx, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -164,7 +165,7 @@ func (s *Session) Tx(ctx context.Context) (pgx.Tx, error) {
 		return nil, errors.New("sqlsession: a plain session has no transaction of a step's")
 	}
 	if s.tx != nil {
-		return guarded{s.tx}, nil
+		return s.tx, nil
 	}
 	if s.begun {
 		return nil, errors.New("sqlsession: the transaction was begun by a statement, not by Tx")
@@ -172,12 +173,17 @@ func (s *Session) Tx(ctx context.Context) (pgx.Tx, error) {
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
-	tx, err := s.conn.pgx().BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.TxIsoLevel(s.iso)})
-	if err != nil {
-		return nil, errors.Wrap(err, "beginning the step's transaction")
+	s.tx = &handlerTx{s: s, conn: s.conn.pgx()}
+	return s.tx, nil
+}
+
+// Begin begins the step's transaction before any statement.
+func (s *Session) Begin(ctx context.Context) error {
+	if _, err := s.Tx(ctx); err != nil {
+		return err
 	}
-	s.tx, s.begun = tx, true
-	return guarded{tx}, nil
+	_, err := s.tx.begun(ctx)
+	return err
 }
 
 // AddHook remembers a number for as long as it is open whether what was done
@@ -218,22 +224,23 @@ func (s *Session) Finish() (open bool, failure *Error) {
 	return s.begun, s.failed
 }
 
-// Commit lets record write what belongs to the transaction, and commits. It
-// must come after Finish.
-func (s *Session) Commit(ctx context.Context, record func(*pgx.Conn) error) error {
+// Commit sends what queue puts into the batch, and the commit behind it, in one
+// round trip: if a statement of the batch fails, nothing is committed. It must
+// come after Finish.
+func (s *Session) Commit(ctx context.Context, queue func(*pgx.Batch)) error {
 	<-s.turn
 	defer s.leave()
-	err := record(s.conn.pgx())
-	if err == nil {
-		var tag pgconn.CommandTag
-		tag, err = s.conn.pgx().Exec(ctx, "commit")
-		if err == nil && tag.String() != "COMMIT" {
-			err = errors.Newf("PostgreSQL answered COMMIT with %s", tag)
+	var batch pgx.Batch
+	queue(&batch)
+	batch.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" {
+			return errors.Newf("PostgreSQL answered COMMIT with %s", tag)
 		}
-		err = errors.Wrap(err, "committing the step's transaction")
-	}
+		return nil
+	})
+	err := s.conn.pgx().SendBatch(ctx, &batch).Close()
 	s.release(ctx)
-	return err
+	return errors.Wrap(err, "committing the step's transaction")
 }
 
 // Rollback ends the transaction, if there is one, and forgets what was done in

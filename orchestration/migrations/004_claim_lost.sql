@@ -1,0 +1,10 @@
+-- An outcome travels with the commit behind it. Where the claim is gone, the
+-- statement has to fail, so that nothing is committed.
+create function tasker.claim_lost() returns boolean language plpgsql as $$
+begin
+    raise exception 'the claim on the step was lost' using errcode = 'TK001';
+end $$;
+
+---- create above / drop below ----
+
+drop function tasker.claim_lost();

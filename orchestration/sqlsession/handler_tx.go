@@ -1,0 +1,268 @@
+package sqlsession
+
+import (
+	"context"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// handlerTx is a step's transaction as a handler in Go sees it. It begins along
+// with its first statement, in one round trip, wherever pgx can send the two
+// together.
+type handlerTx struct {
+	s    *Session
+	conn *pgx.Conn
+	tx   pgx.Tx // nil until it has begun
+}
+
+var errEngines = errors.WithHint(errors.New("the step's transaction is ended by the engine, with the step's results"),
+	"Return an error to have it rolled back; use Begin for a savepoint.")
+
+// Commit is refused.
+func (*handlerTx) Commit(context.Context) error { return errEngines }
+
+// Rollback is refused.
+func (*handlerTx) Rollback(context.Context) error { return errEngines }
+
+func (t *handlerTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	if t.tx == nil && len(args) > 0 && travels(args) { // without arguments it may be several statements
+		answers, err := t.along(ctx, sql, args)
+		if err != nil {
+			return pgconn.CommandTag{}, err
+		}
+		tag, err := answers.Exec()
+		if closing := answers.Close(); err == nil {
+			err = closing
+		}
+		return tag, err
+	}
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	return tx.Exec(ctx, sql, args...)
+}
+
+func (t *handlerTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if t.tx == nil && travels(args) {
+		answers, err := t.along(ctx, sql, args)
+		if err != nil {
+			return noRows{err: err}, err
+		}
+		rows, err := answers.Query()
+		first := &firstRows{Rows: rows, answers: answers}
+		if err != nil {
+			first.Close()
+		}
+		return first, err
+	}
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return noRows{err: err}, err
+	}
+	return tx.Query(ctx, sql, args...)
+}
+
+func (t *handlerTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	rows, _ := t.Query(ctx, sql, args...) // the rows have the error
+	return oneRow{rows}
+}
+
+func (t *handlerTx) Begin(ctx context.Context) (pgx.Tx, error) {
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tx.Begin(ctx)
+}
+
+func (t *handlerTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error) {
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return tx.CopyFrom(ctx, table, columns, rows)
+}
+
+func (t *handlerTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return pgx.FailedBatchResults(b, err)
+	}
+	return tx.SendBatch(ctx, b)
+}
+
+func (t *handlerTx) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tx.Prepare(ctx, name, sql)
+}
+
+// LargeObjects begins the transaction: what it returns does not ask for it.
+func (t *handlerTx) LargeObjects() pgx.LargeObjects {
+	tx, err := t.begun(context.Background())
+	if err != nil {
+		var never pgx.Batch
+		never.BeginTx(t.options())
+		tx = pgx.FailedBatchResults(&never, err).Tx() // a closed one
+	}
+	return tx.LargeObjects()
+}
+
+// Conn begins the transaction: what is done on the connection is in it. When it
+// cannot begin, the connection is closed.
+func (t *handlerTx) Conn() *pgx.Conn {
+	conn := t.conn
+	if _, err := t.begun(context.Background()); err != nil {
+		_ = conn.Close(context.Background())
+	}
+	return conn
+}
+
+// begun is for what cannot be sent along with the beginning.
+func (t *handlerTx) begun(ctx context.Context) (pgx.Tx, error) {
+	if t.tx != nil {
+		return t.tx, nil
+	}
+	if err := t.s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer t.s.leave()
+	if t.s.failed != nil {
+		return nil, t.s.failed.again()
+	}
+	tx, err := t.conn.BeginTx(ctx, t.options())
+	if err != nil {
+		return nil, errors.Wrap(err, "beginning the step's transaction")
+	}
+	t.tx, t.s.begun = tx, true
+	return tx, nil
+}
+
+// along sends a statement behind the beginning, and returns the answers from
+// the statement's on.
+func (t *handlerTx) along(ctx context.Context, sql string, args []any) (pgx.BatchResults, error) {
+	if err := t.s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer t.s.leave()
+	if t.s.failed != nil {
+		return nil, t.s.failed.again()
+	}
+	var batch pgx.Batch
+	batch.BeginTx(t.options())
+	batch.Queue(sql, args...)
+	answers := t.conn.SendBatch(ctx, &batch)
+	if _, err := answers.Exec(); err != nil {
+		err = errors.CombineErrors(err, answers.Close())
+		// It could not even be prepared. A statement that fails in a transaction
+		// spoils it; so does this one, although nothing had begun.
+		t.s.failed = describe(err, t.conn.IsClosed())
+		return nil, err
+	}
+	t.tx, t.s.begun = answers.Tx(), true
+	return answers, nil
+}
+
+func (t *handlerTx) options() pgx.TxOptions { return pgx.TxOptions{IsoLevel: pgx.TxIsoLevel(t.s.iso)} }
+
+// travels tells statements that can be sent in a batch: pgx takes no option
+// there but one that rewrites the query.
+func travels(args []any) bool {
+	if len(args) == 0 {
+		return true
+	}
+	switch args[0].(type) {
+	case pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
+		return false
+	case pgx.QueryRewriter:
+		return len(args) == 1
+	}
+	return true
+}
+
+// firstRows are those of a statement that was sent along: with them ends the
+// batch.
+type firstRows struct {
+	pgx.Rows
+	answers pgx.BatchResults
+	closed  bool
+	err     error
+}
+
+func (r *firstRows) Close() {
+	r.Rows.Close()
+	if !r.closed {
+		r.closed = true
+		r.err = r.answers.Close()
+	}
+}
+
+func (r *firstRows) Err() error {
+	if err := r.Rows.Err(); err != nil {
+		return err
+	}
+	return r.err
+}
+
+func (r *firstRows) Next() bool {
+	if r.Rows.Next() {
+		return true
+	}
+	r.Close()
+	return false
+}
+
+func (r *firstRows) Scan(dest ...any) error {
+	err := r.Rows.Scan(dest...)
+	if err != nil {
+		r.Close()
+	}
+	return err
+}
+
+func (r *firstRows) Values() ([]any, error) {
+	values, err := r.Rows.Values()
+	if err != nil {
+		r.Close()
+	}
+	return values, err
+}
+
+// noRows are those of a statement that was not sent.
+type noRows struct {
+	pgx.Rows
+	err error
+}
+
+func (noRows) Close()                                       {}
+func (r noRows) Err() error                                 { return r.err }
+func (noRows) CommandTag() pgconn.CommandTag                { return pgconn.CommandTag{} }
+func (noRows) FieldDescriptions() []pgconn.FieldDescription { return nil }
+func (noRows) Next() bool                                   { return false }
+func (r noRows) Scan(...any) error                          { return r.err }
+func (r noRows) Values() ([]any, error)                     { return nil, r.err }
+func (noRows) RawValues() [][]byte                          { return nil }
+func (noRows) Conn() *pgx.Conn                              { return nil }
+
+// oneRow is the first of some rows.
+type oneRow struct{ rows pgx.Rows }
+
+func (r oneRow) Scan(dest ...any) error {
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return pgx.ErrNoRows
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	r.rows.Close()
+	return r.rows.Err()
+}
