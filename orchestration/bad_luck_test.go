@@ -95,9 +95,16 @@ func privateDatabase(t *testing.T) (*pgxpool.Pool, int) {
 	return pool, postmaster
 }
 
+// postmasterOf asks on a connection of its own: handlers may have all of the
+// pool's.
 func postmasterOf(ctx context.Context, pool *pgxpool.Pool) (int, error) {
+	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
 	var file string
-	if err := pool.QueryRow(ctx, "select pg_read_file('postmaster.pid')").Scan(&file); err != nil {
+	if err := conn.QueryRow(ctx, "select pg_read_file('postmaster.pid')").Scan(&file); err != nil {
 		return 0, err
 	}
 	first, _, _ := strings.Cut(file, "\n")

@@ -128,44 +128,59 @@ func (t *handlerTx) begun(ctx context.Context) (pgx.Tx, error) {
 	if t.tx != nil {
 		return t.tx, nil
 	}
-	if err := t.s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer t.s.leave()
-	if t.s.failed != nil {
-		return nil, t.s.failed.again()
-	}
-	tx, err := t.conn.BeginTx(ctx, t.options())
-	if err != nil {
-		return nil, errors.Wrap(err, "beginning the step's transaction")
-	}
-	t.tx, t.s.begun = tx, true
-	return tx, nil
+	err := t.first(ctx, func() (err error) {
+		t.tx, err = t.conn.BeginTx(ctx, t.options())
+		return errors.Wrap(err, "beginning the step's transaction")
+	})
+	return t.tx, err
 }
 
 // along sends a statement behind the beginning, and returns the answers from
 // the statement's on.
-func (t *handlerTx) along(ctx context.Context, sql string, args []any) (pgx.BatchResults, error) {
-	if err := t.s.enter(ctx); err != nil {
-		return nil, err
+func (t *handlerTx) along(ctx context.Context, sql string, args []any) (answers pgx.BatchResults, err error) {
+	err = t.first(ctx, func() error {
+		var batch pgx.Batch
+		batch.BeginTx(t.options())
+		batch.Queue(sql, args...)
+		answers = t.conn.SendBatch(ctx, &batch)
+		if _, err := answers.Exec(); err != nil {
+			return errors.CombineErrors(err, answers.Close())
+		}
+		t.tx = answers.Tx()
+		return nil
+	})
+	return answers, err
+}
+
+// first carries out what the transaction begins with; again on another
+// connection if the pool's was dead, for then nothing has been done.
+//
+// It fails also when the statement could not even be prepared. A statement that
+// fails in a transaction spoils it; so does this one, although nothing had begun.
+func (t *handlerTx) first(ctx context.Context, do func() error) error {
+	s := t.s
+	if err := s.enter(ctx); err != nil {
+		return err
 	}
-	defer t.s.leave()
-	if t.s.failed != nil {
-		return nil, t.s.failed.again()
+	defer s.leave()
+	if s.failed != nil {
+		return s.failed.again()
 	}
-	var batch pgx.Batch
-	batch.BeginTx(t.options())
-	batch.Queue(sql, args...)
-	answers := t.conn.SendBatch(ctx, &batch)
-	if _, err := answers.Exec(); err != nil {
-		err = errors.CombineErrors(err, answers.Close())
-		// It could not even be prepared. A statement that fails in a transaction
-		// spoils it; so does this one, although nothing had begun.
-		t.s.failed = describe(err, t.conn.IsClosed())
-		return nil, err
+	err := do()
+	for try := 0; err != nil && t.conn.IsClosed() && ctx.Err() == nil && try < maxTries; try++ {
+		s.release(ctx)
+		if err := s.connect(ctx); err != nil {
+			return err
+		}
+		s.tx, t.conn = t, s.conn.pgx()
+		err = do()
 	}
-	t.tx, t.s.begun = answers.Tx(), true
-	return answers, nil
+	if err != nil {
+		s.failed = describe(err, t.conn.IsClosed())
+		return err
+	}
+	s.begun = true
+	return nil
 }
 
 func (t *handlerTx) options() pgx.TxOptions { return pgx.TxOptions{IsoLevel: pgx.TxIsoLevel(t.s.iso)} }

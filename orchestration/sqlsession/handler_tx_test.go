@@ -1,0 +1,257 @@
+package sqlsession_test
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
+)
+
+func ledger(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	return pgtest.New(t, pgtest.WithTemplate(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "create table ledger (n int primary key)")
+		return err
+	}))
+}
+
+func written(t *testing.T, pool *pgxpool.Pool) (n []int32) {
+	t.Helper()
+	require.NoError(t, pool.QueryRow(t.Context(), "select coalesce(array_agg(n order by n), '{}') from ledger").Scan(&n))
+	return n
+}
+
+func record(batch *pgx.Batch) { batch.Queue("insert into ledger values (100)") }
+
+// Whatever a handler does first with its transaction, the transaction has begun
+// before it, and commits with what the engine records.
+func TestFirstUse(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	for name, use := range map[string]func(context.Context, pgx.Tx) error{
+		"a statement with arguments": func(ctx context.Context, tx pgx.Tx) error {
+			tag, err := tx.Exec(ctx, "insert into ledger values ($1)", 1)
+			require.EqualValues(t, 1, tag.RowsAffected())
+			return err
+		},
+		"a statement without": func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "insert into ledger values (1)")
+			return err
+		},
+		"several statements": func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "insert into ledger values (2); update ledger set n = 1 where n = 2")
+			return err
+		},
+		"named arguments": func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "insert into ledger values (@n)", pgx.NamedArgs{"n": 1})
+			return err
+		},
+		"another protocol": func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "insert into ledger values ($1)", pgx.QueryExecModeSimpleProtocol, 1)
+			return err
+		},
+		"rows": func(ctx context.Context, tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, "insert into ledger values ($1) returning n", 1)
+			require.NoError(t, err)
+			n, err := pgx.CollectRows(rows, pgx.RowTo[int])
+			require.Equal(t, []int{1}, n)
+			return err
+		},
+		"rows that are not read": func(ctx context.Context, tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, "insert into ledger values ($1) returning n", 1)
+			rows.Close()
+			require.NoError(t, rows.Err())
+			require.Equal(t, "INSERT 0 1", rows.CommandTag().String())
+			return err
+		},
+		"one row": func(ctx context.Context, tx pgx.Tx) error {
+			var n int
+			err := tx.QueryRow(ctx, "insert into ledger values (1) returning n").Scan(&n)
+			require.Equal(t, 1, n)
+			return err
+		},
+		"no row": func(ctx context.Context, tx pgx.Tx) error {
+			require.ErrorIs(t, tx.QueryRow(ctx, "select n from ledger where n = $1", 77).Scan(nil), pgx.ErrNoRows)
+			_, err := tx.Exec(ctx, "insert into ledger values ($1)", 1)
+			return err
+		},
+		"a row that does not fit": func(ctx context.Context, tx pgx.Tx) error {
+			var n int
+			require.Error(t, tx.QueryRow(ctx, "select 'x'").Scan(&n))
+			_, err := tx.Exec(ctx, "insert into ledger values ($1)", 1)
+			return err
+		},
+		"a savepoint": func(ctx context.Context, tx pgx.Tx) error {
+			inner, err := tx.Begin(ctx)
+			require.NoError(t, err)
+			_, err = inner.Exec(ctx, "insert into ledger values (2)")
+			require.NoError(t, err)
+			require.NoError(t, inner.Rollback(ctx))
+			_, err = tx.Exec(ctx, "insert into ledger values (1)")
+			return err
+		},
+		"a savepoint later": func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "insert into ledger values ($1)", 1)
+			require.NoError(t, err)
+			return pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
+				_, err := inner.Exec(ctx, "delete from ledger where n = 0")
+				return err
+			})
+		},
+		"a copy": func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{"ledger"}, []string{"n"}, pgx.CopyFromRows([][]any{{1}}))
+			return err
+		},
+		"a batch": func(ctx context.Context, tx pgx.Tx) error {
+			var batch pgx.Batch
+			batch.Queue("insert into ledger values ($1)", 2)
+			batch.Queue("update ledger set n = 1 where n = 2")
+			return tx.SendBatch(ctx, &batch).Close()
+		},
+		"a prepared statement": func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Prepare(ctx, "put", "insert into ledger values ($1)")
+			require.NoError(t, err)
+			_, err = tx.Exec(ctx, "put", 1)
+			require.NoError(t, err)
+			return tx.Conn().Deallocate(ctx, "put")
+		},
+		"a large object": func(ctx context.Context, tx pgx.Tx) error {
+			objects := tx.LargeObjects()
+			oid, err := objects.Create(ctx, 0)
+			require.NoError(t, err)
+			object, err := objects.Open(ctx, oid, pgx.LargeObjectModeWrite)
+			require.NoError(t, err) // which is possible in a transaction only
+			_, err = io.WriteString(object, "text")
+			require.NoError(t, err)
+			_, err = tx.Exec(ctx, "insert into ledger values ($1)", 1)
+			return err
+		},
+		"the connection": func(ctx context.Context, tx pgx.Tx) error {
+			require.EqualValues(t, 'T', tx.Conn().PgConn().TxStatus())
+			_, err := tx.Conn().Exec(ctx, "insert into ledger values ($1)", 1)
+			return err
+		},
+	} {
+		for _, committed := range []bool{false, true} {
+			s := sqlsession.ForStep(pool, "serializable")
+			tx, err := s.Tx(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, use(t.Context(), tx), name)
+			var level string
+			require.NoError(t, tx.QueryRow(t.Context(), "show transaction_isolation").Scan(&level))
+			require.Equal(t, "serializable", level, name)
+			open, failure := s.Finish()
+			require.True(t, open, name)
+			require.Nil(t, failure, name)
+			if committed {
+				require.NoError(t, s.Commit(t.Context(), record), name)
+				require.Equal(t, []int32{1, 100}, written(t, pool), name)
+			} else {
+				s.Rollback(t.Context())
+				require.Empty(t, written(t, pool), name)
+			}
+			_, err = pool.Exec(t.Context(), "truncate ledger")
+			require.NoError(t, err)
+		}
+	}
+}
+
+// A statement that cannot even be prepared spoils the transaction as one that
+// fails does, although nothing had begun.
+func TestFirstStatementFails(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	for name, sql := range map[string]string{
+		"when prepared":        "insert into no_such_table values ($1)",
+		"when carried out":     "insert into ledger values ($1), (0), (0)",
+		"without an argument":  "insert into no_such_table values (1)",
+		"with too many values": "insert into ledger values ($1, $2)",
+	} {
+		s := sqlsession.ForStep(pool, "")
+		tx, err := s.Tx(t.Context())
+		require.NoError(t, err)
+		var args []any
+		if name != "without an argument" {
+			args = []any{1}
+		}
+		_, err = tx.Exec(t.Context(), sql, args...)
+		require.Error(t, err, name)
+		_, again := tx.Exec(t.Context(), "insert into ledger values ($1)", 2)
+		require.Error(t, again, name)
+		require.Error(t, tx.QueryRow(t.Context(), "select $1::int", 2).Scan(nil), name)
+		open, failure := s.Finish()
+		if !open {
+			require.NotNil(t, failure, name)
+			s.Rollback(t.Context())
+		} else {
+			require.Error(t, s.Commit(t.Context(), record), name)
+		}
+		require.Empty(t, written(t, pool), name)
+	}
+}
+
+// What the engine records decides: if it fails, the handler's work is gone.
+func TestCommitThatFails(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	s := sqlsession.ForStep(pool, "")
+	tx, err := s.Tx(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "insert into ledger values ($1)", 1)
+	require.NoError(t, err)
+	require.ErrorContains(t, tx.Commit(t.Context()), "by the engine")
+	require.ErrorContains(t, tx.Rollback(t.Context()), "by the engine")
+	s.Finish()
+	err = s.Commit(t.Context(), func(batch *pgx.Batch) { batch.Queue("insert into ledger values (1)") })
+	var refused *pgconn.PgError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "23505", refused.Code)
+	require.Empty(t, written(t, pool))
+	require.Zero(t, pool.Stat().AcquiredConns())
+}
+
+// A handler that asked for its transaction and did nothing with it leaves
+// nothing to commit.
+func TestUnusedTransaction(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	s := sqlsession.ForStep(pool, "")
+	tx, err := s.Tx(t.Context())
+	require.NoError(t, err)
+	open, failure := s.Finish()
+	require.False(t, open)
+	require.Nil(t, failure)
+	s.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), "insert into ledger values ($1)", 1)
+	require.ErrorIs(t, err, sqlsession.ErrOver)
+	require.Empty(t, written(t, pool))
+}
+
+// A connection of the pool's that died while nobody used it is not the
+// handler's affair.
+func TestFirstUseOfADeadConnection(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	for sql, args := range map[string][]any{"insert into ledger values ($1)": {1}, "insert into ledger values (1)": nil} {
+		s := sqlsession.ForStep(pool, "")
+		tx, err := s.Tx(t.Context())
+		require.NoError(t, err)
+		_, err = pool.Exec(t.Context(), `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+			where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`)
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), sql, args...)
+		require.NoError(t, err, sql)
+		s.Finish()
+		require.NoError(t, s.Commit(t.Context(), record))
+		require.Equal(t, []int32{1, 100}, written(t, pool))
+		_, err = pool.Exec(t.Context(), "truncate ledger")
+		require.NoError(t, err)
+	}
+}
