@@ -94,7 +94,7 @@ type outcomeRow struct {
 	due             *time.Time
 	wait            *float64
 	reason          string
-	revision        *int32 // of the task, if it ends with the step
+	last            bool // every other step of the task is done
 }
 
 // outcomeSQL records what came of attempts: the step's new state, the attempt's
@@ -104,9 +104,9 @@ type outcomeRow struct {
 const outcomeSQL = `
 	with i as (
 		select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-				$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::float8[], $14::text[], $15::int[])
+				$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::float8[], $14::text[], $15::bool[])
 			as i (request, step_id, claimant, attempt, to_state, outcome, results, error, error_class,
-				started_at, at, due_at, wait, reason, revision)),
+				started_at, at, due_at, wait, reason, last)),
 	o as (
 		select i.*, s.task_id, s.state as was
 		from i join tasker.steps s on s.step_id = i.step_id and s.claimed_by = i.claimant and s.attempts = i.attempt
@@ -127,7 +127,9 @@ const outcomeSQL = `
 		select step_id, was, to_state, attempt, reason, at from u),
 	k as (
 		update tasker.tasks t set state = 'complete', ended_at = u.at, held_by = null from u
-		where t.task_id = u.task_id and t.state = 'in_progress' and t.revision = u.revision
+		where u.last and t.task_id = u.task_id and t.state = 'in_progress' and not exists (
+			select 1 from tasker.steps x
+			where x.task_id = u.task_id and x.step_id <> u.step_id and x.state not in ('complete', 'resolved_manually'))
 		returning t.task_id, u.request, u.at),
 	kw as (
 		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
@@ -148,7 +150,7 @@ var stepMoves = func() []string {
 // outcomeArgs are the columns of the rows, request i for the i-th that is not nil.
 func outcomeArgs(rows []*outcomeRow) []any {
 	var requests, numbers []int32
-	var revisions []*int32
+	var last []bool
 	var steps, claimants []int64
 	var to, kinds, reasons []string
 	var results, failed, classes []*string
@@ -160,14 +162,14 @@ func outcomeArgs(rows []*outcomeRow) []any {
 			continue
 		}
 		requests, steps, claimants, numbers = append(requests, int32(i)), append(steps, r.step), append(claimants, r.claimant), append(numbers, r.number)
-		to, kinds, reasons, revisions = append(to, r.to), append(kinds, r.kind), append(reasons, r.reason), append(revisions, r.revision)
+		to, kinds, reasons, last = append(to, r.to), append(kinds, r.kind), append(reasons, r.reason), append(last, r.last)
 		results, failed, classes = append(results, r.results), append(failed, r.failed), append(classes, r.class)
 		started, at, due, waits = append(started, r.started), append(at, r.at), append(due, r.due), append(waits, r.wait)
 	}
 	if len(requests) == 0 {
 		return nil
 	}
-	return []any{requests, steps, claimants, numbers, to, kinds, results, failed, classes, started, at, due, waits, reasons, revisions, stepMoves}
+	return []any{requests, steps, claimants, numbers, to, kinds, results, failed, classes, started, at, due, waits, reasons, last, stepMoves}
 }
 
 // queueOutcomes puts the outcomes of the group into the batch.

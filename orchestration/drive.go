@@ -149,12 +149,12 @@ func (d *drive) startViable(ctx context.Context, now time.Time) error {
 		}
 	}
 	for _, s := range got {
-		d.start(ctx, s, claimant, taskEnd{possible: unfinished == 1, revision: d.t.revision})
+		d.start(ctx, s, claimant, unfinished == 1)
 	}
 	return nil
 }
 
-func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, end taskEnd) {
+func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, last bool) {
 	s.running = true
 	d.running++
 	d.tell(d.t, s, Event{Kind: EventStepStarted})
@@ -162,7 +162,7 @@ func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, end taskE
 	attempt, interrupt := context.WithCancelCause(ctx)
 	s.interrupt = interrupt
 	go func() {
-		f := d.perform(ctx, attempt, x, s, claimant, end)
+		f := d.perform(ctx, attempt, x, s, claimant, last)
 		d.slotFreed(ctx, s)
 		d.results <- f
 	}()

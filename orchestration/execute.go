@@ -28,11 +28,12 @@ type finished struct {
 // to stop.
 const settle = 10 * time.Second
 
-// perform runs one attempt and records what came of it.
+// perform runs one attempt and records what came of it. last says that every
+// other step of the task is done.
 //
 // ctx is the engine's; attempt, below it, also ends when the step is taken
 // away from this engine, as by a cancel.
-func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *stepRun, claimant int64, end taskEnd) finished {
+func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *stepRun, claimant int64, last bool) finished {
 	defer e.hub.end(s.id)
 	f := finished{step: s}
 	results, failure := e.call(attempt, x, s.template)
@@ -46,7 +47,7 @@ func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *step
 	committed := false
 	defer func() { x.session.Done(committed) }()
 	if failure == nil {
-		f.outcome = outcome{to: StepComplete, kind: "complete", results: results, started: s.lastAttempted, ended: e.now(), end: end}
+		f.outcome = outcome{to: StepComplete, kind: "complete", results: results, started: s.lastAttempted, ended: e.now(), last: last}
 		f.endedTask, f.err = e.commit(settleCtx, x.session, open, x.TaskID, s, claimant, f.outcome)
 		if committed = f.err == nil; committed || errors.Is(f.err, errClaimLost) {
 			return f

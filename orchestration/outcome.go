@@ -23,14 +23,7 @@ type outcome struct {
 	ended   time.Time
 	due     time.Time
 	wait    *float64
-	end     taskEnd
-}
-
-// taskEnd says whether the task ends with a step's success: if every other step
-// is done, and nobody has put hand on the task since that was so.
-type taskEnd struct {
-	possible bool
-	revision int
+	last    bool // every other step is done: this one ends the task
 }
 
 // record writes the outcome in a commit that it shares with others. It reports
@@ -63,10 +56,7 @@ func (o outcome) row(s *stepRun, claimant int64) *outcomeRow {
 	if o.to == StepWaitingForRetry {
 		row.due = &o.due
 	}
-	if o.end.possible && o.to.Done() {
-		revision := int32(o.end.revision)
-		row.revision = &revision
-	}
+	row.last = o.last && o.to.Done()
 	return row
 }
 

@@ -31,12 +31,14 @@ const ownSuccessSQL = `
 		select step_id, 'in_progress', 'complete', $3, $7, $5 from u)
 	select coalesce((select true from u), tasker.claim_lost())`
 
-// endTaskSQL completes the task, if it is still what it was when every other
-// step was seen to be done.
+// endTaskSQL completes the task if every step is done in the database too: a
+// person may have changed something, or a server that does not wait for its disk
+// may have lost commits in a crash.
 const endTaskSQL = `
 	with k as (
-		update tasker.tasks set state = 'complete', ended_at = $2, held_by = null
-		where task_id = $1 and state = 'in_progress' and revision = $3
+		update tasker.tasks t set state = 'complete', ended_at = $2, held_by = null
+		where task_id = $1 and state = 'in_progress' and not exists (
+			select 1 from tasker.steps s where s.task_id = t.task_id and s.state not in ('complete', 'resolved_manually'))
 		returning task_id)
 	insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
 	select task_id, 'in_progress', 'complete', 'every step is done', $2 from k`
@@ -49,8 +51,8 @@ const claimLostState = "TK001"
 func commitOwn(ctx context.Context, session *sqlsession.Session, taskID int64, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
 	err = session.Commit(ctx, func(batch *pgx.Batch) {
 		batch.Queue(ownSuccessSQL, s.id, claimant, s.number, o.started, o.ended, string(o.results), reasonOf(o))
-		if o.end.possible {
-			batch.Queue(endTaskSQL, taskID, o.ended, o.end.revision).Exec(func(tag pgconn.CommandTag) error {
+		if o.last {
+			batch.Queue(endTaskSQL, taskID, o.ended).Exec(func(tag pgconn.CommandTag) error {
 				endedTask = tag.RowsAffected() == 1
 				return nil
 			})
