@@ -25,10 +25,6 @@ type finished struct {
 	err       error // the outcome could not be recorded
 }
 
-// settle is how long recording an outcome may take after the engine was told
-// to stop.
-const settle = 10 * time.Second
-
 // perform runs one attempt and records what came of it. last says that every
 // other step of the task is done.
 //
@@ -43,7 +39,7 @@ func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *step
 		failure = sqlFailure(failed)
 	}
 	// What follows must happen also when ctx has ended.
-	settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	settleCtx, cancel := settling(ctx, e.settle)
 	defer cancel()
 	committed := false
 	defer func() { x.session.Done(committed) }()
@@ -185,6 +181,8 @@ func (e *Engine) commit(ctx context.Context, session *sqlsession.Session, open b
 		defer session.Rollback(ctx) // there is nothing to roll back, but perhaps a connection to give back
 		return e.record(ctx, s, claimant, o)
 	}
+	ctx, cancel := context.WithTimeout(ctx, e.settle)
+	defer cancel()
 	err = session.Commit(ctx, func(conn *pgx.Conn) error {
 		ended, err = recordIn(ctx, conn, s, claimant, o)
 		return err
