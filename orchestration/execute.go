@@ -260,6 +260,9 @@ var errHandlerReturned = errors.New("the handler had returned")
 
 func commitFailure(err error) *StepError {
 	s := stepError(context.Background(), err)
+	if connectionLost(err) {
+		s.Class = "Tasker::SQLError::ConnectionLost"
+	}
 	s.Message = "the step's transaction could not be committed: " + s.Message
 	return s
 }
