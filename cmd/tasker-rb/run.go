@@ -91,6 +91,9 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
 	submitted, err := engine.Submit(ctx, orchestration.Submission{Template: t, Context: input, SourceSystem: "tasker-rb run"})
+	if errors.Is(err, orchestration.ErrTemplateChanged) && db.db.local != nil {
+		return errors.WithHint(err, "While you work on it, `--scratch` runs it in a database that knows no other.")
+	}
 	if err != nil {
 		return err
 	}

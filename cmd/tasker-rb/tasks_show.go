@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,6 +61,12 @@ func printTask(w io.Writer, t *orchestration.TaskDetail, history bool) error {
 	line("by", t.Initiator)
 	line("from", t.SourceSystem)
 	line("reason", t.Reason)
+	if t.State == orchestration.TaskPending && t.RunAt.After(t.CreatedAt) {
+		line("not before", t.RunAt.Local().Format(time.DateTime))
+	}
+	if t.Priority != 0 {
+		line("priority", strconv.Itoa(int(t.Priority)))
+	}
 	line("tags", strings.Join(t.Tags, ", "))
 	if !t.EndedAt.IsZero() {
 		line("ended", fmt.Sprintf("%s, after %s", t.EndedAt.Local().Format("2006-01-02 15:04:05.000"), shortDuration(t.EndedAt.Sub(t.CreatedAt))))
