@@ -46,6 +46,10 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 	return leases, errors.Wrap(err, "taking tasks")
 }
 
+// giveBackAtEnd is how long a worker that stops tries to give a task back. It is a
+// courtesy: the lease ends with the engine anyway.
+const giveBackAtEnd = time.Second
+
 // giveBack ends a lease. next is when the task is due again, if its revision
 // is still the one that the worker saw: if not, it is due at once. A negative
 // revision is none.
@@ -53,7 +57,7 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 // While this engine lives, nobody else takes a task that it holds: it tries until
 // it works or the worker is at its end.
 func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision int) {
-	trying, cancel := settling(ctx, w.settle)
+	trying, cancel := settling(ctx, min(w.settle, giveBackAtEnd))
 	defer cancel()
 	for {
 		err := w.returnLease(trying, l, next, revision)

@@ -55,6 +55,8 @@ func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
 				task = "task " + a.Value.String()
 			}
 		case "attempt":
+		case "error":
+			rest += ": " + strings.Join(strings.Fields(a.Value.String()), " ")
 		default:
 			rest += fmt.Sprintf(" %s=%v", a.Key, a.Value)
 		}
