@@ -128,7 +128,7 @@ func postmasterOf(ctx context.Context, pool *pgxpool.Pool) (int, error) {
 func TestTemplateRemovedWhileItsTasksRun(t *testing.T) {
 	t.Parallel()
 	fails := func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
-		later := time.Millisecond
+		later := time.Minute
 		return nil, &orchestration.StepError{Class: "Later", RetryAfter: &later}
 	}
 	first := engine(t, funcs{"B": fails})
@@ -140,6 +140,7 @@ func TestTemplateRemovedWhileItsTasksRun(t *testing.T) {
 	require.ErrorContains(t, err, "foreign key")
 
 	second := engineOn(t, first.pool, nil)
+	require.NoError(t, second.RetryStep(t.Context(), id, "b", ops))
 	out, err = second.Run(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, orchestration.TaskComplete, out.State)

@@ -44,7 +44,7 @@ func (e *Engine) ResolveStep(ctx context.Context, taskID int64, step string, res
 		if problem == "" {
 			problem = "there are none"
 		}
-		return errors.WithHint(errors.Wrapf(ErrRefused, "the results of step %q cannot be kept: %s", step, problem),
+		return errors.WithHint(kindOf(ErrRefused, "the results of step %q cannot be kept: %s", step, problem),
 			"Give a JSON document, such as {\"paid\": true}, or null.")
 	}
 	return e.byHand(ctx, taskID, by, func(h *hand) error {
@@ -75,7 +75,7 @@ func (e *Engine) CancelTask(ctx context.Context, taskID int64, by By) error {
 func (e *Engine) byHand(ctx context.Context, taskID int64, by By, do func(*hand) error) error {
 	by.Actor, by.Reason = storableText(strings.TrimSpace(by.Actor)), storableText(by.Reason)
 	if by.Actor == "" {
-		return errors.WithHint(errors.Wrap(ErrRefused, "By.Actor is empty"), "Say who does it: the audit keeps it.")
+		return errors.WithHint(kindOf(ErrRefused, "By.Actor is empty"), "Say who does it: the audit keeps it.")
 	}
 	for tries := 1; ; tries++ {
 		err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
@@ -157,13 +157,12 @@ func (h *hand) onStep(name string, do func(*handStep) error) error {
 		}
 		names[i] = s.name
 	}
-	return errors.WithHintf(errors.Wrapf(ErrStepNotFound, "task %d has no step %q", h.taskID, name), "It has: %s.", strings.Join(names, ", "))
+	return errors.WithHintf(kindOf(ErrStepNotFound, "task %d has no step %q", h.taskID, name), "It has: %s.", strings.Join(names, ", "))
 }
 
 func (h *hand) retryTask() error {
 	if h.state != TaskInError {
-		return h.refuse(h.subject(), string(h.state), "only a task that ended in error can be retried",
-			"A single waiting or failed step can be retried by its name.")
+		return h.refuse(h.subject(), string(h.state), "only a task that ended in error can be retried", h.insteadOf("A single waiting or failed step can be retried by its name."))
 	}
 	for _, s := range h.steps {
 		if s.state == StepInError {
@@ -214,15 +213,14 @@ func (h *hand) resolveStep(s *handStep, results json.RawMessage) error {
 
 func (h *hand) resolveTask() error {
 	if h.state != TaskInError {
-		return h.refuse(h.subject(), string(h.state), "only a task that ended in error can be resolved",
-			"A step of a task in progress can be resolved by its name.")
+		return h.refuse(h.subject(), string(h.state), "only a task that ended in error can be resolved", h.insteadOf("A single step that does not run can be resolved by its name."))
 	}
 	return h.moveTask(TaskResolvedManually, "resolved")
 }
 
 func (h *hand) cancelStep(s *handStep) error {
 	if h.state.Final() {
-		return h.refuse(h.subject(), string(h.state), "a step can only be cancelled while its task has not ended", "Cancel, retry or resolve the task instead.")
+		return h.refuse(h.subject(), string(h.state), "a step can only be cancelled while its task has not ended", h.insteadOf("Retry, resolve or cancel the task."))
 	}
 	if s.state.Done() || s.state == StepCancelled {
 		return h.refuse(h.subjectOf(s), string(s.state), "it has ended", whatElse[s.state])
@@ -232,7 +230,7 @@ func (h *hand) cancelStep(s *handStep) error {
 
 func (h *hand) cancelTask() error {
 	if h.state.Final() && h.state != TaskInError {
-		return h.refuse(h.subject(), string(h.state), "it has ended", "Only a task that is pending, in progress or in error can be cancelled.")
+		return h.refuse(h.subject(), string(h.state), "it has ended", h.insteadOf(""))
 	}
 	for _, s := range h.steps {
 		if s.state == StepPending || s.state == StepInProgress || s.state == StepWaitingForRetry {
@@ -258,7 +256,7 @@ func (h *hand) cancel(s *handStep) error {
 // reopens refuses tasks that nothing can set in progress again.
 func (h *hand) reopens(s *handStep) error {
 	if h.state.Final() && h.state != TaskInError {
-		return h.refuse(h.subject(), string(h.state), fmt.Sprintf("its step %q cannot run any more", s.name), "Submit the task anew.")
+		return h.refuse(h.subject(), string(h.state), fmt.Sprintf("its step %q cannot run any more", s.name), h.insteadOf(""))
 	}
 	return nil
 }
@@ -320,11 +318,24 @@ func (h *hand) subjectOf(s *handStep) string {
 }
 
 func (h *hand) refuse(subject, state, why, hint string) error {
-	err := errors.Wrapf(ErrRefused, "%s is %s: %s", subject, state, why)
+	err := kindOf(ErrRefused, "%s is %s: %s", subject, state, why)
 	if hint == "" {
 		return err
 	}
 	return errors.WithHint(err, hint)
+}
+
+// insteadOf is what a person may do with a task for which something makes no
+// sense: open, if it can still change.
+func (h *hand) insteadOf(open string) string {
+	switch h.state {
+	case TaskComplete, TaskResolvedManually:
+		return "It is settled: there is nothing left to do for it."
+	case TaskCancelled:
+		return "It was cancelled for good; submit it anew."
+	default:
+		return open
+	}
 }
 
 // whatElse is what a person may do with a step of that state.

@@ -92,6 +92,8 @@ func (d *drive) settle(f finished) {
 	f.step.running = false
 	f.step.interrupt(nil)
 	switch {
+	case errors.Is(f.err, errClaimLost) && f.step.taken:
+		d.stale = true // somebody cancelled it, and the handler was interrupted for that
 	case errors.Is(f.err, errClaimLost):
 		d.cfg.Logger.Warn("a result came after its claim was lost and was dropped",
 			"task", d.t.id, "step", f.step.template.Name, "attempt", f.step.attempts)
@@ -155,7 +157,7 @@ func (d *drive) startViable(ctx context.Context, now time.Time) error {
 }
 
 func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, last bool) {
-	s.running = true
+	s.running, s.taken = true, false
 	d.running++
 	d.tell(d.t, s, Event{Kind: EventStepStarted})
 	x := d.execution(d.t, s)
@@ -189,6 +191,7 @@ func (d *drive) refresh(ctx context.Context) error {
 		ours := f.state == StepInProgress && f.claimedBy == s.claimedBy && f.number == s.number
 		switch {
 		case s.running && !ours:
+			s.taken = true
 			s.interrupt(errClaimLost)
 		case !s.running && (f.state != s.state || f.number != s.number || f.attempts != s.attempts):
 			cancelled := f.state == StepCancelled

@@ -50,6 +50,7 @@ type Engine struct {
 	hub     *hub
 	clock   *databaseClock
 	group   *groupCommit
+	settle  time.Duration
 
 	closed    sync.Once
 	templates sync.Map // digest -> *templates.Template
@@ -85,7 +86,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	e := &Engine{cfg: cfg, pool: cfg.Pool, hub: newHub(), clock: clock}
+	e := &Engine{cfg: cfg, pool: cfg.Pool, hub: newHub(), clock: clock, settle: settle}
 	var err error
 	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.hub.heard, e.hub.nudgeAll); err != nil {
 		return nil, err

@@ -24,10 +24,6 @@ type finished struct {
 	err       error // the outcome could not be recorded
 }
 
-// settle is how long recording an outcome may take after the engine was told
-// to stop.
-const settle = 10 * time.Second
-
 // perform runs one attempt and records what came of it. last says that every
 // other step of the task is done.
 //
@@ -42,7 +38,7 @@ func (e *Engine) perform(ctx, attempt context.Context, x *StepExecution, s *step
 		failure = sqlFailure(failed)
 	}
 	// What follows must happen also when ctx has ended.
-	settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	settleCtx, cancel := settling(ctx, e.settle)
 	defer cancel()
 	committed := false
 	defer func() { x.session.Done(committed) }()
@@ -184,6 +180,8 @@ func (e *Engine) commit(ctx context.Context, session *sqlsession.Session, open b
 		defer session.Rollback(ctx) // there is nothing to roll back, but perhaps a connection to give back
 		return e.record(ctx, s, claimant, o)
 	}
+	ctx, cancel := context.WithTimeout(ctx, e.settle)
+	defer cancel()
 	return commitOwn(ctx, session, taskID, s, claimant, o)
 }
 
@@ -257,6 +255,9 @@ var errHandlerReturned = errors.New("the handler had returned")
 
 func commitFailure(err error) *StepError {
 	s := stepError(context.Background(), err)
+	if connectionLost(err) {
+		s.Class = "Tasker::SQLError::ConnectionLost"
+	}
 	s.Message = "the step's transaction could not be committed: " + s.Message
 	return s
 }

@@ -12,11 +12,13 @@ const anyTask = 0
 type hub struct {
 	mu       sync.Mutex
 	watchers map[int64]map[chan struct{}]struct{}
-	running  map[int64]bool // steps that this engine runs, by number
+	// running counts, by the step's number, who of this engine runs it or is
+	// about to claim it: Run and Work may have the same task in hand.
+	running map[int64]int
 }
 
 func newHub() *hub {
-	return &hub{watchers: map[int64]map[chan struct{}]struct{}{}, running: map[int64]bool{}}
+	return &hub{watchers: map[int64]map[chan struct{}]struct{}{}, running: map[int64]int{}}
 }
 
 // watch returns a channel that has something to receive once the task was
@@ -74,19 +76,21 @@ func (h *hub) heard(channel, payload string) {
 func (h *hub) begin(stepID int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.running[stepID] = true
+	h.running[stepID]++
 }
 
 func (h *hub) end(stepID int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.running, stepID)
+	if h.running[stepID]--; h.running[stepID] <= 0 {
+		delete(h.running, stepID)
+	}
 }
 
 func (h *hub) runs(stepID int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.running[stepID]
+	return h.running[stepID] > 0
 }
 
 func signal(c chan struct{}) {

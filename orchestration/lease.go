@@ -46,21 +46,42 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 	return leases, errors.Wrap(err, "taking tasks")
 }
 
+// giveBackAtEnd is how long a worker that stops tries to give a task back. It is a
+// courtesy: the lease ends with the engine anyway.
+const giveBackAtEnd = time.Second
+
 // giveBack ends a lease. next is when the task is due again, if its revision
 // is still the one that the worker saw: if not, it is due at once. A negative
 // revision is none.
+//
+// While this engine lives, nobody else takes a task that it holds: it tries until
+// it works or the worker is at its end.
 func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision int) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	trying, cancel := settling(ctx, min(w.settle, giveBackAtEnd))
 	defer cancel()
+	for {
+		err := w.returnLease(trying, l, next, revision)
+		if err == nil {
+			return
+		}
+		w.cfg.Logger.Error("a task could not be given back; trying again", "task", l.taskID, "error", err)
+		timer := time.NewTimer(w.config.Poll)
+		select {
+		case <-timer.C:
+		case <-trying.Done():
+			timer.Stop()
+			return // its session ends with the engine, and the lease with that
+		}
+	}
+}
+
+func (w *worker) returnLease(ctx context.Context, l lease, next time.Time, revision int) error {
 	var given int
-	err := w.group.exec(ctx, rowCount(&given), `
+	return w.group.exec(ctx, rowCount(&given), `
 		update tasker.tasks set held_by = null,
 			wake_at = case when $4 < 0 or revision = $4 then $3::timestamptz else least($3::timestamptz, $5::timestamptz) end
 		where task_id = $1 and held_by = $2
 		returning task_id`, l.taskID, l.heldBy, next, revision, w.now())
-	if err != nil {
-		w.cfg.Logger.Error("a task could not be given back; it is taken over when this engine ends", "task", l.taskID, "error", err)
-	}
 }
 
 // atOnceSQL is the wake_at of tasks that were begun and wait for nothing but a

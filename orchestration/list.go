@@ -143,8 +143,8 @@ func orNil(t time.Time) *time.Time {
 
 // Retried is what RetryTasks did, or would do.
 type Retried struct {
-	TaskID int64
-	Err    error // ErrRefused when the task was in another state by then
+	TaskSummary       // as it was before
+	Err         error // ErrRefused when the task was in another state by then
 }
 
 // RetryTasks retries every task that ended in error and that the filter
@@ -157,7 +157,7 @@ func (e *Engine) RetryTasks(ctx context.Context, f Filter, by By, dryRun bool) (
 	}
 	out := make([]Retried, len(list))
 	for i, t := range list {
-		out[i].TaskID = t.TaskID
+		out[i].TaskSummary = t
 		if dryRun {
 			continue
 		}

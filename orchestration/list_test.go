@@ -61,7 +61,9 @@ func TestRetryByFilter(t *testing.T) {
 	f := orchestration.Filter{ErrorClass: "Gateway::Down"}
 	would, err := b.RetryTasks(t.Context(), f, ops, true)
 	require.NoError(t, err)
-	require.Equal(t, []orchestration.Retried{{TaskID: two}, {TaskID: one}}, would)
+	require.Len(t, would, 2)
+	require.Equal(t, []int64{two, one}, []int64{would[0].TaskID, would[1].TaskID})
+	require.Equal(t, "bad: Gateway::Down", would[0].FailedStep+": "+would[0].ErrorClass)
 	d, err := b.Task(t.Context(), one)
 	require.NoError(t, err)
 	require.Equal(t, orchestration.TaskInError, d.State, "a dry run changes nothing")

@@ -43,6 +43,7 @@ type stepRun struct {
 	results       json.RawMessage         // once done
 	head          json.RawMessage         // cached; nil when it must be made anew
 	running       bool                    // by this Handle
+	taken         bool                    // away from it while it ran
 	interrupt     context.CancelCauseFunc // while it runs
 	slotless      bool                    // it waits for a slot of its key: dueAt says when it asks again
 	dueBefore     time.Time               // dueAt without that

@@ -111,6 +111,7 @@ func (s *session) listen(ctx context.Context, conn *pgx.Conn) {
 		if conn = s.reopen(ctx); conn == nil {
 			return
 		}
+		s.logger.Info("the engine has a session again")
 		s.opened()
 	}
 }

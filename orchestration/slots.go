@@ -191,8 +191,10 @@ func (e *Engine) slotFreed(ctx context.Context, s *stepRun) {
 	if s.template.ConcurrencyKey == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	ctx, cancel := settling(ctx, e.settle)
 	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, e.settle)
+	defer stop()
 	err := e.group.commit(&statement{ctx: ctx, freed: []string{s.template.ConcurrencyKey}, at: e.now()})
 	if err != nil {
 		e.cfg.Logger.Warn("those who wait for a slot could not be woken; they ask again by themselves",

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -151,7 +152,7 @@ func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Temp
 	if err != nil {
 		return errors.Wrapf(err, "the stored template %s", t.ID())
 	}
-	return errors.WithHint(errors.Wrapf(ErrTemplateChanged, "%s\n%s", t.ID(), templates.Diff(before, t)),
+	return errors.WithHint(kindOf(ErrTemplateChanged, "the template %s has changed under the same version\n%s", t.ID(), strings.TrimRight(templates.Diff(before, t), "\n")),
 		"Give the changed template a new version; tasks that run keep the old one.")
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -243,4 +244,33 @@ func ledger(ctx context.Context, x *orchestration.StepExecution) (json.RawMessag
 	}
 	_, err = tx.Exec(ctx, "insert into ledger values ($1, $2)", x.TaskID, x.StepName)
 	return json.RawMessage(fmt.Sprintf(`"%s"`, x.StepName)), err
+}
+
+// The same engine works on a task and runs it, many times over: nothing is
+// taken for lost, and nothing runs twice.
+func TestRunBesideTheWorkerOfTheSameEngine(t *testing.T) {
+	t.Parallel()
+	const tasks = 100
+	var runs atomic.Int32
+	count := func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+		runs.Add(1)
+		time.Sleep(2 * time.Millisecond) // so that the others meet it while it runs
+		return nil, nil
+	}
+	b := engine(t, funcs{"A": count, "B": count, "C": count, "D": count})
+	made, err := b.SubmitMany(t.Context(), many(tasks, orchestration.Submission{Template: template(t, diamond, "")}))
+	require.NoError(t, err)
+	b.work(t, orchestration.WorkerConfig{})
+	var all sync.WaitGroup
+	for _, m := range made {
+		for range 2 {
+			all.Go(func() {
+				out, err := b.Run(t.Context(), m.TaskID)
+				assert.NoError(t, err)
+				assert.Equal(t, orchestration.TaskComplete, out.State)
+			})
+		}
+	}
+	all.Wait()
+	require.EqualValues(t, 4*tasks, runs.Load())
 }

@@ -28,6 +28,10 @@ type builder struct {
 	// schemas are those compiled so far: the environments of a file mostly
 	// share one.
 	schemas map[*tree.Node]*contextSchema
+	// stored says that the document was accepted before, perhaps by an earlier
+	// version of this program: tasks that run must not end for what is only an
+	// obstacle to new ones.
+	stored bool
 }
 
 // build returns a Template that is of use only if it reported no problem.

@@ -65,12 +65,12 @@ func (f *filler) object(n *tree.Node, s *jsonschema.Schema) {
 		property := s.Properties[name]
 		m := n.Get(name)
 		if m == nil {
-			fallback := defaultOf(property, 0)
-			if fallback == nil {
+			owner := defaultOf(property, 0)
+			if owner == nil {
 				continue
 			}
 			f.filled++
-			n.Members = append(n.Members, tree.Member{Key: name, Value: tree.FromPlain(*fallback)})
+			n.Members = append(n.Members, tree.Member{Key: name, Value: tree.FromPlain(*owner.Default)})
 			m = &n.Members[len(n.Members)-1]
 		}
 		f.value(m.Value, property)
@@ -113,15 +113,15 @@ func (f *filler) array(n *tree.Node, s *jsonschema.Schema) {
 	}
 }
 
-// defaultOf finds the default of a property: its own, or that of what it refers
-// to, or that of the first part of its allOf that has one.
-func defaultOf(s *jsonschema.Schema, depth int) *any {
+// defaultOf finds the schema that gives a property its default: its own, or that
+// of what it refers to, or that of the first part of its allOf that has one.
+func defaultOf(s *jsonschema.Schema, depth int) *jsonschema.Schema {
 	const deepest = 50 // references may form a circle
 	if s == nil || depth > deepest {
 		return nil
 	}
 	if s.Default != nil {
-		return s.Default
+		return s
 	}
 	if found := defaultOf(s.Ref, depth+1); found != nil {
 		return found

@@ -42,7 +42,8 @@ func (t *Template) head() string {
 
 // Draw draws the steps, a line each, in the order of Steps. Each step begins a
 // lane that goes down until its last child; a child sits in a lane that ends
-// with it, or in a free one, joined to the lanes of its parents.
+// with it, or in a free one, joined to the lanes of its parents. A template that
+// would be too wide for any terminal is a list by level instead.
 func (t *Template) Draw(d Drawing) string {
 	p := &painter{template: t, drawing: d}
 	rows := make([]string, len(t.Steps))
@@ -51,11 +52,38 @@ func (t *Template) Draw(d Drawing) string {
 		rows[i] = p.row(s)
 		width = max(width, len([]rune(rows[i])))
 	}
+	if width > widest {
+		return p.list()
+	}
 	var out strings.Builder
 	for i, s := range t.Steps {
 		label := p.label(s)
 		line := rows[i] + strings.Repeat(" ", width-len([]rune(rows[i]))) + "  " + label
 		out.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return out.String()
+}
+
+const (
+	// widest is how many columns of lanes a picture may have. What is wider can
+	// be followed by nobody, and wraps on any terminal.
+	widest = 80
+	// mostParents is how many parents a label names.
+	mostParents = 10
+)
+
+// list is for templates that are too wide to be drawn: the steps by their level.
+func (p *painter) list() string {
+	var out strings.Builder
+	for i, level := range p.template.Levels() {
+		fmt.Fprintf(&out, "level %d (%s)\n", i+1, count(len(level), "step"))
+		for _, s := range level {
+			label := p.label(s)
+			if p.drawing.Label == nil && len(s.Parents) == 1 {
+				label += "  <- " + s.Parents[0]
+			}
+			fmt.Fprintf(&out, "  %s  %s\n", p.draw(shape{step: true}, s), label)
+		}
 	}
 	return out.String()
 }
@@ -83,7 +111,11 @@ func (p *painter) label(s *Step) string {
 	if len(s.Parents) < 2 {
 		return s.Name
 	}
-	return s.Name + "  <- " + strings.Join(s.Parents, ", ")
+	shown, more := s.Parents, ""
+	if len(shown) > mostParents {
+		shown, more = shown[:mostParents], fmt.Sprintf(" and %d more", len(shown)-mostParents)
+	}
+	return s.Name + "  <- " + strings.Join(shown, ", ") + more
 }
 
 // row draws one step and moves the lanes on.

@@ -1,6 +1,7 @@
 package templates_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -149,4 +150,24 @@ func TestMermaid(t *testing.T) {
     s1["#35;2"]
     s0 --> s1
 `, tmpl.Mermaid())
+}
+
+// A thousand steps side by side are a list, and a step with a thousand parents
+// names some of them.
+func TestWideTemplatesAreListed(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	text.WriteString("name: wide\nstep_templates:\n  - {name: root, handler_class: A}\n")
+	var all []string
+	for i := range 998 {
+		all = append(all, fmt.Sprintf("s%d", i))
+		fmt.Fprintf(&text, "  - {name: s%d, handler_class: A, depends_on_step: root}\n", i)
+	}
+	fmt.Fprintf(&text, "  - {name: last, handler_class: A, depends_on_steps: [%s]}\n", strings.Join(all, ", "))
+	wide, err := templates.Parse([]byte(text.String()), "wide.yaml")
+	require.NoError(t, err)
+	lines := strings.Split(wide.Text(), "\n")
+	require.Equal(t, []string{"default/wide 0.1.0 (1000 steps, 3 levels)", "", "level 1 (1 step)", "  ●  root", "level 2 (998 steps)", "  ●  s0  <- root"}, lines[:6])
+	require.Equal(t, []string{"level 3 (1 step)", "  ●  last  <- s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 988 more", ""}, lines[len(lines)-3:])
+	require.Contains(t, wide.TextASCII(), "\n  *  s997  <- root\n")
 }

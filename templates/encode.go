@@ -31,7 +31,7 @@ func Decode(data []byte) (*Template, error) {
 		problems.at(root, "", "a template must be a mapping, found %s", root.Describe())
 		return nil, problems.err()
 	}
-	t, err := parseDocument(root, "", problems)
+	t, err := parseDocument(root, "", &builder{problems: problems, stored: true})
 	if err != nil {
 		return nil, err
 	}

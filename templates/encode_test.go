@@ -145,3 +145,14 @@ func TestDecodeRefusesWhatIsNotATemplate(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// A stored template was accepted once, and tasks run with it: a default that
+// would be refused in a file now does not end them.
+func TestDecodeTakesWhatWasAccepted(t *testing.T) {
+	t.Parallel()
+	const document = `{"name": "x", "schema": {"properties": {"n": {"type": "integer", "default": "none"}}}, "step_templates": [{"name": "a", "handler_class": "A"}]}`
+	_, err := templates.Parse([]byte(document), "x.yaml")
+	require.ErrorContains(t, err, "schema.properties.n.default: must be an integer")
+	_, err = templates.Decode([]byte(document))
+	require.NoError(t, err)
+}

@@ -56,13 +56,14 @@ func Parse(data []byte, file string, opts ...Option) (*Template, error) {
 		problems.at(root, "Begin with name: and step_templates:.", "a template must be a mapping, found %s", root.Describe())
 		return nil, problems.err()
 	}
-	return parseDocument(root, o.environment, problems)
+	return parseDocument(root, o.environment, &builder{problems: problems})
 }
 
 // parseDocument builds the template as it reads in every environment and
 // returns the one that was asked for.
-func parseDocument(root *tree.Node, environment string, problems *collector) (*Template, error) {
-	b := &builder{problems: problems, schemas: make(map[*tree.Node]*contextSchema)}
+func parseDocument(root *tree.Node, environment string, b *builder) (*Template, error) {
+	problems := b.problems
+	b.schemas = make(map[*tree.Node]*contextSchema)
 	base := withoutEnvironments(root)
 	selected := b.build(base)
 	var names []string

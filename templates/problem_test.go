@@ -107,6 +107,14 @@ var problemCases = []struct {
 		`4:9: schema.properties.x.$ref: "file:///etc/passwd" cannot be resolved: it is outside of the template | Put the definition under $defs and refer to it with #/$defs/name.`}},
 	{"schema: anchor", "name: x\nschema:\n  properties:\n    x: {$ref: \"#no\"}\n" + steps, []string{
 		`4:9: schema.properties.x.$ref: the anchor of the reference "#no" does not exist | Definitions are under $defs (or definitions): #/$defs/name.`}},
+	{"schema: defaults that do not fit", "name: x\nschema:\n  properties:\n    n: {type: integer, default: none}\n    o:\n      default: {a: {b: long}}\n      properties:\n" +
+		"        a: {properties: {b: {maxLength: 2}, c: {type: string, default: 5}}, required: [d]}\n    r: {$ref: \"#/$defs/color\"}\n    m: {type: string}\n" +
+		"    unused: {not: {properties: {x: {type: string, default: 5}}}}\n  $defs:\n    color: {enum: [red, blue], default: green}\n" + steps, []string{
+		`4:24: schema.properties.n.default: must be an integer, got a string | Correct the default, or what the schema says of it; a property that may be left out needs none.`,
+		`6:17: schema.properties.o.default.a.d: is required | Correct the default, or what the schema says of it; a property that may be left out needs none.`,
+		`6:21: schema.properties.o.default.a.b: must have at most 2 characters, got 4 | Correct the default, or what the schema says of it; a property that may be left out needs none.`,
+		`8:63: schema.properties.o.properties.a.properties.c.default: must be a string, got a number | Correct the default, or what the schema says of it; a property that may be left out needs none.`,
+		`13:32: schema.$defs.color.default: must be one of "red", "blue", got "green" | Correct the default, or what the schema says of it; a property that may be left out needs none.`}},
 	{"schema: endless defaults", "name: x\nschema:\n  properties:\n    x: {$ref: \"#\", default: {}}\n" + steps, []string{
 		`3:3: schema: the defaults of the schema do not come to an end | Remove the default inside of the schema that refers to itself.`}},
 

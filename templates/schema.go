@@ -32,6 +32,9 @@ func (b *builder) compile(n *tree.Node) *contextSchema {
 		return known
 	}
 	schema, faults := compileSchema(n)
+	if len(faults) == 0 && !b.stored {
+		faults = schema.defaultFaults()
+	}
 	for _, f := range faults {
 		line, column := n.At(f.path)
 		where := "schema"

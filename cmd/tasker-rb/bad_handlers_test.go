@@ -15,6 +15,8 @@ func TestBadHandlers(t *testing.T) {
 		{name: "raises", files: file("class Broken\n  frobnicate\nend\n"), errors: []string{"/handlers/broken.rb:2: undefined local variable or method `frobnicate'"}, hint: "Correct the file"},
 		{name: "constant missing", files: file("class Broken < Nowhere::Base\nend\n"), errors: []string{"/handlers/broken.rb:1: uninitialized constant Nowhere"}, hint: "--handlers DIR"},
 		{name: "gem missing", files: file("require 'no_such_gem'\n"), errors: []string{"/handlers/broken.rb:1: LoadError: cannot load such file -- no_such_gem"}, hint: "Install the gem"},
+		{name: "defined twice", files: map[string]string{"handlers/a.rb": "class Twice; end\n", "handlers/b.rb": "class Twice < String; end\n"},
+			errors: []string{"/handlers/b.rb:1: TypeError: superclass mismatch for class Twice; it was defined at /"}, hint: "Correct the file"},
 		{name: "exits", files: file("exit\n"), errors: []string{"/handlers/broken.rb:1: the file called exit"}, hint: "may only define"},
 		{name: "class not found", template: one("Orders::Fine"),
 			errors: []string{"t.yaml:3:33: the handler of step only: there is no class Orders::Fine; it was expected in "}, hint: "handler_class:"},

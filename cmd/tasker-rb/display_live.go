@@ -36,9 +36,10 @@ type liveDisplay struct {
 }
 
 type liveStep struct {
-	name    string
-	last    orchestration.Event // zero until it has begun
-	started time.Time
+	name  string
+	last  orchestration.Event // zero until it has begun
+	since time.Time           // when it was started, by this machine's clock
+	until time.Time           // when it is tried again
 }
 
 // repaint is how often the picture is drawn. Events wait for the next one.
@@ -87,9 +88,14 @@ func (d *liveDisplay) event(e orchestration.Event) {
 	if !ok {
 		return
 	}
-	d.steps[i].last = e
-	if e.Kind == orchestration.EventStepStarted {
-		d.steps[i].started = e.At
+	s := &d.steps[i]
+	s.last = e
+	// The event's times are the database's, whose clock may be another one.
+	switch e.Kind {
+	case orchestration.EventStepStarted:
+		s.since = time.Now()
+	case orchestration.EventStepRetrying:
+		s.until = time.Now().Add(e.NextAttempt.Sub(e.At))
 	}
 }
 
@@ -165,7 +171,7 @@ func (d *liveDisplay) line(s liveStep) string {
 	e := s.last
 	switch e.Kind {
 	case orchestration.EventStepStarted:
-		took := time.Since(s.started).Truncate(100 * time.Millisecond)
+		took := time.Since(s.since).Truncate(100 * time.Millisecond)
 		return fmt.Sprintf("  %s %s  %.1fs%s", d.marks.running[d.frame%len(d.marks.running)], name, took.Seconds(), faint.Render(attemptOf(e)))
 	case orchestration.EventStepCompleted:
 		tries := ""
@@ -174,13 +180,15 @@ func (d *liveDisplay) line(s liveStep) string {
 		}
 		return fmt.Sprintf("  %s %s  %s%s", green.Render(d.marks.complete), name, shortDuration(e.Duration), tries)
 	case orchestration.EventStepRetrying:
-		wait := max(time.Until(e.NextAttempt), 0)
+		wait := max(time.Until(s.until), 0)
 		return fmt.Sprintf("  %s %s  %s%s", yellow.Render(d.marks.retrying), name,
 			yellow.Render(fmt.Sprintf("again in %.1fs", wait.Seconds())), faint.Render(attemptOf(e)+" "+oneLine(e.Err)))
 	case orchestration.EventStepFailed:
 		return fmt.Sprintf("  %s %s %s %s", red.Render(d.marks.failed), name, faint.Render(attemptOf(e)), red.Render(oneLine(e.Err)))
 	case orchestration.EventStepReleased:
 		return fmt.Sprintf("  %s %s  %s", yellow.Render(d.marks.pending), name, yellow.Render("interrupted"))
+	case orchestration.EventStepCancelled:
+		return fmt.Sprintf("  %s %s  %s", yellow.Render(d.marks.failed), name, yellow.Render("cancelled"))
 	default:
 		return faint.Render("  " + d.marks.pending + " " + strings.TrimRight(name, " "))
 	}

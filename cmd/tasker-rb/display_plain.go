@@ -49,6 +49,8 @@ func describe(e orchestration.Event, names int) string {
 		return fmt.Sprintf("%s  failed for good%s: %s", step, attemptOf(e), oneLine(e.Err))
 	case orchestration.EventStepReleased:
 		return fmt.Sprintf("%s  interrupted", step)
+	case orchestration.EventStepCancelled:
+		return fmt.Sprintf("%s  cancelled", step)
 	case orchestration.EventTaskEnded:
 		return fmt.Sprintf("task %d %s", e.TaskID, e.TaskState)
 	default:
@@ -64,11 +66,12 @@ func attemptOf(e orchestration.Event) string {
 }
 
 func oneLine(e *orchestration.StepError) string {
-	first, _, more := strings.Cut(e.Error(), "\n")
-	if more {
-		first += " …"
+	first, _, more := strings.Cut(printable(e.Error()), "\n")
+	short := shorten(first, mostInLine, "")
+	if more || short != first {
+		short += " …"
 	}
-	return first
+	return short
 }
 
 func shortDuration(d time.Duration) string {
@@ -138,14 +141,15 @@ func printFailure(b *strings.Builder, e *orchestration.StepError) {
 		if at != e {
 			b.WriteString("  caused by\n")
 		}
-		fmt.Fprintf(b, "  %s\n", strings.ReplaceAll(at.Error(), "\n", "\n  "))
+		text := shorten(at.Error(), mostOfText, "… (and %d more characters, which --output json has)")
+		fmt.Fprintf(b, "  %s\n", strings.ReplaceAll(printable(text), "\n", "\n  "))
 		if at.ErrorCode != "" {
-			fmt.Fprintf(b, "  error code %s\n", at.ErrorCode)
+			fmt.Fprintf(b, "  error code %s\n", printable(at.ErrorCode))
 		}
 		shown := 0
 		for _, line := range at.Backtrace {
 			if !strings.Contains(line, "/tasker-rb/ruby-") && shown < 8 {
-				fmt.Fprintf(b, "    from %s\n", line)
+				fmt.Fprintf(b, "    from %s\n", printable(line))
 				shown++
 			}
 		}

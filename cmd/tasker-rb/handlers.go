@@ -131,9 +131,13 @@ func loadHint(err error) string {
 
 // resolveAll finds the class of every step, so that a missing one is known
 // before anything is written. All that are missing are reported at once.
-func resolveAll(ctx context.Context, host *rubyhost.Host, t *templates.Template) error {
+func resolveAll(ctx context.Context, host *rubyhost.Host, list ...*templates.Template) error {
 	var problems templates.Problems
-	for _, step := range t.Steps {
+	var steps []*templates.Step
+	for _, t := range list {
+		steps = append(steps, t.Steps...)
+	}
+	for _, step := range steps {
 		_, err := host.Handler(ctx, step.HandlerClass)
 		var ruby *rubyhost.Error
 		if errors.As(err, &ruby) {

@@ -23,6 +23,7 @@ type lineLog struct {
 type lineSink struct {
 	mu    sync.Mutex
 	write func(line string)
+	tasks bool // say which task a line is about
 }
 
 func newLineLog(w io.Writer) *lineLog {
@@ -44,12 +45,18 @@ func (l *lineLog) print(line string) {
 func (l *lineLog) Enabled(context.Context, slog.Level) bool { return true }
 
 func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
-	step, rest := "", ""
+	step, task, rest := "", "", ""
 	add := func(a slog.Attr) bool {
 		switch a.Key {
 		case "step":
 			step = a.Value.String()
-		case "task", "attempt":
+		case "task":
+			if l.sink.tasks {
+				task = "task " + a.Value.String()
+			}
+		case "attempt":
+		case "error":
+			rest += ": " + strings.Join(strings.Fields(a.Value.String()), " ")
 		default:
 			rest += fmt.Sprintf(" %s=%v", a.Key, a.Value)
 		}
@@ -59,14 +66,15 @@ func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
 		add(a)
 	}
 	r.Attrs(add)
-	if step != "" {
-		step += " | "
+	where := strings.TrimSpace(task + " " + step)
+	if where != "" {
+		where += " | "
 	}
 	level := ""
 	if r.Level >= slog.LevelError {
 		level = strings.ToLower(r.Level.String()) + ": "
 	}
-	l.print(step + level + readable(r.Message) + rest)
+	l.print(where + level + readable(r.Message) + rest)
 	return nil
 }
 

@@ -4,13 +4,12 @@ import (
 	"context"
 	"time"
 
-	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-var errOutage = errors.New("the database does not answer any more")
-
-// whileThere gives a context that ends with errOutage when the database has
+// whileThere gives a context that ends with ErrDatabaseGone when the database has
 // not answered for three times the time that connecting to it may take: a
 // restart is waited for, and nobody waits for ever.
 func whileThere(ctx context.Context, pool *pgxpool.Pool) (context.Context, context.CancelFunc) {
@@ -31,7 +30,7 @@ func whileThere(ctx context.Context, pool *pgxpool.Pool) (context.Context, conte
 			if err == nil {
 				answered = time.Now()
 			} else if time.Since(answered) > 3*timeout {
-				cancel(errOutage)
+				cancel(orchestration.ErrDatabaseGone)
 			}
 		}
 	}()

@@ -91,6 +91,9 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
 	submitted, err := engine.Submit(ctx, orchestration.Submission{Template: t, Context: input, SourceSystem: "tasker-rb run"})
+	if errors.Is(err, orchestration.ErrTemplateChanged) && db.db.local != nil {
+		return errors.WithHint(err, "While you work on it, `--scratch` runs it in a database that knows no other.")
+	}
 	if err != nil {
 		return err
 	}
@@ -101,7 +104,7 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	if err := show.end(); err != nil {
 		return notShown(submitted.TaskID, err)
 	}
-	if errors.Is(context.Cause(there), errOutage) {
+	if errors.Is(context.Cause(there), orchestration.ErrDatabaseGone) {
 		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, as far as it came", db.place(), submitted.TaskID),
 			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
 	}

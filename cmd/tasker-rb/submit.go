@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -21,6 +22,8 @@ type submitCommand struct {
 	tags     []string
 	reason   string
 	who      string
+	source   string
+	runAt    string
 }
 
 func newSubmit() *cobra.Command {
@@ -48,6 +51,8 @@ that is the worker's part.`,
 	f.StringArrayVar(&s.tags, "tag", nil, "`TAG` to find it by, may be repeated")
 	f.StringVar(&s.reason, "reason", "", "`TEXT` that says why, for the task's record")
 	f.StringVar(&s.who, "initiator", "", "`NAME` of who submits it, for the task's record")
+	f.StringVar(&s.source, "source", "tasker-rb submit", "`NAME` of the system it comes from, for the task's record")
+	f.StringVar(&s.runAt, "run-at", "", "not before `TIME`: a moment such as 2026-01-31T08:00:00Z, or a time from now such as 2h")
 	f.StringVar(&s.output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
 }
@@ -62,6 +67,13 @@ func (s *submitCommand) run(cmd *cobra.Command, file string) error {
 	if err := oneOf("output", s.output, "text", "json"); err != nil {
 		return err
 	}
+	var runAt time.Time
+	if s.runAt != "" {
+		var err error
+		if runAt, err = parseMoment("run-at", s.runAt, time.Now()); err != nil {
+			return err
+		}
+	}
 	template, err := loadTemplate(file, s.env)
 	if err != nil {
 		return err
@@ -75,19 +87,23 @@ func (s *submitCommand) run(cmd *cobra.Command, file string) error {
 		for i := range list {
 			list[i] = orchestration.Submission{
 				Template: template, Context: input, IdentityKey: s.key, IdentityByContent: s.once, Priority: s.priority,
-				Tags: s.tags, Reason: s.reason, Initiator: s.who, SourceSystem: "tasker-rb submit",
+				Tags: s.tags, Reason: s.reason, Initiator: s.who, SourceSystem: s.source, RunAt: runAt,
 			}
 		}
 		done, err := e.SubmitMany(cmd.Context(), list)
 		if err != nil {
 			return err
 		}
-		return s.print(cmd, done)
+		return s.print(cmd, done, runAt)
 	})
 }
 
-func (s *submitCommand) print(cmd *cobra.Command, done []orchestration.Submitted) error {
+func (s *submitCommand) print(cmd *cobra.Command, done []orchestration.Submitted, runAt time.Time) error {
 	out := cmd.OutOrStdout()
+	when := ""
+	if !runAt.IsZero() {
+		when = ", to run at " + runAt.Local().Format(time.DateTime)
+	}
 	if s.output == "json" {
 		type submitted struct {
 			TaskID  int64 `json:"task_id"`
@@ -102,11 +118,11 @@ func (s *submitCommand) print(cmd *cobra.Command, done []orchestration.Submitted
 	first, last := done[0], done[len(done)-1]
 	switch {
 	case len(done) > 1:
-		fmt.Fprintf(out, "%d tasks submitted, %d to %d\n", len(done), first.TaskID, last.TaskID)
+		fmt.Fprintf(out, "%d tasks submitted, %d to %d%s\n", len(done), first.TaskID, last.TaskID, when)
 	case first.Existed:
 		fmt.Fprintf(out, "already there: task %d\n", first.TaskID)
 	default:
-		fmt.Fprintf(out, "task %d submitted\n", first.TaskID)
+		fmt.Fprintf(out, "task %d submitted%s\n", first.TaskID, when)
 	}
 	return nil
 }

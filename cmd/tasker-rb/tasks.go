@@ -16,7 +16,7 @@ func newTasks() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tasks",
 		Short: "See tasks, and set right what went wrong",
-		Args:  cobra.NoArgs,
+		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTasksList(), newTasksShow(), newTasksRetry(), newTasksResolve(), newTasksCancel())
@@ -48,77 +48,6 @@ func taskID(arg string) (int64, error) {
 		return 0, errors.WithHint(errors.Newf("%q is not the number of a task", arg), "`tasker-rb tasks list` shows them.")
 	}
 	return id, nil
-}
-
-func newTasksRetry() *cobra.Command {
-	var by byFlags
-	var step string
-	var filter filterFlags
-	var dryRun bool
-	cmd := &cobra.Command{
-		Use:   "retry [TASK]",
-		Short: "Give failed steps another go, with all their attempts",
-		Long: `Give the failed steps of a task another go, or one step with --step. Without a
-task number, all tasks that ended in error and that the filters select;
---dry-run only says which.`,
-		Example: `  tasker-rb tasks retry 42 --reason "the gateway is back"
-  tasker-rb tasks retry --name fulfill_order --error-class Gateway::Down --dry-run`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return retryMany(cmd, &filter, by.by(), step, dryRun)
-			}
-			id, err := taskID(args[0])
-			if err != nil {
-				return err
-			}
-			if dryRun {
-				return errors.WithHint(errors.New("--dry-run is for retrying many"), "Leave the task number or --dry-run out.")
-			}
-			return withEngine(cmd, func(e *orchestration.Engine) error {
-				if step != "" {
-					return did(cmd, e.RetryStep(cmd.Context(), id, step, by.by()), "task %d: step %s is to be retried", id, step)
-				}
-				return did(cmd, e.RetryTask(cmd.Context(), id, by.by()), "task %d is to be retried", id)
-			})
-		},
-	}
-	by.add(cmd)
-	filter.add(cmd, false)
-	cmd.Flags().StringVar(&step, "step", "", "only the step `NAME`")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say which tasks, and change nothing")
-	return cmd
-}
-
-func retryMany(cmd *cobra.Command, filter *filterFlags, by orchestration.By, step string, dryRun bool) error {
-	if step != "" {
-		return errors.WithHint(errors.New("--step is of one task"), "Name the task.")
-	}
-	if !filter.given(cmd) {
-		return errors.WithHint(errors.New("retrying every failed task needs a filter"), "Give a task, or --namespace, --name, --error-class, --newer-than and the like.")
-	}
-	f, err := filter.filter()
-	if err != nil {
-		return err
-	}
-	return withEngine(cmd, func(e *orchestration.Engine) error {
-		list, err := e.RetryTasks(cmd.Context(), f, by, dryRun)
-		if err != nil {
-			return err
-		}
-		for _, r := range list {
-			switch {
-			case r.Err != nil:
-				fmt.Fprintf(cmd.OutOrStdout(), "task %d: %v\n", r.TaskID, r.Err)
-			case dryRun:
-				fmt.Fprintf(cmd.OutOrStdout(), "task %d would be retried\n", r.TaskID)
-			default:
-				fmt.Fprintf(cmd.OutOrStdout(), "task %d is to be retried\n", r.TaskID)
-			}
-		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), plural(len(list), "task"))
-		return err
-	})
 }
 
 func newTasksResolve() *cobra.Command {

@@ -18,7 +18,7 @@ import (
 type filterFlags struct {
 	namespace, name, version, errorClass string
 	states, tags                         []string
-	newer, older                         time.Duration
+	newer, older                         span
 	limit                                int
 	below                                int64
 }
@@ -30,8 +30,8 @@ func (f *filterFlags) add(cmd *cobra.Command, states bool) {
 	flags.StringVar(&f.version, "version", "", "only tasks of `VERSION`")
 	flags.StringVar(&f.errorClass, "error-class", "", "only tasks with a step that last failed with `CLASS`")
 	flags.StringArrayVar(&f.tags, "tag", nil, "only tasks with `TAG`, may be repeated")
-	flags.DurationVar(&f.newer, "newer-than", 0, "only tasks submitted within `TIME`, such as 24h")
-	flags.DurationVar(&f.older, "older-than", 0, "only tasks submitted longer than `TIME` ago, such as 1h")
+	flags.Var(&f.newer, "newer-than", "only tasks submitted within `TIME`, such as 24h or 7d")
+	flags.Var(&f.older, "older-than", "only tasks submitted longer than `TIME` ago, such as 1h or 7d")
 	flags.IntVar(&f.limit, "limit", 50, "at most `N`, up to 1000")
 	if states {
 		flags.StringArrayVar(&f.states, "state", nil, "only tasks in `STATE`, may be repeated")
@@ -39,9 +39,12 @@ func (f *filterFlags) add(cmd *cobra.Command, states bool) {
 	}
 }
 
+// narrowing are the flags that select some tasks of all.
+var narrowing = []string{"namespace", "name", "version", "error-class", "tag", "newer-than", "older-than"}
+
 // given reports whether anything narrows the selection.
 func (f *filterFlags) given(cmd *cobra.Command) bool {
-	for _, name := range []string{"namespace", "name", "version", "error-class", "tag", "newer-than", "older-than"} {
+	for _, name := range narrowing {
 		if cmd.Flags().Changed(name) {
 			return true
 		}
@@ -50,7 +53,7 @@ func (f *filterFlags) given(cmd *cobra.Command) bool {
 }
 
 func (f *filterFlags) filter() (orchestration.Filter, error) {
-	if f.limit < 1 {
+	if f.limit < 1 || f.limit > 1000 {
 		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit %d", f.limit), "Give a number from 1 to 1000.")
 	}
 	out := orchestration.Filter{
@@ -60,10 +63,10 @@ func (f *filterFlags) filter() (orchestration.Filter, error) {
 		out.States = append(out.States, orchestration.TaskState(s))
 	}
 	if f.newer > 0 {
-		out.CreatedAfter = time.Now().Add(-f.newer)
+		out.CreatedAfter = time.Now().Add(-time.Duration(f.newer))
 	}
 	if f.older > 0 {
-		out.CreatedBefore = time.Now().Add(-f.older)
+		out.CreatedBefore = time.Now().Add(-time.Duration(f.older))
 	}
 	return out, nil
 }
@@ -118,12 +121,8 @@ func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) 
 			return style
 		})
 	for _, s := range list {
-		problem := ""
-		if s.FailedStep != "" {
-			problem = s.FailedStep + ": " + s.ErrorClass
-		}
 		t.Row(fmt.Sprint(s.TaskID), s.Namespace+"/"+s.Name+" "+s.Version, string(s.State), fmt.Sprintf("%d/%d", s.Done, s.Steps),
-			s.CreatedAt.Local().Format("2006-01-02 15:04:05"), problem)
+			s.CreatedAt.Local().Format(time.DateTime), problem(s))
 	}
 	for line := range strings.Lines(t.String() + "\n") {
 		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil {
@@ -137,6 +136,14 @@ func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) 
 	return nil
 }
 
+// problem says which step failed, or waits for another try.
+func problem(s orchestration.TaskSummary) string {
+	if s.FailedStep == "" {
+		return ""
+	}
+	return s.FailedStep + ": " + printable(s.ErrorClass)
+}
+
 type summaryJSON struct {
 	TaskID     int64    `json:"task_id"`
 	Namespace  string   `json:"namespace"`
@@ -147,6 +154,8 @@ type summaryJSON struct {
 	Priority   int16    `json:"priority"`
 	CreatedAt  *moment  `json:"created_at"`
 	EndedAt    *moment  `json:"ended_at"`
+	DueAt      *moment  `json:"due_at"`
+	Held       bool     `json:"held"`
 	Steps      int      `json:"steps"`
 	Done       int      `json:"done"`
 	Failed     int      `json:"failed"`
@@ -157,13 +166,19 @@ type summaryJSON struct {
 func summariesJSON(list []orchestration.TaskSummary) []summaryJSON {
 	out := make([]summaryJSON, len(list))
 	for i, s := range list {
-		out[i] = summaryJSON{
-			TaskID: s.TaskID, Namespace: s.Namespace, Name: s.Name, Version: s.Version, Status: string(s.State), Tags: s.Tags,
-			Priority: s.Priority, CreatedAt: at(s.CreatedAt), EndedAt: at(s.EndedAt), Steps: s.Steps, Done: s.Done, Failed: s.Failed,
-		}
-		if s.FailedStep != "" {
-			out[i].FailedStep, out[i].ErrorClass = &s.FailedStep, &s.ErrorClass
-		}
+		out[i] = summaryOf(s)
+	}
+	return out
+}
+
+func summaryOf(s orchestration.TaskSummary) summaryJSON {
+	out := summaryJSON{
+		TaskID: s.TaskID, Namespace: s.Namespace, Name: s.Name, Version: s.Version, Status: string(s.State), Tags: s.Tags,
+		Priority: s.Priority, CreatedAt: at(s.CreatedAt), EndedAt: at(s.EndedAt), DueAt: at(s.DueAt), Held: s.Held,
+		Steps: s.Steps, Done: s.Done, Failed: s.Failed,
+	}
+	if s.FailedStep != "" {
+		out.FailedStep, out.ErrorClass = &s.FailedStep, &s.ErrorClass
 	}
 	return out
 }

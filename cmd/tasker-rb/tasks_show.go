@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/charmbracelet/lipgloss"
 	"github.com/spf13/cobra"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -50,13 +54,19 @@ func printTask(w io.Writer, t *orchestration.TaskDetail, history bool) error {
 	fmt.Fprintf(&b, "task %d  %s/%s %s  %s\n", t.TaskID, t.Namespace, t.Name, t.Version, t.State)
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "  %-10s %s\n", name, value)
+			fmt.Fprintf(&b, "  %-10s %s\n", name, strings.ReplaceAll(printable(value), "\n", "\n             "))
 		}
 	}
 	line("submitted", t.CreatedAt.Local().Format("2006-01-02 15:04:05.000"))
 	line("by", t.Initiator)
 	line("from", t.SourceSystem)
 	line("reason", t.Reason)
+	if t.State == orchestration.TaskPending && t.RunAt.After(t.CreatedAt) {
+		line("not before", t.RunAt.Local().Format(time.DateTime))
+	}
+	if t.Priority != 0 {
+		line("priority", strconv.Itoa(int(t.Priority)))
+	}
 	line("tags", strings.Join(t.Tags, ", "))
 	if !t.EndedAt.IsZero() {
 		line("ended", fmt.Sprintf("%s, after %s", t.EndedAt.Local().Format("2006-01-02 15:04:05.000"), shortDuration(t.EndedAt.Sub(t.CreatedAt))))
@@ -64,7 +74,7 @@ func printTask(w io.Writer, t *orchestration.TaskDetail, history bool) error {
 	b.WriteString("\nsteps\n")
 	width := 0
 	for i := range t.Steps {
-		width = max(width, len([]rune(t.Steps[i].Name)))
+		width = max(width, lipgloss.Width(t.Steps[i].Name))
 	}
 	for i := range t.Steps {
 		printStep(&b, &t.Steps[i], width)
@@ -77,12 +87,15 @@ func printTask(w io.Writer, t *orchestration.TaskDetail, history bool) error {
 }
 
 func printStep(b *strings.Builder, s *orchestration.StepDetail, width int) {
-	fmt.Fprintf(b, "  %-*s  %-17s %s", width, s.Name, s.State, plural(s.Attempts, "attempt"))
+	fmt.Fprintf(b, "  %s  %-17s %s", pad(s.Name, width), s.State, plural(s.Attempts, "attempt"))
 	if last := s.Last(); last != nil && !last.StartedAt.IsZero() {
 		fmt.Fprintf(b, "  %s", shortDuration(last.EndedAt.Sub(last.StartedAt)))
 	}
 	if !s.NextAttempt.IsZero() {
 		fmt.Fprintf(b, "  next at %s", s.NextAttempt.Local().Format("15:04:05.000"))
+	}
+	if s.WaitsForKey != "" {
+		fmt.Fprintf(b, "  waits for a slot of %s", printable(s.WaitsForKey))
 	}
 	if len(s.Parents) > 0 {
 		fmt.Fprintf(b, "  <- %s", strings.Join(s.Parents, ", "))
@@ -97,11 +110,21 @@ func printStep(b *strings.Builder, s *orchestration.StepDetail, width int) {
 	}
 }
 
-func printHistory(b *strings.Builder, t *orchestration.TaskDetail) {
-	type entry struct {
-		what string
-		w    orchestration.Transition
+// entry is a line of a task's history.
+type entry struct {
+	what string
+	w    orchestration.Transition
+}
+
+// rank puts the end of a task behind that of the step that ended it.
+func (e entry) rank() int {
+	if e.what == "task" && orchestration.TaskState(e.w.To).Final() {
+		return 1
 	}
+	return 0
+}
+
+func printHistory(b *strings.Builder, t *orchestration.TaskDetail) {
 	var all []entry
 	for _, w := range t.Transitions {
 		all = append(all, entry{"task", w})
@@ -111,9 +134,14 @@ func printHistory(b *strings.Builder, t *orchestration.TaskDetail) {
 			all = append(all, entry{t.Steps[i].Name, w})
 		}
 	}
-	// Each list is in order of time; so is the whole, and what happened at the
-	// same time stays in the order of the steps.
-	slices.SortStableFunc(all, func(a, b entry) int { return a.w.At.Compare(b.w.At) })
+	// What happened at the same time stays in the order of the steps.
+	slices.SortStableFunc(all, func(a, b entry) int {
+		return cmp.Or(a.w.At.Compare(b.w.At), cmp.Compare(a.rank(), b.rank()))
+	})
+	stamp := "15:04:05.000"
+	if len(all) > 0 && all[0].w.At.Local().Format(time.DateOnly) != all[len(all)-1].w.At.Local().Format(time.DateOnly) {
+		stamp = "2006-01-02 " + stamp
+	}
 	b.WriteString("\nhistory\n")
 	for _, e := range all {
 		attempt := ""
@@ -126,8 +154,8 @@ func printHistory(b *strings.Builder, t *orchestration.TaskDetail) {
 		}
 		by := ""
 		if e.w.Actor != "" {
-			by = " (" + e.w.Actor + ")"
+			by = " (" + printable(e.w.Actor) + ")"
 		}
-		fmt.Fprintf(b, "  %s  %s: %s -> %s%s  %s%s\n", e.w.At.Local().Format("15:04:05.000"), e.what, from, e.w.To, attempt, e.w.Reason, by)
+		fmt.Fprintf(b, "  %s  %s: %s -> %s%s  %s%s\n", e.w.At.Local().Format(stamp), e.what, from, e.w.To, attempt, printable(e.w.Reason), by)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -55,7 +56,7 @@ func TestTasksFromFailureToComplete(t *testing.T) {
 
 	dry := p.run("tasks", "retry", "--error-class", "Two::Closed", "--dry-run")
 	require.Zero(t, dry.code, dry.stderr)
-	require.Equal(t, "task 1 would be retried\n1 task\n", dry.stdout)
+	require.Equal(t, "task 1 would be retried (shop/flaky 1.0.0, two: Two::Closed)\n1 task\n", dry.stdout)
 	require.Contains(t, p.run("tasks", "list").stdout, "error")
 
 	p.write(map[string]string{"good": ""})
@@ -87,6 +88,71 @@ func TestTasksResolveAndCancel(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(p.run("tasks", "list", "--state", "cancelled", "--output", "json").stdout), &summaries))
 	require.Len(t, summaries, 1)
 	require.EqualValues(t, 2, summaries[0].TaskID)
+}
+
+// What comes from anywhere does not move the terminal's cursor, fill the screen
+// or the columns' edges.
+func TestOddTextIsShown(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"odd.yaml": `name: odd
+step_templates:
+  - {name: 日本語, handler_class: Odd, default_retry_limit: 1}
+  - {name: plain, handler_class: Odd, depends_on_step: 日本語}
+`,
+		"handlers/odd.rb": "class Odd < Tasker::StepHandler::Base\n  def process(*) = raise(\"\\e[2J\" + \"x\" * 10_000)\nend\n",
+	})
+	run := p.run("run", "odd.yaml")
+	require.Equal(t, 1, run.code, run.stderr)
+	require.NotContains(t, run.stdout, "\x1b[2J")
+	require.Contains(t, run.stdout, `RuntimeError: \u001b[2Jxxx`)
+	require.Contains(t, run.stdout, "xxx… (and 6018 more characters, which --output json has)\n")
+	require.Less(t, len(run.stdout), 6000)
+	require.NotContains(t, p.run("tasks", "cancel", "1", "--reason", "because\x1b[2J of that").stdout, "\x1b")
+	show := p.run("tasks", "show", "1").stdout
+	require.NotContains(t, show, "\x1b")
+	require.Contains(t, show, "\n  日本語  error             1 attempt")
+	require.Contains(t, show, "\n  plain   cancelled         0 attempts")
+	require.Contains(t, show, `because\u001b[2J of that`)
+	require.Contains(t, p.run("tasks", "show", "1", "--output", "json").stdout, strings.Repeat("x", 10_000))
+}
+
+// A retry of many says of each what it is, also to a program.
+func TestRetryOfMany(t *testing.T) {
+	t.Parallel()
+	p := flaky(t)
+	for range 2 {
+		require.Equal(t, 1, p.run("run", "flaky.yaml").code)
+	}
+	var list []struct {
+		TaskID     int64  `json:"task_id"`
+		FailedStep string `json:"failed_step"`
+		Retried    bool   `json:"retried"`
+	}
+	got := p.run("tasks", "retry", "--name", "flaky", "--newer-than", "1d", "--limit", "1", "--output", "json")
+	require.Zero(t, got.code, got.stderr)
+	require.NoError(t, json.Unmarshal([]byte(got.stdout), &list))
+	require.Len(t, list, 1)
+	require.Equal(t, "two", list[0].FailedStep)
+	require.True(t, list[0].Retried)
+	got = p.run("tasks", "retry", "--name", "flaky", "--limit", "1")
+	require.Equal(t, "task 1 is to be retried (shop/flaky 1.0.0, two: Two::Closed)\n1 task; there may be more than --limit 1\n", got.stdout)
+	require.Equal(t, "0 tasks\n", p.run("tasks", "retry", "--name", "flaky").stdout)
+}
+
+// A task with a time is not due before.
+func TestSubmitForLater(t *testing.T) {
+	t.Parallel()
+	p := flaky(t)
+	got := p.run("submit", "flaky.yaml", "--run-at", "2d", "--source", "shop")
+	require.Regexp(t, `^task 1 submitted, to run at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n$`, got.stdout, got.stderr)
+	require.Contains(t, p.run("submit", "flaky.yaml", "--run-at", "2000-01-01T00:00:00Z", "--count", "2").stdout, "2 tasks submitted, 2 to 3, to run at ")
+	var list []summaryJSON
+	require.NoError(t, json.Unmarshal([]byte(p.run("tasks", "list", "--output", "json").stdout), &list))
+	require.Greater(t, time.Until(list[2].DueAt.Time), 47*time.Hour)
+	show := p.run("tasks", "show", "1").stdout
+	require.Contains(t, show, "from       shop\n")
+	require.Regexp(t, `\n  not before \d{4}-`, show)
 }
 
 // What makes no sense is refused, with the reason and what can be done.

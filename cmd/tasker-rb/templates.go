@@ -56,19 +56,9 @@ func lint(cmd *cobra.Command, paths []string, handlers *handlerFlags, output str
 	if err != nil {
 		return err
 	}
-	var found []templates.Problem
-	var sound []*templates.Template
-	for _, file := range files {
-		t, err := templates.Load(file)
-		var problems *templates.Problems
-		switch {
-		case errors.As(err, &problems):
-			found = append(found, problems.List...)
-		case err != nil:
-			return err
-		default:
-			sound = append(sound, t)
-		}
+	sound, found, err := loadEach(files)
+	if err != nil {
+		return err
 	}
 	if len(handlers.dirs)+len(handlers.requires) > 0 {
 		missing, err := lintHandlers(cmd, sound, handlers)
@@ -80,6 +70,36 @@ func lint(cmd *cobra.Command, paths []string, handlers *handlerFlags, output str
 	return reportLint(cmd, files, found, output)
 }
 
+// loadEach loads templates, and gathers the problems of those that are none.
+func loadEach(files []string) (sound []*templates.Template, found []templates.Problem, err error) {
+	for _, file := range files {
+		t, err := templates.Load(file)
+		var problems *templates.Problems
+		switch {
+		case errors.As(err, &problems):
+			found = append(found, problems.List...)
+		case err != nil:
+			return nil, nil, err
+		default:
+			sound = append(sound, t)
+		}
+	}
+	return sound, found, nil
+}
+
+// loadAll loads the templates of files and folders, all of which must be sound.
+func loadAll(paths []string) ([]*templates.Template, error) {
+	files, err := templateFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	sound, found, err := loadEach(files)
+	if err == nil && len(found) > 0 {
+		err = &templates.Problems{List: found}
+	}
+	return sound, err
+}
+
 func lintHandlers(cmd *cobra.Command, list []*templates.Template, handlers *handlerFlags) (found []templates.Problem, err error) {
 	db := &lazyPool{size: 4}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
@@ -88,13 +108,11 @@ func lintHandlers(cmd *cobra.Command, list []*templates.Template, handlers *hand
 		return nil, err
 	}
 	defer func() { err = errors.CombineErrors(err, host.Close()) }()
-	for _, t := range list {
-		var problems *templates.Problems
-		if err := resolveAll(cmd.Context(), host, t); errors.As(err, &problems) {
-			found = append(found, problems.List...)
-		} else if err != nil {
-			return nil, err
-		}
+	var problems *templates.Problems
+	if err := resolveAll(cmd.Context(), host, list...); errors.As(err, &problems) {
+		found = problems.List
+	} else if err != nil {
+		return nil, err
 	}
 	return found, nil
 }

@@ -57,9 +57,28 @@ var badValue = regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?(--[\
 // flagError words what the flag library says of a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		if hint := valueHint(cmd, strings.TrimPrefix(m[2], "--")); hint != "" {
+			return errors.WithHint(errors.Newf("%s cannot be %q", m[2], m[1]), hint)
+		}
 		return usage(cmd, "%s cannot be %q", m[2], m[1])
 	}
 	return usage(cmd, "%s", err)
+}
+
+// valueHint is what a flag's value may be.
+func valueHint(cmd *cobra.Command, flag string) string {
+	f := cmd.Flags().Lookup(flag)
+	if f == nil {
+		return ""
+	}
+	switch f.Value.Type() {
+	case "duration":
+		return spanHint
+	case "int16":
+		return "Give a whole number from -32768 to 32767."
+	default:
+		return ""
+	}
 }
 
 // oneOf checks a flag whose values are few.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -78,6 +79,7 @@ func TestWorkerDrains(t *testing.T) {
   def process(*)
     here = File.join(__dir__, "..")
     File.write(File.join(here, "begun"), "x")
+    puts "still at it"
     sleep 0.01 until File.exist?(File.join(here, "finish"))
     { finished: true }
   end
@@ -87,9 +89,36 @@ end`,
 	worker, out := startWorker(t, p)
 	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(p.dir, "begun")); return err == nil }, patience, 5*time.Millisecond)
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "stopping; steps that run have 30s") }, patience, 5*time.Millisecond)
 	p.write(map[string]string{"finish": ""})
 	require.NoError(t, worker.Wait(), out)
+	require.Contains(t, out.String(), "task 1 only | still at it\n")
+	require.Regexp(t, `task 1 only  complete in .*\n(.*\n)*stopped\n$`, out)
 	require.Equal(t, 1, done(t, p, "complete"), out)
+}
+
+// What is printed of a step that somebody cancels.
+func TestWorkerTellsOfCancels(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"long.yaml": one("Long"), "handlers/long.rb": long})
+	require.Zero(t, p.run("submit", "long.yaml").code)
+	worker, out := startWorker(t, p)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "in the middle") }, patience, 5*time.Millisecond, out)
+	require.Zero(t, p.run("tasks", "cancel", "1").code)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "task 1 only  cancelled\n") }, patience, 5*time.Millisecond, out)
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, worker.Wait(), out)
+	require.NotContains(t, out.String(), "claim was lost")
+}
+
+// A worker that was told of templates takes no task when a handler is missing.
+func TestWorkerChecksTemplates(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"config/one.yaml": one("Fine"), "config/two.yaml": one("Gone"), "handlers/fine.rb": fine})
+	require.Zero(t, p.run("submit", "config/two.yaml").code)
+	requireRefused(t, p.run("worker", "--handlers", "handlers", "--templates", "config"),
+		[]string{"config/two.yaml:3:33: the handler of step only: there is no class Gone"}, "handler_class:")
+	require.Equal(t, 1, done(t, p, "pending"))
 }
 
 // A worker is killed in the middle, again and again; others take over, and

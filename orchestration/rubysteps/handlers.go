@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 
 	"github.com/cockroachdb/errors"
 
@@ -60,7 +61,14 @@ func toStepError(err error) error {
 	if errors.As(err, &ruby) {
 		return fromRuby(ruby)
 	}
-	return err
+	if errors.IsAny(err, context.Canceled, context.DeadlineExceeded) {
+		return err
+	}
+	message := strings.TrimPrefix(err.Error(), "rubyhost: ")
+	if hint := errors.FlattenHints(err); hint != "" {
+		message += " (" + hint + ")"
+	}
+	return &orchestration.StepError{Class: "Tasker::HostError", Message: message, Err: err}
 }
 
 func fromRuby(e *rubyhost.Error) *orchestration.StepError {

@@ -103,6 +103,13 @@ func TestErrorsKeepEverything(t *testing.T) {
 	require.Equal(t, "ArgumentError", e.Cause.Class)
 }
 
+func TestKilledThreadFailsTheStepByAName(t *testing.T) {
+	t.Parallel()
+	e := run(t, "KillsItsThread", "Thread.current.kill", "").Last().Err
+	require.Equal(t, "Tasker::HostError", e.Class)
+	require.Regexp(t, `^the handler's thread was killed \(A handler must return or raise; `, e.Message)
+}
+
 func TestTimeoutHasThePlaceInRuby(t *testing.T) {
 	t.Parallel()
 	s := run(t, "Slow", "loop { begin; sleep; rescue => e; end }", ", timeout_seconds: 0.1")

@@ -127,6 +127,26 @@ func (n *Node) At(path []string) (line, column int) {
 	return line, column
 }
 
+// Has tells whether path leads to a value.
+func (n *Node) Has(path []string) bool {
+	for _, token := range path {
+		if n.Kind == Array {
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(n.Items) {
+				return false
+			}
+			n = n.Items[i]
+			continue
+		}
+		m := n.Get(token)
+		if m == nil {
+			return false
+		}
+		n = m.Value
+	}
+	return true
+}
+
 // Plain converts the node to the types that encoding/json decodes into, with
 // numbers as [json.Number].
 func (n *Node) Plain() any {

@@ -109,6 +109,28 @@ class HandlerLoaderTest < Minitest::Test
     assert_equal 1, Object.const_get(@space)::B2
   end
 
+  def test_a_class_that_is_defined_twice_with_different_superclasses
+    first = write("a.rb", "module SPACE\n  module Deep\n    class Twice; end\n  end\nend\n")
+    second = write("b.rb", "module SPACE\n  module Deep\n    class Twice < String; end\n  end\nend\n")
+
+    assert_equal "#{second}:3: TypeError: superclass mismatch for class Twice; it was defined at #{first}:3", refused
+  end
+
+  def test_a_module_that_is_also_a_class
+    first = write("a.rb", "module SPACE\n  Kind = Class.new\nend\n")
+    second = write("b.rb", "module SPACE\n  module Kind; end\nend\n")
+
+    assert_match(/\A#{second}:2: TypeError: (\S+::)?Kind is not a module; it was defined at #{first}:2\z/, refused)
+  end
+
+  def test_a_class_of_a_new_superclass_in_a_file_that_is_run_twice
+    file = write("a.rb", "module SPACE\n  class Money < Struct.new(:cents); end\n  class A < B; end\nend\n")
+    write_handler("b.rb", "B")
+
+    assert_equal "#{file}:2: TypeError: superclass mismatch for class Money; the file was run twice, " \
+                 "because it needs B, which a later one defines: require that one at its top", refused
+  end
+
   def test_a_syntax_error
     write("a.rb", "module SPACE\nend\n")
     bad = write("bad.rb", "class X\n  def process(\nend\n")

@@ -25,6 +25,7 @@ module Tasker
 
     def initialize
       @folders = []
+      @waited = {}
     end
 
     # Loads every Ruby file below the folders, each once, and puts the folders
@@ -106,9 +107,37 @@ module Tasker
       place = place_of(e, file)
       raise HandlerError, failure(e, place) unless constant_missing?(e)
 
+      @waited[file] = e.name
       Waiting.new(file, e, place)
     rescue *RAISED => e
-      raise HandlerError, failure(e, place_of(e, file))
+      raise HandlerError, failure(e, place_of(e, file)) + defined_before(e, file)
+    end
+
+    # Says where the class or module was defined first that a file defines
+    # differently.
+    def defined_before(error, file)
+      name = error.is_a?(TypeError) && text_of(error)[/\A(?:superclass mismatch for class )?(\S+)(?: is not a (?:class|module))?\z/, 1]
+      first = name && first_place(name, error)
+      return "" unless first
+      return "; it was defined at #{first}" unless @waited[file] && first == place_of(error, file)
+
+      "; the file was run twice, because it needs #{@waited[file]}, which a later one defines: require that one at its top"
+    end
+
+    # Ruby names the constant without the modules around it; the backtrace has
+    # those.
+    def first_place(name, error)
+      *around, last = name.split("::")
+      around = open_modules(error) if around.empty?
+      scope = around.reduce(Object) { |at, part| at.const_get(part, at.equal?(Object)) }
+      path, line = scope.const_source_location(last)
+      "#{path}:#{line}" if path && line.to_i.positive?
+    rescue NameError, TypeError
+      nil
+    end
+
+    def open_modules(error)
+      error.backtrace_locations.to_a.map { |l| l.label[/\A<(?:module|class):(\w+)>\z/, 1] }.take_while(&:itself).reverse
     end
 
     # A file's second run sets its constants once more; Ruby need not say so.

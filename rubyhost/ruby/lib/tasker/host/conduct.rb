@@ -16,13 +16,18 @@ module Tasker
       # Signals that belong to the host; a trap for one of these is ignored.
       HOST_SIGNALS = (Signal.list.keys - %w[EXIT CHLD CLD]).freeze
 
-      # In front of Process's own methods, and of those of Kernel.
+      # In front of Process's own methods, and of those of Kernel. A child of the
+      # host may end and replace itself as it likes.
       module NoOtherProcess
         def exit!(*)
+          return super unless Conduct.host?
+
           raise ForbiddenError.new("exit!", "raise an error to fail the step, or call exit")
         end
 
         def exec(*)
+          return super unless Conduct.host?
+
           raise ForbiddenError.new("exec", "it would replace the host; use system or spawn")
         end
 
@@ -96,10 +101,16 @@ module Tasker
         # @!visibility private
         def install
           @exit_child = Process.method(:exit!)
+          @host = Process.pid
           Process.singleton_class.prepend(NoOtherProcess, ForProcess)
           Signal.singleton_class.prepend(ForSignal)
           Kernel.singleton_class.prepend(NoOtherProcess, ForSignal)
           Kernel.prepend(ForKernel)
+        end
+
+        # @!visibility private
+        def host?
+          Process.pid == @host
         end
 
         # The child has this thread and nothing else of the host: it runs its
