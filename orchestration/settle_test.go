@@ -22,7 +22,7 @@ import (
 // engine would wait: its result is kept until it can be recorded.
 func TestResultsOutliveAnOutage(t *testing.T) {
 	t.Parallel()
-	pool, postmaster := privateDatabase(t)
+	pool, postmaster := privateDatabase(t, nil)
 	var runs atomic.Int32
 	away := func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
 		runs.Add(1)
