@@ -22,6 +22,8 @@ type handlerFlags struct {
 	gemfile  string
 	threads  int
 	yjit     bool
+
+	own bool // the program's output is its own, and not logged
 }
 
 func (f *handlerFlags) add(cmd *cobra.Command) {
@@ -64,7 +66,7 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 		}
 	}
 	return rubyhost.Boot(rubyhost.Options{
-		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log,
+		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.own,
 	})
 }
 

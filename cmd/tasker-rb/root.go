@@ -24,7 +24,7 @@ starts when needed and stops afterwards.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newSubmit(), newWorker(), newTasks(), newTemplates(), newDoctor(), newMigrate())
+	root.AddCommand(newRun(), newSubmit(), newWorker(), newRuby(), newTasks(), newTemplates(), newDoctor(), newMigrate())
 	return root
 }
 

@@ -19,7 +19,8 @@ module Suite
       @server = server.transform_keys(&:to_sym)
       ActiveRecord::Base.logger = nil
       ActiveRecord::Migration.verbose = false
-      ActiveRecord::Base.establish_connection(adapter: "tasker")
+      # The timeout is what remove_connection waits for the threads of the host.
+      ActiveRecord::Base.establish_connection(adapter: "tasker", checkout_timeout: 0.1)
       connect_theirs
       Schema.create
       Models.define

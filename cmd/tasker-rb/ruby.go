@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"os"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+)
+
+type rubyCommand struct {
+	handlers handlerFlags
+	code     string
+	migrate  bool
+	scratch  bool
+}
+
+// programConnections is how many connections of the database a program may
+// hold at once, with its threads, unless DATABASE_URL says otherwise.
+const programConnections = 32
+
+func newRuby() *cobra.Command {
+	r := &rubyCommand{handlers: handlerFlags{own: true}}
+	cmd := &cobra.Command{
+		Use:   "ruby [FILE] [ARG...]",
+		Short: "Run a Ruby program with the database that handlers have",
+		Long: `Run a Ruby program as ruby itself would, with its arguments, its at_exit blocks
+and its exit code, and with the database that handlers have: Tasker.db, Sequel
+and ActiveRecord are there outside steps, with transactions of their own. It is
+for setting things up, for looking into things, and for test suites.`,
+		Example: `  tasker-rb ruby db/seed.rb
+  tasker-rb ruby -e 'p Tasker.db.first("SELECT version()")'
+  tasker-rb ruby --scratch --handlers app/handlers test/handlers_test.rb --name test_charge`,
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args) },
+	}
+	r.handlers.add(cmd)
+	cmd.Flags().StringVarP(&r.code, "execute", "e", "", "run `CODE` in place of a file")
+	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
+	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is gone afterwards")
+	cmd.Flags().SetInterspersed(false) // what follows FILE is the program's
+	return cmd
+}
+
+func (r *rubyCommand) run(cmd *cobra.Command, args []string) (err error) {
+	ctx := cmd.Context()
+	var file *string
+	if !cmd.Flags().Changed("execute") {
+		if len(args) == 0 {
+			return usage(cmd, "FILE is missing")
+		}
+		file, args = &args[0], args[1:]
+		if info, err := os.Stat(*file); err != nil || info.IsDir() {
+			return errors.WithHint(errors.Newf("there is no Ruby file %s", *file), "Name a file, or give code with -e CODE.")
+		}
+	}
+	log := slog.New(newLineLog(cmd.ErrOrStderr()))
+	db := &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: programConnections}
+	defer func() { err = errors.CombineErrors(err, db.close()) }()
+	host, err := r.handlers.boot(ctx, "", db, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, host.Close()) }()
+	if err := host.Require(ctx, "tasker/host/script"); err != nil {
+		return err
+	}
+	program, err := host.Method(ctx, "Tasker::Host::Script.run")
+	if err != nil {
+		return err
+	}
+	out, err := program.Call(ctx, file, r.code, append([]string{}, args...))
+	if err != nil {
+		return err
+	}
+	var code int
+	if err := json.Unmarshal(out, &code); err != nil {
+		return errors.Wrap(err, "the program's exit code")
+	}
+	if code != exitOK {
+		return &failure{code}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRubyProgram(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"program.rb": `
+at_exit { puts "last, of #{$!.inspect}" }
+at_exit { puts "first: #{Tasker.db.first("SELECT count(*) AS n FROM things")["n"]}" }
+puts [ARGV, __FILE__ == $0, Tasker.db.in_step?].inspect
+Tasker.db.exec("CREATE TABLE things (name text)")
+Tasker.db.transaction { Tasker.db.exec("INSERT INTO things VALUES ($1)", ["one"]) }
+begin
+  Tasker.db.transaction { Tasker.db.exec("INSERT INTO things VALUES ('two')"); raise "no" }
+rescue RuntimeError => e
+  warn e.message
+end
+exit 7
+`,
+	})
+	r := p.run("ruby", "program.rb", "--name", "a b", "-e")
+	require.Equal(t, result{
+		7, "[[\"--name\", \"a b\", \"-e\"], true, false]\nfirst: 1\nlast, of #<SystemExit: exit>\n", "no\n",
+	}, r)
+}
+
+func TestRubyProgramsEnd(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"raises.rb": "def fails = raise(ArgumentError, 'no good')\nfails\n",
+		"syntax.rb": "def x\n",
+	})
+	for _, c := range []struct {
+		name   string
+		args   []string
+		code   int
+		stdout string
+		stderr string // a regular expression
+	}{
+		{"Well", []string{"-e", "print 1"}, 0, "1", `^$`},
+		{"Raises", []string{"raises.rb"}, 1, "", `^\S*raises\.rb:1:in .fails.: no good \(ArgumentError\)\n\tfrom \S*raises\.rb:2:in .*\n$`},
+		{"DoesNotParse", []string{"syntax.rb"}, 1, "", `^\S*syntax\.rb:1: syntax error(.|\n)*\(SyntaxError\)\n$`},
+		{"Aborts", []string{"-e", "abort 'enough'"}, 1, "", `^enough\n$`},
+		{"ExitsWell", []string{"-e", "exit"}, 0, "", `^$`},
+		{"ChangesItsMind", []string{"-e", "at_exit { exit 3 }; at_exit { print $!.inspect; exit 4 }; raise 'no'"}, 3, "#<RuntimeError: no>", `no \(RuntimeError\)`},
+		{"RaisesAtExit", []string{"-e", "at_exit { print :on }; at_exit { raise 'late' }"}, 1, "on", `late \(RuntimeError\)`},
+		{"AddsAtExit", []string{"-e", "at_exit { at_exit { print 2 }; print 1 }"}, 0, "12", `^$`},
+		{"NoFile", []string{"nowhere.rb"}, 2, "", `error: there is no Ruby file nowhere\.rb\nhint: Name a file`},
+		{"Nothing", nil, 2, "", `error: FILE is missing`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := p.run(append([]string{"ruby"}, c.args...)...)
+			require.Equal(t, c.code, r.code, r.stderr)
+			require.Equal(t, c.stdout, r.stdout)
+			require.Regexp(t, c.stderr, r.stderr)
+		})
+	}
+}
+
+// A test suite that runs itself at exit, with handlers and SQL of its own.
+func TestRubyRunsASuite(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"handlers/fine.rb": fine,
+		"suite.rb": `
+require "minitest/autorun"
+class SuiteTest < Minitest::Test
+  def test_database = assert_equal(1, Tasker.db.first("SELECT 1 AS one")["one"])
+  def test_handler = assert(Fine.new)
+  def test_failing = assert_equal(1, 2)
+end
+`,
+	})
+	r := p.run("ruby", "--handlers", "handlers", "suite.rb", "--name", "/database|handler/")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, "2 runs, 2 assertions, 0 failures, 0 errors")
+	r = p.run("ruby", "--handlers", "handlers", "suite.rb")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.stdout, "3 runs, 3 assertions, 1 failures, 0 errors")
+}
+
+func TestRubyProgramIsInterrupted(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"waits.rb": `
+at_exit { File.write("ended", "yes") }
+begin
+  Tasker.db.transaction { File.write("begun", "yes"); Tasker.db.exec("SELECT pg_sleep(600)") }
+ensure
+  File.write("ensured", "yes")
+end
+`,
+	})
+	cmd := p.command("ruby", "waits.rb")
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { _, err := os.Stat(p.dir + "/begun"); return err == nil }, patience, 10*time.Millisecond)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	require.Error(t, cmd.Wait())
+	require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode())
+	require.FileExists(t, p.dir+"/ensured")
+	require.FileExists(t, p.dir+"/ended")
+}
