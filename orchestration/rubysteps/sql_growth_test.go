@@ -77,10 +77,10 @@ func TestSQLLeavesNothingBehind(t *testing.T) {
 	after := measure()
 	t.Logf("%d steps: %+v -> %+v", steps, before, after)
 	require.LessOrEqual(t, after.Slots-before.Slots, 300)
-	require.Equal(t, before.Threads, after.Threads)
+	require.LessOrEqual(t, after.Threads, before.Threads) // those of tests before this one may have ended
 	require.Zero(t, after.Hooks)
 	require.Zero(t, after.requests)
-	require.Equal(t, before.taken, after.taken)
+	require.LessOrEqual(t, after.taken, before.taken)
 	for range d.pool.Stat().TotalConns() {
 		conn, err := d.pool.Acquire(t.Context())
 		require.NoError(t, err)
