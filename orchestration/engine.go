@@ -50,6 +50,7 @@ type Engine struct {
 	hub     *hub
 	clock   *databaseClock
 	group   *groupCommit
+	loads   *groupLoad
 	settle  time.Duration
 
 	closed    sync.Once
@@ -91,7 +92,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.hub.heard, e.hub.nudgeAll); err != nil {
 		return nil, err
 	}
-	e.group = newGroupCommit(cfg.Pool)
+	e.group, e.loads = newGroupCommit(cfg.Pool), newGroupLoad(cfg.Pool)
 	return e, nil
 }
 
@@ -100,6 +101,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 func (e *Engine) Close() error {
 	e.closed.Do(func() {
 		e.group.close()
+		e.loads.close()
 		e.session.close()
 	})
 	return nil

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -467,5 +468,36 @@ func TestThousandSteps(t *testing.T) {
 	require.Equal(t, orchestration.TaskComplete, d.State)
 	for _, s := range d.Steps {
 		require.Equal(t, 1, s.Attempts, s.Name)
+	}
+}
+
+// Tasks that are asked for at the same time are read together; each caller gets
+// its own.
+func TestManyTasksAreReadAtOnce(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil)
+	made, err := b.SubmitMany(t.Context(), many(40, orchestration.Submission{Template: template(t, diamond, "")}))
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	for i := range 120 {
+		all.Go(func() {
+			if i%3 == 2 {
+				_, err := b.Handle(t.Context(), int64(1e9+i))
+				if !errors.Is(err, orchestration.ErrTaskNotFound) {
+					t.Errorf("a task that is not there: %v", err)
+				}
+				return
+			}
+			_, err := b.Handle(t.Context(), made[i%40].TaskID) // some twice
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, m := range made {
+		out, err := b.Run(t.Context(), m.TaskID)
+		require.NoError(t, err)
+		require.Equal(t, orchestration.TaskComplete, out.State)
 	}
 }

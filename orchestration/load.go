@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/tasker-rb/tasker-rb/templates"
 )
@@ -18,6 +17,7 @@ var ErrTaskNotFound = errors.New("there is no such task")
 // goroutine.
 type taskRun struct {
 	id       int64
+	digest   string // of the template
 	template *templates.Template
 	state    TaskState
 	context  json.RawMessage
@@ -51,37 +51,14 @@ type stepRun struct {
 
 // load reads a task with its steps and their results.
 func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
-	t := &taskRun{id: id}
-	var digest string
-	var batch pgx.Batch
-	batch.Queue(`
-		select k.state, k.revision, k.context::text, k.run_at, k.digest, k.tags, k.created_at,
-			coalesce(k.initiator, ''), coalesce(k.source_system, ''), coalesce(k.reason, '')
-		from tasker.tasks k where k.task_id = $1`, id).QueryRow(func(row pgx.Row) error {
-		var text string
-		err := row.Scan(&t.state, &t.revision, &text, &t.runAt, &digest, &t.head.Tags, &t.head.CreatedAt,
-			&t.head.Initiator, &t.head.SourceSystem, &t.head.Reason)
-		t.context = json.RawMessage(text)
-		return err
-	})
-	batch.Queue(`
-		select s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.retry_limit, s.retryable, coalesce(s.claimed_by, 0),
-			s.claimed_by is not null and s.claimed_by in (`+livingSQL+`),
-			s.last_attempted_at, s.next_attempt_at, s.backoff_request_seconds, coalesce(a.results::text, '')
-		from tasker.steps s
-		left join lateral (
-			select results from tasker.attempts a
-			where s.state in ('complete', 'resolved_manually') -- asked before the index is
-				and a.step_id = s.step_id and a.outcome in ('complete', 'resolved_manually') order by attempt desc limit 1) a on true
-		where s.task_id = $1 order by s.position`, id).Query(func(rows pgx.Rows) error { return t.scanSteps(rows) })
-	err := e.pool.SendBatch(ctx, &batch).Close()
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, errors.Wrapf(ErrTaskNotFound, "task %d", id)
-	}
+	t, err := e.loads.load(ctx, id)
 	if err != nil {
 		return nil, errors.Wrapf(err, "loading task %d", id)
 	}
-	if t.template, err = e.templateOf(ctx, digest); err != nil {
+	if t == nil {
+		return nil, errors.Wrapf(ErrTaskNotFound, "task %d", id)
+	}
+	if t.template, err = e.templateOf(ctx, t.digest); err != nil {
 		return nil, errors.Wrapf(err, "the template of task %d", id)
 	}
 	for _, s := range t.steps {
@@ -92,30 +69,6 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 		}
 	}
 	return t, t.connect()
-}
-
-func (t *taskRun) scanSteps(rows pgx.Rows) error {
-	for rows.Next() {
-		s := &stepRun{index: len(t.steps)}
-		var name, results string
-		var last, due *time.Time
-		err := rows.Scan(&s.id, &name, &s.state, &s.number, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive, &last, &due, &s.asked, &results)
-		if err != nil {
-			return err
-		}
-		if last != nil {
-			s.lastAttempted = *last
-		}
-		if due != nil {
-			s.dueAt = *due
-		}
-		if results != "" {
-			s.results = json.RawMessage(results)
-		}
-		s.template = &templates.Step{Name: name} // until connect
-		t.steps = append(t.steps, s)
-	}
-	return rows.Err()
 }
 
 // connect gives each step its part of the template.

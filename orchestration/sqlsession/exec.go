@@ -169,7 +169,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 	var prepared *pgconn.StatementDescription
 	if st.JSON != nil && !s.conn.mayPrepare() {
 		// The unnamed statement must not be replaced by what precedes it.
-		if err := s.start(ctx, st, parts); err != nil {
+		if err := s.start(ctx, st, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -186,6 +186,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		params = asTyped(params, st.JSON, prepared.ParamOIDs)
 	}
 	pg := s.conn.pg()
+	alone := !s.step && s.conn.status() == idle
 	before := s.before(ctx, st, parts)
 	if len(before) == 0 {
 		if prepared != nil {
@@ -194,6 +195,9 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		return read(pg.ExecParams(context.Background(), sql, params, st.Types, st.Formats, formats))
 	}
 	var batch pgconn.Batch
+	if alone {
+		before = append([]string{"begin"}, before...)
+	}
 	for _, text := range before {
 		batch.ExecParams(text, nil, nil, nil, nil)
 	}
@@ -201,6 +205,10 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		batch.ExecStatement(prepared, params, st.Formats, formats)
 	} else {
 		batch.ExecParams(sql, params, st.Types, st.Formats, formats)
+	}
+	if alone {
+		batch.ExecParams("commit", nil, nil, nil, nil)
+		defer s.abandon(ctx)
 	}
 	answers := pg.ExecBatch(context.Background(), &batch)
 	for range before {
@@ -220,6 +228,18 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		err = closing
 	}
 	return result, err
+}
+
+// abandon ends the transaction around a single statement that has failed.
+func (s *Session) abandon(ctx context.Context) {
+	if s.conn.pg().IsClosed() || s.conn.status() == idle {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hardStop)
+	defer cancel()
+	if _, err := s.conn.pg().Exec(ctx, "rollback").ReadAll(); err != nil {
+		s.conn.spoiled = true
+	}
 }
 
 // asTyped chooses between the forms of each parameter.
@@ -275,8 +295,8 @@ func (s *Session) start(ctx context.Context, st *Statement, parts []statement) e
 // transaction, and settings that are not in force yet.
 //
 // Outside a transaction they are sent in one go with a statement that bears it,
-// which makes one transaction of them all and leaves nothing behind. Others
-// find them set on the connection, see rest.
+// in a transaction of their own that leaves nothing behind. Others find them
+// set on the connection, see rest.
 func (s *Session) before(ctx context.Context, st *Statement, parts []statement) []string {
 	texts := s.beginning(ctx)
 	if st.Settings == s.settings || s.conn.status() == inError { // where nothing but the way back is possible

@@ -1,0 +1,189 @@
+package orchestration
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// loaders is how many groups of tasks may be read at a time.
+const loaders = 2
+
+// groupLoad reads tasks together. As with groupCommit nobody waits for others:
+// those that are asked for while a group is being read are the next group.
+type groupLoad struct {
+	pool  *pgxpool.Pool
+	queue chan *loading
+	ended sync.WaitGroup
+}
+
+type loading struct {
+	ctx  context.Context //nolint:containedctx // it is the call's own
+	id   int64
+	task *taskRun // the answer; nil if there is none
+	err  error
+	done chan struct{}
+}
+
+func newGroupLoad(pool *pgxpool.Pool) *groupLoad {
+	g := &groupLoad{pool: pool, queue: make(chan *loading, maxGroup)}
+	for range loaders {
+		g.ended.Go(g.work)
+	}
+	return g
+}
+
+// close must come after the last load.
+func (g *groupLoad) close() {
+	close(g.queue)
+	g.ended.Wait()
+}
+
+// load returns the task and its steps as they are in the tables, without what
+// only their template says; nil if there is no such task.
+func (g *groupLoad) load(ctx context.Context, id int64) (*taskRun, error) {
+	l := &loading{ctx: ctx, id: id, done: make(chan struct{})}
+	g.queue <- l
+	select {
+	case <-l.done:
+		return l.task, l.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (g *groupLoad) work() {
+	group := make([]*loading, 0, maxGroup)
+	for first := range g.queue {
+		group = append(group[:0], first)
+	gather:
+		for len(group) < maxGroup {
+			select {
+			case l, ok := <-g.queue:
+				if !ok {
+					break gather
+				}
+				group = append(group, l)
+			default:
+				break gather
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+		if len(group) == 1 || g.read(ctx, group) != nil {
+			for _, l := range group { // each gets its own answer, in its own time
+				l.err = g.read(l.ctx, []*loading{l})
+			}
+		}
+		cancel()
+		for _, l := range group {
+			close(l.done)
+		}
+	}
+}
+
+// read fills in the answers.
+func (g *groupLoad) read(ctx context.Context, group []*loading) error {
+	ids := make([]int64, len(group))
+	found := make(map[int64]*taskRun, len(group))
+	for i, l := range group {
+		ids[i] = l.id
+	}
+	var batch pgx.Batch
+	batch.Queue(withoutJIT)
+	batch.Queue(tasksSQL, ids).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			t, err := scanTask(rows)
+			if err != nil {
+				return err
+			}
+			found[t.id] = t
+		}
+		return rows.Err()
+	})
+	batch.Queue(stepsSQL, ids).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			id, s, err := scanStep(rows)
+			if err != nil {
+				return err
+			}
+			if t := found[id]; t != nil {
+				s.index = len(t.steps)
+				t.steps = append(t.steps, s)
+			}
+		}
+		return rows.Err()
+	})
+	if err := g.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return err
+	}
+	for _, l := range group {
+		l.task = found[l.id]
+		delete(found, l.id) // two may ask for one task, and each wants one of its own
+		if l.task == nil && len(group) > 1 {
+			if err := g.read(ctx, []*loading{l}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// withoutJIT: with old statistics PostgreSQL takes these for large questions and
+// compiles them, which lasts a hundred times as long as the answer.
+const withoutJIT = `select set_config('jit', 'off', true)`
+
+// What is read is asked for one task after the other, inside one statement: with
+// old statistics PostgreSQL might find a join with an array better done by
+// reading the whole table.
+const tasksSQL = `
+	select k.* from unnest($1::bigint[]) as wanted (id), lateral (
+		select k.task_id, k.state, k.revision, k.context::text, k.run_at, k.digest, k.tags, k.created_at,
+			coalesce(k.initiator, ''), coalesce(k.source_system, ''), coalesce(k.reason, '')
+		from tasker.tasks k where k.task_id = wanted.id limit 1) k`
+
+func scanTask(rows pgx.Rows) (*taskRun, error) {
+	t := &taskRun{}
+	var document string
+	err := rows.Scan(&t.id, &t.state, &t.revision, &document, &t.runAt, &t.digest, &t.head.Tags, &t.head.CreatedAt,
+		&t.head.Initiator, &t.head.SourceSystem, &t.head.Reason)
+	t.context = json.RawMessage(document)
+	return t, err
+}
+
+// The steps of a task come in the template's order.
+const stepsSQL = `
+	select s.* from unnest($1::bigint[]) as wanted (id), lateral (
+		select s.task_id, s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.retry_limit, s.retryable,
+			coalesce(s.claimed_by, 0), s.claimed_by is not null and s.claimed_by in (` + livingSQL + `),
+			s.last_attempted_at, s.next_attempt_at, s.backoff_request_seconds, coalesce(a.results::text, '')
+		from tasker.steps s
+		left join lateral (
+			select results from tasker.attempts a
+			where s.state in ('complete', 'resolved_manually') -- asked before the index is
+				and a.step_id = s.step_id and a.outcome in ('complete', 'resolved_manually') order by attempt desc limit 1) a on true
+		where s.task_id = wanted.id order by s.position) s`
+
+func scanStep(rows pgx.Rows) (taskID int64, s *stepRun, err error) {
+	s = &stepRun{}
+	var name, results string
+	var last, due *time.Time
+	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.number, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
+		&last, &due, &s.asked, &results)
+	if last != nil {
+		s.lastAttempted = *last
+	}
+	if due != nil {
+		s.dueAt = *due
+	}
+	if results != "" {
+		s.results = json.RawMessage(results)
+	}
+	s.template = &templates.Step{Name: name} // until connect
+	return taskID, s, err
+}
