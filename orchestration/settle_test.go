@@ -100,6 +100,28 @@ func TestTaskThatCannotBeGivenBack(t *testing.T) {
 	require.EqualValues(t, 2, runs.Load())
 }
 
+// A worker that cannot take tasks, for a reason that may pass, still stops.
+func TestWorkerThatCannotTakeTasksStops(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil, mayLogErrors)
+	b.SetSettle(time.Millisecond)
+	_, err := b.pool.Exec(t.Context(), `
+		create sequence tries;
+		create function refuse() returns trigger language plpgsql as $$
+			begin perform nextval('tries'); raise 'going down' using errcode = 'admin_shutdown'; end $$;
+		create trigger refuse before update on tasker.tasks for each row
+			when (old.held_by is null and new.held_by is not null) execute function refuse()`)
+	require.NoError(t, err)
+	b.submit(t, template(t, "a:", ""), "{}")
+	stop := b.work(t, orchestration.WorkerConfig{})
+	require.Eventually(t, func() bool {
+		var tries int
+		return b.pool.QueryRow(t.Context(), "select last_value from tries").Scan(&tries) == nil && tries > 2
+	}, 20*time.Second, 5*time.Millisecond)
+	stop()
+	require.Equal(t, 1, b.inState(t, orchestration.TaskPending))
+}
+
 // records passes on the messages of a log.
 type records struct{ seen chan string }
 
