@@ -35,7 +35,9 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 	var order []string
 	checked := make([]Submission, len(list))
 	for i, s := range list {
-		if err := s.check(); err != nil {
+		if err := s.check(); err != nil && len(list) == 1 {
+			return nil, err
+		} else if err != nil {
 			return nil, errors.Wrapf(err, "submission %d of %d", i+1, len(list))
 		}
 		checked[i] = s
