@@ -7,6 +7,8 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // TaskDetail is a task read back whole.
@@ -27,6 +29,9 @@ type TaskDetail struct {
 	EndedAt      time.Time    // zero until it has ended
 	Steps        []StepDetail // in topological order
 	Transitions  []Transition // oldest first
+	// Template is the one that the task began with; nil if this program cannot
+	// read it.
+	Template *templates.Template
 }
 
 // StepDetail is a step of it.
@@ -108,12 +113,16 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 	var batch pgx.Batch
 	batch.Queue(`
 		select namespace, name, version, state, context::text, coalesce(initiator, ''), coalesce(source_system, ''),
-			coalesce(reason, ''), tags, priority, run_at, created_at, ended_at
-		from tasker.tasks where task_id = $1`, d.TaskID).QueryRow(func(row pgx.Row) error {
-		var text string
+			coalesce(reason, ''), tags, priority, run_at, created_at, ended_at,
+			(select m.document::text from tasker.templates m where m.digest = k.digest)
+		from tasker.tasks k where task_id = $1`, d.TaskID).QueryRow(func(row pgx.Row) error {
+		var text, document string
 		var ended *time.Time
 		err := row.Scan(&d.Namespace, &d.Name, &d.Version, &d.State, &text, &d.Initiator, &d.SourceSystem,
-			&d.Reason, &d.Tags, &d.Priority, &d.RunAt, &d.CreatedAt, &ended)
+			&d.Reason, &d.Tags, &d.Priority, &d.RunAt, &d.CreatedAt, &ended, &document)
+		if t, unreadable := templates.Decode([]byte(document)); unreadable == nil {
+			d.Template = t
+		}
 		d.Context, d.EndedAt = json.RawMessage(text), orZero(ended)
 		return err
 	})

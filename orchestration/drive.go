@@ -173,7 +173,9 @@ func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, last bool
 // refresh takes over into memory what others did to the task, and interrupts
 // the steps that they took away.
 func (d *drive) refresh(ctx context.Context) error {
-	fresh, err := d.load(context.WithoutCancel(ctx), d.t.id)
+	loading, cancel := settling(ctx, d.Engine.settle)
+	defer cancel()
+	fresh, err := d.load(loading, d.t.id)
 	if err != nil {
 		return err
 	}

@@ -88,9 +88,11 @@ func (g *groupCommit) work() {
 	group := make([]*statement, 0, maxGroup)
 	for first := range g.queue {
 		group = g.gather(append(group[:0], first))
-		if err := g.send(context.Background(), group); err != nil {
+		ctx, stop := untilGone(group)
+		if err := g.send(ctx, group); err != nil {
 			g.one(group)
 		}
+		stop()
 		for _, s := range group {
 			close(s.done)
 		}

@@ -3,6 +3,7 @@ package orchestration
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,10 +90,12 @@ func (g *groupLoad) work() {
 
 // read fills in the answers.
 func (g *groupLoad) read(ctx context.Context, group []*loading) error {
-	ids := make([]int64, len(group))
+	ids := make([]int64, 0, len(group))
 	found := make(map[int64]*taskRun, len(group))
-	for i, l := range group {
-		ids[i] = l.id
+	for _, l := range group {
+		if !slices.Contains(ids, l.id) {
+			ids = append(ids, l.id)
+		}
 	}
 	var batch pgx.Batch
 	batch.Queue(withoutJIT)

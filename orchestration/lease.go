@@ -24,8 +24,11 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 	if err != nil {
 		return nil, err
 	}
+	// An answer that nobody waits for would leave tasks with a worker that stops.
+	asking, cancel := settling(ctx, w.settle)
+	defer cancel()
 	var leases []lease
-	err = w.group.exec(context.WithoutCancel(ctx), func(rows pgx.Rows) (err error) {
+	err = w.group.exec(asking, func(rows pgx.Rows) (err error) {
 		leases, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (lease, error) {
 			l := lease{heldBy: holder}
 			return l, row.Scan(&l.taskID, &l.begun)

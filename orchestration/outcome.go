@@ -99,12 +99,19 @@ func (e *Engine) release(ctx context.Context, s *stepRun, claimant int64) error 
 	return errors.Wrapf(err, "releasing step %q", s.template.Name)
 }
 
+// maxClass bounds what is indexed of the name of an error's class; the error
+// itself has it whole.
+const maxClass = 500
+
 // classOf is the class of an error as a text column can hold it.
 func classOf(e *StepError) *string {
 	if e == nil {
 		return nil
 	}
 	class := storableText(e.Class)
+	if len(class) > maxClass {
+		class = strings.ToValidUTF8(class[:maxClass], "")
+	}
 	return &class
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -43,32 +45,67 @@ func TestResultsOutliveAnOutage(t *testing.T) {
 }
 
 // The database is given up while a handler runs: Run ends with the handler,
-// however long it would else try to record that.
+// however long it would else try to record that, whether the server is down or
+// hangs.
 func TestDatabaseThatIsGoneIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
-	require.NoError(t, err)
-	stop := sync.OnceFunc(func() { _ = server.Close() }) // it may complain of the sessions that it ends
-	t.Cleanup(stop)
-	pool, err := pgxpool.New(t.Context(), server.URL())
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	conn, err := pool.Acquire(t.Context())
-	require.NoError(t, err)
-	require.NoError(t, orchestration.Migrate(t.Context(), conn.Conn()))
-	conn.Release()
-	ctx, giveUp := context.WithCancelCause(t.Context())
-	b := engineOn(t, pool, funcs{"A": func(attempt context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
-		stop()
-		giveUp(orchestration.ErrDatabaseGone)
-		<-attempt.Done()
-		return nil, attempt.Err()
-	}}, mayLogErrors)
-	b.SetSettle(time.Hour)
-	id := b.submit(t, template(t, "a:", ""), "{}")
-	_, err = b.Run(ctx, id)
-	require.Error(t, err)
-	require.ErrorIs(t, context.Cause(ctx), orchestration.ErrDatabaseGone)
+	for name, hangs := range map[string]bool{"down": false, "hangs": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
+			require.NoError(t, err)
+			stop := sync.OnceFunc(func() { _ = server.Close() }) // it may complain of the sessions that it ends
+			t.Cleanup(stop)
+			pool, err := pgxpool.New(t.Context(), server.URL())
+			require.NoError(t, err)
+			t.Cleanup(pool.Close)
+			conn, err := pool.Acquire(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, orchestration.Migrate(t.Context(), conn.Conn()))
+			conn.Release()
+			ctx, giveUp := context.WithCancelCause(t.Context())
+			away := func() error { stop(); return nil }
+			b := engineOn(t, pool, funcs{"A": func(attempt context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+				if err := away(); err != nil {
+					return nil, err
+				}
+				giveUp(orchestration.ErrDatabaseGone)
+				<-attempt.Done()
+				return nil, attempt.Err()
+			}}, mayLogErrors)
+			b.SetSettle(time.Hour)
+			if hangs {
+				away = func() error { return hang(t, pool) }
+			}
+			id := b.submit(t, template(t, "a:", ""), "{}")
+			_, err = b.Run(ctx, id)
+			require.Error(t, err)
+			require.ErrorIs(t, context.Cause(ctx), orchestration.ErrDatabaseGone)
+		})
+	}
+}
+
+// hang stops the server's processes until the end of the test.
+func hang(t *testing.T, pool *pgxpool.Pool) error {
+	postmaster, err := postmasterOf(t.Context(), pool)
+	if err != nil {
+		return err
+	}
+	rows, err := pool.Query(t.Context(), "select pid from pg_stat_activity")
+	if err != nil {
+		return err
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	pids = append(pids, postmaster)
+	t.Cleanup(func() {
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+		}
+	})
+	for _, pid := range pids {
+		err = errors.CombineErrors(err, syscall.Kill(pid, syscall.SIGSTOP))
+	}
+	return err
 }
 
 // What keeps a worker from giving a task back may pass; until then the task is
@@ -98,6 +135,28 @@ func TestTaskThatCannotBeGivenBack(t *testing.T) {
 	clock.jump.Store(int64(2 * time.Minute))
 	b.waitForTasks(t, orchestration.TaskComplete, 1)
 	require.EqualValues(t, 2, runs.Load())
+}
+
+// A worker that cannot take tasks, for a reason that may pass, still stops.
+func TestWorkerThatCannotTakeTasksStops(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil, mayLogErrors)
+	b.SetSettle(time.Millisecond)
+	_, err := b.pool.Exec(t.Context(), `
+		create sequence tries;
+		create function refuse() returns trigger language plpgsql as $$
+			begin perform nextval('tries'); raise 'going down' using errcode = 'admin_shutdown'; end $$;
+		create trigger refuse before update on tasker.tasks for each row
+			when (old.held_by is null and new.held_by is not null) execute function refuse()`)
+	require.NoError(t, err)
+	b.submit(t, template(t, "a:", ""), "{}")
+	stop := b.work(t, orchestration.WorkerConfig{})
+	require.Eventually(t, func() bool {
+		var tries int
+		return b.pool.QueryRow(t.Context(), "select last_value from tries").Scan(&tries) == nil && tries > 2
+	}, 20*time.Second, 5*time.Millisecond)
+	stop()
+	require.Equal(t, 1, b.inState(t, orchestration.TaskPending))
 }
 
 // records passes on the messages of a log.

@@ -25,7 +25,7 @@ type Submission struct {
 	IdentityByContent bool
 
 	// IdentityKey makes the submission happen once: a second one with the
-	// same key finds the first one's task. Empty for none.
+	// same key finds the first one's task. At most 2000 bytes. Empty for none.
 	IdentityKey string
 
 	Initiator    string // who submits it
@@ -76,6 +76,9 @@ func (e *Engine) SubmitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitt
 // errNoLongerThere: a duplicate was found by the index and then not by its key.
 var errNoLongerThere = errors.WithHint(errors.New("the task of that identity was being removed"), "Submit it again.")
 
+// maxIdentityKey is what PostgreSQL's index surely takes.
+const maxIdentityKey = 2000
+
 // check fills in defaults, and refuses what cannot be kept.
 func (s *Submission) check() error {
 	if s.Template == nil {
@@ -86,6 +89,9 @@ func (s *Submission) check() error {
 			return errors.WithHint(errors.Newf("orchestration: %q cannot be kept", text),
 				"Identity, initiator, source system, reason and tags are UTF-8 without NUL characters.")
 		}
+	}
+	if n := len(s.IdentityKey); n > maxIdentityKey {
+		return errors.WithHintf(errors.Newf("orchestration: IdentityKey has %d bytes, and %d at most", n, maxIdentityKey), "Use a hash of it as the key.")
 	}
 	if len(s.Context) == 0 {
 		s.Context = json.RawMessage("{}")

@@ -36,7 +36,9 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 	checked := make([]Submission, len(list))
 	digests := map[*templates.Template]string{} // each takes a while
 	for i, s := range list {
-		if err := s.check(); err != nil {
+		if err := s.check(); err != nil && len(list) == 1 {
+			return nil, err
+		} else if err != nil {
 			return nil, errors.Wrapf(err, "submission %d of %d", i+1, len(list))
 		}
 		checked[i] = s

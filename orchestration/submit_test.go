@@ -1,6 +1,7 @@
 package orchestration_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 
@@ -118,4 +119,26 @@ func TestSubmissionThatCannotBeKept(t *testing.T) {
 		_, err := b.Submit(t.Context(), s)
 		require.Error(t, err)
 	}
+}
+
+// What an index could not take is refused or cut, and ends nothing.
+func TestWhatIsTooLongForAnIndex(t *testing.T) {
+	t.Parallel()
+	long := make([]byte, 8000)
+	for i := range long {
+		long[i] = 'a' + byte(i*i/7%26)
+	}
+	key := string(long)
+	b := engine(t, funcs{"A": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+		return nil, &orchestration.StepError{Class: "É" + key, Permanent: true}
+	}})
+	tpl := template(t, "a:", "")
+	_, err := b.Submit(t.Context(), orchestration.Submission{Template: tpl, IdentityKey: key})
+	require.ErrorContains(t, err, "IdentityKey has 8000 bytes, and 2000 at most")
+	_, err = b.Submit(t.Context(), orchestration.Submission{Template: tpl, IdentityKey: key[:2000]})
+	require.NoError(t, err)
+	d := b.run(t, tpl)
+	require.Equal(t, orchestration.TaskInError, d.State)
+	require.Equal(t, "É"+key, step(t, d, "a").Last().Err.Class)
+	require.Len(t, step(t, d, "a").History, 1)
 }

@@ -134,7 +134,7 @@ func (w *worker) take(ctx, handlers context.Context, n int) int {
 		w.inHand[l.taskID] = true
 		w.mu.Unlock()
 		if again { // its lease was lost with the session, and came back here
-			w.giveBack(handlers, l, w.now().Add(w.config.Poll), -1)
+			w.giveBack(ctx, l, w.now().Add(w.config.Poll), -1)
 			continue
 		}
 		w.tasks.Go(func() { w.handle(handlers, l) })

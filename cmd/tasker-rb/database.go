@@ -102,6 +102,7 @@ type lazyPool struct {
 	mu    sync.Mutex
 	db    *database
 	ready *pgxpool.Pool
+	lost  bool // the server does not answer, not even to a good-bye
 }
 
 func (l *lazyPool) open(ctx context.Context) (*pgxpool.Pool, error) {
@@ -134,7 +135,10 @@ func (l *lazyPool) close() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ready != nil {
+	switch {
+	case l.ready != nil && l.lost:
+		go l.ready.Close()
+	case l.ready != nil:
 		l.ready.Close()
 	}
 	if l.db == nil {

@@ -198,6 +198,7 @@ func (d *liveDisplay) line(s liveStep) string {
 type marks struct {
 	running                             []string
 	pending, complete, retrying, failed string
+	busy, done                          string // running and complete, in a picture that stands still
 	more                                string // where a line is cut
 }
 
@@ -211,7 +212,7 @@ func (m marks) cut(line string, columns int) string {
 
 func marksFor(utf8 bool) marks {
 	if !utf8 {
-		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x", more: ".."}
+		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x", busy: ">", done: "*", more: ".."}
 	}
-	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗", more: "…"}
+	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗", busy: "▶", done: "✓", more: "…"}
 }

@@ -105,6 +105,7 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 		return notShown(submitted.TaskID, err)
 	}
 	if errors.Is(context.Cause(there), orchestration.ErrDatabaseGone) {
+		db.lost = true
 		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, as far as it came", db.place(), submitted.TaskID),
 			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
 	}

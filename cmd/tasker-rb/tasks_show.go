@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/lipgloss"
 	"github.com/spf13/cobra"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -72,42 +71,12 @@ func printTask(w io.Writer, t *orchestration.TaskDetail, history bool) error {
 		line("ended", fmt.Sprintf("%s, after %s", t.EndedAt.Local().Format("2006-01-02 15:04:05.000"), shortDuration(t.EndedAt.Sub(t.CreatedAt))))
 	}
 	b.WriteString("\nsteps\n")
-	width := 0
-	for i := range t.Steps {
-		width = max(width, lipgloss.Width(t.Steps[i].Name))
-	}
-	for i := range t.Steps {
-		printStep(&b, &t.Steps[i], width)
-	}
+	printSteps(&b, t)
 	if history {
 		printHistory(&b, t)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func printStep(b *strings.Builder, s *orchestration.StepDetail, width int) {
-	fmt.Fprintf(b, "  %s  %-17s %s", pad(s.Name, width), s.State, plural(s.Attempts, "attempt"))
-	if last := s.Last(); last != nil && !last.StartedAt.IsZero() {
-		fmt.Fprintf(b, "  %s", shortDuration(last.EndedAt.Sub(last.StartedAt)))
-	}
-	if !s.NextAttempt.IsZero() {
-		fmt.Fprintf(b, "  next at %s", s.NextAttempt.Local().Format("15:04:05.000"))
-	}
-	if s.WaitsForKey != "" {
-		fmt.Fprintf(b, "  waits for a slot of %s", printable(s.WaitsForKey))
-	}
-	if len(s.Parents) > 0 {
-		fmt.Fprintf(b, "  <- %s", strings.Join(s.Parents, ", "))
-	}
-	b.WriteByte('\n')
-	if last := s.Last(); last != nil && last.Err != nil && !s.State.Done() {
-		var failure strings.Builder
-		printFailure(&failure, last.Err)
-		for l := range strings.Lines(failure.String()) {
-			b.WriteString("  " + l)
-		}
-	}
 }
 
 // entry is a line of a task's history.

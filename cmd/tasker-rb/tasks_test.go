@@ -51,6 +51,7 @@ func TestTasksFromFailureToComplete(t *testing.T) {
 	show := p.run("tasks", "show", "1")
 	require.Zero(t, show.code, show.stderr)
 	require.Contains(t, show.stdout, "Two::Closed: come back later")
+	require.Regexp(t, `(?m)^  ✓  one    complete +1 attempt .*\n  ✗  two    error +1 attempt .*\n  ·  three  pending +0 attempts\n`, show.stdout)
 	require.Regexp(t, `from .*handlers/steps\.rb:8`, show.stdout)
 	require.Contains(t, show.stdout, "two: in_progress -> error (attempt 1)")
 
@@ -111,8 +112,8 @@ step_templates:
 	require.NotContains(t, p.run("tasks", "cancel", "1", "--reason", "because\x1b[2J of that").stdout, "\x1b")
 	show := p.run("tasks", "show", "1").stdout
 	require.NotContains(t, show, "\x1b")
-	require.Contains(t, show, "\n  日本語  error             1 attempt")
-	require.Contains(t, show, "\n  plain   cancelled         0 attempts")
+	require.Contains(t, show, "\n  ✗  日本語  error             1 attempt")
+	require.Contains(t, show, "\n  ✗  plain   cancelled         0 attempts")
 	require.Contains(t, show, `because\u001b[2J of that`)
 	require.Contains(t, p.run("tasks", "show", "1", "--output", "json").stdout, strings.Repeat("x", 10_000))
 }

@@ -33,7 +33,7 @@ func (a *activeRecord) completes(t *testing.T, name, more, results string) {
 	if results != "" {
 		require.JSONEq(t, results, string(s.Results()))
 	}
-	require.Zero(t, a.pool.Stat().AcquiredConns(), "the step holds a connection")
+	requireAllGivenBack(t, a.pool, "the step holds a connection")
 }
 
 func (a *activeRecord) fails(t *testing.T, name, more string, attempts int) *orchestration.StepError {
@@ -41,7 +41,7 @@ func (a *activeRecord) fails(t *testing.T, name, more string, attempts int) *orc
 	s := a.body(t, name, more)
 	require.Equal(t, orchestration.StepInError, s.State)
 	require.Equal(t, attempts, s.Attempts)
-	require.Zero(t, a.pool.Stat().AcquiredConns(), "the step holds a connection")
+	requireAllGivenBack(t, a.pool, "the step holds a connection")
 	return s.Last().Err
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -74,7 +73,7 @@ func TestActiveRecord(t *testing.T) {
 				var v verdict
 				require.NoError(t, json.Unmarshal(out, &v))
 				v.require(t)
-				require.Eventually(t, func() bool { return a.pool.Stat().AcquiredConns() == 0 }, time.Minute, time.Millisecond, "the test holds a connection")
+				requireAllGivenBack(t, a.pool, "the test holds a connection")
 			})
 		}
 	})
@@ -91,7 +90,7 @@ step_templates:
 				var v verdict
 				require.NoError(t, json.Unmarshal(s.Results(), &v))
 				v.require(t)
-				require.Zero(t, a.pool.Stat().AcquiredConns(), "the step holds a connection")
+				requireAllGivenBack(t, a.pool, "the step holds a connection")
 			})
 		}
 	})

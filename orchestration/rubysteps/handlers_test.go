@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
@@ -70,6 +71,13 @@ func runTemplate(t *testing.T, yaml string, byClass map[string]orchestration.Ste
 	d, err := engine.Task(ctx, s.TaskID)
 	require.NoError(t, err)
 	return d
+}
+
+// requireAllGivenBack: the pool takes its idle connections for a moment when it
+// looks whether they are well, so it may be that one is taken by nobody.
+func requireAllGivenBack(t *testing.T, pool *pgxpool.Pool, otherwise string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond, otherwise)
 }
 
 func TestResultsAndHeads(t *testing.T) {

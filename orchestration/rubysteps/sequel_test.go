@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -74,7 +73,7 @@ func TestSequel(t *testing.T) {
 				report, err := s.test.Call(t.Context(), name)
 				require.NoError(t, err)
 				requireVerdict(t, report)
-				require.Eventually(t, func() bool { return s.pool.Stat().AcquiredConns() == 0 }, time.Minute, time.Millisecond, "the test holds a connection")
+				requireAllGivenBack(t, s.pool, "the test holds a connection")
 			})
 		}
 	})
@@ -89,7 +88,7 @@ step_templates:
 				step := s.task(t, template, map[string]any{"test": name})
 				require.Equal(t, orchestration.StepComplete, step.State, "%+v", step.Last().Err)
 				requireVerdict(t, step.Results())
-				require.Zero(t, s.pool.Stat().AcquiredConns(), "the step holds a connection")
+				requireAllGivenBack(t, s.pool, "the step holds a connection")
 			})
 		}
 	})
