@@ -19,10 +19,14 @@ module Tasker
       # In front of Process's own methods, and of those of Kernel.
       module NoOtherProcess
         def exit!(*)
+          return super if Conduct.child?
+
           raise ForbiddenError.new("exit!", "raise an error to fail the step, or call exit")
         end
 
         def exec(*)
+          return super if Conduct.child?
+
           raise ForbiddenError.new("exec", "it would replace the host; use system or spawn")
         end
 
@@ -93,8 +97,14 @@ module Tasker
       end
 
       class << self
+        # @return [Boolean] whether this is the child of a fork, which has nothing of the host
+        def child?
+          @child
+        end
+
         # @!visibility private
         def install
+          @child = false
           @exit_child = Process.method(:exit!)
           Process.singleton_class.prepend(NoOtherProcess, ForProcess)
           Signal.singleton_class.prepend(ForSignal)
@@ -105,7 +115,10 @@ module Tasker
         # The child has this thread and nothing else of the host: it runs its
         # block and leaves without the host's at_exit blocks.
         def run_child
+          @child = true
           status = 1
+          $stdout = STDOUT if $stdout.is_a?(Output)
+          $stderr = STDERR if $stderr.is_a?(Output)
           yield
           status = 0
         rescue SystemExit => e
