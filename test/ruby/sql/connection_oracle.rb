@@ -28,7 +28,7 @@ module ConnectionOracle
   class << self
     def differences
       ours, theirs = Tasker::Postgres.connect, PG.connect(url)
-      [statements(ours, theirs), params(ours, theirs), types(ours, theirs), escapes(ours, theirs), copies(ours, theirs),
+      [statements(ours, theirs), no_text(ours, theirs), params(ours, theirs), types(ours, theirs), escapes(ours, theirs), copies(ours, theirs),
        transactions(ours, theirs), prepared(ours, theirs)].flatten
     ensure
       theirs&.close
@@ -57,6 +57,20 @@ module ConnectionOracle
       end
       [ours, theirs].each { |c| c.exec("ROLLBACK") }
       out
+    end
+
+    def no_text(ours, theirs)
+      [nil, 1, :SELECT, "SELECT 1\0"].flat_map do |sql|
+        [nil, []].flat_map do |params|
+          same(sql.inspect, ours, theirs) { |c| refused { params ? c.exec_params(sql, params) : c.exec(sql) } }
+        end
+      end
+    end
+
+    def refused
+      yield
+    rescue TypeError, ArgumentError => e
+      [e.class, e.message]
     end
 
     def params(ours, theirs)

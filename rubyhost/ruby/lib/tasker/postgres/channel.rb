@@ -90,6 +90,7 @@ module Tasker
         end
 
         def statement(op, connection, sql, params, binary, data)
+          sql = sql_text(sql)
           values = [op, connection, Thread.current.object_id, (binary ? 1 : 0) | (params ? 2 : 0), params ? params.size : 0, sql.bytesize, sql]
           format = HEADER
           if params && !params.empty?
@@ -99,6 +100,13 @@ module Tasker
           payload = values.pack(format)
           payload << data if data
           payload
+        end
+
+        def sql_text(sql)
+          text = String.try_convert(sql) or raise TypeError, "no implicit conversion of #{sql.nil? ? "nil" : sql.class} into String"
+          raise ArgumentError, "string contains null byte" if text.include?("\0")
+
+          text
         end
 
         def add_param(values, param)
