@@ -53,6 +53,14 @@ module Tasker
               "LISTEN is not possible on the connections of the host; listen on one of your own, as of Sequel.postgres"
       end
 
+      # What fails in the middle of the rows is known at once here, where Sequel
+      # still leaves the pg gem's errors as they are.
+      def copy_table(*, **)
+        super
+      rescue ::PG::Error => e
+        raise_error(e)
+      end
+
       def extend(*modules)
         if modules.any? { |m| m.name == "Sequel::Postgres::Streaming" }
           raise ::Sequel::Error, "the extension pg_streaming reads the pg gem's own connections; use Dataset#use_cursor instead"
