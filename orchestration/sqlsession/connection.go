@@ -39,6 +39,8 @@ type connection struct {
 	// stale says the same of what it has prepared: nothing is lost when it is
 	// closed.
 	stale bool
+	// listening says that notifications may come to it.
+	listening bool
 }
 
 // prepared is what the server has prepared on one connection. Only text that
@@ -84,7 +86,7 @@ func (c *connection) release(ctx context.Context) {
 		}
 		cancel()
 	}
-	if c.spoiled || c.stale {
+	if c.spoiled || c.stale || c.listening {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		_ = c.pgx().Close(closing) // the server rolls back
 		cancel()

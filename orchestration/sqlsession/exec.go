@@ -373,7 +373,10 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 		}
 	case sets:
 		s.conn.spoiled = s.conn.spoiled || !s.step
-	case resets, lingers, listens:
+	case listens:
+		// Within a transaction it is not certain yet.
+		s.conn.listening = !unlistensAll(st.SQL) || s.conn.status() != idle
+	case resets, lingers:
 		s.conn.spoiled = true
 	case commits, rollsBack:
 		s.savepoints = nil
@@ -410,7 +413,7 @@ func (s *Session) rest(ctx context.Context) {
 	switch {
 	case s.conn.pg().IsClosed():
 		s.release(ctx)
-	case s.conn.status() != idle || s.conn.spoiled:
+	case s.conn.status() != idle || s.conn.spoiled || s.conn.listening:
 		// The session keeps it.
 	case s.conn.stale:
 		s.release(ctx)

@@ -88,6 +88,16 @@ module SequelSuite
       assert_equal [0, 1, 2, 3], Array.new(4) { |i| Thread.new { db.call(:from_threads, v: i)[:v] } }.map(&:value)
     end
 
+    def test_auto_parameterize
+      other = Sequel.connect("tasker:///", keep_reference: false)
+      other.extension(:pg_auto_parameterize)
+      ds = other[:kept].where(entry: "a", id: [1, 2, 3])
+      assert_match(/"entry" = \$1/, ds.sql)
+      assert_equal [0, 0, 0], Array.new(3) { ds.count }
+    ensure
+      other&.disconnect
+    end
+
     def test_a_connection_that_was_finished_is_replaced
       assert_raises(Sequel::DatabaseDisconnectError) do
         db.synchronize do |conn|
