@@ -52,6 +52,7 @@ type prepared struct {
 	seen   map[string]struct{}
 	number int
 	schema uint64 // what schemaVersion was
+	may    bool   // whether anything is to be prepared; asking the connection copies its configuration
 }
 
 // schemaVersion grows with every change to tables and types that this process
@@ -66,7 +67,8 @@ func attach(pooled *pgxpool.Conn) *connection {
 	custom := pooled.Conn().PgConn().CustomData()
 	p, _ := custom[customKey].(*prepared)
 	if p == nil {
-		p = &prepared{byText: map[string]*list.Element{}, recent: list.New(), seen: map[string]struct{}{}, schema: schemaVersion.Load()}
+		p = &prepared{byText: map[string]*list.Element{}, recent: list.New(), seen: map[string]struct{}{}, schema: schemaVersion.Load(),
+			may: preparing(pooled.Conn().Config())}
 		custom[customKey] = p
 	}
 	return &connection{pooled: pooled, prepared: p}
@@ -108,7 +110,7 @@ func (c *connection) statementFor(ctx context.Context, sql string, types []uint3
 		c.recent.MoveToFront(known)
 		return known.Value.(*pgconn.StatementDescription), nil
 	}
-	if !c.mayPrepare() {
+	if !c.may {
 		if must {
 			return c.pg().Prepare(ctx, "", sql, types)
 		}
@@ -162,9 +164,9 @@ func (c *connection) renew(ctx context.Context) error {
 	return nil
 }
 
-// mayPrepare: behind some poolers the user has told pgx not to.
-func (c *connection) mayPrepare() bool {
-	switch c.pgx().Config().DefaultQueryExecMode {
+// preparing: behind some poolers the user has told pgx not to.
+func preparing(config *pgx.ConnConfig) bool {
+	switch config.DefaultQueryExecMode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe:
 		return true
 	default:

@@ -167,7 +167,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		}
 	}
 	var prepared *pgconn.StatementDescription
-	if st.JSON != nil && !s.conn.mayPrepare() {
+	if st.JSON != nil && !s.conn.may {
 		// The unnamed statement must not be replaced by what precedes it.
 		if err := s.start(ctx, st, parts); err != nil {
 			return nil, err
