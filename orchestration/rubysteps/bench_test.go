@@ -19,9 +19,9 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// BenchmarkUpdate puts the time of one UPDATE in a handler beside the same
-// UPDATE in plain ruby with the pg gem, both in a transaction that is open, on
-// one server. docs/performance.md says how to read it.
+// BenchmarkUpdate puts the time of one UPDATE in a handler, through each of the
+// three ways, beside the same UPDATE in plain ruby with the pg gem or the
+// library's own adapter, all in a transaction that is open, on one server. docs/performance.md says how to read it.
 func BenchmarkUpdate(b *testing.B) {
 	url := pgtest.URL(b, pgtest.WithTemplate(orchestration.Migrate))
 	pool := connect(b, url)
@@ -38,19 +38,19 @@ func BenchmarkUpdate(b *testing.B) {
 	require.NoError(b, host.Load(b.Context(), "testdata/update_handlers.rb"))
 
 	for _, threads := range []int{1, 8} {
-		b.Run(fmt.Sprintf("pg_gem/threads=%d", threads), func(b *testing.B) {
-			count := b.N/threads + 1
-			out, err := exec.Command("ruby", "testdata/pg_updates.rb", url, strconv.Itoa(threads), strconv.Itoa(count)).CombinedOutput()
-			require.NoError(b, err, string(out))
-			seconds, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
-			require.NoError(b, err)
-			b.ReportMetric(seconds*1e9/float64(count*threads), "ns/query")
-			b.ReportMetric(0, "ns/op")
-		})
-		for _, way := range []string{"TaskerDb"} {
-			b.Run(fmt.Sprintf("%s/threads=%d", way, threads), func(b *testing.B) {
+		for _, way := range []struct{ class, child string }{{"TaskerDb", "pg"}, {"Sequel", "sequel"}, {"ActiveRecord", "active_record"}} {
+			b.Run(fmt.Sprintf("%s/threads=%d", way.class, threads), func(b *testing.B) {
 				count := b.N/threads + 1
-				b.ReportMetric(updates(b, engine, "Bench::"+way, threads, count)*1e9/float64(count*threads), "ns/query")
+				b.ReportMetric(updates(b, engine, "Bench::"+way.class, threads, count)*1e9/float64(count*threads), "ns/query")
+				b.ReportMetric(0, "ns/op")
+			})
+			b.Run(fmt.Sprintf("plain_ruby_%s/threads=%d", way.child, threads), func(b *testing.B) {
+				count := b.N/threads + 1
+				out, err := exec.Command("ruby", "testdata/pg_updates.rb", way.child, url, strconv.Itoa(threads), strconv.Itoa(count)).CombinedOutput()
+				require.NoError(b, err, string(out))
+				seconds, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+				require.NoError(b, err)
+				b.ReportMetric(seconds*1e9/float64(count*threads), "ns/query")
 				b.ReportMetric(0, "ns/op")
 			})
 		}

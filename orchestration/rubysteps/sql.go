@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -69,6 +70,7 @@ const (
 	opConfigure
 	opState
 	opInfo
+	opNotified
 )
 
 // executionKey is where the context of a call has its *orchestration.StepExecution.
@@ -137,9 +139,28 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 			return encodeFailure(err), nil
 		}
 		return append(flags('S', session.InStep()), status), nil
+	case opNotified:
+		return notified(ctx, session, request.data)
 	default:
 		return nil, errors.Newf("there is no SQL operation %d", request.op)
 	}
+}
+
+// notified waits for a notification, for so many milliseconds.
+func notified(ctx context.Context, session *sqlsession.Session, data []byte) ([]byte, error) {
+	if len(data) != 8 {
+		return nil, errTruncated
+	}
+	most := int64(binary.LittleEndian.Uint64(data))
+	n, err := session.Notified(ctx, time.Duration(min(most, math.MaxInt64/int64(time.Millisecond)))*time.Millisecond)
+	switch {
+	case err != nil:
+		return encodeFailure(err), nil
+	case n == nil:
+		return flags('N'), nil
+	}
+	b, err := json.Marshal([]any{n.Channel, n.PID, n.Payload})
+	return append(flags('N'), b...), err
 }
 
 // session returns a logical connection's session outside steps.

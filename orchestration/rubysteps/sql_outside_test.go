@@ -60,6 +60,29 @@ func TestSettingsOfAConnectionInSteps(t *testing.T) {
 	require.JSONEq(t, `["2MB","4MB","2MB","2MB","2MB","4MB"]`, string(s.Results()), s.Last().Err)
 }
 
+// A connection that listens is its listener's until it does not any more.
+func TestListeningOutsideSteps(t *testing.T) {
+	d := newDatabase(t)
+	out, err := host.Eval(t.Context(), `
+		$listener = c = Tasker::Postgres.connect
+		kinds = [(c.wait_for_notify(1) rescue $!.message[/nothing is listened to/])]
+		c.exec("LISTEN news")
+		waiting = Thread.new { c.wait_for_notify { |_, _, payload| Thread.current[:payload] = payload } }
+		Tasker.db.exec("NOTIFY news, 'one'")
+		kinds << waiting.value << waiting[:payload]
+		given_up = Thread.new { c.wait_for_notify }
+		Thread.pass until given_up.stop?
+		given_up.kill.join
+		Tasker.db.exec("NOTIFY news, 'two'")
+		kinds << c.wait_for_notify(5) { |_, _, payload| kinds << payload }`, "listen.rb")
+	require.NoError(t, err)
+	require.JSONEq(t, `["nothing is listened to","news","one","two","news"]`, string(out))
+	require.EqualValues(t, 1, d.pool.Stat().AcquiredConns())
+	_, err = host.Eval(t.Context(), `$listener.exec("unlisten *;"); nil`, "listen.rb")
+	require.NoError(t, err)
+	require.Zero(t, d.pool.Stat().AcquiredConns())
+}
+
 // Two steps that lock two rows in opposite order: one is the deadlock's victim,
 // tries again, and both are done.
 func TestADeadlockIsRetried(t *testing.T) {

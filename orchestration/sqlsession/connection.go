@@ -39,6 +39,8 @@ type connection struct {
 	// stale says the same of what it has prepared: nothing is lost when it is
 	// closed.
 	stale bool
+	// listening says that notifications may come to it.
+	listening bool
 }
 
 // prepared is what the server has prepared on one connection. Only text that
@@ -50,6 +52,7 @@ type prepared struct {
 	seen   map[string]struct{}
 	number int
 	schema uint64 // what schemaVersion was
+	may    bool   // whether anything is to be prepared; asking the connection copies its configuration
 }
 
 // schemaVersion grows with every change to tables and types that this process
@@ -64,7 +67,8 @@ func attach(pooled *pgxpool.Conn) *connection {
 	custom := pooled.Conn().PgConn().CustomData()
 	p, _ := custom[customKey].(*prepared)
 	if p == nil {
-		p = &prepared{byText: map[string]*list.Element{}, recent: list.New(), seen: map[string]struct{}{}, schema: schemaVersion.Load()}
+		p = &prepared{byText: map[string]*list.Element{}, recent: list.New(), seen: map[string]struct{}{}, schema: schemaVersion.Load(),
+			may: preparing(pooled.Conn().Config())}
 		custom[customKey] = p
 	}
 	return &connection{pooled: pooled, prepared: p}
@@ -84,7 +88,7 @@ func (c *connection) release(ctx context.Context) {
 		}
 		cancel()
 	}
-	if c.spoiled || c.stale {
+	if c.spoiled || c.stale || c.listening {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		_ = c.pgx().Close(closing) // the server rolls back
 		cancel()
@@ -106,7 +110,7 @@ func (c *connection) statementFor(ctx context.Context, sql string, types []uint3
 		c.recent.MoveToFront(known)
 		return known.Value.(*pgconn.StatementDescription), nil
 	}
-	if !c.mayPrepare() {
+	if !c.may {
 		if must {
 			return c.pg().Prepare(ctx, "", sql, types)
 		}
@@ -160,9 +164,9 @@ func (c *connection) renew(ctx context.Context) error {
 	return nil
 }
 
-// mayPrepare: behind some poolers the user has told pgx not to.
-func (c *connection) mayPrepare() bool {
-	switch c.pgx().Config().DefaultQueryExecMode {
+// preparing: behind some poolers the user has told pgx not to.
+func preparing(config *pgx.ConnConfig) bool {
+	switch config.DefaultQueryExecMode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe:
 		return true
 	default:

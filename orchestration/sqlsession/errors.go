@@ -49,6 +49,7 @@ const (
 	stateCancelled      = "57014" // query_canceled
 	stateTooLarge       = "54000" // program_limit_exceeded
 	stateProtocol       = "08P01"
+	stateNotListening   = "55000" // object_not_in_prerequisite_state
 )
 
 // ErrOver is the error of a statement that comes after its step has ended.

@@ -167,7 +167,7 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		}
 	}
 	var prepared *pgconn.StatementDescription
-	if st.JSON != nil && !s.conn.mayPrepare() {
+	if st.JSON != nil && !s.conn.may {
 		// The unnamed statement must not be replaced by what precedes it.
 		if err := s.start(ctx, st, nil); err != nil {
 			return nil, err
@@ -393,7 +393,10 @@ func (s *Session) follow(p *statement, st *Statement, tag string) []Ended {
 		}
 	case sets:
 		s.conn.spoiled = s.conn.spoiled || !s.step
-	case resets, lingers, listens:
+	case listens:
+		// Within a transaction it is not certain yet.
+		s.conn.listening = !unlistensAll(st.SQL) || s.conn.status() != idle
+	case resets, lingers:
 		s.conn.spoiled = true
 	case commits, rollsBack:
 		s.savepoints = nil
@@ -430,7 +433,7 @@ func (s *Session) rest(ctx context.Context) {
 	switch {
 	case s.conn.pg().IsClosed():
 		s.release(ctx)
-	case s.conn.status() != idle || s.conn.spoiled:
+	case s.conn.status() != idle || s.conn.spoiled || s.conn.listening:
 		// The session keeps it.
 	case s.conn.stale:
 		s.release(ctx)

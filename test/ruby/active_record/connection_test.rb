@@ -63,6 +63,19 @@ class ConnectionTest < Suite::Case
     end
   end
 
+  def test_options_of_the_server
+    with_connection(options: "-c geqo=off --search-path=a\\ b,public -cwork_mem=3MB") do |c|
+      assert_equal ["off", "\"a b\", public", "3MB"], %w[geqo search_path work_mem].map { |name| c.select_value("SHOW #{name}") }
+    end
+    assert_equal "on", connection.select_value("SHOW geqo")
+    error = assert_raises(ArgumentError) { with_connection(options: "-d 3") { flunk } }
+    assert_match(/"-c name=value", and not "-d 3"/, error.message)
+  end
+
+  def test_a_configuration_that_names_the_hosts_own_database
+    with_connection(database: connection.current_database) { |c| assert_equal 1, c.select_value("SELECT 1") }
+  end
+
   def test_prepared_statements
     5.times { |i| assert_equal i, Ours::Account.where(orders_count: i).to_a.size + i }
     assert_equal [[3]], connection.exec_query("SELECT $1::int + 1", "SQL", [bind(2)], prepare: true).rows

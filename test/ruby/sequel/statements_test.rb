@@ -88,6 +88,26 @@ module SequelSuite
       assert_equal [0, 1, 2, 3], Array.new(4) { |i| Thread.new { db.call(:from_threads, v: i)[:v] } }.map(&:value)
     end
 
+    def test_auto_parameterize
+      other = Sequel.connect("tasker:///", keep_reference: false)
+      other.extension(:pg_auto_parameterize)
+      ds = other[:kept].where(entry: "a", id: [1, 2, 3])
+      assert_match(/"entry" = \$1/, ds.sql)
+      assert_equal [0, 0, 0], Array.new(3) { ds.count }
+    ensure
+      other&.disconnect
+    end
+
+    def test_a_connection_that_was_finished_is_replaced
+      assert_raises(Sequel::DatabaseDisconnectError) do
+        db.synchronize do |conn|
+          conn.finish
+          db.get(1)
+        end
+      end
+      assert_equal 1, db.get(1)
+    end
+
     def test_text_is_not_taken_for_parameters
       same { |database| database["SELECT '$1 ? :x' AS a, '{\"b\": 1}'::jsonb ?? 'b' AS b"].first }
       same { |database| database.fetch("SELECT '50%' AS a").first }

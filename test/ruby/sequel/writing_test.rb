@@ -138,6 +138,18 @@ module SequelSuite
       end
     end
 
+    def test_copy_table_that_fails
+      goods do |ds, database|
+        ds.import(%i[name number], [["a", 1], ["b", 0]])
+        failed = begin
+          database.transaction(savepoint: true) { database.copy_table(ds.select(Sequel.lit("1 / number"))) }
+        rescue Sequel::DatabaseError => e # of ours the connection is still good
+          [e.message.lines.first, database.error_info(e)[:sql_state]]
+        end
+        [failed, ds.count]
+      end
+    end
+
     def test_many_parameters_and_long_texts
       goods do |ds|
         ds.insert(name: "x" * 300_000)

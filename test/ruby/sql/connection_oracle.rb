@@ -28,8 +28,8 @@ module ConnectionOracle
   class << self
     def differences
       ours, theirs = Tasker::Postgres.connect, PG.connect(url)
-      [statements(ours, theirs), params(ours, theirs), types(ours, theirs), escapes(ours, theirs), copies(ours, theirs),
-       transactions(ours, theirs), prepared(ours, theirs)].flatten
+      [statements(ours, theirs), no_text(ours, theirs), params(ours, theirs), types(ours, theirs), escapes(ours, theirs), copies(ours, theirs),
+       transactions(ours, theirs), prepared(ours, theirs), notifications(ours, theirs)].flatten
     ensure
       theirs&.close
       ours&.finish
@@ -57,6 +57,37 @@ module ConnectionOracle
       end
       [ours, theirs].each { |c| c.exec("ROLLBACK") }
       out
+    end
+
+    def no_text(ours, theirs)
+      [nil, 1, :SELECT, "SELECT 1\0"].flat_map do |sql|
+        [nil, []].flat_map do |params|
+          same(sql.inspect, ours, theirs) { |c| refused { params ? c.exec_params(sql, params) : c.exec(sql) } }
+        end
+      end
+    end
+
+    def notifications(ours, theirs)
+      same("LISTEN", ours, theirs) do |c|
+        c.exec('LISTEN "a channel"; LISTEN b')
+        nothing = [c.wait_for_notify(0), c.wait_for_notify(0.01), c.notifies]
+        c.exec("NOTIFY \"a channel\", 'first'; SELECT pg_notify('b', '')")
+        own = c.backend_pid
+        heard = []
+        2.times { heard << c.wait_for_notify(5) { |channel, pid, payload| heard << [channel, pid == own, payload] } }
+        c.exec("NOTIFY b, 'ünï'")
+        heard << c.notifies.then { |n| n.merge(be_pid: n[:be_pid] == own) }
+        c.exec("NOTIFY b")
+        heard << c.notifies[:extra]
+        c.exec("UNLISTEN *; NOTIFY b")
+        [nothing, heard, c.notifies, c.wait_for_notify(0)]
+      end
+    end
+
+    def refused
+      yield
+    rescue TypeError, ArgumentError => e
+      [e.class, e.message]
     end
 
     def params(ours, theirs)

@@ -99,7 +99,10 @@ module Tasker
       # @param serial [Integer] of the call on whose behalf
       # @return [String] bytes
       # @raise [ServiceError] or the class that Go named
+      # @raise [ForbiddenError] in a child of the process, where nobody would answer
       def ask(name, payload, serial = job_serial)
+        raise ForbiddenError.new("asking the host for #{name} in a forked process", "do it before the fork, or in a thread") if Conduct.child?
+
         number = @services.fetch(name) { raise ServiceError, "the host offers no service #{name.inspect}" }
         ok, reply = request(number, serial, payload)
         return reply if ok

@@ -25,7 +25,7 @@ module ActiveRecord
       ADAPTER_NAME = "PostgreSQL" # by which ActiveRecord and gems know what the database can do
 
       # Where the database is, is the host's to know.
-      FOREIGN_KEYS = %i[url host port username user password database dbname socket service].freeze
+      FOREIGN_KEYS = %i[url host port username user password dbname socket service].freeze
 
       class << self
         # @return [Tasker::Postgres::Connection]
@@ -37,10 +37,16 @@ module ActiveRecord
         # @raise [ArgumentError] if it names a database
         def check(config)
           given = FOREIGN_KEYS.select { |key| config[key] }
+          given << :database unless own_database?(config[:database])
           return if given.empty?
 
           raise ArgumentError, "adapter: \"tasker\" takes no #{given.join(", ")}: its database is the one that tasker-rb " \
                                "works on; use adapter: \"postgresql\" for another"
+        end
+
+        # The name may be said, for code that wants to read it there.
+        def own_database?(name)
+          name.nil? || name.to_s == Tasker::Postgres::Channel.info["db"]
         end
 
         # Whether the constructor takes the configuration alone.
@@ -171,8 +177,25 @@ module ActiveRecord
       end
 
       def configure_connection
-        tasker_connection.configure { super }
+        tasker_connection.configure do
+          server_options.each { |name, values| execute("SET SESSION #{name} TO #{values.map { |v| quote(v) }.join(", ")}", "SCHEMA") }
+          super
+        end
       end
+
+      # The settings of `options`, as libpq hands them to the server.
+      def server_options
+        text = @config[:options].to_s
+        options = text.scan(OPTION).map do |name, value|
+          [name.tr("-", "_"), value.gsub(/\\(.)/, '\1').split(",").map { |v| v.strip.delete_prefix('"').delete_suffix('"') }]
+        end
+        return options if text.gsub(OPTION, "").strip.empty?
+
+        raise ArgumentError, "adapter: \"tasker\" takes options of the form \"-c name=value\", and not #{text.inspect}"
+      end
+
+      OPTION = /(?:\A|(?<=\s))(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)/.freeze
+      private_constant :OPTION
 
       def build_statement_pool
         Tasker::ActiveRecord::StatementPool.new(self, self.class.type_cast_config_to_integer(@config[:statement_limit]))

@@ -16,17 +16,16 @@ module Tasker
       # Signals that belong to the host; a trap for one of these is ignored.
       HOST_SIGNALS = (Signal.list.keys - %w[EXIT CHLD CLD]).freeze
 
-      # In front of Process's own methods, and of those of Kernel. A child of the
-      # host may end and replace itself as it likes.
+      # In front of Process's own methods, and of those of Kernel.
       module NoOtherProcess
         def exit!(*)
-          return super unless Conduct.host?
+          return super if Conduct.child?
 
           raise ForbiddenError.new("exit!", "raise an error to fail the step, or call exit")
         end
 
         def exec(*)
-          return super unless Conduct.host?
+          return super if Conduct.child?
 
           raise ForbiddenError.new("exec", "it would replace the host; use system or spawn")
         end
@@ -98,25 +97,28 @@ module Tasker
       end
 
       class << self
+        # @return [Boolean] whether this is the child of a fork, which has nothing of the host
+        def child?
+          @child
+        end
+
         # @!visibility private
         def install
+          @child = false
           @exit_child = Process.method(:exit!)
-          @host = Process.pid
           Process.singleton_class.prepend(NoOtherProcess, ForProcess)
           Signal.singleton_class.prepend(ForSignal)
           Kernel.singleton_class.prepend(NoOtherProcess, ForSignal)
           Kernel.prepend(ForKernel)
         end
 
-        # @!visibility private
-        def host?
-          Process.pid == @host
-        end
-
         # The child has this thread and nothing else of the host: it runs its
         # block and leaves without the host's at_exit blocks.
         def run_child
+          @child = true
           status = 1
+          $stdout = STDOUT if $stdout.is_a?(Output)
+          $stderr = STDERR if $stderr.is_a?(Output)
           yield
           status = 0
         rescue SystemExit => e

@@ -7,7 +7,7 @@ module Tasker
     #
     # @!visibility private
     module Channel
-      EXEC, COPY_IN, HOOK, FINISH, CONFIGURE, STATE, INFO = 1, 2, 3, 4, 5, 6, 7
+      EXEC, COPY_IN, HOOK, FINISH, CONFIGURE, STATE, INFO, NOTIFIED = 1, 2, 3, 4, 5, 6, 7, 8
       HEADER = "CL<Q<CS<L<a*"
       PARAM = "l<Ca*"
       NULL_PARAM = "l<C"
@@ -61,6 +61,16 @@ module Tasker
           JSON.parse(bare(INFO, 0).byteslice(1..))
         end
 
+        # Waits for what NOTIFY sends.
+        #
+        # @param seconds [Numeric, nil] at the longest; nil for ever
+        # @return [Array(String, Integer, String), nil] the channel, the sender's pid and the payload
+        # @yieldparam fields [Hash] of the error, which the block raises
+        def notified(connection, seconds, &failed)
+          reply = bare(NOTIFIED, connection, [seconds ? [(seconds * 1000).ceil, 0].max : -1].pack("q<"), &failed)
+          JSON.parse(reply.byteslice(1..)) if reply.bytesize > 1
+        end
+
         # Remembers, for this thread's next statement in a step, who has
         # savepoints yet to send.
         #
@@ -84,12 +94,14 @@ module Tasker
 
         def bare(op, connection, data = nil)
           reply = ask([op, connection, Thread.current.object_id, 0, 0, 0, ""].pack(HEADER) << data.to_s.b)
-          raise SQLError.from(failure(reply)) if reply.getbyte(0) == 69
+          return reply unless reply.getbyte(0) == 69
 
-          reply
+          yield failure(reply) if block_given?
+          raise SQLError.from(failure(reply))
         end
 
         def statement(op, connection, sql, params, binary, data)
+          sql = sql_text(sql)
           values = [op, connection, Thread.current.object_id, (binary ? 1 : 0) | (params ? 2 : 0), params ? params.size : 0, sql.bytesize, sql]
           format = HEADER
           if params && !params.empty?
@@ -99,6 +111,13 @@ module Tasker
           payload = values.pack(format)
           payload << data if data
           payload
+        end
+
+        def sql_text(sql)
+          text = String.try_convert(sql) or raise TypeError, "no implicit conversion of #{sql.nil? ? "nil" : sql.class} into String"
+          raise ArgumentError, "string contains null byte" if text.include?("\0")
+
+          text
         end
 
         def add_param(values, param)

@@ -427,12 +427,24 @@ module Tasker
         nil
       end
 
+      # @return [Hash, nil] the next notification that has arrived
       def notifies
-        nil
+        channel, pid, payload = Channel.notified(@number, 0) { |f| fail_with(f) }
+        channel && { relname: channel, be_pid: pid, extra: payload }
       end
 
-      def wait_for_notify(*)
-        raise NotImplementedError, "LISTEN needs a connection of its own; this one is shared with the host"
+      # Waits for what NOTIFY sends on a channel that this connection listens on;
+      # outside steps only.
+      #
+      # @param seconds [Numeric, nil] at the longest
+      # @return [String, nil] the channel
+      # @yieldparam channel [String]
+      # @yieldparam pid [Integer] of the sender's backend
+      # @yieldparam payload [String, nil] nil for an empty one
+      def wait_for_notify(seconds = nil)
+        channel, pid, payload = Channel.notified(@number, seconds) { |f| fail_with(f) }
+        yield channel, pid, (payload unless payload.empty?) if channel && block_given?
+        channel
       end
       alias notifies_wait wait_for_notify
 

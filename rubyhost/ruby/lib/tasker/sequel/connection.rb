@@ -29,7 +29,7 @@ module Tasker
         begin
           block_given? ? yield(result) : result.cmd_tuples
         ensure
-          result.clear
+          result&.clear
         end
       end
 
@@ -39,12 +39,18 @@ module Tasker
       rescue ::PG::ConnectionBad => e
         raise ::Sequel.convert_exception_class(e, ::Sequel::DatabaseDisconnectError)
       rescue ::PG::Error => e
-        raise unless LOST.match?(e.result&.error_field(::PG::PG_DIAG_SQLSTATE).to_s)
+        raise if usable? && !LOST.match?(e.result&.error_field(::PG::PG_DIAG_SQLSTATE).to_s)
 
         raise ::Sequel.convert_exception_class(e, ::Sequel::DatabaseDisconnectError)
       end
 
       private
+
+      def usable?
+        status == ::PG::CONNECTION_OK
+      rescue ::PG::Error
+        false
+      end
 
       def execute_query(sql, args)
         return forget_prepared(sql) if sql.start_with?("DEALLOCATE ")

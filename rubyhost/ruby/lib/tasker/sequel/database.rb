@@ -46,11 +46,26 @@ module Tasker
         synchronize(&:in_step?)
       end
 
-      # Waiting for notifications would need a connection for itself. NOTIFY is
-      # possible, and is sent with the commit.
-      def listen(_channels, _opts = ::Sequel::OPTS)
+      # Named as what it is: by this name extensions know what it can do.
+      def adapter_scheme
+        :postgres
+      end
+
+      # Outside steps only, where it holds a connection of the host's. NOTIFY is
+      # possible in steps too, and is sent with the commit.
+      def listen(channels, opts = ::Sequel::OPTS, &block)
+        return super unless in_step?
+
         raise ::Sequel::InvalidOperation,
-              "LISTEN is not possible on the connections of the host; listen on one of your own, as of Sequel.postgres"
+              "LISTEN is not possible inside a step: its connection is another one in the next attempt"
+      end
+
+      # What fails in the middle of the rows is known at once here, where Sequel
+      # still leaves the pg gem's errors as they are.
+      def copy_table(*, **)
+        super
+      rescue ::PG::Error => e
+        raise_error(e)
       end
 
       def extend(*modules)

@@ -1,0 +1,55 @@
+package sqlsession
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// shortest is how long a wait that is to take no time looks what has arrived.
+const shortest = time.Millisecond
+
+// Notified waits for what NOTIFY sends on a channel that the session listens
+// on, for most at the longest, or for ever if that is negative. It returns nil
+// when nothing came. Other statements of the session wait meanwhile.
+func (s *Session) Notified(ctx context.Context, most time.Duration) (*pgconn.Notification, error) {
+	if s.step {
+		return nil, refuseListen("waiting for NOTIFY")
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	if s.conn == nil {
+		if most == 0 {
+			return nil, nil
+		}
+		return nil, &Error{SQLState: stateNotListening, Message: "nothing is listened to on this connection", Hint: "run LISTEN on it first"}
+	}
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if most >= 0 {
+		waiting, cancel = context.WithTimeout(ctx, max(most, shortest))
+	}
+	defer cancel()
+	n, err := s.conn.pgx().WaitForNotification(waiting)
+	closed := s.conn.pg().IsClosed()
+	switch {
+	case err == nil:
+		return n, nil
+	case closed:
+		s.rest(ctx)
+		return nil, describe(err, true)
+	case ctx.Err() != nil:
+		return nil, interrupted(ctx)
+	default:
+		return nil, nil
+	}
+}
+
+// unlistensAll reports whether a text ends all listening, and does nothing else.
+func unlistensAll(sql string) bool {
+	words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(sql), ";"))
+	return len(words) == 2 && strings.EqualFold(words[0], "UNLISTEN") && words[1] == "*"
+}
