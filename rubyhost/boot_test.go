@@ -24,6 +24,7 @@ func inChild(t *testing.T, name string, env ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, os.Args[0])
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a test of signals to the group is the child's own affair
 	command.Env = append(os.Environ(), append(env, childVariable+"="+name)...)
 	out, err := command.CombinedOutput()
 	return string(out), err

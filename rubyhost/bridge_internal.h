@@ -13,6 +13,69 @@ typedef struct tasker_buffer {
     size_t cap;
 } tasker_buffer;
 
+/* A worker thread; under the GVL. */
+typedef struct tasker_worker {
+    struct tasker_worker *next;
+    VALUE thread;     /* marked */
+    tasker_parker parker;
+    tasker_buffer out;
+    tasker_job *job;
+    VALUE segments;   /* of the job; marked */
+    bool written_off; /* exit when the job returns */
+} tasker_worker;
+
+/* The Ruby side's own state; under the GVL. */
+typedef struct tasker_world {
+    tasker_worker *workers;
+    VALUE module;    /* Tasker::Host; marked */
+    VALUE callables; /* Tasker::Host::CALLABLES; marked */
+    bool stopping;
+    bool forked;     /* in a child: this is not the host any more */
+} tasker_world;
+
+extern tasker_world tasker_ruby;
+
+#define COUNT(field, n) __atomic_add_fetch(&tasker_the_host.counters.field, (uint64_t)(n), __ATOMIC_RELAXED)
+/* The same for what is counted under the GVL only. */
+#define COUNT_GVL(field, n) \
+    __atomic_store_n(&tasker_the_host.counters.field, tasker_the_host.counters.field + (uint64_t)(n), __ATOMIC_RELAXED)
+
+/* A detached thread (cbridge.c); stack 0 is the system's default. An errno. */
+int tasker_start_thread(void *(*f)(void *), size_t stack);
+
+/* To Go (outbox.c). Any thread. */
+void tasker_post(tasker_message *m);
+void tasker_post_note(uint32_t topic, uint64_t serial, const char *text, size_t len);
+
+/* The ticker (ticker.c): prepared under the GVL, started by any thread. */
+void tasker_ticker_prepare(void);
+int tasker_ticker_start(void);
+void tasker_ticker_wake(bool watch);
+
+/* Jobs (job.c). GVL held. Perform says whether the thread may go on; so does
+ * flush, which drops the interrupts that are due on this thread. */
+void tasker_job_init(void);
+bool tasker_job_perform(tasker_worker *w, tasker_job *job);
+bool tasker_flush_interrupts(void);
+VALUE tasker_check_interrupts(VALUE unused); /* raises */
+
+/* Workers (worker.c). GVL held; start, fill_up and join raise. */
+void tasker_workers_start(uint32_t wanted);
+void tasker_workers_mark(void);
+void tasker_worker_gone(tasker_worker *w);
+tasker_worker *tasker_worker_of(uint64_t serial);
+VALUE tasker_workers_fill_up(VALUE unused);
+VALUE tasker_workers_join(VALUE unused);
+
+/* Ruby asks Go (request.c). GVL held; raises. */
+void tasker_request_init(void);
+
+/* The main Ruby thread (supervisor.c). GVL held, but ring is for any thread. */
+void tasker_supervisor_init(void);
+void tasker_supervise(void);
+void tasker_protect_and_note(VALUE (*f)(VALUE), VALUE arg);
+void tasker_ring(void);
+
 /* Writes value as JSON to out (json.c). GVL held; raises. */
 void tasker_json_write(tasker_buffer *out, VALUE value);
 void tasker_json_init(VALUE host_module);
