@@ -400,6 +400,7 @@ func notesPosted() uint64 {
 type counters struct {
 	pending                                           int64
 	busy, workers, respawns, writtenOff, jobs, yields uint64
+	shortOfThreads                                    bool
 }
 
 func readCounters() counters {
@@ -413,5 +414,7 @@ func readCounters() counters {
 		writtenOff: load(&c.written_off),
 		jobs:       load(&c.jobs),
 		yields:     load(&c.yields),
+
+		shortOfThreads: load(&c.short_of_threads) != 0,
 	}
 }

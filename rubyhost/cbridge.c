@@ -74,12 +74,14 @@ static VALUE prepare(VALUE unused)
     rb_gc_register_mark_object(rb_data_typed_object_wrap(0, &tasker_the_host, &root_type));
     tasker_request_init();
     tasker_job_init();
-    tasker_supervisor_init();
     tasker_ticker_prepare();
     tasker_segments_init(tasker_ruby.module);
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
     tasker_json_init(tasker_ruby.module);
     tasker_context_init();
+    tasker_segments_loaded();
+    tasker_job_loaded();
+    tasker_supervisor_loaded();
     tasker_document_init();
     tasker_workers_start(boot_options->threads);
     return Qnil;

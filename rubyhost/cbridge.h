@@ -128,6 +128,7 @@ typedef struct tasker_counters {
     uint64_t workers;  /* worker threads alive and not written off */
     uint64_t respawns; /* threads replaced after a kill or a write-off */
     uint64_t written_off; /* given up and not back yet */
+    uint64_t short_of_threads; /* 1 while none can be started for a worker */
     uint64_t jobs;     /* jobs ended */
     uint64_t yields;   /* times the fairness ticker made a thread give way */
     uint64_t notes;    /* posted; before the job they are of ends */

@@ -11,9 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { tag_fatal = 8 }; /* what rb_protect says of a killed thread */
-
-static ID id_run, id_report;
+static ID id_run, id_report, id_status;
+static VALUE permanent_class; /* Tasker::PermanentError; registered */
 
 /* [any] */
 tasker_job *tasker_job_new(uint64_t room)
@@ -91,8 +90,8 @@ static void report_poorly(tasker_buffer *out, VALUE exception)
     const char *class = RB_SPECIAL_CONST_P(exception) ? "Object" : rb_obj_classname(exception);
     int n = snprintf(text, sizeof text,
                      "{\"class\":\"%.200s\",\"ancestors\":[],\"message\":\"(the exception could not be read)\","
-                     "\"backtrace\":[],\"permanent\":false}",
-                     class);
+                     "\"backtrace\":[],\"permanent\":%s}",
+                     class, RTEST(rb_obj_is_kind_of(exception, permanent_class)) ? "true" : "false");
     out->len = 0;
     if (!out->data) {
         out->data = malloc(sizeof text);
@@ -119,27 +118,81 @@ bool tasker_flush_interrupts(void)
         rb_protect(tasker_check_interrupts, Qnil, &tag);
         rb_set_errinfo(Qnil);
         if (tag == 0) return true;
-        if (tag == tag_fatal) return false;
+        if (tag == tasker_tag_fatal) return false;
     }
     return true;
 }
 
+/* [GVL] What is pending after rb_protect, as the job's answer. */
+static uint32_t failed(tasker_worker *w, int tag)
+{
+    VALUE exception = rb_errinfo();
+    rb_set_errinfo(Qnil);
+    w->out.len = 0;
+    if (tag == tasker_tag_fatal) {
+        w->retire = true;
+        return TASKER_KILLED;
+    }
+    if (tag != tasker_tag_raise || !RTEST(rb_obj_is_kind_of(exception, tasker_ruby.exception))) return TASKER_JUMPED;
+    struct report_args a = {w, exception};
+    int again = 0;
+    rb_protect(report, (VALUE)&a, &again);
+    rb_set_errinfo(Qnil);
+    if (again == tasker_tag_fatal) w->retire = true;
+    if (again) report_poorly(&w->out, exception);
+    RB_GC_GUARD(exception);
+    return TASKER_RAISED;
+}
+
+/* [GVL] Under rb_protect. */
 static VALUE drop_scheduler(VALUE unused)
 {
     (void)unused;
+    return rb_fiber_scheduler_set(Qnil); /* runs its close, and so the fibers it has left */
+}
+
+static VALUE do_nothing(VALUE self)
+{
+    (void)self;
+    return Qnil;
+}
+
+/* [GVL] Under rb_protect: one whose close raises would stay for ever. */
+static VALUE disarm_scheduler(VALUE scheduler)
+{
+    rb_define_singleton_method(scheduler, "close", do_nothing, 0);
     return rb_fiber_scheduler_set(Qnil);
 }
 
-/* [GVL] What a handler may have left behind in the interpreter or on its
- * thread, and that would hurt the next one. */
-static void leave_clean(void)
+/* [GVL] Still within the job: the close may wait, and be interrupted, and raise. */
+static uint32_t without_scheduler(tasker_worker *w, uint32_t status)
 {
-    rb_gc_enable();
-    if (RB_UNLIKELY(!NIL_P(rb_fiber_scheduler_get()))) {
-        int tag = 0;
-        rb_protect(drop_scheduler, Qnil, &tag);
-        rb_set_errinfo(Qnil);
+    int tag = 0, again = 0;
+    rb_protect(drop_scheduler, Qnil, &tag);
+    if (tag == 0) return status;
+    if (tag == tasker_tag_fatal) w->retire = true;
+    if (status == TASKER_OK) status = failed(w, tag);
+    rb_protect(disarm_scheduler, rb_fiber_scheduler_get(), &again);
+    if (again) w->retire = true;
+    return status;
+}
+
+static VALUE exit_status(VALUE exception)
+{
+    return rb_funcall(exception, id_status, 0);
+}
+
+/* [GVL] A child of this process fell through to here (IO.popen("-")): it is
+ * not the host, and ends as a Ruby program would. */
+NORETURN(static void leave_child(int tag, VALUE exception));
+static void leave_child(int tag, VALUE exception)
+{
+    int status = tag == 0 ? 0 : 1, none = 0;
+    if (tag == tasker_tag_raise) {
+        VALUE given = rb_protect(exit_status, exception, &none); /* only SystemExit has one */
+        if (!none && FIXNUM_P(given)) status = FIX2INT(given);
     }
+    _exit(status);
 }
 
 /* [GVL] Runs one job to its end. Returns false when the thread must exit. */
@@ -151,43 +204,63 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
         return true;
     }
     int tag = 0;
-    uint32_t status = TASKER_OK;
     w->job = job;
     w->out.len = 0;
     COUNT_GVL(busy, 1);
     rb_protect(run_job, (VALUE)w, &tag);
-    if (tag != 0) {
-        struct report_args a = {w, rb_errinfo()};
-        rb_set_errinfo(Qnil);
-        status = TASKER_RAISED;
-        if (tag == tag_fatal) {
-            status = TASKER_KILLED;
-            w->out.len = 0;
-        } else if (!RTEST(rb_obj_is_kind_of(a.exception, rb_path2class("Exception")))) {
-            status = TASKER_JUMPED;
-            w->out.len = 0;
-        } else {
-            int again = 0;
-            rb_protect(report, (VALUE)&a, &again);
-            rb_set_errinfo(Qnil);
-            if (again) report_poorly(&w->out, a.exception);
-        }
-        RB_GC_GUARD(a.exception);
-    }
-    if (tasker_ruby.forked) _exit(tag == 0 ? 0 : 1); /* a child of this process fell through to here */
+    if (tasker_ruby.forked) leave_child(tag, rb_errinfo());
+    uint32_t status = tag ? failed(w, tag) : TASKER_OK;
+    if (RB_UNLIKELY(!NIL_P(rb_fiber_scheduler_get()))) status = without_scheduler(w, status);
+    rb_set_errinfo(Qnil); /* C code may have left one, and Thread#join would raise it */
     w->job = NULL;
     if (!NIL_P(w->segments)) tasker_segments_forget(w->segments);
     w->segments = Qnil;
-    leave_clean();
+    rb_gc_enable();
     COUNT_GVL(busy, -1);
-    bool late = w->written_off;
-    bool live = status != TASKER_KILLED && !late && tasker_flush_interrupts();
+    bool live = !w->retire && !w->written_off && w->masks == 0 && tasker_flush_interrupts();
     finish(job, status, &w->out);
     return live;
+}
+
+/* [GVL] Tasker::Host.forked? */
+static VALUE host_forked(VALUE self)
+{
+    (void)self;
+    return tasker_ruby.forked ? Qtrue : Qfalse;
+}
+
+/* [GVL] Tasker::Host.retire(thread): if it is a worker, it ends with its job,
+ * and another takes its place. */
+static VALUE host_retire(VALUE self, VALUE thread)
+{
+    (void)self;
+    tasker_worker *w = tasker_worker_on(thread);
+    if (w) w->retire = true;
+    return Qnil;
+}
+
+/* [GVL] Tasker::Host.masked(change): of the blocks of handle_interrupt that
+ * this thread is in. */
+static VALUE host_masked(VALUE self, VALUE change)
+{
+    (void)self;
+    tasker_worker *w = tasker_worker_on(rb_thread_current());
+    if (w) w->masks += NUM2LONG(change);
+    return Qnil;
 }
 
 void tasker_job_init(void)
 {
     id_run = rb_intern("run");
     id_report = rb_intern("report");
+    id_status = rb_intern("status");
+    rb_gc_register_mark_object(tasker_ruby.exception = rb_path2class("Exception"));
+    rb_define_module_function(tasker_ruby.module, "forked?", host_forked, 0);
+    rb_define_module_function(tasker_ruby.module, "retire", host_retire, 1);
+    rb_define_module_function(tasker_ruby.module, "masked", host_masked, 1);
+}
+
+void tasker_job_loaded(void)
+{
+    rb_gc_register_mark_object(permanent_class = rb_path2class("Tasker::PermanentError"));
 }

@@ -4,6 +4,7 @@
  */
 #include "bridge_internal.h"
 
+#include <limits.h>
 #include <ruby/thread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,22 @@ static VALUE host_job_serial(VALUE self)
     return NIL_P(inherited) ? INT2FIX(0) : inherited;
 }
 
+/* [GVL] Tasker::Host.foreign?(thread): whether it is a worker that runs another
+ * call than the one that this thread belongs to. */
+static VALUE host_foreign(VALUE self, VALUE thread)
+{
+    tasker_worker *w = tasker_worker_on(thread);
+    if (!w || !w->job) return Qfalse;
+    uint64_t own = NUM2ULL(host_job_serial(self));
+    return own != 0 && own != w->job->serial ? Qtrue : Qfalse;
+}
+
+/* [GVL] Go takes lengths as a C int. */
+static void check_length(VALUE text)
+{
+    if (RSTRING_LEN(text) > INT_MAX) rb_raise(rb_path2class("ArgumentError"), "2 GB or more at once cannot be given to the host");
+}
+
 /* [GVL] Tasker::Host.request(service, job_serial, payload) -> [ok, reply] */
 static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload)
 {
@@ -131,6 +148,7 @@ static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload
     uint32_t number = NUM2UINT(service);
     uint64_t job = NUM2ULL(serial);
     StringValue(payload);
+    check_length(payload);
     tasker_request *r = calloc(1, sizeof *r);
     size_t len = (size_t)RSTRING_LEN(payload);
     char *copy = r ? malloc(len + 1) : NULL;
@@ -151,22 +169,25 @@ static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload
     return rb_ensure(await_reply, (VALUE)r, abandon, (VALUE)r);
 }
 
-/* [GVL] Tasker::Host.note(topic, job_serial, text): told, not awaited. */
-static VALUE host_note(VALUE self, VALUE topic, VALUE serial, VALUE text)
+/* [GVL] Tasker::Host.log(job_serial, text): told, not awaited. In a child of
+ * this process, where nobody hears it, false. */
+static VALUE host_log(VALUE self, VALUE serial, VALUE text)
 {
     (void)self;
-    uint32_t number = NUM2UINT(topic);
     uint64_t job = NUM2ULL(serial);
     StringValue(text);
-    tasker_post_note(number, job, RSTRING_PTR(text), (size_t)RSTRING_LEN(text));
+    check_length(text);
+    if (tasker_ruby.forked) return Qfalse;
+    tasker_post_note(TASKER_NOTE_LOG, job, RSTRING_PTR(text), (size_t)RSTRING_LEN(text));
     RB_GC_GUARD(text);
-    return Qnil;
+    return Qtrue;
 }
 
 void tasker_request_init(void)
 {
     rb_define_module_function(tasker_ruby.module, "request", host_request, 3);
-    rb_define_module_function(tasker_ruby.module, "note", host_note, 3);
+    rb_define_module_function(tasker_ruby.module, "log", host_log, 2);
     rb_define_module_function(tasker_ruby.module, "job_serial", host_job_serial, 0);
+    rb_define_module_function(tasker_ruby.module, "foreign?", host_foreign, 1);
     id_serial = rb_intern("@__tasker_serial");
 }

@@ -17,10 +17,11 @@ typedef struct control {
 /* What Go asks: an atomic stack, and a bell. */
 static tasker_node *controls;
 static pthread_mutex_t bell_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t bell = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t bell;
 static bool bell_rung, bell_interrupted;
 
-static ID id_raise, id_kill, id_interrupt;
+static ID id_raise, id_kill;
+static VALUE interrupt_class;
 
 void tasker_ring(void)
 {
@@ -42,12 +43,18 @@ bool tasker_control(uint32_t what, uint64_t serial)
     return true;
 }
 
-/* [no GVL] */
-static void *wait_for_bell(void *unused)
+/* How often what did not succeed is tried again. */
+static const int64_t retry_ns = 500 * 1000 * 1000;
+
+/* [no GVL] Until the bell rings, or for retry_ns if *again. */
+static void *wait_for_bell(void *again)
 {
-    (void)unused;
+    struct timespec t;
+    tasker_after(&t, retry_ns);
+    int err = 0;
     pthread_mutex_lock(&bell_lock);
-    while (!bell_rung && !bell_interrupted) pthread_cond_wait(&bell, &bell_lock);
+    while (!bell_rung && !bell_interrupted && err == 0)
+        err = *(bool *)again ? pthread_cond_timedwait(&bell, &bell_lock, &t) : pthread_cond_wait(&bell, &bell_lock);
     bell_rung = bell_interrupted = false;
     pthread_mutex_unlock(&bell_lock);
     return NULL;
@@ -70,10 +77,16 @@ static VALUE obey(VALUE arg)
     tasker_worker *w = tasker_worker_of(c->serial);
     switch (c->what) {
     case TASKER_RAISE:
-        if (w) rb_funcall(w->thread, id_raise, 1, rb_const_get(tasker_ruby.module, id_interrupt));
+        if (w) rb_funcall(w->thread, id_raise, 1, interrupt_class);
         break;
     case TASKER_KILL:
-        if (w) rb_funcall(w->thread, id_kill, 0);
+        /* A second kill does nothing, and an ensure block may go on waiting. */
+        if (w && w->killed) {
+            rb_funcall(w->thread, id_raise, 1, interrupt_class);
+        } else if (w) {
+            w->killed = w->retire = true;
+            rb_funcall(w->thread, id_kill, 0);
+        }
         break;
     case TASKER_WRITE_OFF:
         if (w && !w->written_off) {
@@ -92,12 +105,27 @@ static VALUE obey(VALUE arg)
     return Qnil;
 }
 
+/* [GVL] Under rb_protect: the report as a job would give it. */
+static VALUE note_report(VALUE exception)
+{
+    VALUE report = rb_funcall(tasker_ruby.module, rb_intern("stray"), 1, exception);
+    StringValue(report);
+    tasker_post_note(TASKER_NOTE_STRAY, 0, RSTRING_PTR(report), (size_t)RSTRING_LEN(report));
+    RB_GC_GUARD(report);
+    return Qnil;
+}
+
 /* [GVL] An exception has no business on the main thread; Go logs it. */
-static void note_stray(void)
+static void note_stray(int tag)
 {
     VALUE e = rb_errinfo();
     rb_set_errinfo(Qnil);
-    const char *class = RB_SPECIAL_CONST_P(e) ? "a jump" : rb_obj_classname(e);
+    int again = 1;
+    bool raised = tag == tasker_tag_raise && RTEST(rb_obj_is_kind_of(e, tasker_ruby.exception));
+    if (raised) rb_protect(note_report, e, &again);
+    rb_set_errinfo(Qnil);
+    if (!again) return;
+    const char *class = raised ? rb_obj_classname(e) : "a jump";
     tasker_post_note(TASKER_NOTE_STRAY, 0, class, strlen(class));
 }
 
@@ -105,12 +133,13 @@ void tasker_protect_and_note(VALUE (*f)(VALUE), VALUE arg)
 {
     int tag = 0;
     rb_protect(f, arg, &tag);
-    if (tag) note_stray();
+    if (tag) note_stray(tag);
 }
 
 /* [GVL] Until Go says stop. */
 void tasker_supervise(void)
 {
+    int64_t pursued = 0;
     while (!tasker_ruby.stopping) {
         tasker_node *n = tasker_stack_take(&controls);
         while (n) {
@@ -121,14 +150,21 @@ void tasker_supervise(void)
         }
         tasker_protect_and_note(tasker_workers_fill_up, Qnil);
         if (tasker_ruby.stopping) return;
-        rb_nogvl(wait_for_bell, NULL, interrupt_bell, NULL, RB_NOGVL_INTR_FAIL);
+        bool pursue = __atomic_load_n(&tasker_the_host.counters.written_off, __ATOMIC_RELAXED) > 0;
+        bool again = pursue || __atomic_load_n(&tasker_the_host.counters.short_of_threads, __ATOMIC_RELAXED) > 0;
+        if (pursue && tasker_now() - pursued > retry_ns) {
+            tasker_protect_and_note(tasker_workers_pursue, interrupt_class);
+            pursued = tasker_now();
+        }
+        rb_nogvl(wait_for_bell, &again, interrupt_bell, NULL, RB_NOGVL_INTR_FAIL);
         tasker_protect_and_note(tasker_check_interrupts, Qnil);
     }
 }
 
-void tasker_supervisor_init(void)
+void tasker_supervisor_loaded(void)
 {
     id_raise = rb_intern("raise");
     id_kill = rb_intern("kill");
-    id_interrupt = rb_intern("Interrupt");
+    rb_gc_register_mark_object(interrupt_class = rb_path2class("Tasker::Host::Interrupt"));
+    tasker_monotonic_cond(&bell);
 }

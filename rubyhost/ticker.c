@@ -49,12 +49,21 @@ void tasker_ticker_prepare(void) {}
 static void ask_to_yield(void) { rb_postponed_job_register_one(0, yield_job, NULL); }
 #endif
 
-static void after(struct timespec *t, int64_t ns)
+void tasker_after(struct timespec *t, int64_t ns)
 {
     clock_gettime(CLOCK_MONOTONIC, t);
     ns += t->tv_nsec;
     t->tv_sec += ns / 1000000000;
     t->tv_nsec = (long)(ns % 1000000000);
+}
+
+void tasker_monotonic_cond(pthread_cond_t *cond)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
 }
 
 /* A thread of its own; never touches a VALUE. */
@@ -77,7 +86,7 @@ static void *ticker(void *unused)
             pthread_mutex_lock(&tick_lock);
             continue;
         }
-        after(&t, tick_ns);
+        tasker_after(&t, tick_ns);
         if (pthread_cond_timedwait(&tick_cond, &tick_lock, &t) != ETIMEDOUT) continue;
         uint32_t awake = __atomic_load_n(&q->active, __ATOMIC_RELAXED);
         uint64_t jobs = __atomic_load_n(&tasker_the_host.counters.jobs, __ATOMIC_RELAXED);
@@ -107,10 +116,6 @@ void tasker_ticker_wake(bool watch)
 
 int tasker_ticker_start(void)
 {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&tick_cond, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    tasker_monotonic_cond(&tick_cond);
     return tasker_start_thread(ticker, 256 << 10);
 }

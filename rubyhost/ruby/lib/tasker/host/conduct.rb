@@ -14,20 +14,27 @@ module Tasker
     # like need nothing here: they are exceptions, and end the step.
     module Conduct
       # Signals that belong to the host; a trap for one of these is ignored.
-      HOST_SIGNALS = (Signal.list.keys - %w[EXIT CHLD CLD]).freeze
+      # CHLD among them: were it ignored, Go could not wait for its children.
+      HOST_SIGNALS = (Signal.list.keys - %w[EXIT]).freeze
 
       # In front of Process's own methods, and of those of Kernel.
       module NoOtherProcess
         def exit!(*)
+          return super if Host.forked?
+
           raise ForbiddenError.new("exit!", "raise an error to fail the step, or call exit")
         end
 
         def exec(*)
+          return super if Host.forked?
+
           raise ForbiddenError.new("exec", "it would replace the host; use system or spawn")
         end
 
         def fork(&block)
           unless block
+            return super if Host.forked?
+
             raise ForbiddenError.new("fork without a block", "the child would be a second host; use fork { } or spawn")
           end
           super() { Conduct.run_child(&block) }
@@ -37,6 +44,8 @@ module Tasker
       # In front of Process's own methods.
       module ForProcess
         def daemon(*)
+          return super if Host.forked?
+
           raise ForbiddenError.new("Process.daemon", "it would detach the host; use spawn and Process.detach")
         end
 
@@ -57,7 +66,23 @@ module Tasker
         end
 
         def waitall
+          return super if Host.forked?
+
           Conduct.one_child(-1)
+        end
+
+        def kill(signal, *pids)
+          if !Host.forked? && Conduct.hits_host?(signal, pids)
+            raise ForbiddenError.new("Process.kill of the host", "raise an error to fail the step, or name another process")
+          end
+          super
+        end
+      end
+
+      # In front of Process::Status's own method.
+      module ForStatus
+        def wait(pid = -1, *flags)
+          super(Conduct.one_child(pid), *flags)
         end
       end
 
@@ -85,7 +110,7 @@ module Tasker
       module ForSignal
         def trap(signal, *command, &block)
           name = signal.is_a?(Integer) ? Signal.signame(signal) : signal.to_s.delete_prefix("SIG")
-          return super unless HOST_SIGNALS.include?(name)
+          return super if Host.forked? || !HOST_SIGNALS.include?(name)
 
           warn "tasker-rb: trap(#{name.inspect}) is ignored, the signal belongs to the host", uplevel: 1
           "DEFAULT"
@@ -100,6 +125,17 @@ module Tasker
           Signal.singleton_class.prepend(ForSignal)
           Kernel.singleton_class.prepend(NoOtherProcess, ForSignal)
           Kernel.prepend(ForKernel)
+          Process::Status.singleton_class.prepend(ForStatus) if Process::Status.respond_to?(:wait)
+        end
+
+        # Whether a signal to these, or to their groups, would reach the host.
+        def hits_host?(signal, pids)
+          name = signal.is_a?(Integer) ? signal : signal.to_s
+          return false if [0, "0", "EXIT", "SIGEXIT"].include?(name)
+
+          group = name.is_a?(Integer) ? name.negative? : name.start_with?("-")
+          own = [0, -1, -Process.getpgrp, group ? Process.getpgrp : Process.pid]
+          pids.any? { |pid| own.include?(pid) }
         end
 
         # The child has this thread and nothing else of the host: it runs its
@@ -120,7 +156,7 @@ module Tasker
 
         # Waiting for any child would take those of the host's Go half.
         def one_child(pid)
-          return pid if pid.is_a?(Integer) && pid.positive?
+          return pid if (pid.is_a?(Integer) && pid.positive?) || Host.forked?
 
           raise ForbiddenError.new("waiting for any child (#{pid.inspect})", "give the pid that spawn returned")
         end

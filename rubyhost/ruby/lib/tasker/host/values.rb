@@ -12,6 +12,7 @@ module Tasker
         "nul" => "a String with a NUL character, which PostgreSQL's jsonb cannot hold",
         "encoding" => "a String whose bytes are not valid in its encoding",
         "float" => "a Float that JSON has no notation for",
+        "number" => "a number whose to_s is no number",
         "cycle" => "an object that contains itself",
         "depth" => "nesting deeper than #{MAX_DEPTH} levels",
         "duplicate" => "two keys that are the same once they are Strings",
