@@ -48,7 +48,7 @@ module Tasker
         Execution.run(@handler_class, segments)
       ensure
         Host.flush_output if Output.unfinished
-        Leftovers.clear if Leftovers.any?
+        Leftovers.clear if Leftovers.any
       end
     end
 

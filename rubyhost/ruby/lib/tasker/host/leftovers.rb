@@ -62,6 +62,8 @@ module Tasker
         # The mask belongs to the thread, not to the Fiber: one that never
         # comes back to leave the block leaves its thread masked.
         def handle_interrupt(*)
+          return super unless Lineage.main_ractor?
+
           Host.masked(1)
           begin
             super
@@ -75,7 +77,7 @@ module Tasker
       # one that raises is turned off, and raises in its own step only.
       module ForTracePoint
         def new(*events, &block)
-          return super unless block
+          return super unless block && Lineage.main_ractor?
 
           serial = Host.job_serial
           super(*events) do |point|
@@ -116,13 +118,12 @@ module Tasker
       end
 
       @by = {} # what was left => the serial of the step
+      @any = false
       @outputs = [$stdout, $stderr]
 
       class << self
         # @return [Boolean] whether a step under way has left something
-        def any?
-          !@by.empty?
-        end
+        attr_reader :any
 
         # The thread, if it is the host's, ends with its step.
         #
@@ -144,7 +145,10 @@ module Tasker
         # @return [Integer] the serial of the step
         def left(what)
           serial = Host.job_serial
-          @by[what] = serial unless serial.zero?
+          return serial if serial.zero?
+
+          @by[what] = serial
+          @any = true
           serial
         end
 
@@ -167,6 +171,7 @@ module Tasker
             @by.delete(what)
             put_back(what)
           end
+          @any = !@by.empty?
         end
 
         private
