@@ -52,7 +52,6 @@ const (
 	controlStop     = C.TASKER_STOP
 
 	noteLog     = C.TASKER_NOTE_LOG
-	noteLost    = C.TASKER_NOTE_LOST
 	notePong    = C.TASKER_NOTE_PONG
 	noteStopped = C.TASKER_NOTE_STOPPED
 	noteStray   = C.TASKER_NOTE_STRAY

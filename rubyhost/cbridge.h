@@ -90,7 +90,6 @@ typedef struct tasker_cancel {
 /* What notes are about; tasker_note.topic. */
 enum {
     TASKER_NOTE_LOG = 1,     /* text is a JSON array [level, text] */
-    TASKER_NOTE_LOST = 2,    /* a worker thread was killed and replaced */
     TASKER_NOTE_PONG = 3,    /* the main Ruby thread answers ping `serial` */
     TASKER_NOTE_STOPPED = 4, /* Ruby has been cleaned up */
     TASKER_NOTE_STRAY = 5    /* an exception reached the main Ruby thread */
@@ -132,6 +131,7 @@ typedef struct tasker_counters {
     uint64_t jobs;     /* jobs ended */
     uint64_t yields;   /* times the fairness ticker made a thread give way */
     uint64_t notes;    /* posted; before the job they are of ends */
+    uint64_t notes_freed; /* that Go has dealt with */
 } tasker_counters;
 
 /* The one interpreter of the process. */

@@ -38,4 +38,5 @@ void tasker_post_note(uint32_t topic, uint64_t serial, const char *text, size_t 
 void tasker_note_free(tasker_note *n)
 {
     free(n);
+    COUNT(notes_freed, 1);
 }

@@ -1,6 +1,9 @@
 package rubyhost_test
 
 import (
+	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -56,4 +59,46 @@ func TestOutputReachesTheLogger(t *testing.T) {
 			return false
 		}, 10*time.Second, time.Millisecond, text)
 	}
+}
+
+// slowHandler takes its time over every record.
+type slowHandler struct{ slog.Handler }
+
+func (h slowHandler) Handle(ctx context.Context, r slog.Record) error {
+	time.Sleep(10 * time.Microsecond)
+	return h.Handler.Handle(ctx, r)
+}
+
+func init() {
+	children["slow logger"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 2, Logger: slog.New(slowHandler{slog.NewTextHandler(io.Discard, nil)})})
+		_, err := h.Eval(context.Background(), "puts 'begun'", "slow.rb")
+		must(err)
+		before := residentKB()
+		_, err = h.Eval(context.Background(), "line = 'x' * 4000; 20_000.times { puts line }", "slow.rb")
+		must(err)
+		fmt.Println("MB:", (residentKB()-before)/1024)
+		must(h.Close())
+	}
+}
+
+// A handler that prints faster than the logger logs has to wait.
+func TestOutputDoesNotFillTheMemory(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "slow logger")
+	require.NoError(t, err, out)
+	var mb int
+	_, err = fmt.Sscanf(out, "MB: %d", &mb)
+	require.NoError(t, err, out)
+	require.Less(t, mb, 50, "80 MB were printed")
+}
+
+// A serial that a handler has made up belongs to no call.
+func TestOutputOfNoCall(t *testing.T) {
+	_, err := run(t, processBody(t, `Tasker::Host.log(2**64 - 1, '["info","of no call",null]'); :ok`))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(logs.lines("of no call")) > 0 }, 10*time.Second, time.Millisecond)
+	_, err = run(t, processBody(t, `Tasker::Host.request(99_999, 12_345, "x").first`))
+	require.NoError(t, err)
+	requireHealthy(t)
 }

@@ -169,6 +169,28 @@ static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload
     return rb_ensure(await_reply, (VALUE)r, abandon, (VALUE)r);
 }
 
+/* How many notes may wait for Go before whoever adds to them has to wait. */
+static const uint64_t max_notes = 4096;
+
+/* [no GVL] */
+static void *pause_a_little(void *unused)
+{
+    (void)unused;
+    struct timespec t = {.tv_nsec = 1000 * 1000};
+    nanosleep(&t, NULL);
+    return NULL;
+}
+
+/* [GVL] A handler that logs faster than Go does must not fill the memory. */
+static void await_room_for_notes(void)
+{
+    const tasker_counters *c = &tasker_the_host.counters;
+    while (__atomic_load_n(&c->notes, __ATOMIC_RELAXED) - __atomic_load_n(&c->notes_freed, __ATOMIC_RELAXED) > max_notes) {
+        rb_nogvl(pause_a_little, NULL, NULL, NULL, RB_NOGVL_INTR_FAIL);
+        rb_thread_check_ints();
+    }
+}
+
 /* [GVL] Tasker::Host.log(job_serial, text): told, not awaited. In a child of
  * this process, where nobody hears it, false. */
 static VALUE host_log(VALUE self, VALUE serial, VALUE text)
@@ -178,6 +200,7 @@ static VALUE host_log(VALUE self, VALUE serial, VALUE text)
     StringValue(text);
     check_length(text);
     if (tasker_ruby.forked) return Qfalse;
+    await_room_for_notes();
     tasker_post_note(TASKER_NOTE_LOG, job, RSTRING_PTR(text), (size_t)RSTRING_LEN(text));
     RB_GC_GUARD(text);
     return Qtrue;

@@ -52,7 +52,9 @@ module Tasker
         def duplicate_key(hash)
           seen = {}
           hash.each_key do |key|
-            name = utf8(key.to_s)
+            name = key.to_s
+            next unless name.is_a?(String) && (name = utf8(name)) # json.c says what is wrong with it
+
             return name if seen[name]
 
             seen[name] = true
