@@ -131,7 +131,7 @@ typedef struct tasker_counters {
     uint64_t jobs;     /* jobs ended */
     uint64_t yields;   /* times the fairness ticker made a thread give way */
     uint64_t notes;    /* posted; before the job they are of ends */
-    uint64_t notes_freed; /* that Go has dealt with */
+    uint64_t note_bytes; /* of those that Go has not dealt with */
 } tasker_counters;
 
 /* The one interpreter of the process. */

@@ -31,12 +31,13 @@ void tasker_post_note(uint32_t topic, uint64_t serial, const char *text, size_t 
     n->text_len = len;
     if (len) memcpy(n->text, text, len);
     COUNT(notes, 1);
+    COUNT(note_bytes, sizeof *n + len);
     tasker_post(&n->msg);
 }
 
 /* [any] */
 void tasker_note_free(tasker_note *n)
 {
+    COUNT(note_bytes, -(int64_t)(sizeof *n + n->text_len));
     free(n);
-    COUNT(notes_freed, 1);
 }

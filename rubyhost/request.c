@@ -169,8 +169,8 @@ static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload
     return rb_ensure(await_reply, (VALUE)r, abandon, (VALUE)r);
 }
 
-/* How many notes may wait for Go before whoever adds to them has to wait. */
-static const uint64_t max_notes = 4096;
+/* How many bytes of notes may wait for Go before whoever adds to them waits. */
+static const uint64_t max_note_bytes = 4 << 20;
 
 /* [no GVL] */
 static void *pause_a_little(void *unused)
@@ -184,8 +184,7 @@ static void *pause_a_little(void *unused)
 /* [GVL] A handler that logs faster than Go does must not fill the memory. */
 static void await_room_for_notes(void)
 {
-    const tasker_counters *c = &tasker_the_host.counters;
-    while (__atomic_load_n(&c->notes, __ATOMIC_RELAXED) - __atomic_load_n(&c->notes_freed, __ATOMIC_RELAXED) > max_notes) {
+    while (__atomic_load_n(&tasker_the_host.counters.note_bytes, __ATOMIC_RELAXED) > max_note_bytes) {
         rb_nogvl(pause_a_little, NULL, NULL, NULL, RB_NOGVL_INTR_FAIL);
         rb_thread_check_ints();
     }
