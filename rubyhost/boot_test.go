@@ -24,6 +24,7 @@ func inChild(t *testing.T, name string, env ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, os.Args[0])
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a test of signals to the group is the child's own affair
 	command.Env = append(os.Environ(), append(env, childVariable+"="+name)...)
 	out, err := command.CombinedOutput()
 	return string(out), err
@@ -91,6 +92,36 @@ func init() {
 		}
 		fmt.Printf("came back: threads %d late %d respawns %d\n", h.Stats().Threads, h.Stats().Late, h.Stats().Respawns)
 		must(h.Close())
+	}
+	children["no more threads"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 4})
+		// From now on Ruby refuses to start a thread, as it does at a limit of the system's.
+		_, err := h.Eval(context.Background(), "ThreadGroup::Default.freeze; nil", "freeze.rb")
+		must(err)
+		for alive := 4; alive > 1; alive-- {
+			fmt.Println(alive, "alive:", h.Health(context.Background()))
+			_, err := h.Eval(context.Background(), "Thread.exit", "exit.rb")
+			fmt.Println("call:", err)
+			for h.Stats().Threads >= alive {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for h.Health(context.Background()) == nil && time.Now().Before(deadline) {
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Println("at last:", h.Health(context.Background()))
+		before := cpuTime()
+		time.Sleep(300 * time.Millisecond)
+		fmt.Println("idle:", cpuTime()-before < 100*time.Millisecond)
+		out, err := h.Eval(context.Background(), "1", "last.rb")
+		fmt.Println("the last one works:", string(out), err)
+		must(h.Close())
+	}
+	children["bug"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1})
+		_, err := h.Eval(context.Background(), `require "fiddle"; Fiddle::Pointer.new(8)[0]`, "crash.rb")
+		fmt.Println("survived:", err)
 	}
 	children["gems"] = func() {
 		h, err := rubyhost.Boot(rubyhost.Options{Threads: 1, Gemfile: os.Getenv("TEST_GEMFILE"), LoadPath: []string{os.Getenv("TEST_LOAD_PATH")}})
@@ -254,6 +285,29 @@ func TestThreadThatDoesNotStopIsWrittenOff(t *testing.T) {
 	require.Contains(t, out, "call: the handler did not stop within")
 	require.Contains(t, out, "next: 2 <nil> written off: 1")
 	require.Contains(t, out, "came back: threads 1 late 1 respawns 1")
+}
+
+func TestThreadsThatCannotBeStartedAreUnhealthy(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "no more threads")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "4 alive: <nil>")
+	require.Contains(t, out, "call: rubyhost: the handler's thread was killed")
+	require.Contains(t, out, "at last: 1 of 4 threads are there, and no further one can be started")
+	require.Contains(t, out, "idle: true")
+	require.Contains(t, out, "the last one works: 1 <nil>")
+	require.Equal(t, 1, strings.Count(out, "ThreadError"), "said once: "+out)
+}
+
+// No embedder can go on after a fault in C code; Ruby's report says where it was.
+func TestSegmentationFaultEndsWithRubysReport(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "bug")
+	require.Error(t, err)
+	require.Contains(t, out, "[BUG] Segmentation fault at 0x0000000000000008")
+	require.Contains(t, out, "crash.rb:1")
+	require.NotContains(t, out, "survived")
+	require.NotContains(t, out, "goroutine 1")
 }
 
 func TestPassOutput(t *testing.T) {

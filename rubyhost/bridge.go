@@ -52,7 +52,6 @@ const (
 	controlStop     = C.TASKER_STOP
 
 	noteLog     = C.TASKER_NOTE_LOG
-	noteLost    = C.TASKER_NOTE_LOST
 	notePong    = C.TASKER_NOTE_PONG
 	noteStopped = C.TASKER_NOTE_STOPPED
 	noteStray   = C.TASKER_NOTE_STRAY
@@ -400,6 +399,7 @@ func notesPosted() uint64 {
 type counters struct {
 	pending                                           int64
 	busy, workers, respawns, writtenOff, jobs, yields uint64
+	shortOfThreads                                    bool
 }
 
 func readCounters() counters {
@@ -413,5 +413,7 @@ func readCounters() counters {
 		writtenOff: load(&c.written_off),
 		jobs:       load(&c.jobs),
 		yields:     load(&c.yields),
+
+		shortOfThreads: load(&c.short_of_threads) != 0,
 	}
 }

@@ -90,7 +90,6 @@ typedef struct tasker_cancel {
 /* What notes are about; tasker_note.topic. */
 enum {
     TASKER_NOTE_LOG = 1,     /* text is a JSON array [level, text] */
-    TASKER_NOTE_LOST = 2,    /* a worker thread was killed and replaced */
     TASKER_NOTE_PONG = 3,    /* the main Ruby thread answers ping `serial` */
     TASKER_NOTE_STOPPED = 4, /* Ruby has been cleaned up */
     TASKER_NOTE_STRAY = 5    /* an exception reached the main Ruby thread */
@@ -128,9 +127,11 @@ typedef struct tasker_counters {
     uint64_t workers;  /* worker threads alive and not written off */
     uint64_t respawns; /* threads replaced after a kill or a write-off */
     uint64_t written_off; /* given up and not back yet */
+    uint64_t short_of_threads; /* 1 while none can be started for a worker */
     uint64_t jobs;     /* jobs ended */
     uint64_t yields;   /* times the fairness ticker made a thread give way */
     uint64_t notes;    /* posted; before the job they are of ends */
+    uint64_t note_bytes; /* of those that Go has not dealt with */
 } tasker_counters;
 
 /* The one interpreter of the process. */

@@ -1,9 +1,11 @@
 package rubyhost_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
@@ -61,6 +63,9 @@ func TestConduct(t *testing.T) {
 		{name: "cause is itself", body: "e = RuntimeError.new('me'); begin; raise e; rescue => x; raise x, cause: nil; end", class: "RuntimeError", text: "me"},
 		{name: "message in another encoding", body: `raise "caf\xE9".dup.force_encoding('ISO-8859-1')`, class: "RuntimeError", text: "café"},
 		{name: "message of bytes", body: `raise "\xFF\x00x".b`, class: "RuntimeError"},
+		{name: "message raises Interrupt", body: "raise(Class.new(StandardError) { def message; raise Interrupt; end })", is: errAny},
+		{name: "message ends the thread", body: "raise(Class.new(StandardError) { def message; Thread.exit; end })", is: errAny},
+		{name: "a subclass of SystemExit", body: "raise Class.new(SystemExit)", class: "SystemExit"},
 		{name: "a message of 10 MB", body: `raise 'x' * 10_000_000`, class: "RuntimeError", text: "xxxxx"},
 
 		// Running out of stack.
@@ -74,14 +79,18 @@ func TestConduct(t *testing.T) {
 		{name: "fork with a block", body: "pid = fork { exit 5 }; Process.wait2(pid)[1].exitstatus", text: "5"},
 		{name: "fork whose block raises", body: "pid = fork { $stderr = File.open(File::NULL, 'w'); STDERR.reopen(File::NULL); raise 'in the child' }; Process.wait2(pid)[1].exitstatus", text: "1"},
 		{name: "fork whose block jumps", body: "pid = fork { throw :nowhere rescue nil; next }; Process.wait2(pid)[1].exitstatus", text: "0"},
-		{name: "exit! in a child", body: "pid = fork { exit! 6 }; Process.wait2(pid)[1].exitstatus", text: "6"},
-		{name: "exec in a child", body: "pid = fork { exec 'exit 7' }; Process.wait2(pid)[1].exitstatus", text: "7"},
-		{name: "output of a child", body: "r, w = IO.pipe; pid = fork { STDOUT.reopen(w); puts 'from the child' }; w.close; Process.wait(pid); r.read", text: "from the child"},
-		{
-			name: "asking the host in a child",
-			body: "r, w = IO.pipe; pid = fork { w.write((Tasker::Host.ask('echo', '') rescue $!.class)) }; w.close; Process.wait(pid); r.read",
-			text: "Tasker::Host::ForbiddenError",
-		},
+		{name: "fork in a fork", body: "pid = fork { q = fork { exit 3 }; exit Process.wait2(q)[1].exitstatus }; Process.wait2(pid)[1].exitstatus", text: "3"},
+		{name: "fork in a thread", body: "Thread.new { pid = fork { exit 2 }; Process.wait2(pid)[1].exitstatus }.value", text: "2"},
+		{name: "exit! in a child", body: "pid = fork { exit!(3) }; Process.wait2(pid)[1].exitstatus", text: "3"},
+		{name: "exec in a child", body: "pid = fork { exec 'exit 4' }; Process.wait2(pid)[1].exitstatus", text: "4"},
+		{name: "trap in a child", body: "r, w = IO.pipe; pid = fork { trap('TERM') { exit!(6) }; w.write 'x'; sleep }; r.read(1); Process.kill(:TERM, pid); Process.wait2(pid)[1].exitstatus", text: "6"},
+		{name: "output of a child", body: "r, w = IO.pipe; pid = fork { STDOUT.reopen(w); puts 'from the child' }; w.close; Process.wait(pid); r.read", text: `"from the child\n"`},
+		{name: "log of a child", body: "r, w = IO.pipe; pid = fork { STDERR.reopen(w); Tasker.logger.info('logged') }; w.close; Process.wait(pid); r.read", text: `"logged\n"`},
+		{name: "asking the host from a child", body: "pid = fork { begin; Tasker::Host.ask('any', ''); rescue Tasker::Host::ServiceError; exit 7; end }; Process.wait2(pid)[1].exitstatus", text: "7"},
+		{name: "IO.popen of itself", body: "IO.popen('-') { |io| io ? io.read : puts('in the child') }", text: `"in the child\n"`},
+		{name: "IO.popen of itself without a block", body: "io = IO.popen('-'); unless io; puts 'in the child'; exit 3; end; [io.read, Process.wait2(io.pid)[1].exitstatus]", text: `["in the child\n",3]`},
+		{name: "IO.popen of itself, and the child raises", body: "io = IO.popen('-'); raise 'in the child' unless io; Process.wait2(io.pid)[1].exitstatus", text: "1"},
+		{name: "Process::Status.wait", body: "Process::Status.wait", class: "Tasker::Host::ForbiddenError", text: "any child"},
 		{name: "wait for any child", body: "Process.wait", class: "Tasker::Host::ForbiddenError", text: "any child"},
 		{name: "wait(-1)", body: "Process.wait(-1)", class: "Tasker::Host::ForbiddenError", text: "any child"},
 		{name: "waitall", body: "Process.waitall", class: "Tasker::Host::ForbiddenError", text: "any child"},
@@ -93,6 +102,11 @@ func TestConduct(t *testing.T) {
 		{name: "Process.detach", body: "Process.detach(spawn('exit 6')).value.exitstatus", text: "6"},
 		{name: "a killed child", body: "pid = spawn('sleep 60'); Process.kill(:TERM, pid); Process.wait2(pid)[1].termsig", text: "15"},
 		{name: "trap", body: "trap('INT') { }", text: `"DEFAULT"`},
+		{name: "trap CHLD", body: "trap('CHLD', 'IGNORE')", text: `"DEFAULT"`},
+		{name: "a signal to the host", body: "Process.kill(:TERM, Process.pid)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
+		{name: "a signal to the host's group", body: "Process.kill(:TERM, 0)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
+		{name: "a signal to the group by its number", body: "Process.kill('-TERM', Process.getpgrp)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
+		{name: "signal 0 to the host", body: "Process.kill(0, Process.pid)", text: "1"},
 		{name: "Signal.trap", body: "Signal.trap(:TERM, 'IGNORE')", text: `"DEFAULT"`},
 
 		// Threads.
@@ -104,6 +118,13 @@ func TestConduct(t *testing.T) {
 		{name: "a thread that aborts", body: "t = Thread.new { Thread.current.report_on_exception = false; Thread.current.abort_on_exception = true; raise 'in a thread' }; (t.join rescue nil); :ok", text: `"ok"`},
 		{name: "exit in a thread", body: "Thread.new { exit }.join; :ok", class: "SystemExit", text: "exit"},
 		{name: "a thread left behind", body: "Thread.new { sleep 60 }; :ok", text: `"ok"`},
+		{name: "killed, but saved by break", body: "loop { begin; Thread.exit; ensure; break; end }; :ok", text: `"ok"`},
+		{name: "killed, but raises instead", body: "begin; Thread.current.kill; ensure; raise 'instead'; end", class: "RuntimeError", text: "instead"},
+		{name: "Thread.stop", body: "Thread.new(Thread.current) { |t| sleep 0.01 until t.stop?; t.run }; Thread.stop; :ok", text: `"ok"`},
+		{name: "waking every thread", body: "100.times { Thread.list.each { |t| t.wakeup rescue nil } }; :ok", text: `"ok"`},
+		{name: "joining the main thread", body: "Thread.main.join", class: "ThreadError"},
+		{name: "keywords for a thread", body: "[Thread.new(a: 1) { |a:| a }.value, Thread.start(1, b: 2) { |x, b:| x + b }.value, Thread.fork({c: 3}) { |h| h[:c] }.value]", text: "[1,3,3]"},
+		{name: "priority and name", body: "Thread.current.priority = -3; Thread.current.name = 'guest'; :ok", text: `"ok"`},
 		{name: "raising in itself", body: "Thread.current.raise('own')", class: "RuntimeError", text: "own"},
 		{name: "Timeout", body: "require 'timeout'; Timeout.timeout(0.02) { loop { } }", class: "Timeout::Error", text: "execution expired"},
 		{name: "Timeout rescued", body: "require 'timeout'; begin; Timeout.timeout(0.02) { sleep 9 }; rescue Timeout::Error; 'slow'; end", text: `"slow"`},
@@ -112,6 +133,16 @@ func TestConduct(t *testing.T) {
 
 		// The process's own state.
 		{name: "closing $stdout", body: "$stdout.close; $stderr.close; puts 'still'; :ok", text: `"ok"`},
+		{name: "$stdout = nil", body: "$stdout = nil", class: "TypeError", text: "$stdout must have write method"},
+		{name: "srand", body: "srand(1); :ok", text: `"ok"`},
+		{name: "a singleton to_json", body: "h = {a: 1}; def h.to_json(*) = raise('no'); h", text: `{"a":1}`},
+		{name: "Comparable without end", body: "Class.new { include Comparable; def <=>(o) = o <=> self }.then { |c| c.new == c.new }", class: "SystemStackError"},
+		{name: "InstructionSequence", body: "RubyVM::InstructionSequence.compile('1 + 1').eval", text: "2"},
+		{name: "callcc", body: "require 'continuation'; n = 0; again = callcc { |c| c }; n += 1; again.call(again) if n < 3; n", text: "3"},
+		{name: "TracePoint", body: "n = 0; TracePoint.new(:c_call) { n += 1 }.enable { [1].first }; n > 0", text: "true"},
+		{name: "a TracePoint that raises", body: "TracePoint.new(:call, :c_call, :line) { raise 'traced' }.enable; :ok", class: "RuntimeError", text: "traced"},
+		{name: "a set_trace_func that raises", body: "set_trace_func(proc { raise 'traced' }); :ok", class: "RuntimeError", text: "traced"},
+		{name: "a trace function of the thread's own", body: "Thread.current.set_trace_func(proc { raise 'traced' }); :ok", is: errAny},
 		{name: "replacing $stdout", body: "require 'stringio'; old = $stdout; $stdout = StringIO.new; puts 'x'; s = $stdout.string; $stdout = old; s", text: `"x\n"`},
 		{name: "Dir.chdir", body: "Dir.chdir('/') { Dir.pwd }", text: `"/"`},
 		{name: "ENV", body: "ENV['TASKER_TEST'] = 'x'; ENV.delete('TASKER_TEST')", text: `"x"`},
@@ -127,12 +158,17 @@ func TestConduct(t *testing.T) {
 		{name: "a fiber left suspended", body: "Fiber.new { Fiber.yield }.resume; :ok", text: `"ok"`},
 		{name: "enumerator", body: "e = [1, 2, 3].each; [e.next, e.next]", text: "[1,2]"},
 		{name: "lazy", body: "(1..Float::INFINITY).lazy.map { |x| x * 2 }.first(3)", text: "[2,4,6]"},
+		{name: "a fiber resumed after its step", body: "$fiber = Fiber.new { Fiber.yield step.name; task.context[:order_id] }; $fiber.resume", text: `"two"`},
+		{name: "a thread in a ractor", body: "Warning[:experimental] = false; Ractor.new { Thread.new { 5 }.value }.take", text: "5"},
+		{name: "a ractor that raises", body: "Warning[:experimental] = false; Ractor.new { Thread.current.report_on_exception = false; raise 'x' }.take", class: "Ractor::RemoteError"},
 		{name: "ractor", body: "Warning[:experimental] = false; Ractor.new { 1 + 1 }.take", text: "2"},
 
 		// The garbage collector.
 		{name: "GC.compact", body: "GC.compact if GC.respond_to?(:compact); :ok", text: `"ok"`},
 		{name: "GC.disable", body: "GC.disable; 'x'", text: `"x"`},
 		{name: "GC.stress", body: "GC.stress = true; begin; Array.new(10) { |i| i.to_s * 3 }; ensure; GC.stress = false; end", text: `["000"`},
+		{name: "GC.stress left on", body: "GC.stress = true; :ok", text: `"ok"`},
+		{name: "WeakMap", body: "m = ObjectSpace::WeakMap.new; 100.times { m[Object.new] = Object.new }; GC.start; m.size >= 0", text: "true"},
 		{name: "ObjectSpace", body: "ObjectSpace.each_object(Class).count > 100", text: "true"},
 		{name: "ObjectSpace.garbage_collect", body: "ObjectSpace.garbage_collect; :ok", text: `"ok"`},
 	} {
@@ -172,6 +208,61 @@ func TestConductGCIsEnabledAgain(t *testing.T) {
 	_, err := run(t, processBody(t, "GC.disable"))
 	require.NoError(t, err)
 	require.Equal(t, "false", eval(t, "GC.enable"), "GC was left disabled")
+}
+
+func TestConductWhatIsGlobalIsPutBack(t *testing.T) {
+	for _, c := range []struct{ body, look, before string }{
+		{"GC.stress = true", "GC.stress", "false"},
+		{"require 'stringio'; $stdout = StringIO.new", "$stdout.class.name", `"Tasker::Host::Output"`},
+		{"$stderr = Class.new { def write(*) = raise(Interrupt); def flush = raise(Interrupt) }.new", "$stderr.class.name", `"Tasker::Host::Output"`},
+		{"set_trace_func(proc { $traced = true })", "$traced = false; [1].first; $traced", "false"},
+	} {
+		require.Equal(t, c.before, eval(t, c.look))
+		_, err := run(t, processBody(t, c.body+"; :ok"))
+		require.NoError(t, err)
+		require.Equal(t, c.before, eval(t, c.look), c.body)
+	}
+	requireHealthy(t)
+}
+
+// A handler that touches another step's thread fails; the other step goes on.
+func TestConductThreadsOfOtherStepsAreLeftAlone(t *testing.T) {
+	for _, call := range []string{"raise('from outside')", "kill", "exit", "terminate", "priority = 3"} {
+		eval(t, "$worker = nil; $over = false; nil")
+		victim := processBody(t, "$worker = Thread.current; sleep 0.001 until $over; :unharmed")
+		done := make(chan string, 1)
+		go func() {
+			out, err := run(t, victim)
+			done <- fmt.Sprint(out, err)
+		}()
+		_, err := run(t, processBody(t, "sleep 0.001 until $worker; $worker."+call))
+		require.ErrorContains(t, err, "on the thread of another step", call)
+		eval(t, "$over = true; nil")
+		require.Equal(t, `"unharmed"<nil>`, <-done, call)
+	}
+	requireHealthy(t)
+}
+
+// What marks a thread for good ends with it.
+func TestConductMarkedThreadsAreReplaced(t *testing.T) {
+	for name, body := range map[string]string{
+		"a priority":           "Thread.current.priority = -3",
+		"a kill that failed":   "loop { begin; Thread.exit; ensure; break; end }",
+		"a mask never taken":   "$masked = Fiber.new { Thread.handle_interrupt(Object => :never) { Fiber.yield } }; $masked.resume",
+		"a thread's own trace": "Thread.current.set_trace_func(proc { })",
+	} {
+		before := host.Stats().Respawns
+		_, err := run(t, processBody(t, body+"; :ok"))
+		require.NoError(t, err, name)
+		requireHealthy(t)
+		require.Eventually(t, func() bool { return host.Stats().Respawns == before+1 }, 10*time.Second, time.Millisecond, name)
+	}
+	before := host.Stats().Respawns
+	out, err := run(t, processBody(t, "Thread.handle_interrupt(RuntimeError => :never) { 1 }"))
+	require.NoError(t, err)
+	require.Equal(t, "1", out)
+	requireHealthy(t)
+	require.Equal(t, before, host.Stats().Respawns, "a mask that was taken off is none")
 }
 
 func TestConductFiberSchedulerIsDropped(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,11 +34,26 @@ func TestInterrupt(t *testing.T) {
 		{"in Timeout", "require 'timeout'; Timeout.timeout(60) { sleep }", true},
 		{"in a mutex", "m = Mutex.new; m.lock; m.synchronize { } rescue sleep", true},
 		{"in an ensure block", "begin; raise 'x'; ensure; sleep; end", true},
+		{"on a condition variable", "m = Mutex.new; c = ConditionVariable.new; m.synchronize { c.wait(m) }", true},
+		{"on a monitor", "require 'monitor'; m = Monitor.new; c = m.new_cond; m.synchronize { c.wait }", true},
+		{"for a mutex that another thread holds", "m = Mutex.new; Thread.new { m.lock; sleep }; sleep 0.001 until m.locked?; m.lock", true},
+		{"for a lock on a file", "File.open('BEGUN.lock', 'w') { |f| f.flock(File::LOCK_EX); File.open('BEGUN.lock', 'w') { |g| g.flock(File::LOCK_EX) } }", true},
+		{"opening a fifo", "File.mkfifo('BEGUN.fifo'); File.read('BEGUN.fifo')", true},
+		{"for a program", "system('exec sleep 60')", true},
+		{"in a Regexp", "/^(a+)+$/ =~ ('a' * 40 + 'b')", true},
+		{"in a sort", "a = (1..300_000).to_a.shuffle; loop { a.sort }", true},
+		{"in big numbers", "x = 3**1_000_000; loop { x * x }", true},
+		{"printing", "loop { puts 'x' }", true},
+		{"in the result's to_h", "[Class.new { def to_h = sleep }.new]", true},
+		{"in the error's message", "raise(Class.new(StandardError) { def message = sleep })", false},
+		{"retry for ever", "begin; sleep; rescue Exception; retry; end", false},
+		{"Timeout, and all is rescued", "require 'timeout'; loop { begin; Timeout.timeout(0.01) { sleep }; rescue Exception; end }", false},
 		{"masked", "Thread.handle_interrupt(Object => :never) { deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 0.3; nil while Process.clock_gettime(Process::CLOCK_MONOTONIC) < deadline }; sleep", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			begun := filepath.Join(t.TempDir(), "begun")
-			h := processBody(t, "File.write('"+begun+"', 'x')\n"+c.body)
+			body := strings.ReplaceAll(c.body, "BEGUN", begun)
+			h := processBody(t, "File.write('"+begun+"', 'x')\n"+body)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			go func() {

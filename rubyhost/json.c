@@ -110,7 +110,7 @@ static void write_string(writer *w, VALUE str)
 {
     if (!is_plain_utf8(str)) {
         VALUE converted = rb_funcall(values_module, id_utf8, 1, str);
-        if (NIL_P(converted)) fail(w, "encoding", str);
+        if (!RB_TYPE_P(converted, T_STRING)) fail(w, "encoding", str);
         str = converted;
     }
     write_bytes(w, str);
@@ -129,17 +129,22 @@ static void write_fixnum(writer *w, long n)
     put(w->out, p, (size_t)(digits + sizeof digits - p));
 }
 
-static void write_text(writer *w, VALUE number_string)
+/* What Ruby wrote of a number; a handler may have reopened its class. */
+static void write_digits(writer *w, VALUE text, VALUE number)
 {
-    put(w->out, RSTRING_PTR(number_string), (size_t)RSTRING_LEN(number_string));
-    RB_GC_GUARD(number_string);
+    if (!RB_TYPE_P(text, T_STRING) || RSTRING_LEN(text) == 0) fail(w, "number", number);
+    const char *s = RSTRING_PTR(text);
+    for (long i = 0; i < RSTRING_LEN(text); i++)
+        if (!strchr("0123456789.e+-", s[i]) || !s[i]) fail(w, "number", number);
+    put(w->out, s, (size_t)RSTRING_LEN(text));
+    RB_GC_GUARD(text);
 }
 
 static void write_float(writer *w, VALUE v)
 {
     double d = RFLOAT_VALUE(v);
     if (d != d || d - d != 0) fail(w, "float", v);
-    write_text(w, rb_funcall(v, id_to_s, 0));
+    write_digits(w, rb_funcall(v, id_to_s, 0), v);
 }
 
 static void enter(writer *w, VALUE container)
@@ -259,7 +264,7 @@ static void write_value(writer *w, VALUE v)
         case T_STRING: write_string(w, v); break;
         case T_HASH: write_hash(w, v); break;
         case T_ARRAY: write_array(w, v); break;
-        case T_BIGNUM: write_text(w, rb_big2str(v, 10)); break;
+        case T_BIGNUM: write_digits(w, rb_big2str(v, 10), v); break;
         case T_FLOAT: write_float(w, v); break;
         case T_SYMBOL: write_string(w, rb_sym2str(v)); break;
         default: write_other(w, v);
@@ -279,6 +284,7 @@ void tasker_json_write(tasker_buffer *out, VALUE value)
 void tasker_json_init(VALUE host_module)
 {
     values_module = rb_const_get(host_module, rb_intern("Values"));
+    rb_gc_register_mark_object(values_module); /* compaction would move it */
     id_plain = rb_intern("plain");
     id_to_s = rb_intern("to_s");
     id_fail = rb_intern("fail");

@@ -47,7 +47,7 @@ func (h *Host) noted(topic uint32, serial uint64, text []byte) {
 	case noteStopped:
 		close(h.stopped)
 	case noteStray:
-		h.log.Warn("an exception reached Ruby's main thread and was dropped", "class", string(text))
+		h.log.Warn("an exception reached Ruby's main thread and was dropped", "exception", string(text))
 	}
 }
 

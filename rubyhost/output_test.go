@@ -1,7 +1,13 @@
 package rubyhost_test
 
 import (
+	"context"
+	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,4 +62,54 @@ func TestOutputReachesTheLogger(t *testing.T) {
 			return false
 		}, 10*time.Second, time.Millisecond, text)
 	}
+}
+
+// stuckHandler does not log until a file is there, or not for half a second.
+type stuckHandler struct {
+	slog.Handler
+	file string
+	once *sync.Once
+}
+
+func (h stuckHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.once.Do(func() {
+		for range 500 {
+			if _, err := os.Stat(h.file); err == nil {
+				fmt.Println("the handler did not wait")
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Println("the handler waits")
+	})
+	return h.Handler.Handle(ctx, r)
+}
+
+func init() {
+	children["stuck logger"] = func() {
+		file := os.Getenv("TEST_FILE")
+		h := mustBoot(rubyhost.Options{Threads: 2, Logger: slog.New(stuckHandler{slog.NewTextHandler(io.Discard, nil), file, new(sync.Once)})})
+		_, err := h.Eval(context.Background(), "line = 'x' * 30_000; 200.times { puts line }; File.write(ENV['TEST_FILE'], 'x')", "stuck.rb")
+		must(err)
+		must(h.Close())
+	}
+}
+
+// A handler that prints faster than the logger logs has to wait, or its lines
+// would fill the memory.
+func TestOutputWaitsForTheLogger(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "stuck logger", "TEST_FILE="+filepath.Join(t.TempDir(), "printed"))
+	require.NoError(t, err, out)
+	require.Equal(t, "the handler waits\n", out)
+}
+
+// A serial that a handler has made up belongs to no call.
+func TestOutputOfNoCall(t *testing.T) {
+	_, err := run(t, processBody(t, `Tasker::Host.log(2**64 - 1, '["info","of no call",null]'); :ok`))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(logs.lines("of no call")) > 0 }, 10*time.Second, time.Millisecond)
+	_, err = run(t, processBody(t, `Tasker::Host.request(99_999, 12_345, "x").first`))
+	require.NoError(t, err)
+	requireHealthy(t)
 }

@@ -11,13 +11,13 @@
 enum { first_result = 5 };
 
 static const rb_data_type_t segments_type = {.wrap_struct_name = "Tasker::Host::Segments"};
-static VALUE segments_class;
+static VALUE segments_class, error_class, document_module;
 
 /* [GVL] The job, or a raise once it has ended. */
 static const tasker_job *job_of(VALUE self)
 {
     const tasker_job *job = RTYPEDDATA_DATA(self);
-    if (!job) rb_raise(rb_path2class("Tasker::Error"), "the step has ended; read what you need before it does");
+    if (!job) rb_raise(error_class, "the step has ended; read what you need before it does");
     return job;
 }
 
@@ -33,8 +33,8 @@ static const char *segment(const tasker_job *job, uint64_t i, uint64_t *length)
 
 static VALUE segments_at(VALUE self, VALUE index)
 {
-    uint64_t length = 0;
-    const char *at = segment(job_of(self), NUM2ULL(index), &length);
+    uint64_t length = 0, i = NUM2ULL(index); /* may run Ruby code, and the job may end meanwhile */
+    const char *at = segment(job_of(self), i, &length);
     return at ? rb_utf8_str_new(at, (long)length) : Qnil;
 }
 
@@ -42,13 +42,13 @@ static VALUE segments_at(VALUE self, VALUE index)
 static VALUE parse_in_ruby(const char *at, uint64_t length, bool contexts)
 {
     VALUE text = rb_utf8_str_new(at, (long)length);
-    return rb_funcall(rb_path2class("Tasker::Document"), contexts ? rb_intern("parse_indifferent") : rb_intern("parse"), 1, text);
+    return rb_funcall(document_module, contexts ? rb_intern("parse_indifferent") : rb_intern("parse"), 1, text);
 }
 
 static VALUE read_at(VALUE self, VALUE index, bool contexts)
 {
-    uint64_t length = 0;
-    const char *at = segment(job_of(self), NUM2ULL(index), &length);
+    uint64_t length = 0, i = NUM2ULL(index);
+    const char *at = segment(job_of(self), i, &length);
     if (!at) return Qnil;
     VALUE value = tasker_document_read(at, length, contexts);
     return value == Qundef ? parse_in_ruby(at, length, contexts) : value;
@@ -66,16 +66,16 @@ static VALUE segments_read_indifferent(VALUE self, VALUE index)
 
 static VALUE segments_blank(VALUE self, VALUE index)
 {
-    uint64_t length = 0;
-    const char *at = segment(job_of(self), NUM2ULL(index), &length);
+    uint64_t length = 0, i = NUM2ULL(index);
+    const char *at = segment(job_of(self), i, &length);
     bool blank = !at || (length == 2 && !memcmp(at, "{}", 2)) || (length == 4 && !memcmp(at, "null", 4));
     return blank ? Qtrue : Qfalse;
 }
 
 static VALUE segments_results_index(VALUE self, VALUE name)
 {
-    const tasker_job *job = job_of(self);
     StringValue(name);
+    const tasker_job *job = job_of(self);
     const char *at = job->payload;
     for (uint32_t i = 0; i < job->segments; i++) {
         bool is_name = i >= first_result && (i - first_result) % 2 == 0;
@@ -119,4 +119,10 @@ void tasker_segments_init(VALUE host_module)
     rb_define_method(segments_class, "blank?", segments_blank, 1);
     rb_define_method(segments_class, "results_index", segments_results_index, 1);
     rb_define_method(segments_class, "to_a", segments_to_a, 0);
+}
+
+void tasker_segments_loaded(void)
+{
+    rb_gc_register_mark_object(error_class = rb_path2class("Tasker::Error"));
+    rb_gc_register_mark_object(document_module = rb_path2class("Tasker::Document"));
 }

@@ -70,9 +70,11 @@ func (h *Host) contextOf(serial uint64) context.Context {
 	if serial == 0 {
 		return context.Background()
 	}
-	c := &h.slots[slotOf(serial)]
-	if ctx := c.context(serial); ctx != nil {
-		return ctx
+	// It comes from Ruby, where a handler may have made it up.
+	if slot := int(slotOf(serial)); slot < len(h.slots) {
+		if ctx := h.slots[slot].context(serial); ctx != nil {
+			return ctx
+		}
 	}
 	over, cancel := context.WithCancelCause(context.Background())
 	cancel(ErrCallOver)

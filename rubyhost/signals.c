@@ -7,7 +7,9 @@
  * sigaction: the dynamic linker binds libruby's calls to it, and everybody
  * else's are passed on.
  *
- *   VTALRM CHLD       Ruby's (thread switching, Process.wait), with SA_ONSTACK
+ *   VTALRM            Ruby's, with SA_ONSTACK: it makes a system call of one of
+ *                     Ruby's threads return, and so must not restart it
+ *   CHLD              Ruby's (Process.wait), with SA_ONSTACK and SA_RESTART
  *   SEGV BUS ILL      shared after boot: Ruby's handler on Ruby's threads
  *                     (SystemStackError, [BUG] reports), Go's on all others
  *                     (recover from a nil dereference)
@@ -79,7 +81,7 @@ __attribute__((visibility("default"))) int sigaction(int number, const struct si
     if (number == SIGVTALRM || number == SIGCHLD) {
         if (act) {
             struct sigaction mine = *act;
-            mine.sa_flags |= SA_ONSTACK | SA_RESTART;
+            mine.sa_flags |= number == SIGCHLD ? SA_ONSTACK | SA_RESTART : SA_ONSTACK;
             int err = real(number, &mine, booted ? &before : NULL);
             if (err) return err;
         } else if (booted) {

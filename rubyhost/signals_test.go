@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"runtime/pprof"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -68,6 +70,33 @@ func TestGoRecoversFromNilDereference(t *testing.T) {
 		require.Equal(t, `"caught"`, out)
 	}
 	all.Wait()
+}
+
+// A goroutine that never calls anything is preempted with SIGURG, also while
+// Ruby computes; without that the collection would wait for ever.
+func TestGoPreemptsGoroutinesBesideRuby(t *testing.T) {
+	var stop atomic.Bool
+	var spinning sync.WaitGroup
+	spinning.Go(func() {
+		for n := 0; !stop.Load(); n++ {
+			for i := range 1 << 20 {
+				n ^= i
+			}
+		}
+	})
+	busy := processBody(t, "x = 0; 2_000_000.times { |i| x += i }; x")
+	done := make(chan error, 1)
+	go func() {
+		_, err := busy.Run(context.Background(), aStep())
+		done <- err
+	}()
+	for range 20 {
+		runtime.GC() // stops every goroutine
+	}
+	require.NoError(t, <-done)
+	stop.Store(true)
+	spinning.Wait()
+	requireHealthy(t)
 }
 
 func TestGoRunsCommandsBesideRubys(t *testing.T) {

@@ -76,8 +76,8 @@ var ErrUnhealthy = errors.New("rubyhost: the interpreter is not healthy")
 
 // Health reports whether Ruby answers: nil, or [ErrUnhealthy] with the reason
 // and a hint. It fails when no Ruby thread gets to run until ctx ends (code in
-// a C extension holds the GVL), when half the threads have been given up, or
-// when the host is closed. A supervisor should then replace the process.
+// a C extension holds the GVL), when half the threads have been given up or
+// cannot be started, or when the host is closed. A supervisor should then replace the process.
 func (h *Host) Health(ctx context.Context) error {
 	select {
 	case <-h.closing:
@@ -88,6 +88,10 @@ func (h *Host) Health(ctx context.Context) error {
 	if s.WrittenOff > 0 && s.WrittenOff >= h.opts.Threads/2 {
 		return errors.WithHint(errors.Wrapf(ErrUnhealthy, "%d of %d threads were given up and still run", s.WrittenOff, h.opts.Threads),
 			"Handlers do not stop when interrupted. Restart the process.")
+	}
+	if s.Threads <= h.opts.Threads/2 && readCounters().shortOfThreads {
+		return errors.WithHint(errors.Wrapf(ErrUnhealthy, "%d of %d threads are there, and no further one can be started", s.Threads, h.opts.Threads),
+			"Raise the limits on threads (ulimit -u, pids of the cgroup), or restart the process.")
 	}
 	number := h.serial.Add(1)
 	answered := make(chan struct{})

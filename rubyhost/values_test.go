@@ -101,6 +101,8 @@ func TestValuesThatCannotBe(t *testing.T) {
 		{"cycle of hashes", `h = {}; h["x"] = {"y" => h}; h`, "results.x.y", "contains itself"},
 		{"depth", `a = []; 10_000.times { a = [a] }; a`, "results[0]", "1000 levels"},
 		{"cycle through to_h", `Class.new { def to_h = {me: self} }.new`, "results.me", "1000 levels"},
+		{"a key without String form", `k = Object.new; def k.to_s = 5; {a: {k => 1}}`, "results.a", "no String form"},
+		{"a Float whose to_s is no number", `Float.prepend(Module.new { def to_s = self == 1234.5678 ? "1,5" : super }); {p: [1234.5678]}`, "results.p[0]", "to_s is no number"},
 		{"object", `{x: Object.new}`, "results.x", "no JSON form"},
 		{"class", `[String]`, "results[0]", "no JSON form"},
 		{"proc", `[proc { }]`, "results[0]", "no JSON form"},

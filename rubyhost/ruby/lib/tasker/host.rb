@@ -2,7 +2,8 @@
 
 # The bridge's own half. The host loads this file first, inside the embedded
 # interpreter; it is not part of the gem's API, and outside the host it cannot
-# work: request, note and job_serial are C functions of the bridge.
+# work: request, log, job_serial, forked?, retire and masked are C functions of
+# the bridge.
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
@@ -15,6 +16,8 @@ require_relative "host/values"
 require_relative "host/conduct"
 require_relative "host/output"
 require_relative "host/lineage"
+require_relative "host/leftovers"
+require_relative "host/own_names"
 
 # At the top level, so that source evaluated in it names constants as a script does.
 empty_scope = -> { Object.new.instance_eval { binding } }
@@ -45,6 +48,7 @@ module Tasker
         Execution.run(@handler_class, segments)
       ensure
         Host.flush_output if Output.unfinished
+        Leftovers.clear if Leftovers.any
       end
     end
 
@@ -92,6 +96,12 @@ module Tasker
         Execution.describe(exception)
       end
 
+      # What Go logs of an exception that no step has.
+      def stray(exception)
+        wire = report(exception)
+        "#{wire["class"]}: #{wire["message"]} (#{wire["backtrace"].first || "nowhere"})"
+      end
+
       # Asks a service of Go's and waits, without the GVL, for the answer.
       #
       # @param name [String]
@@ -99,9 +109,8 @@ module Tasker
       # @param serial [Integer] of the call on whose behalf
       # @return [String] bytes
       # @raise [ServiceError] or the class that Go named
-      # @raise [ForbiddenError] in a child of the process, where nobody would answer
       def ask(name, payload, serial = job_serial)
-        raise ForbiddenError.new("asking the host for #{name} in a forked process", "do it before the fork, or in a thread") if Conduct.child?
+        raise ServiceError, "a child process has no host to ask; use what you need before the fork, or spawn" if forked?
 
         number = @services.fetch(name) { raise ServiceError, "the host offers no service #{name.inspect}" }
         ok, reply = request(number, serial, payload)
@@ -115,11 +124,12 @@ module Tasker
         Conduct.install
         Lineage.install
         $0 = options["program"] if $0 == "-e"
-        return if options["pass_output"]
-
-        $stdout = Output.new("info", $stdout)
-        $stderr = Output.new("warn", $stderr)
-        Tasker.logger = Log.new
+        unless options["pass_output"]
+          $stdout = Output.new("info", $stdout)
+          $stderr = Output.new("warn", $stderr)
+          Tasker.logger = Log.new
+        end
+        Leftovers.install
         nil
       end
 

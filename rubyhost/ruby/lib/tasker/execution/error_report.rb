@@ -146,7 +146,8 @@ module Tasker
       end
 
       def permanent(exception)
-        [PermanentError, ConfigurationError, SQLError::TransactionControl].any? { |c| KIND_OF.bind_call(exception, c) }
+        KIND_OF.bind_call(exception, PermanentError) || KIND_OF.bind_call(exception, ConfigurationError) ||
+          KIND_OF.bind_call(exception, SQLError::TransactionControl)
       rescue Exception # rubocop:disable Lint/RescueException
         false
       end

@@ -14,24 +14,27 @@ module Tasker
     # like need nothing here: they are exceptions, and end the step.
     module Conduct
       # Signals that belong to the host; a trap for one of these is ignored.
-      HOST_SIGNALS = (Signal.list.keys - %w[EXIT CHLD CLD]).freeze
+      # CHLD among them: were it ignored, Go could not wait for its children.
+      HOST_SIGNALS = (Signal.list.keys - %w[EXIT]).freeze
 
       # In front of Process's own methods, and of those of Kernel.
       module NoOtherProcess
         def exit!(*)
-          return super if Conduct.child?
+          return super if Host.forked?
 
           raise ForbiddenError.new("exit!", "raise an error to fail the step, or call exit")
         end
 
         def exec(*)
-          return super if Conduct.child?
+          return super if Host.forked?
 
           raise ForbiddenError.new("exec", "it would replace the host; use system or spawn")
         end
 
         def fork(&block)
           unless block
+            return super if Host.forked?
+
             raise ForbiddenError.new("fork without a block", "the child would be a second host; use fork { } or spawn")
           end
           super() { Conduct.run_child(&block) }
@@ -41,6 +44,8 @@ module Tasker
       # In front of Process's own methods.
       module ForProcess
         def daemon(*)
+          return super if Host.forked?
+
           raise ForbiddenError.new("Process.daemon", "it would detach the host; use spawn and Process.detach")
         end
 
@@ -61,7 +66,23 @@ module Tasker
         end
 
         def waitall
+          return super if Host.forked?
+
           Conduct.one_child(-1)
+        end
+
+        def kill(signal, *pids)
+          if !Host.forked? && Conduct.hits_host?(signal, pids)
+            raise ForbiddenError.new("Process.kill of the host", "raise an error to fail the step, or name another process")
+          end
+          super
+        end
+      end
+
+      # In front of Process::Status's own method.
+      module ForStatus
+        def wait(pid = -1, *flags)
+          super(Conduct.one_child(pid), *flags)
         end
       end
 
@@ -89,7 +110,7 @@ module Tasker
       module ForSignal
         def trap(signal, *command, &block)
           name = signal.is_a?(Integer) ? Signal.signame(signal) : signal.to_s.delete_prefix("SIG")
-          return super unless HOST_SIGNALS.include?(name)
+          return super if Host.forked? || !HOST_SIGNALS.include?(name)
 
           warn "tasker-rb: trap(#{name.inspect}) is ignored, the signal belongs to the host", uplevel: 1
           "DEFAULT"
@@ -97,28 +118,30 @@ module Tasker
       end
 
       class << self
-        # @return [Boolean] whether this is the child of a fork, which has nothing of the host
-        def child?
-          @child
-        end
-
         # @!visibility private
         def install
-          @child = false
           @exit_child = Process.method(:exit!)
           Process.singleton_class.prepend(NoOtherProcess, ForProcess)
           Signal.singleton_class.prepend(ForSignal)
           Kernel.singleton_class.prepend(NoOtherProcess, ForSignal)
           Kernel.prepend(ForKernel)
+          Process::Status.singleton_class.prepend(ForStatus) if Process::Status.respond_to?(:wait)
+        end
+
+        # Whether a signal to these, or to their groups, would reach the host.
+        def hits_host?(signal, pids)
+          name = signal.is_a?(Integer) ? signal : signal.to_s
+          return false if [0, "0", "EXIT", "SIGEXIT"].include?(name)
+
+          group = name.is_a?(Integer) ? name.negative? : name.start_with?("-")
+          own = [0, -1, -Process.getpgrp, group ? Process.getpgrp : Process.pid]
+          pids.any? { |pid| own.include?(pid) }
         end
 
         # The child has this thread and nothing else of the host: it runs its
         # block and leaves without the host's at_exit blocks.
         def run_child
-          @child = true
           status = 1
-          $stdout = STDOUT if $stdout.is_a?(Output)
-          $stderr = STDERR if $stderr.is_a?(Output)
           yield
           status = 0
         rescue SystemExit => e
@@ -133,7 +156,7 @@ module Tasker
 
         # Waiting for any child would take those of the host's Go half.
         def one_child(pid)
-          return pid if pid.is_a?(Integer) && pid.positive?
+          return pid if (pid.is_a?(Integer) && pid.positive?) || Host.forked?
 
           raise ForbiddenError.new("waiting for any child (#{pid.inspect})", "give the pid that spawn returned")
         end

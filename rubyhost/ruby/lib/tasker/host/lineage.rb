@@ -5,24 +5,25 @@ module Tasker
     # Threads that a handler starts work for the handler's step: what they ask
     # of Go, SQL for one, is asked on its behalf, and refused once it is over.
     module Lineage
-      MARK = :@__tasker_serial # host_job_serial in cbridge.c reads it
-      private_constant :MARK
+      MARK = :@__tasker_serial # host_job_serial in request.c reads it
+      MAIN_RACTOR = Ractor.current
+      private_constant :MARK, :MAIN_RACTOR
 
       # Thread.new calls it in the thread that makes the new one.
-      def initialize(*)
-        serial = Host.job_serial
+      def initialize(*, **, &block)
+        serial = Lineage.shared?(block) ? 0 : Lineage.serial
         instance_variable_set(MARK, serial) unless serial.zero?
         super
       end
 
       # Thread.start and Thread.fork call no initialize.
       module Starting
-        def start(*args, &block)
-          super(*args, &Lineage.inherit(block))
+        def start(*args, **options, &block)
+          super(*args, **options, &Lineage.inherit(block))
         end
 
-        def fork(*args, &block)
-          super(*args, &Lineage.inherit(block))
+        def fork(*args, **options, &block)
+          super(*args, **options, &Lineage.inherit(block))
         end
       end
 
@@ -34,13 +35,32 @@ module Tasker
         end
 
         # @!visibility private
-        def inherit(block)
-          serial = Host.job_serial
-          return block if block.nil? || serial.zero?
+        # A Ractor does not share the lock that the bridge's list of workers
+        # is under; it cannot ask Go for anything either.
+        def serial
+          main_ractor? ? Host.job_serial : 0
+        end
 
-          proc do |*args|
+        # @!visibility private
+        def main_ractor?
+          Ractor.current.equal?(MAIN_RACTOR)
+        end
+
+        # Newer versions of timeout have one thread for everybody.
+        #
+        # @!visibility private
+        def shared?(block)
+          block && block.source_location&.first.to_s.end_with?("/timeout.rb")
+        end
+
+        # @!visibility private
+        def inherit(block)
+          serial = Lineage.serial
+          return block if block.nil? || serial.zero? || shared?(block)
+
+          proc do |*args, **options|
             Thread.current.instance_variable_set(MARK, serial)
-            block.call(*args)
+            block.call(*args, **options)
           end
         end
       end

@@ -7,8 +7,6 @@ module Tasker
     # Where $stdout and $stderr go inside the host: whole lines to Go's logger,
     # with the task, step and attempt of the thread that wrote them.
     class Output
-      LOG = 1 # TASKER_NOTE_LOG
-
       # The longest piece of one line that is logged at once, in bytes.
       MAX_LINE = 64 * 1024
 
@@ -22,9 +20,11 @@ module Tasker
         # @param message [String]
         # @param fields [Hash]
         def log(level, message, fields = nil)
-          Host.note(LOG, Host.job_serial, JSON.generate([level, text(message), fields]))
+          return STDERR.syswrite("#{text(message)}\n") if Host.forked?
+
+          Host.log(Host.job_serial, JSON.generate([level, text(message), fields]))
         rescue JSON::GeneratorError, EncodingError
-          Host.note(LOG, Host.job_serial, JSON.generate([level, text(message), { "fields" => text(fields.inspect) }]))
+          Host.log(Host.job_serial, JSON.generate([level, text(message), { "fields" => text(fields.inspect) }]))
         end
 
         # @!visibility private
@@ -43,6 +43,8 @@ module Tasker
       end
 
       def write(*parts)
+        return write_in_child(parts) if Host.forked?
+
         line = Thread.current.thread_variable_get(@key) || +"".b
         bytes = 0
         parts.each do |part|
@@ -150,6 +152,11 @@ module Tasker
       end
 
       private
+
+      # A child of this process writes where the process would.
+      def write_in_child(parts)
+        parts.sum { |part| @real.syswrite(part.to_s) }
+      end
 
       def keep(line)
         return if line.empty? && Thread.current.thread_variable_get(@key).nil?

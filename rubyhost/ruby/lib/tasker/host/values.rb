@@ -12,6 +12,7 @@ module Tasker
         "nul" => "a String with a NUL character, which PostgreSQL's jsonb cannot hold",
         "encoding" => "a String whose bytes are not valid in its encoding",
         "float" => "a Float that JSON has no notation for",
+        "number" => "a number whose to_s is no number",
         "cycle" => "an object that contains itself",
         "depth" => "nesting deeper than #{MAX_DEPTH} levels",
         "duplicate" => "two keys that are the same once they are Strings",
@@ -51,7 +52,9 @@ module Tasker
         def duplicate_key(hash)
           seen = {}
           hash.each_key do |key|
-            name = utf8(key.to_s)
+            name = key.to_s
+            next unless name.is_a?(String) && (name = utf8(name)) # json.c says what is wrong with it
+
             return name if seen[name]
 
             seen[name] = true

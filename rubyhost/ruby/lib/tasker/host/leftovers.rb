@@ -1,0 +1,190 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Host
+    # What a handler sets for the whole process, or leaves on its thread, and
+    # that would hurt the steps that come after it. What is global is put back
+    # when its step has ended; a thread that is marked for good is replaced.
+    module Leftovers
+      # In front of Thread's own methods. What a handler does to its thread ends
+      # with its step, and it does nothing to the threads of others.
+      module ForThread
+        # A thread that was killed can be neither killed nor trusted again, even
+        # if an ensure block saved it.
+        def kill
+          Leftovers.mark(self, "Thread#kill")
+          super
+        end
+
+        def exit
+          Leftovers.mark(self, "Thread#exit")
+          super
+        end
+
+        def terminate
+          Leftovers.mark(self, "Thread#terminate")
+          super
+        end
+
+        def priority=(value)
+          Leftovers.mark(self, "Thread#priority=")
+          super
+        end
+
+        def set_trace_func(*)
+          Leftovers.mark(self, "Thread#set_trace_func")
+          super
+        end
+
+        def add_trace_func(*)
+          Leftovers.mark(self, "Thread#add_trace_func")
+          super
+        end
+
+        def raise(*, **)
+          Leftovers.check(self, "Thread#raise")
+          super
+        end
+      end
+
+      # In front of Thread's class methods.
+      module ForThreadClass
+        def kill(thread)
+          Leftovers.mark(thread, "Thread.kill")
+          super
+        end
+
+        def exit
+          Leftovers.mark(current, "Thread.exit")
+          super
+        end
+
+        # The mask belongs to the thread, not to the Fiber: one that never
+        # comes back to leave the block leaves its thread masked.
+        def handle_interrupt(*)
+          return super unless Lineage.main_ractor?
+
+          Host.masked(1)
+          begin
+            super
+          ensure
+            Host.masked(-1)
+          end
+        end
+      end
+
+      # In front of TracePoint's class methods. Its block runs in every thread:
+      # one that raises is turned off, and raises in its own step only.
+      module ForTracePoint
+        def new(*events, &block)
+          return super unless block && Lineage.main_ractor?
+
+          serial = Host.job_serial
+          super(*events) do |point|
+            block.call(point)
+          rescue Exception # rubocop:disable Lint/RescueException
+            point.disable
+            raise if serial == Host.job_serial
+          end
+        end
+
+        def trace(*events, &block)
+          new(*events, &block).tap(&:enable)
+        end
+      end
+
+      # In front of Kernel's method, which is private everywhere else.
+      module ForKernel
+        def set_trace_func(trace)
+          return super unless trace
+
+          serial = Leftovers.left(:trace)
+          super(lambda do |*event|
+            trace.call(*event)
+          rescue Exception # rubocop:disable Lint/RescueException
+            set_trace_func(nil)
+            raise if serial == Host.job_serial
+          end)
+        end
+        private :set_trace_func
+      end
+
+      # In front of GC's methods.
+      module ForGC
+        def stress=(value)
+          Leftovers.left(:stress) if value
+          super
+        end
+      end
+
+      @by = {} # what was left => the serial of the step
+      @any = false
+      @outputs = [$stdout, $stderr]
+
+      class << self
+        # @return [Boolean] whether a step under way has left something
+        attr_reader :any
+
+        # The thread, if it is the host's, ends with its step.
+        #
+        # @!visibility private
+        def mark(thread, call)
+          check(thread, call)
+          Host.retire(thread) if Lineage.main_ractor?
+        end
+
+        # @!visibility private
+        # @raise [ForbiddenError] if the thread runs another step
+        def check(thread, call)
+          return unless Lineage.main_ractor? && Host.foreign?(thread)
+
+          Kernel.raise ForbiddenError.new("#{call} on the thread of another step", "keep to threads that the step has started itself")
+        end
+
+        # @!visibility private
+        # @return [Integer] the serial of the step
+        def left(what)
+          serial = Host.job_serial
+          return serial if serial.zero?
+
+          @by[what] = serial
+          @any = true
+          serial
+        end
+
+        # @!visibility private
+        def install
+          Thread.prepend(ForThread)
+          Thread.singleton_class.prepend(ForThreadClass)
+          TracePoint.singleton_class.prepend(ForTracePoint)
+          Kernel.prepend(ForKernel)
+          GC.singleton_class.prepend(ForGC)
+          @outputs = [$stdout, $stderr]
+          trace_var(:$stdout) { |now| left(:stdout) unless now.equal?(@outputs[0]) }
+          trace_var(:$stderr) { |now| left(:stderr) unless now.equal?(@outputs[1]) }
+        end
+
+        # Puts back what the step of this thread has left.
+        def clear
+          serial = Host.job_serial
+          @by.select { |_, by| by == serial }.each_key do |what|
+            @by.delete(what)
+            put_back(what)
+          end
+          @any = !@by.empty?
+        end
+
+        private
+
+        def put_back(what)
+          case what
+          when :stdout then $stdout = @outputs[0]
+          when :stderr then $stderr = @outputs[1]
+          when :stress then GC.stress = false
+          when :trace then Kernel.instance_method(:set_trace_func).bind_call(self, nil)
+          end
+        end
+      end
+    end
+  end
+end

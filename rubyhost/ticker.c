@@ -1,0 +1,121 @@
+/*
+ * The fairness ticker: a C thread that never touches Ruby.
+ *
+ * CRuby before 3.3 lets a thread compute for 100 ms before another gets the
+ * GVL. While two or more workers are awake, the ticker asks the running one
+ * to give way every 5 ms. It also rescues jobs that lie in the queue while
+ * every awake worker waits for I/O. With nothing to do it sleeps for ever.
+ */
+#include "bridge_internal.h"
+
+#include <errno.h>
+#include <ruby/debug.h>
+#include <ruby/thread.h>
+#include <ruby/version.h>
+#include <time.h>
+
+static const int64_t tick_ns = 5 * 1000 * 1000;
+/* How soon a rescue looks: sooner while there is somebody to rescue. */
+static const int64_t rescue_min_ns = 200 * 1000, rescue_max_ns = 1000 * 1000;
+
+static pthread_mutex_t tick_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t tick_cond;
+static bool tick_watch; /* under tick_lock: a rescue is wanted soon */
+#define tick_asleep (tasker_the_host.ticker_asleep)
+
+/* [no GVL] */
+static void *give_way(void *unused)
+{
+    (void)unused;
+    struct timespec t = {.tv_nsec = 50 * 1000};
+    nanosleep(&t, NULL);
+    return NULL;
+}
+
+/* [GVL] Runs as a postponed job, between two bytecodes of whoever computes. */
+static void yield_job(void *unused)
+{
+    (void)unused;
+    COUNT(yields, 1);
+    rb_nogvl(give_way, NULL, NULL, NULL, RB_NOGVL_INTR_FAIL);
+}
+
+#if RUBY_API_VERSION_MAJOR > 3 || (RUBY_API_VERSION_MAJOR == 3 && RUBY_API_VERSION_MINOR >= 3)
+static rb_postponed_job_handle_t yield_handle;
+void tasker_ticker_prepare(void) { yield_handle = rb_postponed_job_preregister(0, yield_job, NULL); }
+static void ask_to_yield(void) { rb_postponed_job_trigger(yield_handle); }
+#else
+void tasker_ticker_prepare(void) {}
+static void ask_to_yield(void) { rb_postponed_job_register_one(0, yield_job, NULL); }
+#endif
+
+void tasker_after(struct timespec *t, int64_t ns)
+{
+    clock_gettime(CLOCK_MONOTONIC, t);
+    ns += t->tv_nsec;
+    t->tv_sec += ns / 1000000000;
+    t->tv_nsec = (long)(ns % 1000000000);
+}
+
+void tasker_monotonic_cond(pthread_cond_t *cond)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+/* A thread of its own; never touches a VALUE. */
+static void *ticker(void *unused)
+{
+    (void)unused;
+    tasker_queue *q = &tasker_the_host.queue;
+    uint64_t seen = 0;
+    int64_t rescue_ns = rescue_min_ns;
+    pthread_mutex_lock(&tick_lock);
+    while (!__atomic_load_n(&q->closed, __ATOMIC_RELAXED)) {
+        struct timespec t;
+        if (tick_watch) {
+            tick_watch = false;
+            pthread_mutex_unlock(&tick_lock);
+            struct timespec pause = {.tv_nsec = rescue_ns};
+            nanosleep(&pause, NULL);
+            rescue_ns = tasker_queue_rescue(q) ? rescue_min_ns : rescue_ns * 2;
+            if (rescue_ns > rescue_max_ns) rescue_ns = rescue_max_ns;
+            pthread_mutex_lock(&tick_lock);
+            continue;
+        }
+        tasker_after(&t, tick_ns);
+        if (pthread_cond_timedwait(&tick_cond, &tick_lock, &t) != ETIMEDOUT) continue;
+        uint32_t awake = __atomic_load_n(&q->active, __ATOMIC_RELAXED);
+        uint64_t jobs = __atomic_load_n(&tasker_the_host.counters.jobs, __ATOMIC_RELAXED);
+        if (awake > 1) ask_to_yield();
+        if (__atomic_load_n(&q->pending, __ATOMIC_RELAXED) > 0) {
+            tasker_queue_rescue(q);
+        } else if (awake == 0 && jobs == seen) {
+            __atomic_store_n(&tick_asleep, 1, __ATOMIC_SEQ_CST);
+            if (__atomic_load_n(&q->pending, __ATOMIC_SEQ_CST) == 0 && !tick_watch)
+                pthread_cond_wait(&tick_cond, &tick_lock);
+            __atomic_store_n(&tick_asleep, 0, __ATOMIC_SEQ_CST);
+        }
+        seen = jobs;
+    }
+    pthread_mutex_unlock(&tick_lock);
+    return NULL;
+}
+
+/* [any] */
+void tasker_ticker_wake(bool watch)
+{
+    pthread_mutex_lock(&tick_lock);
+    if (watch) tick_watch = true;
+    pthread_cond_signal(&tick_cond);
+    pthread_mutex_unlock(&tick_lock);
+}
+
+int tasker_ticker_start(void)
+{
+    tasker_monotonic_cond(&tick_cond);
+    return tasker_start_thread(ticker, 256 << 10);
+}

@@ -1,0 +1,202 @@
+/*
+ * The worker threads: Ruby threads that take jobs from the queue under the GVL
+ * and sleep without it when there are none. There are as many as Go wants; one
+ * that is lost or given up is replaced.
+ */
+#include "bridge_internal.h"
+
+#include <ruby/thread.h>
+#include <stdlib.h>
+
+static uint32_t wanted_workers;
+static ID id_alive, id_join, id_raise;
+
+/* [no GVL] */
+static void *wait_for_work(void *arg)
+{
+    tasker_queue_wait(&tasker_the_host.queue, &((tasker_worker *)arg)->parker);
+    return NULL;
+}
+
+/* [any] Ruby wants the waiting worker back. */
+static void stop_waiting(void *arg)
+{
+    tasker_parker_interrupt(&tasker_the_host.queue, &((tasker_worker *)arg)->parker);
+}
+
+/* [GVL] Takes w off the list and frees it. */
+static void worker_gone(tasker_worker *w)
+{
+    tasker_worker **at = &tasker_ruby.workers;
+    while (*at != w) at = &(*at)->next;
+    *at = w->next;
+    tasker_queue_detach(&tasker_the_host.queue, &w->parker);
+    if (w->written_off) COUNT(written_off, -1);
+    else COUNT(workers, -1);
+    tasker_parker_destroy(&w->parker);
+    free(w->out.data);
+    free(w);
+}
+
+/* [GVL] A worker thread's whole life. */
+static VALUE worker_main(void *arg)
+{
+    tasker_worker *w = arg;
+    w->born = true;
+    tasker_queue *q = &tasker_the_host.queue;
+    while (!tasker_ruby.stopping && !w->written_off) {
+        tasker_node *n = tasker_queue_pop(q, &w->parker);
+        if (n) {
+            if (!tasker_job_perform(w, (tasker_job *)(void *)n)) break;
+            continue;
+        }
+        rb_nogvl(wait_for_work, w, stop_waiting, w, RB_NOGVL_INTR_FAIL);
+        if (!tasker_flush_interrupts()) break;
+    }
+    worker_gone(w);
+    tasker_ring(); /* the supervisor starts another */
+    return Qnil;
+}
+
+/* [GVL] Under rb_protect. */
+static VALUE create_thread(VALUE arg)
+{
+    tasker_worker *w = (tasker_worker *)arg;
+    w->thread = rb_thread_create(worker_main, w);
+    return Qnil;
+}
+
+/* [GVL] Under rb_protect. */
+static void start_worker(void)
+{
+    tasker_worker *w = calloc(1, sizeof *w);
+    if (!w) rb_memerror();
+    tasker_parker_init(&w->parker);
+    w->thread = w->segments = Qnil;
+    w->next = tasker_ruby.workers;
+    tasker_ruby.workers = w;
+    tasker_queue_attach(&tasker_the_host.queue);
+    COUNT(workers, 1);
+    int tag = 0;
+    rb_protect(create_thread, (VALUE)w, &tag);
+    if (tag) {
+        worker_gone(w);
+        rb_jump_tag(tag);
+    }
+}
+
+/* [GVL] The threads for which want is true, as an Array: the list itself may
+ * change at every call of a Ruby method. */
+static VALUE threads(bool (*want)(const tasker_worker *))
+{
+    VALUE list = rb_ary_new();
+    for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
+        if (want(w)) rb_ary_push(list, w->thread);
+    return list;
+}
+
+static bool is_unborn(const tasker_worker *w)
+{
+    return !w->born;
+}
+
+static bool is_written_off(const tasker_worker *w)
+{
+    return w->written_off && w->job;
+}
+
+/* [GVL] Under rb_protect: a thread killed before its first line never left. */
+static void bury_unborn(void)
+{
+    VALUE list = threads(is_unborn);
+    for (long i = 0; i < RARRAY_LEN(list); i++) {
+        VALUE thread = rb_ary_entry(list, i);
+        if (RTEST(rb_funcall(thread, id_alive, 0))) continue;
+        tasker_worker *w = tasker_worker_on(thread);
+        if (w) worker_gone(w);
+    }
+    RB_GC_GUARD(list);
+}
+
+void tasker_workers_mark(void)
+{
+    for (tasker_worker *w = tasker_ruby.workers; w; w = w->next) {
+        rb_gc_mark(w->thread);
+        rb_gc_mark(w->segments);
+    }
+}
+
+/* [GVL] The worker whose thread this is, or NULL. */
+tasker_worker *tasker_worker_on(VALUE thread)
+{
+    for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
+        if (w->thread == thread) return w;
+    return NULL;
+}
+
+/* [GVL] The worker that runs job `serial` at this moment, or NULL. */
+tasker_worker *tasker_worker_of(uint64_t serial)
+{
+    for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
+        if (w->job && w->job->serial == serial) return w;
+    return NULL;
+}
+
+static VALUE start_protected(VALUE unused)
+{
+    start_worker();
+    return unused;
+}
+
+/* [GVL] Under rb_protect: as many workers as there should be. Where the system
+ * has no thread for one, this is said once, and tried again later. */
+VALUE tasker_workers_fill_up(VALUE unused)
+{
+    (void)unused;
+    bury_unborn();
+    uint64_t *short_of = &tasker_the_host.counters.short_of_threads;
+    while (!tasker_ruby.stopping && __atomic_load_n(&tasker_the_host.counters.workers, __ATOMIC_RELAXED) < wanted_workers) {
+        int tag = 0;
+        rb_protect(start_protected, Qnil, &tag);
+        if (tag && !__atomic_exchange_n(short_of, 1, __ATOMIC_RELAXED)) rb_jump_tag(tag);
+        if (tag) {
+            rb_set_errinfo(Qnil);
+            return Qnil;
+        }
+        COUNT(respawns, 1);
+    }
+    __atomic_store_n(short_of, 0, __ATOMIC_RELAXED);
+    return Qnil;
+}
+
+/* [GVL] Under rb_protect: threads that were given up may still come to where
+ * they can be interrupted. */
+VALUE tasker_workers_pursue(VALUE interrupt)
+{
+    VALUE list = threads(is_written_off);
+    for (long i = 0; i < RARRAY_LEN(list); i++) rb_funcall(rb_ary_entry(list, i), id_raise, 1, interrupt);
+    RB_GC_GUARD(list);
+    return Qnil;
+}
+
+/* [GVL] Under rb_protect: waits until every worker has left, but for those
+ * given up. Not without a limit, or Ruby might see a deadlock. */
+VALUE tasker_workers_join(VALUE unused)
+{
+    (void)unused;
+    for (;;) {
+        tasker_worker *w = tasker_ruby.workers;
+        while (w && w->written_off) w = w->next;
+        if (!w) return Qnil;
+        rb_funcall(w->thread, id_join, 1, INT2FIX(1));
+    }
+}
+
+void tasker_workers_start(uint32_t wanted)
+{
+    id_alive = rb_intern("alive?");
+    id_join = rb_intern("join");
+    id_raise = rb_intern("raise");
+    wanted_workers = wanted;
+    for (uint32_t i = 0; i < wanted; i++) start_worker();
+}
