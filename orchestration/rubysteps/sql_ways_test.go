@@ -295,10 +295,11 @@ func intrudes(t *testing.T, w *way) {
 }
 
 func leavesAThread(t *testing.T, w *way) {
-	w.eval(t, "$left = Queue.new; $go = Queue.new; nil")
+	w.eval(t, "$left = Queue.new; $in = Queue.new; $go = Queue.new; nil")
 	w.completes(t, `null`, `
-		way.in_thread { $go.pop; $left << (begin; way.insert("late"); "ran"; rescue StandardError => e; e.message; end) }
+		way.in_thread { $in << 1; $go.pop; $left << (begin; way.insert("late"); "ran"; rescue StandardError => e; e.message; end) }
 		way.insert("own")
+		$in.pop # with a connection of the library's
 		nil`, "")
 	s := w.handler(t, `way.insert("other"); $go << 1; $left.pop`, ", timeout_seconds: 60")
 	require.Contains(t, string(s.Results()), "the step has ended, and its transaction with it")
