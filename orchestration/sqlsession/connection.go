@@ -41,6 +41,8 @@ type connection struct {
 	stale bool
 	// listening says that notifications may come to it.
 	listening bool
+	// untaken is a notification that came for one who did not wait any more.
+	untaken *pgconn.Notification
 }
 
 // prepared is what the server has prepared on one connection. Only text that

@@ -28,6 +28,10 @@ func (s *Session) Notified(ctx context.Context, most time.Duration) (*pgconn.Not
 		}
 		return nil, &Error{SQLState: stateNotListening, Message: "nothing is listened to on this connection", Hint: "run LISTEN on it first"}
 	}
+	if n := s.conn.untaken; n != nil {
+		s.conn.untaken = nil
+		return n, nil
+	}
 	waiting, cancel := ctx, context.CancelFunc(func() {})
 	if most >= 0 {
 		waiting, cancel = context.WithTimeout(ctx, max(most, shortest))
@@ -36,6 +40,9 @@ func (s *Session) Notified(ctx context.Context, most time.Duration) (*pgconn.Not
 	n, err := s.conn.pgx().WaitForNotification(waiting)
 	closed := s.conn.pg().IsClosed()
 	switch {
+	case err == nil && ctx.Err() != nil: // it came between the end of the wait and our learning of that
+		s.conn.untaken = n
+		return nil, interrupted(ctx)
 	case err == nil:
 		return n, nil
 	case closed:
