@@ -162,8 +162,8 @@ func benchmarkBoth(b *testing.B, body string, step *rubyhost.Step) {
 			require.NoError(b, each(callers, 2000, piped))
 			var ours, theirs []time.Duration
 			for b.Loop() {
-				ours = append(ours, timed(b, callers, 4000, embedded))
-				theirs = append(theirs, timed(b, callers, 1000, piped))
+				ours = append(ours, timed(b, callers, 20_000, embedded))
+				theirs = append(theirs, timed(b, callers, 4000, piped))
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(float64(median(ours).Nanoseconds()), "embedded-ns")
@@ -183,6 +183,27 @@ func timed(b *testing.B, callers, n int, f func() error) time.Duration {
 func median(d []time.Duration) time.Duration {
 	slices.Sort(d)
 	return d[len(d)/2]
+}
+
+// From nothing to the first answer, rubygems and the library loaded, each time
+// in a process of its own; beside it a ruby that loads as much and does nothing.
+func BenchmarkBoot(b *testing.B) {
+	var ours, theirs []time.Duration
+	for b.Loop() {
+		out, err := inChild(b, "boot time")
+		require.NoError(b, err, out)
+		var ns int64
+		_, err = fmt.Sscan(out, &ns)
+		require.NoError(b, err)
+		ours = append(ours, time.Duration(ns))
+		began := time.Now()
+		loaded, err := exec.Command("ruby", "-Iruby/lib", "-rjson", "-rtime", "-rtasker", "-rtasker/execution", "-e", "Gem::VERSION").CombinedOutput()
+		require.NoError(b, err, string(loaded))
+		theirs = append(theirs, time.Since(began))
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(median(ours).Microseconds())/1000, "boot-ms")
+	b.ReportMetric(float64(median(theirs).Microseconds())/1000, "ruby-ms")
 }
 
 // One handler computes without end while others wait 1 ms each.

@@ -18,7 +18,7 @@ import (
 )
 
 // inChild runs one of children in a process of its own.
-func inChild(t *testing.T, name string, env ...string) (string, error) {
+func inChild(t testing.TB, name string, env ...string) (string, error) {
 	t.Helper()
 	require.Contains(t, children, name)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -52,6 +52,14 @@ func init() {
 		out, err := h.Eval(context.Background(), `[$0, __FILE__, defined?(Gem) && 1, defined?(EARLY), "é".encoding.name, Encoding.default_external.name, 5.then { |x| x }]`, "child.rb")
 		must(err)
 		fmt.Println(string(out))
+		must(h.Close())
+	}
+	children["boot time"] = func() {
+		began := time.Now()
+		h := mustBoot(rubyhost.Options{})
+		_, err := h.Eval(context.Background(), "Gem::VERSION", "child.rb")
+		must(err)
+		fmt.Println(time.Since(began).Nanoseconds())
 		must(h.Close())
 	}
 	children["idle"] = func() {
