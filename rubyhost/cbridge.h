@@ -71,12 +71,9 @@ typedef struct tasker_request {
     uint64_t serial; /* of the job on whose behalf */
     uint32_t service;
     uint32_t refs;   /* atomic */
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    uint32_t done;      /* atomic */
-    uint32_t interrupted; /* atomic: the waiter must look at its interrupts */
-    uint32_t status;    /* 0, or 1: reply is an error as JSON */
-    char *payload;
+    uint32_t state;  /* atomic, a futex: how the wait stands; request.c */
+    uint32_t status; /* 0, or 1: reply is an error as JSON */
+    char *payload;   /* follows the struct */
     uint64_t payload_len;
     char *reply;
     uint64_t reply_len;

@@ -5,20 +5,44 @@
 #include "bridge_internal.h"
 
 #include <limits.h>
+#include <linux/futex.h>
 #include <ruby/thread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static ID id_serial;
+
+/* How a wait stands: a set of these. */
+enum {
+    answered = 1,
+    interrupted = 2, /* the waiter must look at its interrupts */
+    asleep = 4       /* and whoever sets one of the others wakes it */
+};
 
 static void release(tasker_request *r)
 {
     if (__atomic_sub_fetch(&r->refs, 1, __ATOMIC_SEQ_CST)) return;
-    pthread_mutex_destroy(&r->lock);
-    pthread_cond_destroy(&r->cond);
-    free(r->payload);
     free(r->reply);
     free(r);
+}
+
+static uint32_t state_of(tasker_request *r)
+{
+    return __atomic_load_n(&r->state, __ATOMIC_SEQ_CST);
+}
+
+static void futex(uint32_t *word, int what, uint32_t value)
+{
+    syscall(SYS_futex, word, what | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+/* [any] A mutex with a condition would be three times as many instructions, and
+ * often a second sleep: on the mutex, which the one who signals still has. */
+static void set(tasker_request *r, uint32_t what)
+{
+    if (__atomic_fetch_or(&r->state, what, __ATOMIC_SEQ_CST) & asleep) futex(&r->state, FUTEX_WAKE, 1);
 }
 
 /* [any] */
@@ -26,13 +50,10 @@ void tasker_reply(tasker_request *r, uint32_t status, const void *data, uint64_t
 {
     char *copy = malloc(len ? len : 1);
     if (copy && len) memcpy(copy, data, len);
-    pthread_mutex_lock(&r->lock);
     r->reply = copy;
     r->reply_len = copy ? len : 0;
     r->status = copy ? status : TASKER_NO_MEMORY;
-    __atomic_store_n(&r->done, 1, __ATOMIC_SEQ_CST);
-    pthread_cond_signal(&r->cond);
-    pthread_mutex_unlock(&r->lock);
+    set(r, answered);
     release(r);
 }
 
@@ -54,7 +75,7 @@ static void poll_for_reply(tasker_request *r)
     if (tasker_the_host.queue.spin_ns <= 0) return;
     int64_t until = tasker_now() + REPLY_SPIN_NS;
     for (unsigned i = 1; __atomic_load_n(&tasker_the_host.counters.busy, __ATOMIC_RELAXED) <= 1; i++) {
-        if (__atomic_load_n(&r->done, __ATOMIC_ACQUIRE) || __atomic_load_n(&r->interrupted, __ATOMIC_ACQUIRE)) return;
+        if (state_of(r) & (answered | interrupted)) return;
         tasker_relax();
         if (i % 64 == 0 && tasker_now() > until) return;
     }
@@ -65,21 +86,21 @@ static void *wait_for_reply(void *arg)
 {
     tasker_request *r = arg;
     poll_for_reply(r);
-    pthread_mutex_lock(&r->lock);
-    while (!r->done && !r->interrupted) pthread_cond_wait(&r->cond, &r->lock);
-    r->interrupted = 0;
-    pthread_mutex_unlock(&r->lock);
+    uint32_t now = 0;
+    while (!(now & (answered | interrupted))) {
+        bool lies_down = __atomic_compare_exchange_n(&r->state, &now, asleep, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        if (!lies_down && now != asleep) continue;
+        futex(&r->state, FUTEX_WAIT, asleep);
+        now = state_of(r);
+    }
+    __atomic_and_fetch(&r->state, ~(uint32_t)(interrupted | asleep), __ATOMIC_SEQ_CST);
     return NULL;
 }
 
 /* [any] */
 static void interrupt_reply(void *arg)
 {
-    tasker_request *r = arg;
-    pthread_mutex_lock(&r->lock);
-    r->interrupted = 1;
-    pthread_cond_signal(&r->cond);
-    pthread_mutex_unlock(&r->lock);
+    set(arg, interrupted);
 }
 
 /* [GVL] With INTR_FAIL the wait may not run at all; without it, rb_nogvl
@@ -87,9 +108,9 @@ static void interrupt_reply(void *arg)
 static VALUE await_reply(VALUE arg)
 {
     tasker_request *r = (tasker_request *)arg;
-    while (!__atomic_load_n(&r->done, __ATOMIC_SEQ_CST)) {
+    while (!(state_of(r) & answered)) {
         rb_nogvl(wait_for_reply, r, interrupt_reply, r, RB_NOGVL_INTR_FAIL);
-        if (!__atomic_load_n(&r->done, __ATOMIC_SEQ_CST)) rb_thread_check_ints();
+        if (!(state_of(r) & answered)) rb_thread_check_ints();
     }
     VALUE reply = rb_utf8_str_new(r->reply, (long)r->reply_len);
     return rb_assoc_new(r->status == 0 ? Qtrue : Qfalse, reply);
@@ -99,7 +120,7 @@ static VALUE await_reply(VALUE arg)
 static VALUE abandon(VALUE arg)
 {
     tasker_request *r = (tasker_request *)arg;
-    if (!__atomic_load_n(&r->done, __ATOMIC_SEQ_CST)) {
+    if (!(state_of(r) & answered)) {
         tasker_cancel *c = malloc(sizeof *c);
         if (c) {
             c->msg.kind = TASKER_MSG_CANCEL;
@@ -149,22 +170,12 @@ static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload
     uint64_t job = NUM2ULL(serial);
     StringValue(payload);
     check_length(payload);
-    tasker_request *r = calloc(1, sizeof *r);
     size_t len = (size_t)RSTRING_LEN(payload);
-    char *copy = r ? malloc(len + 1) : NULL;
-    if (!copy) {
-        free(r);
-        rb_memerror();
-    }
-    memcpy(copy, RSTRING_PTR(payload), len);
+    tasker_request *r = malloc(sizeof *r + len);
+    if (!r) rb_memerror();
+    *r = (tasker_request){.serial = job, .service = number, .refs = 2, .payload = (char *)(r + 1), .payload_len = len};
     r->msg.kind = TASKER_MSG_REQUEST;
-    r->serial = job;
-    r->service = number;
-    r->refs = 2;
-    r->payload = copy;
-    r->payload_len = len;
-    pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->cond, NULL);
+    memcpy(r->payload, RSTRING_PTR(payload), len);
     tasker_post(&r->msg);
     return rb_ensure(await_reply, (VALUE)r, abandon, (VALUE)r);
 }

@@ -123,7 +123,7 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 		if err != nil {
 			return encodeFailure(err), nil
 		}
-		return encodeResult(result, session.InStep()), nil
+		return encodeResult(result), nil
 	case opHook:
 		if step {
 			session.OnEnd(s.finish(ctx))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
@@ -96,21 +97,24 @@ func parseRequest(b []byte) (*sqlRequest, error) {
 
 // encodeResult is read by Tasker::Postgres::Channel:
 //
-//	'R', status u8, copy u8, in a step u8, columns u16, ended hooks u16, rows u32, tag u8
+//	'R', status u8, copy u8, more u8, columns u16, ended hooks u16, rows u32, affected u64, tag u8
 //	the tag; for each ended hook: number u64, committed u8
 //	for each column: type u32, table u32, column u16, size i16, modifier i32, format u8, name u16 and the name
 //	for each value the i32 of Result.Ends; the values
-func encodeResult(r *sqlsession.Result, inStep bool) []byte {
+//
+// more is 1 if something follows the tag.
+func encodeResult(r *sqlsession.Result) []byte {
 	le := binary.LittleEndian
-	size := 16 + len(r.Tag) + 9*len(r.Ended) + 4*len(r.Ends) + len(r.Values)
+	size := 21 + len(r.Tag) + 9*len(r.Ended) + 4*len(r.Ends) + len(r.Values)
 	for i := range r.Fields {
 		size += 19 + len(r.Fields[i].Name)
 	}
 	b := make([]byte, 0, size)
-	b = append(b, 'R', r.Status, r.Copy, flag(inStep))
+	b = append(b, 'R', r.Status, r.Copy, flag(len(r.Fields)+len(r.Ended)+len(r.Ends) > 0))
 	b = le.AppendUint16(b, uint16(len(r.Fields)))
 	b = le.AppendUint16(b, uint16(len(r.Ended)))
 	b = le.AppendUint32(b, uint32(r.Rows))
+	b = le.AppendUint64(b, uint64(pgconn.NewCommandTag(r.Tag).RowsAffected()))
 	b = append(b, byte(len(r.Tag)))
 	b = append(b, r.Tag...)
 	for _, e := range r.Ended {

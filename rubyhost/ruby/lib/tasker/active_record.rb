@@ -14,13 +14,6 @@ module Tasker
   # as if the handler ran in the block of an outer +transaction+; outside steps
   # the adapter is an ordinary one. docs/transactions.md has the rules.
   module ActiveRecord
-    autoload :Outermost, "tasker/active_record/outermost"
-    autoload :PoolSize, "tasker/active_record/pool_size"
-    autoload :SchemaGuard, "tasker/active_record/schema_guard"
-    autoload :StatementPool, "tasker/active_record/statement_pool"
-    autoload :StepTransaction, "tasker/active_record/step_transaction"
-    autoload :StepTransactionManager, "tasker/active_record/step_transaction_manager"
-
     # A migration, or another change of the schema, inside a step. Permanent,
     # for another attempt would do the same.
     class SchemaChangeError < Tasker::PermanentError
@@ -39,3 +32,7 @@ if ActiveRecord::ConnectionAdapters.respond_to?(:register)
     "tasker", "ActiveRecord::ConnectionAdapters::TaskerAdapter", "active_record/connection_adapters/tasker_adapter"
   )
 end
+
+# As Rails does in production; Tasker::Host::Autoloads says what might happen in
+# steps otherwise.
+[ActiveSupport, ActiveModel, ActiveRecord].each(&:eager_load!) if Tasker.const_defined?(:Host, false)

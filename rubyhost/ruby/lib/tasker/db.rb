@@ -71,11 +71,10 @@ module Tasker
     def exec(sql, params = [])
       encoded = params.empty? ? nil : params.map { |p| Encode.param(p) }
       reply = Postgres::Channel.exec(@number, sql, encoded) { |fields| raise SQLError.from(fields) }
-      affected = reply.tag[/\d+\z/].to_i
-      return Rows.new([], [], affected) if reply.columns.zero?
+      return Rows.new([], [], reply.affected) unless reply.more?
 
       result = Postgres::Result.new(reply)
-      Rows.new(Decode.rows(result), result.fields, affected)
+      Rows.new(Decode.rows(result), result.fields, reply.affected)
     end
 
     # @return [Hash{String=>Object}, nil] the first row

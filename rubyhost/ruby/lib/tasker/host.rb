@@ -18,6 +18,7 @@ require_relative "host/output"
 require_relative "host/lineage"
 require_relative "host/leftovers"
 require_relative "host/own_names"
+require_relative "host/autoloads"
 
 # At the top level, so that source evaluated in it names constants as a script does.
 empty_scope = -> { Object.new.instance_eval { binding } }
@@ -72,6 +73,14 @@ module Tasker
 
       def run(segments)
         @block.call(*segments.to_a)
+      end
+    end
+
+    # One that runs code of others, or finds it for calls to come.
+    class OthersCode < Operation
+      def run(segments)
+        Autoloads.resolve
+        super
       end
     end
 
@@ -190,17 +199,17 @@ module Tasker
     end
 
     # The order is that of the constants op… in call.go.
-    register Operation.new { |path| changing_classes { load(File.expand_path(path)) } }
-    register Operation.new { |feature| changing_classes { require(feature.start_with?("./") ? File.expand_path(feature) : feature) } }
-    register Operation.new { |*dirs| loader.load_dir(*dirs) && nil }
-    register Operation.new { |source, file| eval(source, EMPTY_SCOPE.call, file, 1) } # rubocop:disable Security/Eval
-    register(Operation.new do |name|
+    register OthersCode.new { |path| changing_classes { load(File.expand_path(path)) } }
+    register OthersCode.new { |feature| changing_classes { require(feature.start_with?("./") ? File.expand_path(feature) : feature) } }
+    register OthersCode.new { |*dirs| loader.load_dir(*dirs) && nil }
+    register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, file, 1) } # rubocop:disable Security/Eval
+    register(OthersCode.new do |name|
       handler_class = loader.resolve(name)
       Execution.check(handler_class)
       register(StepCallable.new(handler_class))
     end)
     register Operation.new { gc_stats }
-    register Operation.new { |name| register(find_method(name)) }
+    register OthersCode.new { |name| register(find_method(name)) }
     register Operation.new { |name, number| serve(name, Integer(number)) }
     register Operation.new { |options| configure(JSON.parse(options)) }
   end

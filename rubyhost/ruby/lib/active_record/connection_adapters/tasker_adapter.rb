@@ -1,7 +1,11 @@
 # frozen_string_literal: true
 
 require "tasker/active_record"
+require "active_record/connection_adapters/abstract/transaction"
 require "active_record/connection_adapters/postgresql_adapter"
+%w[outermost pool_size schema_guard statement_pool step_transaction step_transaction_manager].each do |part|
+  require "tasker/active_record/#{part}"
+end
 
 ActiveRecord::DatabaseConfigurations::HashConfig.prepend(Tasker::ActiveRecord::PoolSize)
 

@@ -11,6 +11,8 @@ module Tasker
       HEADER = "CL<Q<CS<L<a*"
       PARAM = "l<Ca*"
       NULL_PARAM = "l<C"
+      # By the number of parameters, where all are text.
+      PLAIN = Array.new(17) { |n| (HEADER + PARAM * n).freeze }.freeze
 
       # The forms of a parameter.
       TEXT = 0
@@ -22,8 +24,50 @@ module Tasker
       # the server.
       Param = Struct.new(:form, :text, :json, :type)
 
-      # The answer to a statement.
-      Reply = Struct.new(:status, :copy, :in_step, :columns, :rows, :tag, :ended, :body, :at)
+      # The answer to a statement, read where it is asked for: most answers are
+      # asked for one number.
+      class Reply
+        HEADER = "CCCCS<S<L<Q<Ca*"
+        SIZE = 21
+
+        # @param tag [String] of a statement that gave nothing
+        def self.bare(tag)
+          new([82, 0, 0, 0, 0, 0, 0, 0, tag.bytesize, tag].pack(HEADER))
+        end
+
+        # @return [String]
+        attr_reader :body
+
+        def initialize(body)
+          @body = body
+        end
+
+        # @return [Integer] how the text copies; 0 if it does not
+        def copy = @body.getbyte(2)
+
+        # @return [Boolean] whether it is more than a tag
+        def more? = @body.getbyte(3) == 1
+
+        def columns = @body.unpack1("S<", offset: 4)
+        def rows = @body.unpack1("L<", offset: 8)
+        def affected = @body.unpack1("Q<", offset: 12)
+        def tag = @body.byteslice(SIZE, @body.getbyte(SIZE - 1))
+
+        # @return [Array<Array(Integer, Integer)>] the hooks whose fate the
+        #   statement decided, each with 1 if it was a commit
+        def ended
+          @body.byteslice(ended_at, ended_size).unpack("Q<C" * ended_count).each_slice(2).to_a
+        end
+
+        # @return [Integer] where the columns are
+        def columns_at = ended_at + ended_size
+
+        private
+
+        def ended_count = @body.unpack1("S<", offset: 6)
+        def ended_at = SIZE + @body.getbyte(SIZE - 1)
+        def ended_size = 9 * ended_count
+      end
 
       class << self
         # @param connection [Integer]
@@ -103,14 +147,20 @@ module Tasker
         def statement(op, connection, sql, params, binary, data)
           sql = sql_text(sql)
           values = [op, connection, Thread.current.object_id, (binary ? 1 : 0) | (params ? 2 : 0), params ? params.size : 0, sql.bytesize, sql]
-          format = HEADER
-          if params && !params.empty?
-            format = HEADER.dup
-            params.each { |p| format << add_param(values, p) }
-          end
-          payload = values.pack(format)
+          payload = values.pack(params ? add_params(values, params) : HEADER)
           payload << data if data
           payload
+        end
+
+        def add_params(values, params)
+          if params.size < PLAIN.size && params.all?(String)
+            params.each { |p| values.push(p.bytesize, TEXT, p) }
+            return PLAIN[params.size]
+          end
+
+          format = HEADER.dup
+          params.each { |p| format << add_param(values, p) }
+          format
         end
 
         def sql_text(sql)
@@ -150,17 +200,13 @@ module Tasker
         def answer(payload)
           body = ask(payload)
           yield failure(body) if body.getbyte(0) == 69
-          _, status, copy, in_step, columns, ended, rows, tag = body.unpack("CCCCS<S<L<C")
-          at = 13 + tag
-          reply = Reply.new(status, copy, in_step == 1, columns, rows, body.byteslice(13, tag), ended, body, at)
-          tell_ended(reply) if ended.positive?
+          reply = Reply.new(body)
+          tell_ended(reply) if reply.more?
           reply
         end
 
         def tell_ended(reply)
-          ended = reply.body.byteslice(reply.at, reply.ended * 9).unpack("Q<C" * reply.ended).each_slice(2).to_a
-          reply.at += reply.ended * 9
-          ended.group_by(&:last).each { |committed, hooks| AfterCommit.finish(hooks.map(&:first), committed == 1) }
+          reply.ended.group_by(&:last).each { |committed, hooks| AfterCommit.finish(hooks.map(&:first), committed == 1) }
         end
 
         def failure(body)

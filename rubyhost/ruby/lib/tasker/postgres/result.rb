@@ -36,7 +36,7 @@ module Tasker
         @cmd_status = reply.tag
         @copy = reply.copy
         @body = reply.body
-        read_columns(reply.columns, reply.at)
+        read_columns(reply.columns, reply.columns_at)
         self.type_map = type_map if type_map
       end
 
@@ -215,7 +215,7 @@ module Tasker
       # @return [Result] of a COPY … TO STDOUT whose lines have been taken
       # @!visibility private
       def without_rows
-        Result.new(Channel::Reply.new(nil, 0, nil, 0, 0, @cmd_status, 0, "", 0))
+        Result.new(Channel::Reply.bare(@cmd_status))
       end
 
       private
