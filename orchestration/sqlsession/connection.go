@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -183,28 +184,53 @@ func (c *connection) guard(ctx context.Context) (done func() bool) {
 	if ctx.Done() == nil {
 		return func() bool { return false }
 	}
-	pg := c.pg()
-	over, cancelled := make(chan struct{}), make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(cancelled)
-		asking, cancel := context.WithTimeout(context.Background(), hardStop)
-		defer cancel()
-		_ = pg.CancelRequest(asking) // if that fails, the connection is closed below
-		late := time.NewTimer(hardStop)
-		defer late.Stop()
-		select {
-		case <-over:
-		case <-late.C:
-			_ = pg.Conn().SetDeadline(time.Unix(1, 0))
-		}
-	})
+	g := &guard{pg: c.pg()}
+	stop := context.AfterFunc(ctx, g.cancel)
 	return func() bool {
 		if stop() {
 			return false
 		}
-		close(over)
-		<-cancelled
+		g.await()
 		c.stale = true // the cancel might yet meet another statement
 		return true
 	}
+}
+
+// guard is a statement that is being cancelled. Few are: nothing is made for it
+// before.
+type guard struct {
+	pg              *pgconn.PgConn
+	mu              sync.Mutex
+	over, cancelled chan struct{}
+}
+
+func (g *guard) signals() (over, cancelled chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over == nil {
+		g.over, g.cancelled = make(chan struct{}), make(chan struct{})
+	}
+	return g.over, g.cancelled
+}
+
+func (g *guard) cancel() {
+	over, cancelled := g.signals()
+	defer close(cancelled)
+	asking, cancel := context.WithTimeout(context.Background(), hardStop)
+	defer cancel()
+	_ = g.pg.CancelRequest(asking) // if that fails, the connection is closed below
+	late := time.NewTimer(hardStop)
+	defer late.Stop()
+	select {
+	case <-over:
+	case <-late.C:
+		_ = g.pg.Conn().SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// await tells that the statement is over, and waits for the cancelling to be so.
+func (g *guard) await() {
+	over, cancelled := g.signals()
+	close(over)
+	<-cancelled
 }

@@ -80,7 +80,7 @@ func (s *Session) run(ctx context.Context, st *Statement, do func(parts []statem
 		return nil, err
 	}
 	defer s.leave()
-	parts := classify(st.SQL)
+	parts := classified(st.SQL)
 	if err := s.admit(parts, st); err != nil {
 		return nil, err
 	}

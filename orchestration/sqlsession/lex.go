@@ -3,6 +3,7 @@ package sqlsession
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // kind is what a statement does to the transaction or the session around it.
@@ -43,6 +44,38 @@ func (st *statement) changesSchema() bool {
 		return st.kind != lingers
 	}
 	return false
+}
+
+// known has the texts that were classified last: those with parameters come
+// again and again. What is in it is never changed.
+var known struct {
+	sync.RWMutex
+	texts map[string][]statement
+}
+
+const (
+	maxKnown     = 256
+	maxKnownText = 4 << 10
+)
+
+// classified is classify, for a text that may have come before.
+func classified(sql string) []statement {
+	known.RLock()
+	all, ok := known.texts[sql]
+	known.RUnlock()
+	if ok {
+		return all
+	}
+	all = classify(sql)
+	if len(sql) <= maxKnownText {
+		known.Lock()
+		if known.texts == nil || len(known.texts) >= maxKnown {
+			known.texts = make(map[string][]statement, maxKnown)
+		}
+		known.texts[sql] = all
+		known.Unlock()
+	}
+	return all
 }
 
 // classify splits a text into its statements as the server does. Empty ones
