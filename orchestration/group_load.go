@@ -98,7 +98,7 @@ func (g *groupLoad) read(ctx context.Context, group []*loading) error {
 		}
 	}
 	var batch pgx.Batch
-	batch.Queue(withoutJIT)
+	batch.Queue(plannedOnce)
 	batch.Queue(tasksSQL, ids).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			t, err := scanTask(rows)
@@ -137,9 +137,10 @@ func (g *groupLoad) read(ctx context.Context, group []*loading) error {
 	return nil
 }
 
-// withoutJIT: with old statistics PostgreSQL takes these for large questions and
-// compiles them, which lasts a hundred times as long as the answer.
-const withoutJIT = `select set_config('jit', 'off', true)`
+// plannedOnce: with old statistics PostgreSQL takes these for large questions and
+// compiles them, which lasts a hundred times as long as the answer; and as it
+// cannot know how long an array will be, it would plan anew for each one.
+const plannedOnce = `select set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`
 
 // What is read is asked for one task after the other, inside one statement: with
 // old statistics PostgreSQL might find a join with an array better done by
