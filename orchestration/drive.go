@@ -164,6 +164,7 @@ func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, last bool
 	attempt, interrupt := context.WithCancelCause(ctx)
 	s.interrupt = interrupt
 	go func() {
+		growStack(0)
 		f := d.perform(ctx, attempt, x, s, claimant, last)
 		d.slotFreed(ctx, s)
 		d.results <- f

@@ -114,6 +114,7 @@ func (e *Engine) await(ctx context.Context, h StepHandler, x *StepExecution) (js
 	}
 	answers := make(chan answer, 1)
 	go func() {
+		growStack(0)
 		results, err := handle(ctx, h, x)
 		answers <- answer{results, err}
 	}()
