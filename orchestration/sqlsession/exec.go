@@ -192,6 +192,11 @@ func (s *Session) extended(ctx context.Context, st *Statement, parts []statement
 		if prepared != nil {
 			return read(pg.ExecStatement(context.Background(), prepared, params, st.Formats, formats))
 		}
+		if len(params) == 0 && !st.Single && formats == nil && strings.IndexByte(sql, ';') < 0 {
+			// Cheaper for the server than in five messages. In these it would
+			// refuse several statements, however we had read the text.
+			return readLast(pg.Exec(context.Background(), sql))
+		}
 		return read(pg.ExecParams(context.Background(), sql, params, st.Types, st.Formats, formats))
 	}
 	var batch pgconn.Batch
@@ -269,15 +274,7 @@ func (s *Session) simple(ctx context.Context, st *Statement, parts []statement, 
 	if err := s.start(ctx, st, parts); err != nil {
 		return nil, err
 	}
-	answers := s.conn.pg().Exec(context.Background(), sql)
-	var last *Result
-	for answers.NextResult() {
-		var err error
-		if last, err = read(answers.ResultReader()); err != nil {
-			return nil, errors.CombineErrors(err, answers.Close())
-		}
-	}
-	return last, answers.Close()
+	return readLast(s.conn.pg().Exec(context.Background(), sql))
 }
 
 // start sends what must precede a statement in a round trip of its own.
@@ -490,4 +487,16 @@ func read(r *pgconn.ResultReader) (*Result, error) {
 		return nil, err
 	}
 	return result, nil
+}
+
+// readLast collects the rows of the last one of several results.
+func readLast(answers *pgconn.MultiResultReader) (*Result, error) {
+	var last *Result
+	for answers.NextResult() {
+		var err error
+		if last, err = read(answers.ResultReader()); err != nil {
+			return nil, errors.CombineErrors(err, answers.Close())
+		}
+	}
+	return last, answers.Close()
 }
