@@ -32,6 +32,9 @@ var ErrSchemaNewer = errors.New("the database's tables are newer than this progr
 // ErrSchemaOlder says that the database needs [Migrate].
 var ErrSchemaOlder = errors.New("the database's tables are older than this program")
 
+// ErrSearchPath says that table names of handlers would mean the engine's tables.
+var ErrSearchPath = errors.New("the schema tasker comes first in the search_path")
+
 // ReadSchema reads the version of the tables and changes nothing.
 func ReadSchema(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 	latest, err := latestVersion()
@@ -52,7 +55,9 @@ func ReadSchema(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 }
 
 // CheckSchema returns nil when the tables are of this program's version, else
-// [ErrSchemaOlder] or [ErrSchemaNewer] with what to do.
+// [ErrSchemaOlder] or [ErrSchemaNewer] with what to do. Or [ErrSearchPath]: for
+// a role called tasker PostgreSQL's default search_path finds the engine's own
+// tables before all others.
 func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
 	s, err := ReadSchema(ctx, conn)
 	switch {
@@ -62,9 +67,23 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
 		return errors.WithHint(&schemaError{ErrSchemaOlder, "the database has no tables of tasker-rb yet"}, "Create them with `tasker-rb migrate up`.")
 	case s.Version < s.Latest:
 		return errors.WithHint(atVersion(ErrSchemaOlder, s), "Run `tasker-rb migrate up`.")
-	default:
+	case s.Version > s.Latest:
 		return checkNewer(s)
+	default:
+		return checkSearchPath(ctx, conn)
 	}
+}
+
+func checkSearchPath(ctx context.Context, conn *pgx.Conn) error {
+	var first bool
+	if err := conn.QueryRow(ctx, "select coalesce(current_schema() = 'tasker', false)").Scan(&first); err != nil {
+		return errors.Wrap(err, "reading the search_path")
+	}
+	if !first {
+		return nil
+	}
+	return errors.WithHint(&schemaError{ErrSearchPath, ErrSearchPath.Error() + ": a table of yours called steps would be the engine's"},
+		"Add search_path=public to the parameters of DATABASE_URL, or run ALTER ROLE tasker SET search_path = public.")
 }
 
 func atVersion(what error, s Schema) error {

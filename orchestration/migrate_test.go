@@ -3,6 +3,7 @@ package orchestration_test
 import (
 	"testing"
 
+	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -40,6 +41,25 @@ func TestMigrateDownAndUp(t *testing.T) {
 	}
 	require.NoError(t, orchestration.Migrate(t.Context(), conn.Conn()))
 	require.NoError(t, orchestration.CheckSchema(t.Context(), conn.Conn()))
+}
+
+// Or a handler's table "steps" would be the engine's.
+func TestTheEnginesTablesAreNotWhatNamesMean(t *testing.T) {
+	t.Parallel()
+	conn := connection(t)
+	require.NoError(t, orchestration.Migrate(t.Context(), conn))
+	require.NoError(t, orchestration.CheckSchema(t.Context(), conn))
+	for path, refused := range map[string]bool{"public, tasker": false, "pg_catalog, public": false, "tasker": true, "nowhere, tasker, public": true} {
+		_, err := conn.Exec(t.Context(), "set search_path to "+path)
+		require.NoError(t, err)
+		err = orchestration.CheckSchema(t.Context(), conn)
+		if !refused {
+			require.NoError(t, err, path)
+			continue
+		}
+		require.ErrorIs(t, err, orchestration.ErrSearchPath, path)
+		require.Contains(t, errors.FlattenHints(err), "search_path=public")
+	}
 }
 
 func TestMigrateTogether(t *testing.T) {

@@ -200,6 +200,23 @@ func TestAReadOnlyDatabase(t *testing.T) {
 	require.Zero(t, p.written())
 }
 
+// As it does for a user called tasker.
+func TestASearchPathToTheEnginesTables(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	u, err := url.Parse(p.url)
+	require.NoError(t, err)
+	query := u.Query()
+	query.Set("search_path", "tasker,public")
+	u.RawQuery = query.Encode()
+	q := *p
+	q.url = u.String()
+	for _, args := range [][]string{{"run", "one.yaml"}, {"run", "one.yaml", "--migrate"}} {
+		requireRefused(t, q.run(args...), []string{"the schema tasker comes first in the search_path"}, "search_path=public")
+	}
+	require.Zero(t, p.written())
+}
+
 func TestSchemasOfOtherVersions(t *testing.T) {
 	t.Parallel()
 	p := emptyProject(t)

@@ -56,7 +56,8 @@ func (d *database) connect(ctx context.Context, migrate bool) (*pgx.Conn, error)
 	}
 	if migrate || d.local != nil {
 		err = orchestration.Migrate(ctx, conn)
-	} else {
+	}
+	if err == nil {
 		err = checkTables(ctx, conn)
 	}
 	if err != nil {

@@ -240,6 +240,8 @@ func (s *Server) settings() []string {
 		"unix_socket_permissions": "0700",
 		"logging_collector":       "off",
 		"log_destination":         "stderr",
+		// The user has the name of the engine's schema, where its own tables would land.
+		"search_path": "public",
 	}
 	if s.options.Ephemeral {
 		maps.Copy(all, map[string]string{

@@ -50,6 +50,13 @@ func TestSettingsReachTheServer(t *testing.T) {
 	require.FileExists(t, server.LogFile())
 }
 
+// The user is called like the engine's schema, which must not come before public.
+func TestTablesAreMadeInPublic(t *testing.T) {
+	t.Parallel()
+	server := open(t, localpg.Options{Ephemeral: true})
+	require.Equal(t, "public", ask(t, server.URL(), "select case when current_user = 'tasker' then array_to_string(current_schemas(false), ' ') end"))
+}
+
 func TestAWrongSettingIsNamed(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
