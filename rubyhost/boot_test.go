@@ -89,10 +89,12 @@ func init() {
 	}
 	children["written off"] = func() {
 		h := mustBoot(rubyhost.Options{Threads: 1, Grace: 200 * time.Millisecond})
+		_, err := h.Eval(context.Background(), "1", "first.rb") // it loads things, which takes its time
+		must(err)
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
 		// Neither raise nor kill gets through, but the GVL is given up.
-		_, err := h.Eval(ctx, `Thread.handle_interrupt(Object => :never) { t = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 1; sleep 0.01 while Process.clock_gettime(Process::CLOCK_MONOTONIC) < t }; 1`, "masked.rb")
+		_, err = h.Eval(ctx, `Thread.handle_interrupt(Object => :never) { t = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 1; sleep 0.01 while Process.clock_gettime(Process::CLOCK_MONOTONIC) < t }; 1`, "masked.rb")
 		fmt.Println("call:", err)
 		out, err := h.Eval(context.Background(), "2", "next.rb")
 		fmt.Println("next:", string(out), err, "written off:", h.Stats().WrittenOff)
