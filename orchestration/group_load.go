@@ -154,8 +154,8 @@ const tasksSQL = `
 func scanTask(rows pgx.Rows) (*taskRun, error) {
 	t := &taskRun{}
 	var document string
-	err := rows.Scan(&t.id, &t.state, &t.revision, &document, &t.runAt, &t.digest, &t.head.Tags, &t.head.CreatedAt,
-		&t.head.Initiator, &t.head.SourceSystem, &t.head.Reason)
+	err := rows.Scan(&t.id, &t.state, &t.revision, &document, &t.runAt, &t.digest, &t.head.tags, &t.head.createdAt,
+		&t.head.initiator, &t.head.sourceSystem, &t.head.reason)
 	t.context = json.RawMessage(document)
 	return t, err
 }

@@ -27,6 +27,7 @@ type taskRun struct {
 	headJSON json.RawMessage
 	steps    []*stepRun // in the template's order
 	heads    json.RawMessage
+	seen     []stepView // what views returned
 }
 
 // stepRun is a step of it.
@@ -41,7 +42,7 @@ type stepRun struct {
 	claimedBy     int64
 	claimAlive    bool
 	results       json.RawMessage         // once done
-	head          json.RawMessage         // cached; nil when it must be made anew
+	head          json.RawMessage         // part of the task's heads; nil when it must be made anew
 	running       bool                    // by this Handle
 	taken         bool                    // away from it while it ran
 	interrupt     context.CancelCauseFunc // while it runs
@@ -102,11 +103,11 @@ func (e *Engine) templateOf(ctx context.Context, digest string) (*templates.Temp
 	return t, nil
 }
 
-// views are the steps as decisions see them.
+// views are the steps as decisions see them, until the next call.
 func (t *taskRun) views() []stepView {
-	v := make([]stepView, len(t.steps))
-	for i, s := range t.steps {
-		v[i] = s.stepView
+	t.seen = t.seen[:0]
+	for _, s := range t.steps {
+		t.seen = append(t.seen, s.stepView)
 	}
-	return v
+	return t.seen
 }

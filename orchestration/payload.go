@@ -2,82 +2,87 @@ package orchestration
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// taskHead and stepHead are what handlers see of a task and a step; the shapes
-// are in docs/engine.md.
+// taskHead is what a row of tasker.tasks says for the head of a task.
 type taskHead struct {
-	TaskID       int64     `json:"task_id"`
-	Name         string    `json:"name"`
-	Namespace    string    `json:"namespace_name"`
-	Version      string    `json:"version"`
-	Status       TaskState `json:"status"`
-	Tags         []string  `json:"tags"`
-	Initiator    string    `json:"initiator,omitempty"`
-	SourceSystem string    `json:"source_system,omitempty"`
-	Reason       string    `json:"reason,omitempty"`
-	CreatedAt    time.Time `json:"created_at"`
+	tags                            []string
+	initiator, sourceSystem, reason string
+	createdAt                       time.Time
 }
 
-type stepHead struct {
-	StepID          int64      `json:"workflow_step_id"`
-	TaskID          int64      `json:"task_id"`
-	Name            string     `json:"name"`
-	Description     string     `json:"description,omitempty"`
-	DependentSystem string     `json:"dependent_system,omitempty"`
-	Status          StepState  `json:"status"`
-	Attempts        int        `json:"attempts"`
-	RetryLimit      int        `json:"retry_limit"`
-	Retryable       bool       `json:"retryable"`
-	Processed       bool       `json:"processed"`
-	InProcess       bool       `json:"in_process"`
-	Inputs          *struct{}  `json:"inputs"`
-	LastAttemptedAt *time.Time `json:"last_attempted_at"`
-	BackoffRequest  *float64   `json:"backoff_request_seconds"`
-	Parents         []string   `json:"parents"`
-	Children        []string   `json:"children"`
-	HandlerClass    string     `json:"handler_class"`
-}
+// The documents that handlers see of a task and its steps; their shapes are in
+// docs/engine.md. They are made for each attempt, and so without reflection.
 
 func (t *taskRun) taskHeadJSON() json.RawMessage {
 	if t.headJSON == nil {
-		t.head.TaskID, t.head.Name, t.head.Namespace = t.id, t.template.Name, t.template.Namespace
-		t.head.Version, t.head.Status = t.template.Version, t.state
-		t.headJSON = mustMarshal(t.head)
+		b := make([]byte, 0, 384)
+		b = strconv.AppendInt(append(b, `{"task_id":`...), t.id, 10)
+		b = appendText(append(b, `,"name":`...), t.template.Name)
+		b = appendText(append(b, `,"namespace_name":`...), t.template.Namespace)
+		b = appendText(append(b, `,"version":`...), t.template.Version)
+		b = appendText(append(b, `,"status":`...), string(t.state))
+		b = appendTexts(append(b, `,"tags":`...), t.head.tags)
+		b = appendSaid(b, `,"initiator":`, t.head.initiator)
+		b = appendSaid(b, `,"source_system":`, t.head.sourceSystem)
+		b = appendSaid(b, `,"reason":`, t.head.reason)
+		b = appendTime(append(b, `,"created_at":`...), t.head.createdAt)
+		t.headJSON = append(b, '}')
 	}
 	return t.headJSON
 }
 
-func (s *stepRun) headJSON(taskID int64) json.RawMessage {
-	if s.head == nil {
-		h := stepHead{
-			StepID: s.id, TaskID: taskID, Name: s.template.Name, Description: s.template.Description,
-			DependentSystem: s.template.DependentSystem, Status: s.state, Attempts: s.attempts, RetryLimit: s.limit,
-			Retryable: s.retries, Processed: s.state.Done(), InProcess: s.state == StepInProgress,
-			BackoffRequest: s.asked, Parents: list(s.template.Parents), Children: list(s.template.Children),
-			HandlerClass: s.template.HandlerClass,
-		}
-		if !s.lastAttempted.IsZero() {
-			h.LastAttemptedAt = &s.lastAttempted
-		}
-		s.head = mustMarshal(h)
+// appendHead adds the head of a step.
+func (s *stepRun) appendHead(b []byte, taskID int64) []byte {
+	b = strconv.AppendInt(append(b, `{"workflow_step_id":`...), s.id, 10)
+	b = strconv.AppendInt(append(b, `,"task_id":`...), taskID, 10)
+	b = appendText(append(b, `,"name":`...), s.template.Name)
+	b = appendSaid(b, `,"description":`, s.template.Description)
+	b = appendSaid(b, `,"dependent_system":`, s.template.DependentSystem)
+	b = appendText(append(b, `,"status":`...), string(s.state))
+	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(s.attempts), 10)
+	b = strconv.AppendInt(append(b, `,"retry_limit":`...), int64(s.limit), 10)
+	b = strconv.AppendBool(append(b, `,"retryable":`...), s.retries)
+	b = strconv.AppendBool(append(b, `,"processed":`...), s.state.Done())
+	b = strconv.AppendBool(append(b, `,"in_process":`...), s.state == StepInProgress)
+	b = appendTime(append(b, `,"inputs":null,"last_attempted_at":`...), s.lastAttempted)
+	b = append(b, `,"backoff_request_seconds":`...)
+	if s.asked == nil {
+		b = append(b, "null"...)
+	} else {
+		b = append(b, mustMarshal(*s.asked)...)
 	}
-	return s.head
+	b = appendTexts(append(b, `,"parents":`...), s.template.Parents)
+	b = appendTexts(append(b, `,"children":`...), s.template.Children)
+	b = appendText(append(b, `,"handler_class":`...), s.template.HandlerClass)
+	return append(b, '}')
 }
 
-// stepHeads is the array of all heads; only those that changed are made anew.
+// stepHeads is the array of all heads, of which each step's head is a part.
+// Only those that changed are made anew.
 func (t *taskRun) stepHeads() json.RawMessage {
 	if t.heads == nil {
-		b := []byte{'['}
+		size := 2
+		for _, s := range t.steps {
+			size += 1 + max(len(s.head), 512) // about
+		}
+		b := append(make([]byte, 0, size), '[')
 		for i, s := range t.steps {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(b, s.headJSON(t.id)...)
+			began := len(b)
+			if s.head != nil {
+				b = append(b, s.head...)
+			} else {
+				b = s.appendHead(b, t.id)
+			}
+			s.head = json.RawMessage(b[began:len(b):len(b)]) // and not of the array before, which is garbage
 		}
 		t.heads = append(b, ']')
 	}
@@ -87,14 +92,44 @@ func (t *taskRun) stepHeads() json.RawMessage {
 // changed forgets what was made of the step.
 func (t *taskRun) changed(s *stepRun) { s.head, t.heads = nil, nil }
 
-func list(names []string) []string {
-	if names == nil {
-		return []string{}
+// appendText adds a JSON string.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return append(b, mustMarshal(s)...)
+		}
 	}
-	return names
+	return append(append(append(b, '"'), s...), '"')
 }
 
-// mustMarshal is for structs of plain fields, which always marshal.
+// appendSaid adds a member, if it has a value.
+func appendSaid(b []byte, member, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return appendText(append(b, member...), s)
+}
+
+func appendTexts(b []byte, texts []string) []byte {
+	b = append(b, '[')
+	for i, s := range texts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, s)
+	}
+	return append(b, ']')
+}
+
+// appendTime adds a time, or null for none.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
+	}
+	return append(t.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
+}
+
+// mustMarshal is for values of plain kinds, which always marshal.
 func mustMarshal(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -105,11 +140,12 @@ func mustMarshal(v any) json.RawMessage {
 
 // execution makes what the handler of s is given.
 func (e *Engine) execution(t *taskRun, s *stepRun) *StepExecution {
+	heads := t.stepHeads()
 	x := &StepExecution{
 		TaskID: t.id, StepID: s.id, Namespace: t.template.Namespace, TaskName: t.template.Name,
 		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts,
 		Context: t.context, Config: s.template.HandlerConfig,
-		TaskHead: t.taskHeadJSON(), StepHead: s.headJSON(t.id), StepHeads: t.stepHeads(),
+		TaskHead: t.taskHeadJSON(), StepHead: s.head, StepHeads: heads,
 		session: e.sessionFor(s.template),
 	}
 	for _, a := range t.template.Ancestors(s.template.Name) {
