@@ -160,14 +160,18 @@ func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, last bool
 	s.running, s.taken = true, false
 	d.running++
 	d.tell(d.t, s, Event{Kind: EventStepStarted})
-	x := d.execution(d.t, s)
-	attempt, interrupt := context.WithCancelCause(ctx)
+	handling, interrupt := context.WithCancelCause(ctx)
 	s.interrupt = interrupt
+	a := &attempt{
+		Engine: d.Engine, x: d.execution(d.t, s), step: s, claimant: claimant, last: last, interrupt: interrupt,
+		report: func(f finished) {
+			d.slotFreed(ctx, s)
+			d.results <- f
+		},
+	}
 	go func() {
 		growStack(0)
-		f := d.perform(ctx, attempt, x, s, claimant, last)
-		d.slotFreed(ctx, s)
-		d.results <- f
+		a.perform(ctx, handling)
 	}()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 func TestDiamond(t *testing.T) {
@@ -97,6 +99,7 @@ func TestNotConcurrentTemplateRunsOneByOne(t *testing.T) {
 	tpl.Concurrent = false
 	d := engine(t, funcs{"A": count, "B": count, "C": count, "D": count}).run(t, tpl)
 	require.Equal(t, orchestration.TaskComplete, d.State)
+	require.EqualValues(t, 1, most.Load())
 }
 
 func TestRetries(t *testing.T) {
@@ -500,4 +503,86 @@ func TestManyTasksAreReadAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, orchestration.TaskComplete, out.State)
 	}
+}
+
+// A handler that ends its goroutine, as the assertions of a test do, fails its
+// attempt at once.
+func TestHandlerThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
+	b := engine(t, funcs{"A": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+		runtime.Goexit()
+		return nil, nil
+	}})
+	d := b.run(t, template(t, "a:", "default_retry_limit: 2"))
+	require.Equal(t, orchestration.TaskInError, d.State)
+	require.Len(t, step(t, d, "a").History, 2)
+	for _, attempt := range step(t, d, "a").History {
+		require.Equal(t, "runtime.Goexit", attempt.Err.Class)
+	}
+}
+
+// A handler that does not return when its time and the grace are over is left
+// behind. What it comes to later is not heard, and its SQL not taken.
+func TestHandlerThatIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	goOn, late := make(chan struct{}), make(chan error, 2)
+	b := engine(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		tx, err := x.Tx(ctx)
+		require.NoError(t, err)
+		_, err = tx.Exec(ctx, "create table written (n int)")
+		require.NoError(t, err)
+		<-goOn
+		_, err = tx.Exec(context.Background(), "select 1")
+		late <- err
+		_, err = x.Tx(context.Background())
+		late <- err
+		return json.RawMessage(`"too late"`), nil
+	}}, func(cfg *orchestration.Config) {
+		cfg.Grace, cfg.Logger = 20*time.Millisecond, slog.New(slog.DiscardHandler)
+	})
+	d := b.run(t, template(t, "a:", "timeout_seconds: 0.1\ndefault_retry_limit: 1"))
+	close(goOn)
+	require.ErrorIs(t, <-late, sqlsession.ErrOver)
+	require.ErrorIs(t, <-late, sqlsession.ErrOver)
+	require.Equal(t, orchestration.TaskInError, d.State)
+	require.Equal(t, "Tasker::StepTimeout", step(t, d, "a").History[0].Err.Class)
+	require.Contains(t, step(t, d, "a").History[0].Err.Message, "did not return within 20ms")
+	after, err := b.Task(t.Context(), d.TaskID)
+	require.NoError(t, err)
+	require.Equal(t, d, after)
+	b.requireNotThere(t, "written")
+}
+
+// A statement that a handler left running is cancelled, whatever context it was
+// given, and the step fails: what it was to do is not known.
+func TestStatementsEndWithTheirStep(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	pool := database(t)
+	b := engineOn(t, pool, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		tx, err := x.Tx(ctx)
+		require.NoError(t, err)
+		_, err = tx.Exec(ctx, "create table written (n int)")
+		require.NoError(t, err)
+		go func() {
+			_, err := tx.Exec(context.Background(), "select pg_sleep(60)")
+			ended <- err
+		}()
+		for asleep := false; !asleep; {
+			require.NoError(t, pool.QueryRow(ctx, `select exists (select from pg_stat_activity
+				where datname = current_database() and query = 'select pg_sleep(60)')`).Scan(&asleep))
+		}
+		return nil, nil
+	}})
+	d := b.run(t, template(t, "a:", "default_retry_limit: 1"))
+	require.Error(t, <-ended)
+	require.Equal(t, orchestration.TaskInError, d.State)
+	b.requireNotThere(t, "written")
+}
+
+func (b *bundle) requireNotThere(t *testing.T, table string) {
+	t.Helper()
+	var there *string
+	require.NoError(t, b.pool.QueryRow(t.Context(), "select to_regclass($1)::text", table).Scan(&there))
+	require.Nil(t, there)
 }

@@ -97,10 +97,14 @@ func (x *StepExecution) Result(step string) json.RawMessage {
 	return nil
 }
 
-// Tx returns the step's transaction, which begins with the first call: what is
-// done in it commits together with the step's results, or not at all. Its
+// Tx returns the step's transaction, which begins with its first statement: what
+// is done in it commits together with the step's results, or not at all. Its
 // Commit and Rollback are refused; Begin sets a savepoint. A handler that never
 // calls Tx holds no connection while it runs.
+//
+// A statement ends with the handler at the latest, whatever context it was
+// given; one that is cancelled that way fails the step. Later ones fail with
+// [sqlsession.ErrOver].
 func (x *StepExecution) Tx(ctx context.Context) (pgx.Tx, error) {
 	if !x.session.InStep() {
 		return nil, errNoTransaction

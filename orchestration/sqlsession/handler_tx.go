@@ -11,6 +11,9 @@ import (
 // handlerTx is a step's transaction as a handler in Go sees it. It begins along
 // with its first statement, in one round trip, wherever pgx can send the two
 // together.
+//
+// Its statements take their turn like all of the session's: none is carried out
+// once the step is over, when the connection is another's.
 type handlerTx struct {
 	s    *Session
 	conn *pgx.Conn
@@ -26,13 +29,17 @@ func (*handlerTx) Commit(context.Context) error { return errEngines }
 // Rollback is refused.
 func (*handlerTx) Rollback(context.Context) error { return errEngines }
 
-func (t *handlerTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+func (t *handlerTx) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	if ctx, err = t.enter(ctx); err != nil {
+		return tag, err
+	}
+	defer t.s.leave()
 	if t.tx == nil && len(args) > 0 && travels(args) { // without arguments it may be several statements
 		answers, err := t.along(ctx, sql, args)
 		if err != nil {
-			return pgconn.CommandTag{}, err
+			return tag, err
 		}
-		tag, err := answers.Exec()
+		tag, err = answers.Exec()
 		if closing := answers.Close(); err == nil {
 			err = closing
 		}
@@ -40,12 +47,16 @@ func (t *handlerTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.C
 	}
 	tx, err := t.begun(ctx)
 	if err != nil {
-		return pgconn.CommandTag{}, err
+		return tag, err
 	}
 	return tx.Exec(ctx, sql, args...)
 }
 
-func (t *handlerTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+func (t *handlerTx) Query(ctx context.Context, sql string, args ...any) (rows pgx.Rows, err error) {
+	if ctx, err = t.enter(ctx); err != nil {
+		return noRows{err: err}, err
+	}
+	defer t.s.leave()
 	if t.tx == nil && travels(args) {
 		answers, err := t.along(ctx, sql, args)
 		if err != nil {
@@ -70,57 +81,111 @@ func (t *handlerTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.R
 	return oneRow{rows}
 }
 
-func (t *handlerTx) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx, err := t.begun(ctx)
+func (t *handlerTx) Begin(ctx context.Context) (nested pgx.Tx, err error) {
+	err = t.using(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		nested, err = tx.Begin(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return tx.Begin(ctx)
+	return nestedTx{&handlerTx{s: t.s, conn: t.conn, tx: nested}}, nil
 }
 
-func (t *handlerTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error) {
-	tx, err := t.begun(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return tx.CopyFrom(ctx, table, columns, rows)
+func (t *handlerTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (n int64, err error) {
+	err = t.using(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		n, err = tx.CopyFrom(ctx, table, columns, rows)
+		return err
+	})
+	return n, err
 }
 
-func (t *handlerTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	tx, err := t.begun(ctx)
+func (t *handlerTx) SendBatch(ctx context.Context, b *pgx.Batch) (answers pgx.BatchResults) {
+	err := t.using(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		answers = tx.SendBatch(ctx, b)
+		return nil
+	})
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
-	return tx.SendBatch(ctx, b)
+	return answers
 }
 
-func (t *handlerTx) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
-	tx, err := t.begun(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return tx.Prepare(ctx, name, sql)
+func (t *handlerTx) Prepare(ctx context.Context, name, sql string) (d *pgconn.StatementDescription, err error) {
+	err = t.using(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		d, err = tx.Prepare(ctx, name, sql)
+		return err
+	})
+	return d, err
 }
 
 // LargeObjects begins the transaction: what it returns does not ask for it.
-func (t *handlerTx) LargeObjects() pgx.LargeObjects {
-	tx, err := t.begun(context.Background())
+func (t *handlerTx) LargeObjects() (objects pgx.LargeObjects) {
+	err := t.using(context.Background(), func(_ context.Context, tx pgx.Tx) error {
+		objects = tx.LargeObjects()
+		return nil
+	})
 	if err != nil {
 		var never pgx.Batch
 		never.BeginTx(t.options())
-		tx = pgx.FailedBatchResults(&never, err).Tx() // a closed one
+		return pgx.FailedBatchResults(&never, err).Tx().LargeObjects() // of a closed one
 	}
-	return tx.LargeObjects()
+	return objects
 }
 
 // Conn begins the transaction: what is done on the connection is in it. When it
 // cannot begin, the connection is closed.
 func (t *handlerTx) Conn() *pgx.Conn {
 	conn := t.conn
-	if _, err := t.begun(context.Background()); err != nil {
+	err := t.using(context.Background(), func(context.Context, pgx.Tx) error { return nil })
+	if err != nil && !errors.Is(err, ErrOver) { // then it is another's
 		_ = conn.Close(context.Background())
 	}
 	return conn
+}
+
+// nestedTx is a savepoint.
+type nestedTx struct{ *handlerTx }
+
+func (n nestedTx) Commit(ctx context.Context) error {
+	return n.using(ctx, func(ctx context.Context, tx pgx.Tx) error { return tx.Commit(ctx) })
+}
+
+func (n nestedTx) Rollback(ctx context.Context) error {
+	return n.using(ctx, func(ctx context.Context, tx pgx.Tx) error { return tx.Rollback(ctx) })
+}
+
+// using calls do with the begun transaction, in its turn.
+func (t *handlerTx) using(ctx context.Context, do func(context.Context, pgx.Tx) error) error {
+	ctx, err := t.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.s.leave()
+	tx, err := t.begun(ctx)
+	if err != nil {
+		return err
+	}
+	return do(ctx, tx)
+}
+
+// enter waits for the turn. The statement is to use the context that it
+// returns, which ends with the step at the latest.
+func (t *handlerTx) enter(ctx context.Context) (context.Context, error) {
+	s := t.s
+	if s.until != nil && ctx.Done() != s.until.Done() {
+		both, end := context.WithCancelCause(ctx)
+		context.AfterFunc(s.until, func() { end(context.Cause(s.until)) }) // and a step always ends
+		ctx = both
+	}
+	if err := s.enter(ctx); err != nil {
+		return ctx, err
+	}
+	if ctx.Err() != nil {
+		s.leave()
+		return ctx, interrupted(ctx)
+	}
+	return ctx, nil
 }
 
 // begun is for what cannot be sent along with the beginning.
@@ -159,10 +224,6 @@ func (t *handlerTx) along(ctx context.Context, sql string, args []any) (answers 
 // fails in a transaction spoils it; so does this one, although nothing had begun.
 func (t *handlerTx) first(ctx context.Context, do func() error) error {
 	s := t.s
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.leave()
 	if s.failed != nil {
 		return s.failed.again()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -253,5 +254,92 @@ func TestFirstUseOfADeadConnection(t *testing.T) {
 		require.Equal(t, []int32{1, 100}, written(t, pool))
 		_, err = pool.Exec(t.Context(), "truncate ledger")
 		require.NoError(t, err)
+	}
+}
+
+// A transaction that a handler kept, and its savepoints, do nothing once the
+// step is over: the connection may be in another step's hands.
+func TestTransactionAfterItsStep(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	s := sqlsession.ForStep(pool, "")
+	tx, err := s.Tx(t.Context())
+	require.NoError(t, err)
+	nested, err := tx.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = nested.Exec(t.Context(), "insert into ledger values ($1)", 1)
+	require.NoError(t, err)
+	deeper, err := nested.Begin(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, deeper.Rollback(t.Context()))
+	require.NoError(t, nested.Commit(t.Context()))
+	left, err := tx.Begin(t.Context())
+	require.NoError(t, err)
+	s.Finish()
+	require.NoError(t, s.Commit(t.Context(), record))
+
+	other := sqlsession.ForStep(pool, "") // on the same connection
+	next, err := other.Tx(t.Context())
+	require.NoError(t, err)
+	_, err = next.Exec(t.Context(), "insert into ledger values ($1)", 2)
+	require.NoError(t, err)
+	for _, kept := range []pgx.Tx{tx, left, nested} {
+		_, err = kept.Exec(t.Context(), "delete from ledger")
+		require.ErrorIs(t, err, sqlsession.ErrOver)
+		_, err = kept.Query(t.Context(), "delete from ledger")
+		require.ErrorIs(t, err, sqlsession.ErrOver)
+		require.ErrorIs(t, kept.QueryRow(t.Context(), "delete from ledger returning 1").Scan(nil), sqlsession.ErrOver)
+		_, err = kept.Begin(t.Context())
+		require.ErrorIs(t, err, sqlsession.ErrOver)
+		_, err = kept.CopyFrom(t.Context(), pgx.Identifier{"ledger"}, []string{"n"}, pgx.CopyFromRows([][]any{{3}}))
+		require.ErrorIs(t, err, sqlsession.ErrOver)
+		_, err = kept.Prepare(t.Context(), "late", "delete from ledger")
+		require.ErrorIs(t, err, sqlsession.ErrOver)
+		var batch pgx.Batch
+		batch.Queue("delete from ledger")
+		require.ErrorIs(t, kept.SendBatch(t.Context(), &batch).Close(), sqlsession.ErrOver)
+		objects := kept.LargeObjects()
+		_, err = objects.Create(t.Context(), 0)
+		require.Error(t, err)
+	}
+	require.ErrorIs(t, left.Commit(t.Context()), sqlsession.ErrOver)
+	require.ErrorIs(t, left.Rollback(t.Context()), sqlsession.ErrOver)
+	other.Finish()
+	require.NoError(t, other.Commit(t.Context(), func(*pgx.Batch) {}))
+	require.Equal(t, []int32{1, 2, 100}, written(t, pool))
+}
+
+// A statement that was given a context without an end ends with the step's.
+func TestStatementsEndWithTheStepsContext(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	for name, run := range map[string]func(pgx.Tx) error{
+		"first": func(tx pgx.Tx) error {
+			_, err := tx.Exec(context.Background(), "select pg_sleep($1)", 60)
+			return err
+		},
+		"second": func(tx pgx.Tx) error {
+			_, err := tx.Exec(context.Background(), "insert into ledger values (1)")
+			require.NoError(t, err)
+			return tx.QueryRow(context.Background(), "select pg_sleep(60)").Scan(nil)
+		},
+	} {
+		s := sqlsession.ForStep(pool, "")
+		step, end := context.WithCancel(t.Context())
+		s.Until(step)
+		tx, err := s.Tx(step)
+		require.NoError(t, err)
+		ended := make(chan error, 1)
+		go func() { ended <- run(tx) }()
+		for asleep := false; !asleep; {
+			require.NoError(t, pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
+				where datname = current_database() and pid <> pg_backend_pid() and wait_event = 'PgSleep')`).Scan(&asleep))
+		}
+		end()
+		require.Error(t, <-ended, name)
+		s.Finish()
+		s.Rollback(t.Context())
+		require.Empty(t, written(t, pool), name)
+		require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond)
 	}
 }

@@ -18,6 +18,8 @@ type Session struct {
 	step bool // the transaction is the engine's
 	iso  string
 
+	until context.Context //nolint:containedctx // the step's: a handler in Go can give any to its statements
+
 	turn chan struct{} // holds a token while nobody uses what is below
 	over error         // why no more statements are taken
 
@@ -177,13 +179,17 @@ func (s *Session) Tx(ctx context.Context) (pgx.Tx, error) {
 	return s.tx, nil
 }
 
+// Until has the statements of a handler that is written in Go end with the
+// step's context, whatever context they are given. It must come before Tx.
+func (s *Session) Until(step context.Context) { s.until = step }
+
 // Begin begins the step's transaction before any statement.
 func (s *Session) Begin(ctx context.Context) error {
-	if _, err := s.Tx(ctx); err != nil {
+	tx, err := s.Tx(ctx)
+	if err != nil {
 		return err
 	}
-	_, err := s.tx.begun(ctx)
-	return err
+	return tx.(*handlerTx).using(ctx, func(context.Context, pgx.Tx) error { return nil })
 }
 
 // AddHook remembers a number for as long as it is open whether what was done

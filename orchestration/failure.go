@@ -1,0 +1,86 @@
+package orchestration
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
+)
+
+// failed decides what a failure leads to.
+func (e *Engine) failed(s *stepRun, failure *StepError) outcome {
+	now := e.now()
+	o := outcome{kind: "error", err: failure, started: s.lastAttempted, ended: now}
+	o.to = retryDecision(s.retries, failure.Permanent, s.attempts, s.limit)
+	if o.to == StepWaitingForRetry {
+		wait := backoff(s.template.Backoff, s.attempts, failure.RetryAfter, e.cfg.Random())
+		o.due = now.Add(wait).Truncate(time.Microsecond)
+		seconds := wait.Seconds()
+		o.wait = &seconds
+	}
+	return o
+}
+
+// errTimeout is why the context of a step ended that took too long.
+type errTimeout struct{ limit time.Duration }
+
+func (e errTimeout) Error() string        { return fmt.Sprintf("the step took longer than its %v", e.limit) }
+func (e errTimeout) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// stepError makes any error a StepError.
+func stepError(ctx context.Context, err error) *StepError {
+	var timeout errTimeout
+	if errors.As(context.Cause(ctx), &timeout) {
+		s := &StepError{Class: "Tasker::StepTimeout", Message: timeout.Error(), Err: err}
+		var place *StepError
+		if errors.As(err, &place) {
+			s.Message, s.Backtrace = place.Message, place.Backtrace
+		}
+		return s
+	}
+	var s *StepError
+	if errors.As(err, &s) {
+		return s
+	}
+	var sql *sqlsession.Error
+	if errors.As(err, &sql) {
+		return sqlFailure(sql)
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return &StepError{Class: "PG::" + pg.Code, Message: err.Error(), ErrorCode: pg.Code, Err: err}
+	}
+	message := err.Error()
+	if hint := errors.FlattenHints(err); hint != "" {
+		message += " (" + hint + ")"
+	}
+	return &StepError{Class: fmt.Sprintf("%T", errors.UnwrapAll(err)), Message: message, Err: err}
+}
+
+// sqlFailure is for an error that the handler did not pass on.
+func sqlFailure(e *sqlsession.Error) *StepError {
+	class := "Tasker::SQLError"
+	if name := e.Class(); name != "" {
+		class += "::" + name
+	}
+	s := &StepError{Class: class, Message: e.Message, ErrorCode: e.SQLState, Permanent: e.Rule, Err: e}
+	for _, more := range []string{e.Detail, e.Hint} {
+		if more != "" {
+			s.Message += "\n" + more
+		}
+	}
+	return s
+}
+
+func commitFailure(err error) *StepError {
+	s := stepError(context.Background(), err)
+	if connectionLost(err) {
+		s.Class = "Tasker::SQLError::ConnectionLost"
+	}
+	s.Message = "the step's transaction could not be committed: " + s.Message
+	return s
+}
