@@ -311,16 +311,12 @@ func TestConductDescriptorsAreNotLeaked(t *testing.T) {
 func TestNothingIsLeftToAutoload(t *testing.T) {
 	require.Equal(t, "[]", eval(t, `
 		left = []
-		look = ->(m) do
-			m.constants(false).each do |c|
-				full = "#{m}::#{c}"
-				if m.autoload?(c, false) then left << full
-				elsif (v = m.const_get(c, false)).is_a?(Module) && v.name == full then look[v]
-				end
-			end
+		ObjectSpace.each_object(Module) do |m|
+			name = Module.instance_method(:name).bind_call(m)
+			next if name.nil? || name.start_with?("Gem") # which steps do not name
+			Module.instance_method(:constants).bind_call(m, false).each { |c| left << "#{m}::#{c}" if m.autoload?(c, false) }
 		end
-		look[Tasker]
 		own = %i[Base64 Benchmark BigDecimal Date Digest ERB FileUtils OpenStruct Pathname SecureRandom Set Singleton Tempfile Timeout URI]
-		left.concat(own.select { |c| Object.autoload?(c) || !Object.const_defined?(c) })
-		left - ["Tasker::StepHandler::Api", "Tasker::Testing"]`))
+		left.concat(own.reject { |c| Object.const_defined?(c) })
+		left - %w[Tasker::StepHandler::Api Tasker::Testing Object::SortedSet]`))
 }

@@ -12,7 +12,9 @@ module Tasker
       # What wants a gem that may not be there, or that only tests name. Who
       # names these does so in files, which are loaded before any step.
       LEFT = %w[Tasker::StepHandler::Api Tasker::Testing].freeze
-      private_constant :LEFT
+      # What parts of Ruby's library leave to be loaded, for others than themselves.
+      OF_THE_LIBRARY = %i[IPAddr IPSocket].freeze
+      private_constant :LEFT, :OF_THE_LIBRARY
 
       @lock = Mutex.new
 
@@ -26,6 +28,7 @@ module Tasker
 
           @lock.synchronize do
             LIBRARY.each_key { |name| Object.const_get(name) }
+            OF_THE_LIBRARY.each { |name| Object.const_get(name) if Object.autoload?(name) }
             resolve_in(Tasker)
             @resolved = true
           end
