@@ -42,7 +42,14 @@ type attempt struct {
 // ctx is the engine's; handling, below it, also ends when the step is taken
 // away from this engine, as by a cancel.
 func (a *attempt) perform(ctx, handling context.Context) {
+	ended := false
+	defer func() {
+		if !ended { // by runtime.Goexit, as the assertions of tests do
+			a.conclude(ctx, nil, &StepError{Class: "runtime.Goexit", Message: "the handler ended its goroutine"})
+		}
+	}()
 	results, failure := a.call(handling, func(stuck *StepError) { a.conclude(ctx, nil, stuck) })
+	ended = true
 	a.conclude(ctx, results, failure)
 }
 
@@ -93,16 +100,20 @@ func (a *attempt) record(ctx context.Context, results json.RawMessage, failure *
 // into results or a StepError. stuck is called if the handler does not return
 // when it should, and nobody waits for it any longer.
 func (a *attempt) call(ctx context.Context, stuck func(*StepError)) (json.RawMessage, *StepError) {
-	// Statements that are still running when the handler has returned end too.
-	defer a.interrupt(errHandlerReturned)
 	step := a.step.template
 	if step.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, step.Timeout, errTimeout{step.Timeout})
 		defer cancel()
 	}
+	// Statements that are still running when the handler has returned end too.
+	defer a.interrupt(errHandlerReturned)
 	a.x.session.Until(ctx)
-	handler, err := a.cfg.Handlers.ResolveHandler(ctx, step.HandlerClass)
+	var handler StepHandler
+	err := guarded(func() (err error) {
+		handler, err = a.cfg.Handlers.ResolveHandler(ctx, step.HandlerClass)
+		return err
+	})
 	if err != nil {
 		failure := stepError(ctx, err)
 		failure.Permanent = ctx.Err() == nil
@@ -152,27 +163,26 @@ func (a *attempt) run(ctx context.Context, h StepHandler, stuck func(*StepError)
 			Message: fmt.Sprintf("the handler did not return within %v after it was to stop (%v)", a.cfg.Grace, context.Cause(ctx)),
 		}))
 	})
-	ended := false
 	defer func() {
 		close(returned)
 		unwatch()
-		if !ended { // by runtime.Goexit, as the assertions of tests do
-			stuck(stepError(ctx, &StepError{Class: "runtime.Goexit", Message: "the handler ended its goroutine"}))
-		}
 	}()
-	results, err := handle(ctx, h, a.x)
-	ended = true
+	var results json.RawMessage
+	err := guarded(func() (err error) {
+		results, err = h.HandleStep(ctx, a.x)
+		return err
+	})
 	return results, err
 }
 
-// handle turns a panic of a handler written in Go into an error.
-func handle(ctx context.Context, h StepHandler, x *StepExecution) (results json.RawMessage, err error) {
+// guarded turns a panic of code that is written in Go into an error.
+func guarded(call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &StepError{Class: "panic", Message: fmt.Sprint(p), Backtrace: []string{string(debug.Stack())}}
 		}
 	}()
-	return h.HandleStep(ctx, x)
+	return call()
 }
 
 func unstorable(results json.RawMessage) string {

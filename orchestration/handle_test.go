@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -506,10 +508,15 @@ func TestManyTasksAreReadAtOnce(t *testing.T) {
 }
 
 // A handler that ends its goroutine, as the assertions of a test do, fails its
-// attempt at once.
+// attempt at once, whatever it left running; and so does what finds handlers.
 func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
-	b := engine(t, funcs{"A": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+	pool := database(t)
+	b := engineOn(t, pool, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		tx, err := x.Tx(ctx)
+		require.NoError(t, err)
+		go func() { _, _ = tx.Exec(ctx, "select pg_sleep(60)") }()
+		awaitSleep(ctx, t, pool)
 		runtime.Goexit()
 		return nil, nil
 	}})
@@ -518,6 +525,27 @@ func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 	require.Len(t, step(t, d, "a").History, 2)
 	for _, attempt := range step(t, d, "a").History {
 		require.Equal(t, "runtime.Goexit", attempt.Err.Class)
+	}
+	for class, resolve := range map[string]func() error{
+		"runtime.Goexit": func() error { runtime.Goexit(); return nil },
+		"panic":          func() error { panic("no handlers today") },
+	} {
+		b := engineOn(t, pool, nil, func(cfg *orchestration.Config) { cfg.Handlers = resolving(resolve) })
+		require.Equal(t, class, step(t, b.run(t, template(t, "a:", "default_retry_limit: 1")), "a").History[0].Err.Class)
+	}
+}
+
+type resolving func() error
+
+func (r resolving) ResolveHandler(context.Context, string) (orchestration.StepHandler, error) {
+	return nil, r()
+}
+
+// awaitSleep returns once a statement of the database's sleeps.
+func awaitSleep(ctx context.Context, t *testing.T, pool *pgxpool.Pool) {
+	for asleep := false; !asleep; {
+		require.NoError(t, pool.QueryRow(ctx, `select exists (select from pg_stat_activity
+			where datname = current_database() and wait_event = 'PgSleep')`).Scan(&asleep))
 	}
 }
 
@@ -557,27 +585,36 @@ func TestHandlerThatIsLeftBehind(t *testing.T) {
 // given, and the step fails: what it was to do is not known.
 func TestStatementsEndWithTheirStep(t *testing.T) {
 	t.Parallel()
-	ended := make(chan error, 1)
 	pool := database(t)
-	b := engineOn(t, pool, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-		tx, err := x.Tx(ctx)
-		require.NoError(t, err)
-		_, err = tx.Exec(ctx, "create table written (n int)")
-		require.NoError(t, err)
-		go func() {
-			_, err := tx.Exec(context.Background(), "select pg_sleep(60)")
-			ended <- err
-		}()
-		for asleep := false; !asleep; {
-			require.NoError(t, pool.QueryRow(ctx, `select exists (select from pg_stat_activity
-				where datname = current_database() and query = 'select pg_sleep(60)')`).Scan(&asleep))
+	for name, sleep := range map[string]func(pgx.Tx) error{
+		"a statement": func(tx pgx.Tx) error { _, err := tx.Exec(context.Background(), "select pg_sleep(60)"); return err },
+		"a row":       func(tx pgx.Tx) error { return tx.QueryRow(context.Background(), "select pg_sleep(60)").Scan(nil) },
+		"the first one": func(tx pgx.Tx) error {
+			_, err := tx.Exec(context.Background(), "select pg_sleep($1)", 60)
+			return err
+		},
+	} {
+		for _, more := range []string{"", "timeout_seconds: 30"} {
+			ended := make(chan error, 1)
+			b := engineOn(t, pool, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+				tx, err := x.Tx(ctx)
+				require.NoError(t, err)
+				if name != "the first one" {
+					_, err = tx.Exec(ctx, "create table written (n int)")
+					require.NoError(t, err)
+				}
+				go func() { ended <- sleep(tx) }()
+				awaitSleep(ctx, t, pool)
+				return nil, nil
+			}})
+			d := b.run(t, template(t, "a:", "default_retry_limit: 1\n"+more))
+			require.Error(t, <-ended, name)
+			require.Equal(t, orchestration.TaskInError, d.State)
+			require.Equal(t, "Tasker::SQLError::QueryCanceled", step(t, d, "a").History[0].Err.Class, name)
+			require.Contains(t, step(t, d, "a").History[0].Err.Message, "the statement was cancelled: the handler had returned", name)
+			b.requireNotThere(t, "written")
 		}
-		return nil, nil
-	}})
-	d := b.run(t, template(t, "a:", "default_retry_limit: 1"))
-	require.Error(t, <-ended)
-	require.Equal(t, orchestration.TaskInError, d.State)
-	b.requireNotThere(t, "written")
+	}
 }
 
 func (b *bundle) requireNotThere(t *testing.T, table string) {

@@ -102,9 +102,12 @@ func (x *StepExecution) Result(step string) json.RawMessage {
 // Commit and Rollback are refused; Begin sets a savepoint. A handler that never
 // calls Tx holds no connection while it runs.
 //
-// A statement ends with the handler at the latest, whatever context it was
-// given; one that is cancelled that way fails the step. Later ones fail with
-// [sqlsession.ErrOver].
+// As with pgx it is for one goroutine at a time. A statement ends with the
+// handler at the latest, whatever context it was given; one that is cancelled
+// that way fails the step, as do rows that were left open. Later calls fail with
+// [sqlsession.ErrOver]. A statement that fails outside a savepoint fails the step
+// with its error, also if the handler returns none. After Conn or LargeObjects
+// the connection is closed with the step, for nobody knows who still has it.
 func (x *StepExecution) Tx(ctx context.Context) (pgx.Tx, error) {
 	if !x.session.InStep() {
 		return nil, errNoTransaction

@@ -90,6 +90,16 @@ var errLeftOpen = &Error{
 	Hint:    "commit it in the handler, or leave out `transaction: none` to have it commit with the step",
 }
 
+var errLeftRunning = &Error{
+	SQLState: stateCancelled, Message: "the statement was cancelled: the handler had returned",
+	Hint: "close the rows of a query before the handler returns, and wait for the goroutines that it starts",
+}
+
+var errLeftBehind = &Error{
+	SQLState: stateActive, Message: "the handler has ended, but a call of its transaction has not",
+	Hint: "a source of rows for CopyFrom has to return when the step's context ends",
+}
+
 func interrupted(ctx context.Context) *Error {
 	return &Error{
 		SQLState: stateCancelled, Message: "the statement was cancelled: " + context.Cause(ctx).Error(),

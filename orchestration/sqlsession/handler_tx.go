@@ -12,16 +12,21 @@ import (
 // with its first statement, in one round trip, wherever pgx can send the two
 // together.
 //
-// Its statements take their turn like all of the session's: none is carried out
-// once the step is over, when the connection is another's.
+// Whatever uses the connection does so in the session's turn, and not once the
+// step is over: then the connection is another's. As with pgx, calls do not wait
+// for each other.
 type handlerTx struct {
 	s    *Session
 	conn *pgx.Conn
 	tx   pgx.Tx // nil until it has begun
 }
 
-var errEngines = errors.WithHint(errors.New("the step's transaction is ended by the engine, with the step's results"),
-	"Return an error to have it rolled back; use Begin for a savepoint.")
+var (
+	errEngines = errors.WithHint(errors.New("the step's transaction is ended by the engine, with the step's results"),
+		"Return an error to have it rolled back; use Begin for a savepoint.")
+	errBusy = errors.WithHint(errors.New("conn busy: another call of the transaction is under way"),
+		"A transaction is for one goroutine at a time.")
+)
 
 // Commit is refused.
 func (*handlerTx) Commit(context.Context) error { return errEngines }
@@ -30,50 +35,64 @@ func (*handlerTx) Commit(context.Context) error { return errEngines }
 func (*handlerTx) Rollback(context.Context) error { return errEngines }
 
 func (t *handlerTx) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
-	if ctx, err = t.enter(ctx); err != nil {
-		return tag, err
-	}
-	defer t.s.leave()
-	if t.tx == nil && len(args) > 0 && travels(args) { // without arguments it may be several statements
+	err = t.call(ctx, func(ctx context.Context) (err error) {
+		if t.tx != nil || len(args) == 0 || !travels(args) { // without arguments it may be several statements
+			tag, err = t.execBegun(ctx, sql, args)
+			return err
+		}
 		answers, err := t.along(ctx, sql, args)
 		if err != nil {
-			return tag, err
+			return err
 		}
 		tag, err = answers.Exec()
 		if closing := answers.Close(); err == nil {
 			err = closing
 		}
-		return tag, err
-	}
+		return err
+	})
+	return tag, err
+}
+
+func (t *handlerTx) execBegun(ctx context.Context, sql string, args []any) (pgconn.CommandTag, error) {
 	tx, err := t.begun(ctx)
 	if err != nil {
-		return tag, err
+		return pgconn.CommandTag{}, err
 	}
 	return tx.Exec(ctx, sql, args...)
 }
 
-func (t *handlerTx) Query(ctx context.Context, sql string, args ...any) (rows pgx.Rows, err error) {
-	if ctx, err = t.enter(ctx); err != nil {
-		return noRows{err: err}, err
-	}
-	defer t.s.leave()
-	if t.tx == nil && travels(args) {
-		answers, err := t.along(ctx, sql, args)
-		if err != nil {
-			return noRows{err: err}, err
-		}
-		rows, err := answers.Query()
-		first := &firstRows{Rows: rows, answers: answers}
-		if err != nil {
-			first.Close()
-		}
-		return first, err
-	}
-	tx, err := t.begun(ctx)
+func (t *handlerTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	ctx, end := t.s.within(ctx)
+	var rows pgx.Rows
+	err := t.statement(ctx, func() (err error) {
+		rows, err = t.query(ctx, sql, args)
+		return err
+	})
 	if err != nil {
+		end()
 		return noRows{err: err}, err
 	}
-	return tx.Query(ctx, sql, args...)
+	return &handlerRows{Rows: rows, t: t, ctx: ctx, end: end}, nil
+}
+
+func (t *handlerTx) query(ctx context.Context, sql string, args []any) (pgx.Rows, error) {
+	if t.tx != nil || !travels(args) {
+		tx, err := t.begun(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return tx.Query(ctx, sql, args...)
+	}
+	answers, err := t.along(ctx, sql, args)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := answers.Query()
+	first := &firstRows{Rows: rows, answers: answers}
+	if err != nil {
+		first.Close()
+	}
+	return first, err
 }
 
 func (t *handlerTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
@@ -100,15 +119,21 @@ func (t *handlerTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns 
 	return n, err
 }
 
-func (t *handlerTx) SendBatch(ctx context.Context, b *pgx.Batch) (answers pgx.BatchResults) {
-	err := t.using(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		answers = tx.SendBatch(ctx, b)
-		return nil
+func (t *handlerTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	ctx, end := t.s.within(ctx)
+	var answers pgx.BatchResults
+	err := t.statement(ctx, func() error {
+		tx, err := t.begun(ctx)
+		if err == nil {
+			answers = tx.SendBatch(ctx, b)
+		}
+		return err
 	})
 	if err != nil {
+		end()
 		return pgx.FailedBatchResults(b, err)
 	}
-	return answers
+	return &handlerResults{BatchResults: answers, t: t, ctx: ctx, end: end}
 }
 
 func (t *handlerTx) Prepare(ctx context.Context, name, sql string) (d *pgconn.StatementDescription, err error) {
@@ -119,9 +144,11 @@ func (t *handlerTx) Prepare(ctx context.Context, name, sql string) (d *pgconn.St
 	return d, err
 }
 
-// LargeObjects begins the transaction: what it returns does not ask for it.
+// LargeObjects begins the transaction: what it returns does not ask for it, nor
+// whether the step is over.
 func (t *handlerTx) LargeObjects() (objects pgx.LargeObjects) {
 	err := t.using(context.Background(), func(_ context.Context, tx pgx.Tx) error {
+		t.s.raw.Store(true)
 		objects = tx.LargeObjects()
 		return nil
 	})
@@ -133,15 +160,22 @@ func (t *handlerTx) LargeObjects() (objects pgx.LargeObjects) {
 	return objects
 }
 
-// Conn begins the transaction: what is done on the connection is in it. When it
-// cannot begin, the connection is closed.
+// Conn begins the transaction: what is done on the connection is in it, and
+// nobody else gets the connection afterwards. When the transaction cannot begin,
+// the connection is closed; when the step is over, there is none.
 func (t *handlerTx) Conn() *pgx.Conn {
-	conn := t.conn
-	err := t.using(context.Background(), func(context.Context, pgx.Tx) error { return nil })
-	if err != nil && !errors.Is(err, ErrOver) { // then it is another's
-		_ = conn.Close(context.Background())
+	t.s.raw.Store(true)
+	err := t.call(context.Background(), func(ctx context.Context) error {
+		_, err := t.begun(ctx)
+		if err != nil {
+			_ = t.conn.Close(ctx)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errBusy) {
+		return nil
 	}
-	return conn
+	return t.conn
 }
 
 // nestedTx is a savepoint.
@@ -155,37 +189,74 @@ func (n nestedTx) Rollback(ctx context.Context) error {
 	return n.using(ctx, func(ctx context.Context, tx pgx.Tx) error { return tx.Rollback(ctx) })
 }
 
-// using calls do with the begun transaction, in its turn.
+// using calls do with the begun transaction.
 func (t *handlerTx) using(ctx context.Context, do func(context.Context, pgx.Tx) error) error {
-	ctx, err := t.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer t.s.leave()
-	tx, err := t.begun(ctx)
-	if err != nil {
-		return err
-	}
-	return do(ctx, tx)
+	return t.call(ctx, func(ctx context.Context) error {
+		tx, err := t.begun(ctx)
+		if err != nil {
+			return err
+		}
+		return do(ctx, tx)
+	})
 }
 
-// enter waits for the turn. The statement is to use the context that it
-// returns, which ends with the step at the latest.
-func (t *handlerTx) enter(ctx context.Context) (context.Context, error) {
-	s := t.s
-	if s.until != nil && ctx.Done() != s.until.Done() {
-		both, end := context.WithCancelCause(ctx)
-		context.AfterFunc(s.until, func() { end(context.Cause(s.until)) }) // and a step always ends
-		ctx = both
+// call calls do in its turn, with a context that ends with the step at the
+// latest.
+func (t *handlerTx) call(ctx context.Context, do func(context.Context) error) error {
+	ctx, end := t.s.within(ctx)
+	defer end()
+	return t.statement(ctx, func() error { return do(ctx) })
+}
+
+// statement calls do in its turn.
+func (t *handlerTx) statement(ctx context.Context, do func() error) error {
+	if err := t.take(ctx); err != nil {
+		return err
 	}
-	if err := s.enter(ctx); err != nil {
-		return ctx, err
-	}
+	err := error(nil)
+	defer func() { t.give(ctx, err) }()
 	if ctx.Err() != nil {
-		s.leave()
-		return ctx, interrupted(ctx)
+		return interrupted(ctx)
 	}
-	return ctx, nil
+	err = do()
+	return err
+}
+
+// take waits for the turn, but not for another call of the handler's.
+func (t *handlerTx) take(ctx context.Context) error {
+	if !t.s.calling.CompareAndSwap(false, true) {
+		return errBusy
+	}
+	if err := t.s.enter(ctx); err != nil {
+		t.s.calling.Store(false)
+		return err
+	}
+	return nil
+}
+
+// give gives the turn back, and keeps the error with which the transaction
+// failed: whatever comes after it is told only that it has.
+func (t *handlerTx) give(ctx context.Context, err error) {
+	s := t.s
+	if s.conn != nil && s.begun {
+		closed := s.conn.pg().IsClosed()
+		switch {
+		case err != nil && s.failed == nil && (closed || s.conn.status() == inError):
+			s.failed = failed(ctx, err, closed)
+		case err == nil && s.failed != nil && !closed && s.conn.status() == inTransaction:
+			s.failed = nil // back at a savepoint
+		}
+	}
+	s.calling.Store(false)
+	s.leave()
+}
+
+// failed is why a statement with this context failed.
+func failed(ctx context.Context, err error, closed bool) *Error {
+	if ctx.Err() != nil {
+		return interrupted(ctx)
+	}
+	return describe(err, closed)
 }
 
 // begun is for what cannot be sent along with the beginning.
@@ -237,7 +308,7 @@ func (t *handlerTx) first(ctx context.Context, do func() error) error {
 		err = do()
 	}
 	if err != nil {
-		s.failed = describe(err, t.conn.IsClosed())
+		s.failed = failed(ctx, err, t.conn.IsClosed())
 		return err
 	}
 	s.begun = true
@@ -259,86 +330,4 @@ func travels(args []any) bool {
 		return len(args) == 1
 	}
 	return true
-}
-
-// firstRows are those of a statement that was sent along: with them ends the
-// batch.
-type firstRows struct {
-	pgx.Rows
-	answers pgx.BatchResults
-	closed  bool
-	err     error
-}
-
-func (r *firstRows) Close() {
-	r.Rows.Close()
-	if !r.closed {
-		r.closed = true
-		r.err = r.answers.Close()
-	}
-}
-
-func (r *firstRows) Err() error {
-	if err := r.Rows.Err(); err != nil {
-		return err
-	}
-	return r.err
-}
-
-func (r *firstRows) Next() bool {
-	if r.Rows.Next() {
-		return true
-	}
-	r.Close()
-	return false
-}
-
-func (r *firstRows) Scan(dest ...any) error {
-	err := r.Rows.Scan(dest...)
-	if err != nil {
-		r.Close()
-	}
-	return err
-}
-
-func (r *firstRows) Values() ([]any, error) {
-	values, err := r.Rows.Values()
-	if err != nil {
-		r.Close()
-	}
-	return values, err
-}
-
-// noRows are those of a statement that was not sent.
-type noRows struct {
-	pgx.Rows
-	err error
-}
-
-func (noRows) Close()                                       {}
-func (r noRows) Err() error                                 { return r.err }
-func (noRows) CommandTag() pgconn.CommandTag                { return pgconn.CommandTag{} }
-func (noRows) FieldDescriptions() []pgconn.FieldDescription { return nil }
-func (noRows) Next() bool                                   { return false }
-func (r noRows) Scan(...any) error                          { return r.err }
-func (r noRows) Values() ([]any, error)                     { return nil, r.err }
-func (noRows) RawValues() [][]byte                          { return nil }
-func (noRows) Conn() *pgx.Conn                              { return nil }
-
-// oneRow is the first of some rows.
-type oneRow struct{ rows pgx.Rows }
-
-func (r oneRow) Scan(dest ...any) error {
-	defer r.rows.Close()
-	if !r.rows.Next() {
-		if err := r.rows.Err(); err != nil {
-			return err
-		}
-		return pgx.ErrNoRows
-	}
-	if err := r.rows.Scan(dest...); err != nil {
-		return err
-	}
-	r.rows.Close()
-	return r.rows.Err()
 }

@@ -3,6 +3,7 @@ package sqlsession_test
 import (
 	"context"
 	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -275,6 +276,11 @@ func TestTransactionAfterItsStep(t *testing.T) {
 	require.NoError(t, nested.Commit(t.Context()))
 	left, err := tx.Begin(t.Context())
 	require.NoError(t, err)
+	rows, err := tx.Query(t.Context(), "select n from ledger")
+	require.NoError(t, err)
+	for rows.Next() {
+	}
+	require.NoError(t, rows.Err())
 	s.Finish()
 	require.NoError(t, s.Commit(t.Context(), record))
 
@@ -301,7 +307,11 @@ func TestTransactionAfterItsStep(t *testing.T) {
 		objects := kept.LargeObjects()
 		_, err = objects.Create(t.Context(), 0)
 		require.Error(t, err)
+		require.Nil(t, kept.Conn())
 	}
+	require.False(t, rows.Next())
+	require.ErrorIs(t, rows.Scan(nil), sqlsession.ErrOver)
+	rows.Close()
 	require.ErrorIs(t, left.Commit(t.Context()), sqlsession.ErrOver)
 	require.ErrorIs(t, left.Rollback(t.Context()), sqlsession.ErrOver)
 	other.Finish()
@@ -341,5 +351,247 @@ func TestStatementsEndWithTheStepsContext(t *testing.T) {
 		s.Rollback(t.Context())
 		require.Empty(t, written(t, pool), name)
 		require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond)
+	}
+}
+
+// Of the connection itself, and of what pgx makes of it, the session does not
+// know who uses it when: nobody else gets it.
+func TestConnectionThatAHandlerKept(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	s := sqlsession.ForStep(pool, "")
+	tx, err := s.Tx(t.Context())
+	require.NoError(t, err)
+	objects := tx.LargeObjects()
+	s.Finish()
+	require.NoError(t, s.Commit(t.Context(), record))
+	other := sqlsession.ForStep(pool, "")
+	next, err := other.Tx(t.Context())
+	require.NoError(t, err)
+	_, err = next.Exec(t.Context(), "insert into ledger values ($1)", 2)
+	require.NoError(t, err)
+	_, err = objects.Create(t.Context(), 0)
+	require.Error(t, err)
+	conn := next.Conn()
+	other.Finish()
+	require.NoError(t, other.Commit(t.Context(), func(*pgx.Batch) {}))
+	require.True(t, conn.IsClosed())
+	var n int
+	require.NoError(t, pool.QueryRow(t.Context(), "select count(*) from pg_largeobject_metadata").Scan(&n))
+	require.Zero(t, n)
+
+	// The pool's connection was dead: it is the one that took its place.
+	s = sqlsession.ForStep(pool, "")
+	tx, err = s.Tx(t.Context())
+	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+		where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`)
+	require.NoError(t, err)
+	require.EqualValues(t, 'T', tx.Conn().PgConn().TxStatus())
+	s.Finish()
+	s.Rollback(t.Context())
+}
+
+// Rows that a goroutine reads while the step ends are the step's failure, and
+// are not read any more.
+func TestRowsThatAreReadWhenTheStepEnds(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	for batched := range 2 {
+		for range 2 {
+			s := sqlsession.ForStep(pool, "")
+			step, end := context.WithCancel(t.Context())
+			s.Until(step)
+			tx, err := s.Tx(step)
+			require.NoError(t, err)
+			_, err = tx.Exec(step, "insert into ledger values (1)")
+			require.NoError(t, err)
+			began, read := make(chan struct{}), make(chan error, 1)
+			go func() {
+				var rows pgx.Rows
+				var err error
+				if batched == 1 {
+					var batch pgx.Batch
+					batch.Queue("select pg_sleep(0.001), n from generate_series(1, 100000) n")
+					answers := tx.SendBatch(context.Background(), &batch)
+					defer answers.Close()
+					rows, err = answers.Query()
+				} else {
+					rows, err = tx.Query(context.Background(), "select pg_sleep(0.001), n from generate_series(1, 100000) n")
+				}
+				for i := 0; err == nil && rows.Next(); i++ {
+					if i == 3 {
+						close(began)
+					}
+				}
+				read <- rows.Err()
+			}()
+			<-began
+			end()
+			_, failure := s.Finish()
+			require.ErrorContains(t, failure, "the statement was cancelled")
+			s.Rollback(t.Context())
+			require.Error(t, <-read)
+		}
+	}
+	require.Empty(t, written(t, pool))
+}
+
+// counting is a context that counts what waits for its end.
+type counting struct {
+	context.Context
+	waiting atomic.Int64
+}
+
+func (c *counting) AfterFunc(f func()) func() bool {
+	c.waiting.Add(1)
+	stop := context.AfterFunc(c.Context, f)
+	return func() bool {
+		stopped := stop()
+		if stopped {
+			c.waiting.Add(-1)
+		}
+		return stopped
+	}
+}
+
+// A statement with a context of its own leaves nothing on the step's.
+func TestStatementsLeaveNothingOnTheStepsContext(t *testing.T) {
+	t.Parallel()
+	ending, end := context.WithCancel(t.Context())
+	defer end()
+	step := &counting{Context: ending}
+	s := sqlsession.ForStep(ledger(t), "")
+	s.Until(step)
+	tx, err := s.Tx(context.Background())
+	require.NoError(t, err)
+	for name, use := range map[string]func(ctx context.Context) error{
+		"exec": func(ctx context.Context) error { _, err := tx.Exec(ctx, "select 1"); return err },
+		"rows": func(ctx context.Context) error {
+			rows, err := tx.Query(ctx, "select 1")
+			require.NoError(t, err)
+			_, err = pgx.CollectRows(rows, pgx.RowTo[int])
+			return err
+		},
+		"a row":  func(ctx context.Context) error { var n int; return tx.QueryRow(ctx, "select 1").Scan(&n) },
+		"no row": func(ctx context.Context) error { require.Error(t, tx.QueryRow(ctx, "").Scan(nil)); return nil },
+		"a batch": func(ctx context.Context) error {
+			var batch pgx.Batch
+			batch.Queue("select 1")
+			return tx.SendBatch(ctx, &batch).Close()
+		},
+		"a savepoint": func(ctx context.Context) error {
+			return pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error { _, err := inner.Exec(ctx, "select 1"); return err })
+		},
+		"the connection": func(context.Context) error { tx.Conn(); return nil },
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		require.NoError(t, use(ctx), name)
+		require.Zero(t, step.waiting.Load(), name)
+		cancel()
+	}
+	s.Finish()
+	s.Rollback(t.Context())
+}
+
+// source is rows that are asked for one by one.
+type source func() bool
+
+func (s source) Next() bool           { return s() }
+func (source) Values() ([]any, error) { return []any{7}, nil }
+func (source) Err() error             { return nil }
+
+// A source of rows cannot use the transaction that it is copied into, and does
+// not keep a step from its end.
+func TestSourcesOfACopy(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	s := sqlsession.ForStep(pool, "")
+	step, end := context.WithCancel(t.Context())
+	s.Until(step)
+	tx, err := s.Tx(step)
+	require.NoError(t, err)
+	_, err = tx.CopyFrom(step, pgx.Identifier{"ledger"}, []string{"n"}, source(func() bool {
+		_, err := tx.Exec(step, "select 1")
+		require.ErrorContains(t, err, "conn busy")
+		return false
+	}))
+	require.NoError(t, err)
+
+	goOn, copied := make(chan struct{}), make(chan error, 1)
+	asked := make(chan struct{})
+	go func() {
+		_, err := tx.CopyFrom(step, pgx.Identifier{"ledger"}, []string{"n"}, source(func() bool {
+			close(asked)
+			<-goOn
+			return false
+		}))
+		copied <- err
+	}()
+	<-asked
+	end()
+	_, failure := s.Finish()
+	require.ErrorContains(t, failure, "a call of its transaction has not")
+	s.Rollback(t.Context())
+	s.Done(false)
+	close(goOn)
+	require.Error(t, <-copied)
+	require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond)
+	require.Empty(t, written(t, pool))
+}
+
+// A handler that waits for a connection does not keep its step from its end.
+func TestWaitingForAConnectionEndsWithTheStep(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	for range pool.Config().MaxConns {
+		c, err := pool.Acquire(t.Context())
+		require.NoError(t, err)
+		defer c.Release()
+	}
+	s := sqlsession.ForStep(pool, "")
+	step, end := context.WithCancel(t.Context())
+	s.Until(step)
+	waited := make(chan error, 1)
+	go func() { _, err := s.Tx(context.Background()); waited <- err }()
+	require.Eventually(t, func() bool {
+		return pool.Stat().EmptyAcquireCount() > 0 || len(waited) > 0 || pool.Stat().AcquiredConns() == pool.Config().MaxConns
+	},
+		10*time.Second, time.Millisecond)
+	end()
+	require.Error(t, <-waited)
+	s.Finish()
+	s.Rollback(t.Context())
+}
+
+// The step fails with the first error, not with what PostgreSQL says of all
+// statements after it; and not at all, if a savepoint was gone back to.
+func TestErrorThatAHandlerDidNotPassOn(t *testing.T) {
+	t.Parallel()
+	pool := ledger(t)
+	for _, again := range []bool{false, true} {
+		s := sqlsession.ForStep(pool, "")
+		tx, err := s.Tx(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "insert into ledger values ($1)", 1)
+		require.NoError(t, err)
+		inner, err := tx.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = inner.Exec(t.Context(), "insert into ledger values ($1)", 1)
+		require.Error(t, err)
+		require.Error(t, inner.QueryRow(t.Context(), "select 1").Scan(nil))
+		if again {
+			require.NoError(t, inner.Rollback(t.Context()))
+		}
+		open, failure := s.Finish()
+		require.True(t, open)
+		if again {
+			require.Nil(t, failure)
+			require.NoError(t, s.Commit(t.Context(), record))
+			require.Equal(t, []int32{1, 100}, written(t, pool))
+			continue
+		}
+		require.Equal(t, "23505", failure.SQLState)
+		s.Rollback(t.Context())
 	}
 }

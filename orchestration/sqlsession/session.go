@@ -3,6 +3,7 @@ package sqlsession
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -18,7 +19,11 @@ type Session struct {
 	step bool // the transaction is the engine's
 	iso  string
 
-	until context.Context //nolint:containedctx // the step's: a handler in Go can give any to its statements
+	// Of a handler in Go:
+	until   context.Context //nolint:containedctx // the step's: the handler can give any to its statements
+	calling atomic.Bool     // a call of its transaction has the turn, or waits for it
+	raw     atomic.Bool     // it has the connection itself
+	left    atomic.Bool     // it is left behind with the turn
 
 	turn chan struct{} // holds a token while nobody uses what is below
 	over error         // why no more statements are taken
@@ -159,6 +164,8 @@ const backstop = 2 * time.Second
 // takes a connection, and begins along with the first statement. Its Commit and
 // Rollback are refused.
 func (s *Session) Tx(ctx context.Context) (pgx.Tx, error) {
+	ctx, end := s.within(ctx)
+	defer end()
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -182,6 +189,17 @@ func (s *Session) Tx(ctx context.Context) (pgx.Tx, error) {
 // Until has the statements of a handler that is written in Go end with the
 // step's context, whatever context they are given. It must come before Tx.
 func (s *Session) Until(step context.Context) { s.until = step }
+
+// within gives a context that ends also with the step's. end has to be called
+// once it is not used any more.
+func (s *Session) within(ctx context.Context) (_ context.Context, end context.CancelFunc) {
+	if s.until == nil || ctx.Done() == s.until.Done() {
+		return ctx, func() {}
+	}
+	both, cancel := context.WithCancelCause(ctx)
+	forget := context.AfterFunc(s.until, func() { cancel(context.Cause(s.until)) })
+	return both, func() { forget(); cancel(nil) }
+}
 
 // Begin begins the step's transaction before any statement.
 func (s *Session) Begin(ctx context.Context) error {
@@ -218,8 +236,24 @@ func (s *Session) OnEnd(f func(hooks []uint64, committed bool)) {
 // Finish takes no more statements and waits for one under way, whose context
 // must have ended. It reports whether there is a transaction to be ended, and
 // why it cannot be committed.
+//
+// Code of a handler in Go that is called meanwhile, as the source of a copy is,
+// need not come to an end. Then the session is left behind with it, and gives its
+// connection back when it does; there is nothing to be ended.
 func (s *Session) Finish() (open bool, failure *Error) {
-	<-s.turn
+	select {
+	case <-s.turn:
+	default:
+		late := time.NewTimer(patience)
+		defer late.Stop()
+		select {
+		case <-s.turn:
+		case <-late.C:
+			s.left.Store(true)
+			go s.endLeft()
+			return false, errLeftBehind
+		}
+	}
 	defer s.leave()
 	if s.over == nil {
 		s.over = ErrOver
@@ -227,7 +261,25 @@ func (s *Session) Finish() (open bool, failure *Error) {
 	if !s.step && s.failed == nil && s.conn != nil && !s.conn.pg().IsClosed() && s.conn.status() != idle {
 		return false, errLeftOpen
 	}
+	if s.tx != nil && s.begun && s.failed == nil && (s.conn.pg().IsBusy() || s.conn.pg().IsClosed()) {
+		s.failed = errLeftRunning
+	}
 	return s.begun, s.failed
+}
+
+// patience is how long Finish waits: longer than it takes to cancel a statement.
+const patience = 2 * hardStop
+
+// endLeft ends a session that was left behind.
+func (s *Session) endLeft() {
+	<-s.turn
+	s.over = ErrOver
+	if s.conn != nil {
+		s.conn.spoiled = true
+	}
+	s.release(context.Background())
+	s.leave()
+	s.tell(false)
 }
 
 // Commit sends what queue puts into the batch, and the commit behind it, in one
@@ -252,6 +304,9 @@ func (s *Session) Commit(ctx context.Context, queue func(*pgx.Batch)) error {
 // Rollback ends the transaction, if there is one, and forgets what was done in
 // it. It must come after Finish.
 func (s *Session) Rollback(ctx context.Context) {
+	if s.left.Load() {
+		return
+	}
 	<-s.turn
 	defer s.leave()
 	s.release(ctx)
@@ -260,6 +315,12 @@ func (s *Session) Rollback(ctx context.Context) {
 // Done hands the hooks that are left to the function of OnEnd. It must come
 // after Commit or Rollback; a second call does nothing.
 func (s *Session) Done(committed bool) {
+	if !s.left.Load() {
+		s.tell(committed)
+	}
+}
+
+func (s *Session) tell(committed bool) {
 	<-s.turn
 	hooks, call := s.ended(0, committed), s.onEnd
 	s.leave()
@@ -300,6 +361,7 @@ func (s *Session) release(ctx context.Context) {
 	if s.conn == nil {
 		return
 	}
+	s.conn.stale = s.conn.stale || s.raw.Load()
 	s.conn.release(ctx)
 	s.schemaSettled()
 	s.conn, s.tx, s.begun, s.failed, s.settings, s.lasting, s.savepoints = nil, nil, false, nil, nil, nil, nil

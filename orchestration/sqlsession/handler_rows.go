@@ -1,0 +1,206 @@
+package sqlsession
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// handlerRows are what a handler in Go reads; each row in a turn of its own.
+type handlerRows struct {
+	pgx.Rows
+	t   *handlerTx
+	ctx context.Context //nolint:containedctx // the statement's
+	end context.CancelFunc
+	err error // why nothing was read
+}
+
+// turn calls do; if there is no turn, that is the rows' error.
+func (r *handlerRows) turn(do func() error) error {
+	if err := r.t.take(r.ctx); err != nil {
+		r.err = err
+		return err
+	}
+	err := error(nil)
+	defer func() { r.t.give(r.ctx, err) }()
+	err = do()
+	return err
+}
+
+func (r *handlerRows) Next() (more bool) {
+	_ = r.turn(func() error {
+		more = r.Rows.Next()
+		return r.Rows.Err()
+	})
+	if !more {
+		r.end()
+	}
+	return more
+}
+
+func (r *handlerRows) Close() {
+	_ = r.turn(func() error {
+		r.Rows.Close()
+		return r.Rows.Err()
+	})
+	r.end()
+}
+
+func (r *handlerRows) Scan(dest ...any) error {
+	return r.turn(func() error { return r.Rows.Scan(dest...) })
+}
+
+func (r *handlerRows) Values() (values []any, err error) {
+	err = r.turn(func() (err error) {
+		values, err = r.Rows.Values()
+		return err
+	})
+	return values, err
+}
+
+func (r *handlerRows) Err() error {
+	if r.err != nil {
+		return r.err
+	}
+	return r.Rows.Err()
+}
+
+func (r *handlerRows) Conn() *pgx.Conn { return r.t.Conn() }
+
+// handlerResults are the same for a batch.
+type handlerResults struct {
+	pgx.BatchResults
+	t   *handlerTx
+	ctx context.Context //nolint:containedctx // the batch's
+	end context.CancelFunc
+}
+
+func (r *handlerResults) turn(do func() error) error {
+	if err := r.t.take(r.ctx); err != nil {
+		return err
+	}
+	err := error(nil)
+	defer func() { r.t.give(r.ctx, err) }()
+	err = do()
+	return err
+}
+
+func (r *handlerResults) Exec() (tag pgconn.CommandTag, err error) {
+	err = r.turn(func() (err error) {
+		tag, err = r.BatchResults.Exec()
+		return err
+	})
+	return tag, err
+}
+
+func (r *handlerResults) Query() (rows pgx.Rows, err error) {
+	err = r.turn(func() (err error) {
+		rows, err = r.BatchResults.Query()
+		return err
+	})
+	if err != nil {
+		return noRows{err: err}, err
+	}
+	return &handlerRows{Rows: rows, t: r.t, ctx: r.ctx, end: func() {}}, nil
+}
+
+func (r *handlerResults) QueryRow() pgx.Row {
+	rows, _ := r.Query() // the rows have the error
+	return oneRow{rows}
+}
+
+func (r *handlerResults) Close() error {
+	defer r.end()
+	return r.turn(r.BatchResults.Close)
+}
+
+// Tx is the step's transaction, if the batch was to begin one.
+func (r *handlerResults) Tx() pgx.Tx {
+	if r.BatchResults.Tx() == nil {
+		return nil
+	}
+	return r.t
+}
+
+// firstRows are those of a statement that was sent along: with them ends the
+// batch.
+type firstRows struct {
+	pgx.Rows
+	answers pgx.BatchResults
+	closed  bool
+	err     error
+}
+
+func (r *firstRows) Close() {
+	r.Rows.Close()
+	if !r.closed {
+		r.closed = true
+		r.err = r.answers.Close()
+	}
+}
+
+func (r *firstRows) Err() error {
+	if err := r.Rows.Err(); err != nil {
+		return err
+	}
+	return r.err
+}
+
+func (r *firstRows) Next() bool {
+	if r.Rows.Next() {
+		return true
+	}
+	r.Close()
+	return false
+}
+
+func (r *firstRows) Scan(dest ...any) error {
+	err := r.Rows.Scan(dest...)
+	if err != nil {
+		r.Close()
+	}
+	return err
+}
+
+func (r *firstRows) Values() ([]any, error) {
+	values, err := r.Rows.Values()
+	if err != nil {
+		r.Close()
+	}
+	return values, err
+}
+
+// noRows are those of a statement that was not sent.
+type noRows struct {
+	pgx.Rows
+	err error
+}
+
+func (noRows) Close()                                       {}
+func (r noRows) Err() error                                 { return r.err }
+func (noRows) CommandTag() pgconn.CommandTag                { return pgconn.CommandTag{} }
+func (noRows) FieldDescriptions() []pgconn.FieldDescription { return nil }
+func (noRows) Next() bool                                   { return false }
+func (r noRows) Scan(...any) error                          { return r.err }
+func (r noRows) Values() ([]any, error)                     { return nil, r.err }
+func (noRows) RawValues() [][]byte                          { return nil }
+func (noRows) Conn() *pgx.Conn                              { return nil }
+
+// oneRow is the first of some rows.
+type oneRow struct{ rows pgx.Rows }
+
+func (r oneRow) Scan(dest ...any) error {
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return pgx.ErrNoRows
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	r.rows.Close()
+	return r.rows.Err()
+}
