@@ -87,7 +87,7 @@ func init() {
 		fmt.Println("close:", h.Close())
 		os.Exit(0)
 	}
-	children["written off"] = func() {
+	children["abandoned"] = func() {
 		h := mustBoot(rubyhost.Options{Threads: 1, Grace: 200 * time.Millisecond})
 		_, err := h.Eval(context.Background(), "1", "first.rb") // it loads things, which takes its time
 		must(err)
@@ -97,8 +97,8 @@ func init() {
 		_, err = h.Eval(ctx, `Thread.handle_interrupt(Object => :never) { t = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 1; sleep 0.01 while Process.clock_gettime(Process::CLOCK_MONOTONIC) < t }; 1`, "masked.rb")
 		fmt.Println("call:", err)
 		out, err := h.Eval(context.Background(), "2", "next.rb")
-		fmt.Println("next:", string(out), err, "written off:", h.Stats().WrittenOff)
-		for h.Stats().WrittenOff > 0 || h.Stats().Late == 0 {
+		fmt.Println("next:", string(out), err, "abandoned:", h.Stats().Abandoned)
+		for h.Stats().Abandoned > 0 || h.Stats().Late == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		fmt.Printf("came back: threads %d late %d respawns %d\n", h.Stats().Threads, h.Stats().Late, h.Stats().Respawns)
@@ -289,12 +289,12 @@ func TestStuckInCIsUnhealthy(t *testing.T) {
 	require.Contains(t, out, "close: rubyhost: Ruby did not end within")
 }
 
-func TestThreadThatDoesNotStopIsWrittenOff(t *testing.T) {
+func TestThreadThatDoesNotStopIsAbandoned(t *testing.T) {
 	t.Parallel()
-	out, err := inChild(t, "written off")
+	out, err := inChild(t, "abandoned")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "call: the handler did not stop within")
-	require.Contains(t, out, "next: 2 <nil> written off: 1")
+	require.Contains(t, out, "next: 2 <nil> abandoned: 1")
 	require.Contains(t, out, "came back: threads 1 late 1 respawns 1")
 }
 
@@ -304,7 +304,7 @@ func TestThreadsThatCannotBeStartedAreUnhealthy(t *testing.T) {
 	require.NoError(t, err, out)
 	require.Contains(t, out, "4 alive: <nil>")
 	require.Contains(t, out, "call: rubyhost: the handler's thread was killed")
-	require.Contains(t, out, "at last: 1 of 4 threads are there, and no further one can be started")
+	require.Contains(t, out, "at last: 1 of 4 threads run, and no further one can be started")
 	require.Contains(t, out, "idle: true")
 	require.Contains(t, out, "the last one works: 1 <nil>")
 	require.Equal(t, 1, strings.Count(out, "ThreadError"), "said once: "+out)

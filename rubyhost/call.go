@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// The callables that host.rb registers before any handler, in its order.
+// The callables that host.rb registers before any handler. The order is the same there.
 const (
 	opLoad uint32 = iota
 	opRequire
@@ -23,71 +23,70 @@ const (
 	opConfigure
 )
 
-// Who gets a finished job; call.owner.
+// The states of call.caller: whether a caller waits for the job.
 const (
-	ownerCaller = iota // a caller is waiting for it
-	ownerDone          // it was handed to the caller
-	ownerNobody        // the caller has left: drop it when it comes
+	callerWaits     = iota
+	callerServed    // jobDone has told the caller
+	callerAbandoned // the caller has left; jobDone drops the result
 )
 
-// call is a slot: one call under way.
+// call is Go's record of one call of Ruby. A call pool reuses it for others.
 type call struct {
-	job   *job          // of the last call, perhaps nil, while no call is under way
-	done  chan struct{} // buffered: the drain goroutine never waits
-	owner atomic.Uint32
-	id    uint64
+	number uint32        // in the call pool
+	serial uint64        // of the call under way; never reused
+	job    *job          // between calls, the last job or nil
+	done   chan struct{} // buffered: the drain goroutine never waits
+	caller atomic.Uint32
 
-	mu  sync.Mutex // for who asks with the serial of a call that may be over
-	ctx context.Context
-	of  uint64 // the serial that ctx belongs to
+	mu        sync.Mutex // Ruby may name a serial whose call is over
+	ctx       context.Context
+	ctxSerial uint64 // the serial that ctx belongs to
 }
 
 func (c *call) setContext(ctx context.Context, serial uint64) {
 	c.mu.Lock()
-	c.ctx, c.of = ctx, serial
+	c.ctx, c.ctxSerial = ctx, serial
 	c.mu.Unlock()
 }
 
 func (c *call) clearContext() {
 	c.mu.Lock()
-	c.ctx, c.of = nil, 0
+	c.ctx, c.ctxSerial = nil, 0
 	c.mu.Unlock()
 }
 
-// context returns the context of the call with that serial; nil when it is over.
+// context returns the context of the call with that serial, or nil when that
+// call is over.
 func (c *call) context(serial uint64) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.of != serial {
+	if c.ctxSerial != serial {
 		return nil
 	}
 	return c.ctx
 }
 
-// The serial of a job has its slot in the low bits.
-const slotBits = 16
-
-// call runs one callable and returns its value as JSON.
+// call runs one callable and returns its value as JSON. Every call of Ruby
+// begins here.
 func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (json.RawMessage, error) {
 	if !h.gate.TryRLock() {
 		return nil, ErrClosed
 	}
 	defer h.gate.RUnlock()
-	slot, err := h.acquire(ctx)
+	c, err := h.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &h.slots[slot]
 	j := fillJob(c.job, target, segments)
 	c.job = j
 	if j == nil {
-		h.free.put(slot)
+		h.calls.put(c)
 		return nil, errors.New("rubyhost: out of memory")
 	}
-	c.id = h.serial.Add(1)<<slotBits | uint64(slot)
-	c.setContext(ctx, c.id)
-	c.owner.Store(ownerCaller)
-	label(j, c.id, slot)
+	c.serial = h.lastSerial.Add(1)<<numberBits | uint64(c.number)
+	c.setContext(ctx, c.serial)
+	c.caller.Store(callerWaits)
+	label(j, c.serial, c.number)
 	alone := h.inFlight.Add(1) == 1
 	var spin time.Duration
 	if alone {
@@ -100,51 +99,52 @@ func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (jso
 		h.awaitNotes() // a job that comes through the outbox comes after its notes
 	} else if err := h.await(ctx, c); err != nil {
 		h.inFlight.Add(-1)
-		return nil, err // the slot is freed when the job comes back
+		return nil, err // jobDone returns the call to the pool later
 	}
 	h.inFlight.Add(-1)
 	value, err := h.outcome(j)
-	h.release(slot)
+	h.release(c)
 	return value, err
 }
 
-// acquire waits for a free slot: this is the queue's bound.
-func (h *Host) acquire(ctx context.Context) (uint32, error) {
+// acquire takes a call from the pool, and waits while there is none. The size
+// of the pool is the bound of the queue.
+func (h *Host) acquire(ctx context.Context) (*call, error) {
 	select {
 	case <-h.closing:
-		return 0, ErrClosed
+		return nil, ErrClosed
 	default:
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, errors.Wrap(context.Cause(ctx), "rubyhost: the call was not begun")
+		return nil, errors.Wrap(context.Cause(ctx), "rubyhost: the call was not begun")
 	}
-	if slot, ok := h.free.take(); ok {
-		return slot, nil
+	if c := h.calls.take(); c != nil {
+		return c, nil
 	}
-	slots, done := h.free.wait()
+	calls, done := h.calls.wait()
 	defer done()
 	select {
-	case slot := <-slots:
-		return slot, nil
+	case c := <-calls:
+		return c, nil
 	case <-ctx.Done():
-		return 0, errors.WithHint(errors.Wrap(context.Cause(ctx), "rubyhost: the queue is full"),
+		return nil, errors.WithHint(errors.Wrap(context.Cause(ctx), "rubyhost: the queue is full"),
 			"More calls than Options.QueueSize were under way.")
 	case <-h.closing:
-		return 0, ErrClosed
+		return nil, ErrClosed
 	}
 }
 
-// release frees the slot of a job that is Go's.
-func (h *Host) release(slot uint32) {
-	c := &h.slots[slot]
+// release returns a call to the pool. Its job must be Go's.
+func (h *Host) release(c *call) {
 	c.job = spareJob(c.job)
 	c.clearContext()
-	h.free.put(slot)
+	h.calls.put(c)
 }
 
-// worthSpinning is for how long to poll: that pays while calls end within the
-// time. After a few that did not, only one in 64 tries again, and longer, for
-// the Ruby thread has gone to sleep by then and takes time to be woken.
+// worthSpinning returns how long the caller should poll. Polling pays while
+// calls end within Options.Spin. After a few calls that took longer, only one
+// call in 64 polls, and for longer: by then the Ruby thread sleeps, and waking
+// it takes time.
 func (h *Host) worthSpinning() time.Duration {
 	switch {
 	case h.opts.Spin <= 0:
@@ -160,8 +160,8 @@ func (h *Host) worthSpinning() time.Duration {
 
 const maxSpinMisses = 4
 
-// spin polls the job for so long. False means that it has been left to the
-// outbox.
+// spin polls the job for that long. It returns false when the job has not
+// ended; from then on it comes through the outbox.
 func (h *Host) spin(j *job, long time.Duration) bool {
 	if poll(long, func() bool { return isDone(j) }) {
 		if long > h.opts.Spin {
@@ -177,8 +177,8 @@ func (h *Host) spin(j *job, long time.Duration) bool {
 	return !park(j)
 }
 
-// await waits for the job to end, or for its context and what follows from
-// that. An error means that the job is not the caller's any more.
+// await waits until the job or its context ends. When the context ends first,
+// it interrupts the job. After an error the job is not the caller's any more.
 func (h *Host) await(ctx context.Context, c *call) error {
 	if ctx.Done() == nil {
 		<-c.done
@@ -192,18 +192,18 @@ func (h *Host) await(ctx context.Context, c *call) error {
 	}
 }
 
-// jobDone is called by the drain goroutine.
-func (h *Host) jobDone(slot uint32) {
-	c := &h.slots[slot]
-	if c.owner.CompareAndSwap(ownerCaller, ownerDone) {
+// jobDone tells the caller that its job has ended. The drain goroutine calls it.
+func (h *Host) jobDone(number uint32) {
+	c := &h.calls.calls[number]
+	if c.caller.CompareAndSwap(callerWaits, callerServed) {
 		c.done <- struct{}{}
 		return
 	}
 	h.late.Add(1)
-	h.release(slot)
+	h.release(c)
 }
 
-// outcome turns what the job left into a value or an error.
+// outcome returns the value or the error of an ended job.
 func (h *Host) outcome(j *job) (json.RawMessage, error) {
 	switch j.status {
 	case jobOK:

@@ -1,23 +1,33 @@
 /*
- * The bridge: boots CRuby on a thread of its own and ends it again. What its
- * threads do has a file each.
+ * The bridge boots CRuby on a thread of its own, and ends it. This file holds
+ * the boot and the end; the rest is in these files.
  *
- *   supervisor.c  "main", the C thread that booted Ruby: it waits without the
- *                 GVL for what Go asks (interrupt, kill, replace, stop)
- *   worker.c      "workers", Ruby threads that take jobs from the queue
- *   job.c         what a worker does with one job
- *   request.c     how a Ruby thread asks Go for something
- *   ticker.c      "ticker", a C thread that never touches Ruby
- *   outbox.c      the way to Go
+ *   queue.c        the queue of jobs between Go and the workers; no Ruby
+ *   worker.c       the worker threads: Ruby threads that take jobs
+ *   job.c          one job: the call of Ruby and its answer
+ *   job_error.c    an exception as a job's answer
+ *   job_cleanup.c  the thread after a job
+ *   segments.c     a job's documents as a Ruby object
+ *   document.c     JSON to Ruby objects
+ *   context.c      Hashes to Tasker::Context
+ *   json.c         Ruby objects to JSON
+ *   request.c      a Ruby thread asks Go, or tells Go something
+ *   outbox.c       the way from Ruby to Go
+ *   supervisor.c   the main Ruby thread: it waits without the GVL for what Go
+ *                  asks (interrupt, kill, abandon, ping, stop)
+ *   ticker.c       the ticker: a C thread that never touches Ruby
+ *   signals.c      which signals are Go's and which are Ruby's
+ *   libruby.c      opens libruby at boot
  *
- * Go's threads only submit, answer and free. Every function says what it needs:
- *   [GVL]      on a Ruby thread, holding the GVL
- *   [no GVL]   on a Ruby thread, having released it
+ * Go's threads only submit, control, answer and free. The comment of each
+ * function, or the head of its file, says where it may run:
+ *   [GVL]      on a Ruby thread that holds the GVL
+ *   [no GVL]   on a Ruby thread that has released the GVL
  *   [any]      on any thread
  *
  * Every Ruby call that may raise runs under rb_protect. No function of the
  * bridge calls Go. Classes are looked up by name instead of through libruby's
- * data symbols (rb_cObject and such).
+ * data symbols (rb_cObject and such), which libruby.c cannot provide.
  */
 #include "bridge_internal.h"
 #include "libruby.h"
@@ -39,6 +49,7 @@ static pthread_cond_t boot_cond = PTHREAD_COND_INITIALIZER;
 static bool boot_ended;
 static char *boot_error;
 
+/* [any] Wakes tasker_boot. */
 static void boot_over(char *error)
 {
     pthread_mutex_lock(&boot_lock);
@@ -48,6 +59,7 @@ static void boot_over(char *error)
     pthread_mutex_unlock(&boot_lock);
 }
 
+/* [GVL] During a garbage collection. */
 static void mark_root(void *unused)
 {
     (void)unused;
@@ -70,7 +82,8 @@ static VALUE prepare(VALUE unused)
     tasker_ruby.module = rb_define_module_under(tasker, "Host");
     tasker_ruby.callables = rb_ary_new();
     rb_define_const(tasker_ruby.module, "CALLABLES", tasker_ruby.callables);
-    /* The collector marks nothing through a NULL. */
+    /* The data pointer is never used, but must not be NULL: the collector
+     * would not call mark_root. */
     rb_gc_register_mark_object(rb_data_typed_object_wrap(0, &tasker_the_host, &root_type));
     tasker_request_init();
     tasker_job_init();
@@ -80,21 +93,21 @@ static VALUE prepare(VALUE unused)
     tasker_json_init(tasker_ruby.module);
     tasker_context_init();
     tasker_segments_loaded();
-    tasker_job_loaded();
+    tasker_job_error_loaded();
     tasker_supervisor_loaded();
     tasker_document_init();
     tasker_workers_start(boot_options->threads);
     return Qnil;
 }
 
-/* [GVL] Under rb_protect: "Class: message (place)". */
+/* [GVL] Under rb_protect: the exception's class, message and backtrace as text. */
 static VALUE describe(VALUE exception)
 {
     return rb_funcall(exception, rb_intern("full_message"), 1,
                       rb_funcall(rb_path2class("Hash"), rb_intern("[]"), 2, ID2SYM(rb_intern("highlight")), Qfalse));
 }
 
-/* [GVL] The pending exception as malloc'd text. */
+/* [GVL] Returns the pending exception as malloc'd text. */
 static char *boot_failure(void)
 {
     int tag = 0;
@@ -106,12 +119,14 @@ static char *boot_failure(void)
     return strndup(RSTRING_PTR(text), (size_t)RSTRING_LEN(text));
 }
 
+/* [any] In the child, after a fork. */
 static void note_fork(void)
 {
     tasker_ruby.forked = true;
 }
 
-/* The thread that is Ruby's main thread. It never runs Go code. */
+/* This thread becomes Ruby's main thread, and holds the GVL from ruby_setup on.
+ * It never runs Go code. */
 static void *ruby_main(void *unused)
 {
     (void)unused;
@@ -149,6 +164,7 @@ static void *ruby_main(void *unused)
     return NULL;
 }
 
+/* [any] */
 int tasker_start_thread(void *(*f)(void *), size_t stack)
 {
     pthread_t thread;
@@ -161,9 +177,10 @@ int tasker_start_thread(void *(*f)(void *), size_t stack)
     return err;
 }
 
+/* [any] Not on a Ruby thread. */
 char *tasker_boot(const tasker_boot_options *options)
 {
-    /* With one arena a thread glibc's heaps creep for ever (docs/rubyhost.md). */
+    /* With an arena for each thread, glibc's heaps grow without end (docs/rubyhost.md). */
     mallopt(M_ARENA_MAX, 2);
     void *library;
     char *missing = tasker_libruby_load(&library);

@@ -13,7 +13,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
-// What a handler may do to its host, and what comes of it. Each row ends as
+// What a handler may do to its host, and the result. Each row ends as
 // the step's own error or as a harmless success, with the host healthy. The
 // table in docs/rubyhost.md is this one.
 func TestConduct(t *testing.T) {
@@ -243,7 +243,7 @@ func TestConductThreadsOfOtherStepsAreLeftAlone(t *testing.T) {
 	requireHealthy(t)
 }
 
-// What marks a thread for good ends with it.
+// A thread with changes that cannot be undone is replaced.
 func TestConductMarkedThreadsAreReplaced(t *testing.T) {
 	for name, body := range map[string]string{
 		"a priority":           "Thread.current.priority = -3",

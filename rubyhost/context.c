@@ -1,8 +1,8 @@
 /*
- * Tasker::Context.adopt in C: what the JSON parser has just made becomes
- * Contexts in place, by giving each fresh Hash its subclass. context.rb has
- * the same in Ruby, for tests of handlers outside the host; there every Hash
- * is copied, which costs more than parsing it.
+ * Tasker::Context.adopt in C: turns fresh Hashes from the JSON parser into
+ * Contexts in place, by changing their class. context.rb has the same in Ruby
+ * for tests of handlers outside the host. It copies every Hash, which costs more
+ * than parsing. Every function here is [GVL].
  */
 #include <ruby.h>
 
@@ -20,8 +20,8 @@ static int adopt_pair(VALUE key, VALUE value, VALUE unused)
     return ST_CONTINUE;
 }
 
-/* [GVL] The value itself; nothing else may know its hashes yet. The parser has
- * bounded how deep it nests. */
+/* Returns the value itself. No other code may hold its Hashes yet. The parser
+ * limits how deep the value nests. */
 static VALUE adopt(VALUE self, VALUE value)
 {
     (void)self;
@@ -29,8 +29,8 @@ static VALUE adopt(VALUE self, VALUE value)
     switch (RB_BUILTIN_TYPE(value)) {
     case T_HASH:
         rb_hash_foreach(value, adopt_pair, 0);
-        /* Hidden and shown again is how CRuby lets an extension set a class;
-         * a subclass of Hash without allocator has Hash's own layout. */
+        /* CRuby lets an extension set a class by hiding the object and
+         * revealing it. A subclass of Hash has Hash's own memory layout. */
         rb_obj_reveal(rb_obj_hide(value), context_class);
         break;
     case T_ARRAY:

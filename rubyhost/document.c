@@ -1,10 +1,10 @@
 /*
  * Reads JSON documents straight from a job's memory into Ruby objects, for
- * Tasker::Host::Segments (segments.c). It reads what nearly every document is
- * made of, and gives exactly what JSON.parse gives for it. Whatever is unusual
- * or wrong (integers beyond 18 digits, surrogates, comments, deep nesting, any
- * error) it refuses, and the document goes to JSON.parse after all: there is
- * one set of rules, and one wording of errors.
+ * Tasker::Host::Segments (segments.c). It reads the common parts of JSON, and
+ * gives exactly the values that JSON.parse gives. It refuses a document with
+ * anything unusual or wrong (integers beyond 18 digits, surrogates, comments,
+ * deep nesting, any error). JSON.parse then reads the document, so there is one
+ * set of rules and one wording of errors. Every function here is [GVL].
  */
 #include <ruby.h>
 #include <ruby/encoding.h>
@@ -14,8 +14,8 @@
 
 enum {
     deepest = 100,         /* nesting beyond this is refused */
-    number_bytes = 64,     /* and so are longer numbers */
-    key_bytes = 48,        /* keys beyond this are not remembered */
+    number_bytes = 64,     /* longer numbers are refused */
+    key_bytes = 48,        /* longer keys are not remembered */
     key_places = 512,      /* a power of two */
 };
 
@@ -26,7 +26,7 @@ typedef struct reader {
     int depth;
 } reader;
 
-/* Keys seen before, interned; the root marks them. Under the GVL. */
+/* Interned keys of earlier documents. cbridge.c's root object marks them. */
 static VALUE keys[key_places];
 static VALUE context_class;
 
@@ -91,7 +91,8 @@ static VALUE read_number(reader *r)
     return rb_float_new(rb_cstr_to_dbl(text, 1));
 }
 
-/* Where the string that r stands in ends, or NULL; and whether it has escapes. */
+/* Returns the closing quote of the string at r->at, or NULL, and says whether
+ * the string has escapes. */
 static const char *find_quote(const reader *r, bool *escapes)
 {
     *escapes = false;
@@ -121,8 +122,8 @@ static int hex4(const char *at, const char *end)
     return value;
 }
 
-/* Writes what the escape at `at` stands for to *out; returns what comes after
- * it, or NULL. `at` is behind the backslash. */
+/* Writes the character of an escape to *out. `at` points behind the backslash.
+ * Returns the place after the escape, or NULL. */
 static const char *unescape(const char *at, const char *end, char **out)
 {
     char *o = *out;
@@ -155,7 +156,7 @@ static const char *unescape(const char *at, const char *end, char **out)
     return at + 1;
 }
 
-/* The bytes between at and end with their escapes replaced, or Qundef. */
+/* Returns the bytes between at and end with their escapes replaced, or Qundef. */
 static VALUE unescaped(const char *at, const char *end)
 {
     VALUE str = rb_utf8_str_new(at, end - at); /* never grows */
@@ -187,7 +188,7 @@ static VALUE interned(const char *from, long length)
     return rb_enc_interned_str(from, length, rb_utf8_encoding());
 }
 
-/* The same few keys come again and again. */
+/* Returns the interned key. Documents repeat the same few keys, so it remembers them. */
 static VALUE key_for(const char *from, long length)
 {
     if (length > key_bytes) return interned(from, length);
@@ -263,7 +264,7 @@ static VALUE read_nested(reader *r)
     return value;
 }
 
-/* A value and the space around it; Qundef when it is not for us. */
+/* Reads a value and the space around it. Returns Qundef to refuse the document. */
 static VALUE read_value(reader *r)
 {
     VALUE value;

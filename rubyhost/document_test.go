@@ -13,7 +13,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
-// What C reads of a document is what JSON.parse says of it: the same values,
+// C reads a document exactly as JSON.parse does: the same values,
 // classes, encodings, order and frozen keys, to the last bit of a float, or
 // the same error. Says "same", or what differs.
 const compareDocuments = `

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Error is a Ruby exception, whole.
+// Error is a Ruby exception with everything that Ruby knows about it.
 type Error struct {
 	Class     string   // "Payments::Declined"
 	Ancestors []string // the names of its superclasses, nearest first
 	Message   string
-	Backtrace []string // innermost first, as Ruby words them
-	Cause     *Error   // the exception it was raised in the wake of
+	Backtrace []string // innermost first, in Ruby's wording
+	Cause     *Error   // Exception#cause
 
-	// What Tasker's own errors add.
-	RetryAfter *time.Duration  // RetryableError: the caller's wish
+	// Tasker's own errors add these.
+	RetryAfter *time.Duration  // RetryableError: wait this long before the retry
 	ErrorCode  string          // PermanentError
 	Context    json.RawMessage // a JSON object, or nil
 	Permanent  bool            // retrying cannot help
@@ -37,7 +37,7 @@ func (e *Error) Unwrap() error {
 	return e.Cause
 }
 
-// IsA reports whether the exception is of the named class or below it.
+// IsA reports whether the exception is of the named class or a subclass.
 func (e *Error) IsA(class string) bool {
 	if e.Class == class {
 		return true
@@ -71,7 +71,7 @@ func (e *Error) Format(s fmt.State, verb rune) {
 	_, _ = fmt.Fprint(s, strings.TrimSuffix(b.String(), "\n"))
 }
 
-// wireError is what Tasker::Execution.describe says.
+// wireError is the JSON form that Tasker::Execution.describe makes.
 type wireError struct {
 	Class      string          `json:"class"`
 	Ancestors  []string        `json:"ancestors"`

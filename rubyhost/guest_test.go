@@ -181,7 +181,7 @@ func containsLine(text, start string) bool {
 	return false
 }
 
-// A Fiber scheduler that does nothing, but for what its close is given.
+// A Fiber scheduler that does nothing, except for the code given for its close.
 const scheduler = `
 	Object.const_set(:Scheduler, Class.new do
 		def initialize(&close) = @close = close

@@ -86,7 +86,7 @@ func init() {
 		}))
 		must(lookAtHost(h, good, bad, slow))
 		stats := h.Stats()
-		fmt.Printf("stuck: %d, timeouts: %d, respawns: %d\n", stats.WrittenOff, stats.Timeouts, stats.Respawns)
+		fmt.Printf("stuck: %d, timeouts: %d, respawns: %d\n", stats.Abandoned, stats.Timeouts, stats.Respawns)
 		fmt.Println("close:", h.Close())
 	}
 }

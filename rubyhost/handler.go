@@ -9,8 +9,8 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// Step is what a step handler is called with: JSON documents, each of which
-// Ruby parses when the handler first touches it. docs/rubyhost.md has their
+// Step holds the arguments of a step handler, as JSON documents. Ruby parses a
+// document when the handler first touches it. docs/rubyhost.md describes their
 // shapes.
 type Step struct {
 	Task    json.RawMessage // the task's head
@@ -34,15 +34,15 @@ type Handler struct {
 	target uint32
 }
 
-// callableCache remembers which class was given which index.
+// callableCache remembers the handlers that Ruby has found, by class.
 type callableCache struct {
 	mu       sync.Mutex
 	handlers map[string]*Handler
 }
 
-// Handler finds a step-handler class by its Ruby name among what was loaded.
-// The error of a class that is not there names the file that it was expected
-// in and the nearest names there are.
+// Handler finds a loaded step-handler class by its Ruby name. When there is no
+// such class, the error names the file where it was expected and the names that
+// are nearest.
 func (h *Host) Handler(ctx context.Context, class string) (*Handler, error) {
 	h.mu.Lock()
 	known := h.handlers[class]
@@ -106,8 +106,8 @@ type Method struct {
 	target uint32
 }
 
-// Method finds "Const.method" among what was loaded, for a Go program that
-// embeds Ruby and has no steps.
+// Method finds a loaded "Const.method". It is for Go programs that embed Ruby
+// and have no steps.
 func (h *Host) Method(ctx context.Context, name string) (*Method, error) {
 	target, err := h.register(ctx, opMethod, name)
 	if err != nil {
@@ -116,8 +116,8 @@ func (h *Host) Method(ctx context.Context, name string) (*Method, error) {
 	return &Method{host: h, target: target}, nil
 }
 
-// Call calls the method with the arguments, each turned into JSON on the way
-// in and parsed by Ruby, and returns its value as JSON.
+// Call calls the method and returns its value as JSON. Each argument travels as
+// JSON, which Ruby parses.
 func (m *Method) Call(ctx context.Context, args ...any) (json.RawMessage, error) {
 	segments := make([][]byte, len(args))
 	for i, a := range args {

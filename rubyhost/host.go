@@ -20,7 +20,7 @@ var ErrClosed = errors.New("rubyhost: the host is closed")
 var ErrAlreadyBooted = errors.WithHint(errors.New("rubyhost: Ruby was already booted in this process"),
 	"Share one *Host, or start a second process.")
 
-// booted is the one fact that CRuby makes global.
+// booted is global because CRuby can be booted once a process.
 var booted atomic.Bool
 
 // Host is a running interpreter with its pool of Ruby worker threads. All
@@ -30,9 +30,8 @@ type Host struct {
 	log    *slog.Logger
 	outbox *outbox
 
-	slots  []call
-	free   *freeSlots
-	serial atomic.Uint64
+	calls      *callPool
+	lastSerial atomic.Uint64
 
 	gate     sync.RWMutex  // calls hold it for reading, Close for ever
 	closing  chan struct{} // closed by Close: no new calls
@@ -77,8 +76,7 @@ func Boot(opts Options) (*Host, error) {
 		opts:    opts,
 		log:     opts.Logger,
 		outbox:  out,
-		slots:   make([]call, opts.QueueSize),
-		free:    newFreeSlots(opts.QueueSize),
+		calls:   newCallPool(opts.QueueSize),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
 		drained: make(chan struct{}),
@@ -86,9 +84,6 @@ func Boot(opts Options) (*Host, error) {
 	h.notes.more.L = &h.notes.mu
 	h.services.asked = make(chan question)
 	h.closeErr = sync.OnceValue(h.shutDown)
-	for i := range h.slots {
-		h.slots[i].done = make(chan struct{}, 1)
-	}
 	go func() {
 		defer close(h.drained)
 		out.drain(h, opts.Spin, h.expecting)
@@ -108,13 +103,13 @@ func Boot(opts Options) (*Host, error) {
 	return h, nil
 }
 
-// expecting reports whether a message from Ruby is to be expected very soon.
-// While Go answers a question it is not: who answers needs the processor.
+// expecting reports whether Ruby will probably send a message very soon. It is
+// false while Go answers a question, because the answer needs the processor.
 func (h *Host) expecting() bool {
 	return h.inFlight.Load() > 1 && h.services.answering.Load() == 0
 }
 
-// bootHint says what to do about a Ruby that is not there, or does not start.
+// bootHint says what to do when Ruby is missing or does not start.
 func bootHint(err error) string {
 	if strings.HasPrefix(err.Error(), "libruby") {
 		return "Install CRuby with its shared library, for example with `apt install ruby`, `dnf install ruby` or `apk add ruby`; " +
@@ -123,15 +118,15 @@ func bootHint(err error) string {
 	return "Check that `ruby -rjson -e 0` works with the same RUBYOPT, RUBYLIB and GEM_HOME."
 }
 
-// Close refuses new calls, waits for those under way (the context of each
+// Close refuses new calls, waits for the calls under way (the context of each
 // still applies to it), runs Ruby's at_exit blocks and ends the interpreter.
-// Threads that never come back are left behind after the grace, and reported.
-// Further calls of Close return the same error.
+// Close returns an error when Ruby has not ended after the grace; a thread that
+// never returns is then abandoned. Further calls of Close return the same error.
 func (h *Host) Close() error { return h.closeErr() }
 
 func (h *Host) shutDown() error {
 	close(h.closing)
-	h.gate.Lock() // every call has returned, and no other begins
+	h.gate.Lock() // every call has returned, and no new one begins
 	control(controlStop, 0)
 	var err error
 	select {
@@ -160,9 +155,9 @@ func (h *Host) Require(ctx context.Context, feature string) error {
 	return err
 }
 
-// LoadDir loads every .rb file below the folders, in whatever order satisfies
-// them: a file that names a constant of another one is loaded after it. Folders
-// whose files need each other go into one call.
+// LoadDir loads every .rb file below the folders. A file that names a constant
+// of another file is loaded after that file. Folders whose files need each other
+// go into one call.
 func (h *Host) LoadDir(ctx context.Context, dirs ...string) error {
 	segments := make([][]byte, len(dirs))
 	for i, dir := range dirs {
@@ -172,8 +167,8 @@ func (h *Host) LoadDir(ctx context.Context, dirs ...string) error {
 	return err
 }
 
-// Eval runs Ruby source at the top level and returns its value as JSON. file
-// is what backtraces say.
+// Eval runs Ruby source at the top level and returns its value as JSON.
+// Backtraces name the source as file.
 func (h *Host) Eval(ctx context.Context, source, file string) (json.RawMessage, error) {
 	return h.call(ctx, opEval, []byte(source), []byte(file))
 }

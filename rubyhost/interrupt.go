@@ -9,13 +9,13 @@ import (
 )
 
 var (
-	// ErrThreadKilled: the handler's Ruby thread was killed under it (as by
-	// Thread.current.kill). The thread has been replaced.
+	// ErrThreadKilled says that the handler's Ruby thread was killed during the
+	// call, for example by Thread.current.kill. The thread has been replaced.
 	ErrThreadKilled = errors.WithHint(errors.New("rubyhost: the handler's thread was killed"),
 		"A handler must return or raise; Thread.current.kill and Thread.exit end the thread that runs it.")
 
-	// ErrJumped: a break, next or return left the handler for a place that is
-	// not there any more.
+	// ErrJumped says that a break, next or return left the handler for a place
+	// that has already returned.
 	ErrJumped = errors.New("rubyhost: control jumped out of the handler")
 
 	errNotBegun = errors.New("rubyhost: the call was cancelled before it began")
@@ -26,15 +26,15 @@ var (
 // [context.DeadlineExceeded].
 type InterruptedError struct {
 	Cause     error         // why the context ended
-	After     time.Duration // from the end of the context until the thread gave way
+	After     time.Duration // from the end of the context until the handler stopped
 	Backtrace []string      // where the Ruby code was; empty when it is not known
-	Stuck     bool          // the thread did not give way and was written off
+	Stuck     bool          // the handler did not stop, and its thread was abandoned
 }
 
 func (e *InterruptedError) Error() string {
 	switch {
 	case e.Stuck:
-		return fmt.Sprintf("the handler did not stop within %v and its thread was given up: %v", e.After.Round(time.Millisecond), e.Cause)
+		return fmt.Sprintf("the handler did not stop within %v and its thread was abandoned: %v", e.After.Round(time.Millisecond), e.Cause)
 	case len(e.Backtrace) > 0:
 		return fmt.Sprintf("the handler was interrupted at %s: %v", e.Backtrace[0], e.Cause)
 	default:
@@ -44,23 +44,24 @@ func (e *InterruptedError) Error() string {
 
 func (e *InterruptedError) Unwrap() error { return e.Cause }
 
-// again is how often an interrupt is repeated, for code that rescues it.
-const again = 100 * time.Millisecond
+// interruptEvery is how often an interrupt is repeated, for code that rescues it.
+const interruptEvery = 100 * time.Millisecond
 
-// interrupt ends a call whose context has ended: raise in its thread, again
-// and again, then kill the thread, then give it up.
+// interrupt ends a call whose context has ended. It raises in the call's thread
+// again and again. After half the grace it kills the thread, and after the whole
+// grace it abandons the thread.
 func (h *Host) interrupt(ctx context.Context, c *call) error {
 	h.timeouts.Add(1)
 	began := time.Now()
 	cause := context.Cause(ctx)
 	if !cancelJob(c.job) {
-		// Still in the queue, and now certain not to begin.
+		// The job is still in the queue, and will not begin.
 		return h.leave(c, &InterruptedError{Cause: cause})
 	}
 	killAt, leaveAt := began.Add(h.opts.Grace/2), began.Add(h.opts.Grace)
-	tick := time.NewTicker(again)
+	tick := time.NewTicker(interruptEvery)
 	defer tick.Stop()
-	control(controlRaise, c.id)
+	control(controlRaise, c.serial)
 	for {
 		select {
 		case <-c.done:
@@ -68,28 +69,28 @@ func (h *Host) interrupt(ctx context.Context, c *call) error {
 		case now := <-tick.C:
 			switch {
 			case now.After(leaveAt):
-				control(controlWriteOff, c.id)
+				control(controlAbandon, c.serial)
 				return h.leave(c, &InterruptedError{Cause: cause, After: time.Since(began), Stuck: true})
 			case now.After(killAt):
-				control(controlKill, c.id)
+				control(controlKill, c.serial)
 			default:
-				control(controlRaise, c.id)
+				control(controlRaise, c.serial)
 			}
 		}
 	}
 }
 
-// leave gives the job up, unless it has ended in this very moment.
+// leave abandons the call, unless its job ends at this very moment.
 func (h *Host) leave(c *call, err *InterruptedError) error {
-	if c.owner.CompareAndSwap(ownerCaller, ownerNobody) {
+	if c.caller.CompareAndSwap(callerWaits, callerAbandoned) {
 		return err
 	}
 	<-c.done
 	return h.interrupted(c, err.Cause, time.Now())
 }
 
-// interrupted is for a job that ended after its context: whatever it brought
-// is dropped, but for where it was.
+// interrupted returns the error for a job that ended after its context. It
+// drops the job's result and keeps the place where the Ruby code was.
 func (h *Host) interrupted(c *call, cause error, began time.Time) error {
 	e := &InterruptedError{Cause: cause, After: time.Since(began)}
 	_, err := h.outcome(c.job)
@@ -100,8 +101,6 @@ func (h *Host) interrupted(c *call, cause error, began time.Time) error {
 	if err == nil {
 		h.late.Add(1)
 	}
-	h.release(slotOf(c.id))
+	h.release(c)
 	return e
 }
-
-func slotOf(id uint64) uint32 { return uint32(id & (1<<slotBits - 1)) }

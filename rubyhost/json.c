@@ -1,9 +1,8 @@
 /*
  * Ruby values to JSON, straight into a buffer, without making Ruby objects on
- * the common path. Core types are written here; every other object is first
- * asked for something plain by Tasker::Host::Values.plain, in Ruby, where
- * those rules can be read. Everything runs with the GVL held and may raise:
- * the buffer belongs to the worker, so a jump leaks nothing.
+ * the common path. This file writes core types. Tasker::Host::Values.plain, in
+ * Ruby, turns every other object into core types. Every function here is [GVL]
+ * and may raise. The buffer belongs to the worker, so a raise leaks nothing.
  */
 #include <ruby.h>
 #include <ruby/encoding.h>
@@ -18,8 +17,8 @@ typedef struct writer {
     tasker_buffer *out;
     int depth;
     bool first;            /* no comma yet in the innermost Hash */
-    VALUE path[max_depth]; /* the containers we are inside of */
-    VALUE keys[max_depth]; /* and where in each: its key, or an Integer */
+    VALUE path[max_depth]; /* the containers around the value */
+    VALUE keys[max_depth]; /* the place in each: its key, or an Integer */
 } writer;
 
 static VALUE values_module;
@@ -51,7 +50,7 @@ static inline void put_char(tasker_buffer *b, char c)
     b->data[b->len++] = c;
 }
 
-/* Raises through Ruby, which words the message; the path goes as an Array. */
+/* Raises. Tasker::Host::Values.fail words the message from the path. */
 NORETURN(static void fail(writer *w, const char *what, VALUE culprit));
 static void fail(writer *w, const char *what, VALUE culprit)
 {
@@ -61,7 +60,7 @@ static void fail(writer *w, const char *what, VALUE culprit)
     rb_raise(rb_path2class("RuntimeError"), "tasker: %s", what); /* not reached */
 }
 
-/* 1 for bytes that cannot stand in a JSON string as they are. */
+/* 1 for bytes that a JSON string must escape. */
 static const unsigned char special[256] = {
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     ['"'] = 1, ['\\'] = 1,
@@ -129,7 +128,8 @@ static void write_fixnum(writer *w, long n)
     put(w->out, p, (size_t)(digits + sizeof digits - p));
 }
 
-/* What Ruby wrote of a number; a handler may have reopened its class. */
+/* Writes a number as Ruby has formatted it. It checks the text, because a handler
+ * may have reopened the number's class. */
 static void write_digits(writer *w, VALUE text, VALUE number)
 {
     if (!RB_TYPE_P(text, T_STRING) || RSTRING_LEN(text) == 0) fail(w, "number", number);
@@ -175,7 +175,8 @@ static void write_key(writer *w, VALUE key)
     }
 }
 
-/* Strings in UTF-8 never collide with each other, nor do Symbols. */
+/* Two keys can only be equal as JSON when they are of different kinds: Strings
+ * in UTF-8 are distinct among themselves, and so are Symbols. */
 static int collide_check(VALUE key, VALUE value, VALUE arg)
 {
     (void)value;
@@ -231,8 +232,9 @@ static void write_array(writer *w, VALUE array)
     w->depth--;
 }
 
-/* Anything else says what it is in core types. It does not count as a level:
- * what it turns into does, so an object that turns into itself ends there. */
+/* Writes an object that is of no core type. The object is no level of nesting,
+ * but the Array or Hash that it turns into is one. So an object that turns into
+ * itself reaches the limit. */
 static void write_other(writer *w, VALUE v)
 {
     VALUE plain = rb_funcall(values_module, id_plain, 1, v);

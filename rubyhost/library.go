@@ -12,9 +12,10 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// The Ruby half. CRuby loads files, so it is written to the user's cache, in
-// a folder named after its content: every version has its own, nothing is
-// ever changed in place, and two processes may do it at once.
+// library is the Ruby half. CRuby loads files, so the Ruby half is written to
+// the user's cache, in a folder named after its content. Each version has a
+// folder of its own, no file changes in place, and two processes may write at
+// once.
 //
 //go:embed all:ruby/lib
 var library embed.FS
@@ -68,8 +69,9 @@ func libraryFiles() (map[string][]byte, string, error) {
 	return files, hex.EncodeToString(sum.Sum(nil)[:8]), errors.Wrap(err, "rubyhost: the embedded Ruby half")
 }
 
-// writeLibrary makes dir hold exactly these files. What is there and right is
-// left alone: whoever could change it could run code as this user.
+// writeLibrary makes dir hold these files. It does not touch a file that has the
+// right content already: anyone who can change it later can run code as this
+// user anyway.
 func writeLibrary(dir string, files map[string][]byte) error {
 	for rel, content := range files {
 		path := filepath.Join(dir, rel)

@@ -3,10 +3,10 @@
  * that a program which embeds Ruby runs, and can say what is missing, on a
  * machine without it (tasker-rb doctor, tasker-rb templates lint).
  *
- * Every function of libruby that the bridge calls is a jump through a slot
- * which tasker_libruby_load fills with dlsym. The symbols are hidden, so that
- * libruby's own calls never come here. Where there is no such jump for the
- * processor, libruby is linked in the ordinary way and load does nothing.
+ * Every function of libruby that the bridge calls is a jump through a pointer
+ * that tasker_libruby_load fills with dlsym. The symbols are hidden, so libruby's
+ * own calls never come here. For processors without such a jump below, libruby
+ * is linked in the ordinary way and load does nothing.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -39,26 +39,27 @@
     F(ruby_snprintf) F(ruby_sysinit) POSTPONED(F)
 
 #if defined(__x86_64__)
-#define JUMP(name) "\tjmp *tasker_slot_" #name "(%rip)\n"
+#define JUMP(name) "\tjmp *tasker_pointer_" #name "(%rip)\n"
 #elif defined(__aarch64__)
-#define JUMP(name) "\tadrp x16, tasker_slot_" #name "\n\tldr x16, [x16, :lo12:tasker_slot_" #name "]\n\tbr x16\n"
+#define JUMP(name) "\tadrp x16, tasker_pointer_" #name "\n\tldr x16, [x16, :lo12:tasker_pointer_" #name "]\n\tbr x16\n"
 #endif
 
 #ifdef JUMP
 
 #define DEFINE(name) \
-    __attribute__((visibility("hidden"))) void *tasker_slot_##name; \
+    __attribute__((visibility("hidden"))) void *tasker_pointer_##name; \
     __asm__(".text\n\t.globl " #name "\n\t.hidden " #name "\n\t.type " #name ", %function\n" #name ":\n" JUMP(name));
 FUNCTIONS(DEFINE)
 
 static const struct {
     const char *name;
-    void **slot;
+    void **pointer;
 } functions[] = {
-#define ENTRY(name) {#name, &tasker_slot_##name},
+#define ENTRY(name) {#name, &tasker_pointer_##name},
     FUNCTIONS(ENTRY)
 };
 
+/* [any] */
 static void *open_library(void)
 {
     /* Debian's and Fedora's name, then Ruby's own. */
@@ -73,6 +74,7 @@ static void *open_library(void)
     return NULL;
 }
 
+/* [any] */
 char *tasker_libruby_load(void **library)
 {
     char text[200];
@@ -83,8 +85,8 @@ char *tasker_libruby_load(void **library)
         return strdup(text);
     }
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        *functions[i].slot = dlsym(*library, functions[i].name);
-        if (*functions[i].slot) continue;
+        *functions[i].pointer = dlsym(*library, functions[i].name);
+        if (*functions[i].pointer) continue;
         snprintf(text, sizeof text, "libruby %d.%d has no %s: it is not the Ruby this program was built for",
                  RUBY_API_VERSION_MAJOR, RUBY_API_VERSION_MINOR, functions[i].name);
         return strdup(text);
@@ -94,6 +96,7 @@ char *tasker_libruby_load(void **library)
 
 #else
 
+/* [any] */
 char *tasker_libruby_load(void **library)
 {
     *library = RTLD_DEFAULT;

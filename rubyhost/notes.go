@@ -15,8 +15,8 @@ type noteCount struct {
 	n    atomic.Uint64
 }
 
-// awaitNotes waits until everything that Ruby has told by now is dealt with, so
-// that what a call has logged comes before its result, with its attributes.
+// awaitNotes waits until the drain goroutine has dealt with every note posted so
+// far. A call's log lines thus come before its result, with its attributes.
 func (h *Host) awaitNotes() {
 	posted := notesPosted()
 	if h.notes.n.Load() >= posted {
@@ -29,7 +29,8 @@ func (h *Host) awaitNotes() {
 	}
 }
 
-// noted is called by the drain goroutine for what Ruby tells and does not wait for.
+// noted deals with a note: Ruby has sent it and does not wait for an answer. The
+// drain goroutine calls it.
 func (h *Host) noted(topic uint32, serial uint64, text []byte) {
 	defer func() {
 		h.notes.mu.Lock()

@@ -23,35 +23,36 @@ type Options struct {
 	QueueSize int
 
 	// Grace is how long a call whose context has ended may go on running Ruby
-	// code (its ensure blocks) before its thread is given up and replaced.
+	// code (its ensure blocks) before its thread is abandoned and replaced.
 	// Halfway through, the thread is killed. Default 5 s.
 	Grace time.Duration
 
 	// Spin is how long a thread that ran out of work looks for more before it
-	// sleeps, at the cost of that much CPU after each burst. It is what makes
-	// a lone caller fast. Default 40 µs; 0 on a machine with one CPU; negative
-	// turns it off.
+	// sleeps. It makes a lone caller fast, at the cost of that much CPU after
+	// each burst. Default 40 µs; 0 on a machine with one CPU; negative turns it
+	// off.
 	Spin time.Duration
 
 	// YJIT turns on CRuby's compiler, with a small code region (16 MB).
 	YJIT bool
 
-	// Gemfile is the Bundler file whose gems, and no others, can be required.
-	// It is read before anything else is. The process's BUNDLE_GEMFILE is set
-	// to it, so that Ruby programs which handlers start see it too.
+	// Gemfile is a Bundler file. Only its gems can be required. It is read
+	// before anything else. The process's BUNDLE_GEMFILE is set to it, so that
+	// Ruby programs started by handlers use it too.
 	Gemfile string
 
-	// LoadPath are folders in which Ruby looks first for what is required.
+	// LoadPath lists the folders that require searches first.
 	LoadPath []string
 
 	// RubyOptions are further options of the interpreter, such as "-W:no-deprecated".
 	RubyOptions []string
 
-	// Program is what handlers see as $0 and in the process list. Default "tasker-rb".
+	// Program is the name that handlers see as $0 and in the process list.
+	// Default "tasker-rb".
 	Program string
 
-	// Logger receives what handlers log and print, and what the host has to
-	// say. Default [slog.Default].
+	// Logger receives what handlers log and print, and the host's own messages.
+	// Default [slog.Default].
 	Logger *slog.Logger
 
 	// PassOutput leaves $stdout and $stderr of the handlers alone. By default

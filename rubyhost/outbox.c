@@ -1,6 +1,6 @@
 /*
- * From Ruby to Go: messages on one stack, and an eventfd that wakes the
- * goroutine which empties it.
+ * From Ruby to Go: messages go on one stack. An eventfd wakes the goroutine
+ * that takes them off (bridge_outbox.go).
  */
 #include "bridge_internal.h"
 
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* [any] Puts a message on the outbox and wakes Go's reader if it sleeps. */
+/* [any] Puts a message on the outbox and wakes the drain goroutine if it sleeps. */
 void tasker_post(tasker_message *m)
 {
     tasker_stack_push(&tasker_the_host.outbox, &m->node);
@@ -20,7 +20,7 @@ void tasker_post(tasker_message *m)
     }
 }
 
-/* [any] A note that cannot be allocated is dropped. */
+/* [any] Drops the note when memory has run out. */
 void tasker_post_note(uint32_t topic, uint64_t serial, const char *text, size_t len)
 {
     tasker_note *n = malloc(sizeof *n + len);

@@ -3,8 +3,8 @@
 #include <sched.h>
 #include <time.h>
 
-/* A job that has lain this long while workers are awake means that they wait
- * for something other than the GVL: one more is woken. */
+/* When a job has waited this long although workers are awake, they wait for
+ * something other than the GVL. One more worker is woken. */
 static const int64_t stale_ns = 50 * 1000;
 
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
@@ -82,11 +82,11 @@ void tasker_queue_detach(tasker_queue *q, tasker_parker *p)
     if (p->has_token) drop_token(q, p);
 }
 
-/* Takes p out of bed, if it lies there. Under lock. */
-static void leave_bed(tasker_queue *q, tasker_parker *p)
+/* Takes p off the idle stack if it is there. Under lock. */
+static void unpark(tasker_queue *q, tasker_parker *p)
 {
     if (!p->parked) return;
-    tasker_parker **at = &q->beds;
+    tasker_parker **at = &q->idle_stack;
     while (*at != p) at = &(*at)->below;
     *at = p->below;
     p->parked = false;
@@ -99,14 +99,14 @@ static void wake_one(tasker_queue *q)
 {
     if (!take_token(q)) return;
     pthread_mutex_lock(&q->lock);
-    tasker_parker *p = q->beds;
+    tasker_parker *p = q->idle_stack;
     if (p) {
-        leave_bed(q, p);
+        unpark(q, p);
         p->woken = true;
         p->has_token = true;
         pthread_cond_signal(&p->cond);
     } else {
-        /* A worker on its way to bed looks at pending once more, after us. */
+        /* A worker that is about to park checks pending once more after this. */
         STORE(&q->searching, 0);
     }
     pthread_mutex_unlock(&q->lock);
@@ -126,9 +126,9 @@ bool tasker_queue_submit(tasker_queue *q, tasker_node *n)
 
 bool tasker_queue_announce(tasker_queue *q)
 {
-    if (LOAD(&q->searching)) return false; /* it will see this job */
+    if (LOAD(&q->searching)) return false; /* the searcher will see this job */
     uint32_t active = LOAD(&q->active);
-    if (active > 0 && active >= LOAD(&q->attached)) return false; /* there is nobody else */
+    if (active > 0 && active >= LOAD(&q->attached)) return false; /* every worker is awake */
     if (active == 0 || stale(q)) {
         wake_one(q);
         return false;
@@ -157,8 +157,8 @@ tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p)
         int64_t left = ADD(&q->pending, -1);
         bool searched = p->has_token;
         if (searched) drop_token(q, p);
-        /* What was true for this job (it lay there although workers were
-         * awake) is true for the next one: hand the search on. */
+        /* This job waited although workers were awake, so the next one will
+         * too: hand the search on. */
         if (searched && waited && left > 0 && LOAD(&q->idle) > 0) wake_one(q);
     } else if (p->has_token) {
         drop_token(q, p);
@@ -171,10 +171,10 @@ static bool must_return(tasker_queue *q, tasker_parker *p)
     return LOAD(&p->interrupted) || LOAD(&q->closed);
 }
 
-/* Spins as the one searcher. True when there is a reason to go on. */
+/* Spins as the one searcher. Returns true when there is a reason not to park. */
 static bool search(tasker_queue *q, tasker_parker *p)
 {
-    if (q->spin_ns <= 0) return LOAD(&q->pending) > 0; /* it came after the last pop */
+    if (q->spin_ns <= 0) return LOAD(&q->pending) > 0; /* a job may have come after the last pop */
     if (!p->has_token) {
         if (!take_token(q)) return false;
         p->has_token = true;
@@ -187,7 +187,7 @@ static bool search(tasker_queue *q, tasker_parker *p)
                 drop_token(q, p);
                 return LOAD(&q->pending) > 0;
             }
-            sched_yield(); /* whoever is to submit may want this processor */
+            sched_yield(); /* a submitting thread may need this processor */
         }
         tasker_relax();
     }
@@ -206,16 +206,16 @@ void tasker_queue_wait(tasker_queue *q, tasker_parker *p)
     pthread_mutex_lock(&q->lock);
     p->woken = false;
     p->parked = true;
-    p->below = q->beds;
-    q->beds = p;
+    p->below = q->idle_stack;
+    q->idle_stack = p;
     ADD(&q->idle, 1);
-    /* A submit that came before we lay down may have counted on us. With
-     * others awake the job is theirs, or the next rescue's. */
+    /* A submit that came before we parked may have counted on us. When other
+     * workers are awake, they or the next rescue see to the job. */
     if (LOAD(&q->pending) > 0) {
-        if (LOAD(&q->active) == 0 && !LOAD(&q->searching)) leave_bed(q, p);
+        if (LOAD(&q->active) == 0 && !LOAD(&q->searching)) unpark(q, p);
     }
     while (p->parked && !p->woken && !must_return(q, p)) pthread_cond_wait(&p->cond, &q->lock);
-    leave_bed(q, p);
+    unpark(q, p);
     pthread_mutex_unlock(&q->lock);
     STORE(&p->interrupted, 0);
 }
@@ -232,6 +232,6 @@ void tasker_queue_close(tasker_queue *q)
 {
     STORE(&q->closed, 1);
     pthread_mutex_lock(&q->lock);
-    for (tasker_parker *p = q->beds; p; p = p->below) pthread_cond_signal(&p->cond);
+    for (tasker_parker *p = q->idle_stack; p; p = p->below) pthread_cond_signal(&p->cond);
     pthread_mutex_unlock(&q->lock);
 }

@@ -1,9 +1,9 @@
 /*
- * The work queue between Go callers and Ruby worker threads, and the stack
- * on which answers travel back. No Ruby in here: the queue is tested alone,
- * under the thread and address sanitizers (testdata/queue_test.c).
+ * The queue of jobs between Go callers and Ruby worker threads, and the stack
+ * that the outbox is made of. It uses no Ruby, so it is tested alone, under the
+ * thread and address sanitizers (testdata/queue_test.c).
  *
- * Who may call what:
+ * Which thread may call which function:
  *   any thread        tasker_stack_push, tasker_queue_submit, _announce, _rescue,
  *                     _close, tasker_parker_interrupt
  *   one at a time     tasker_stack_take (per stack), tasker_queue_pop
@@ -17,11 +17,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* On a cache line of its own: processors that write to one line take it from
- * each other. */
+/* Puts a field on a cache line of its own. Processors that write to the same
+ * line slow each other down. */
 #define TASKER_APART _Alignas(64)
 
-/* A link; embedded first in whatever travels. Owned by whoever holds it. */
+/* A link: the first field of everything that goes through the queue or a stack. */
 typedef struct tasker_node {
     struct tasker_node *next;
 } tasker_node;
@@ -31,7 +31,7 @@ bool tasker_stack_push(tasker_node **top, tasker_node *n);
 /* Takes everything, oldest first. One consumer at a time. */
 tasker_node *tasker_stack_take(tasker_node **top);
 
-/* One worker's bed. Zeroed by tasker_parker_init; must outlive its thread. */
+/* Where one worker parks. tasker_parker_init clears it; it outlives its thread. */
 typedef struct tasker_parker {
     struct tasker_parker *below; /* next on the idle stack, under queue.lock */
     pthread_cond_t cond;
@@ -42,52 +42,52 @@ typedef struct tasker_parker {
 } tasker_parker;
 
 /*
- * At most one worker at a time searches for work (spins, or is waking up):
- * the rule of Go's own scheduler. Waking a worker per job would make all of
- * them line up for the GVL behind the one that is making progress.
+ * At most one worker at a time searches for work (spins, or is waking up), as
+ * in Go's own scheduler. If every job woke a worker, all of them would line up
+ * for the GVL behind the one that makes progress.
  */
 typedef struct tasker_queue {
-    /* What both sides write at every job, what the workers write at every job,
-     * and what seldom changes lie apart. */
+    /* Three cache lines: what both sides write at every job, what the workers
+     * write at every job, and what seldom changes. */
     TASKER_APART tasker_node *inbox; /* atomic stack: submitted, newest first */
     int64_t pending;     /* atomic: submitted and not yet popped */
-    TASKER_APART tasker_node *head;  /* FIFO of those taken over; under the GVL */
+    TASKER_APART tasker_node *head;  /* FIFO of jobs taken from the inbox; under the GVL */
     int64_t last_pop;    /* atomic: CLOCK_MONOTONIC, ns */
-    TASKER_APART uint32_t attached;  /* atomic: workers there are */
-    uint32_t active;     /* atomic: of them, neither parked nor spinning */
+    TASKER_APART uint32_t attached;  /* atomic: number of workers */
+    uint32_t active;     /* atomic: workers that neither park nor spin */
     uint32_t searching;  /* atomic: 0 or 1, the search token */
     uint32_t idle;       /* atomic: parked workers */
     uint32_t closed;     /* atomic: wait returns at once */
     uint32_t watch;      /* atomic: a submit wants tasker_queue_rescue soon */
     int64_t spin_ns;     /* how long a searcher spins before it parks */
     pthread_mutex_t lock;
-    tasker_parker *beds; /* idle stack; under lock */
+    tasker_parker *idle_stack; /* under lock */
 } tasker_queue;
 
 void tasker_queue_init(tasker_queue *q, int64_t spin_ns);
 void tasker_parker_init(tasker_parker *p);
 void tasker_parker_destroy(tasker_parker *p);
 
-/* A worker comes, or leaves; both while it is active. */
+/* A worker joins or leaves. It must be active. */
 void tasker_queue_attach(tasker_queue *q);
 void tasker_queue_detach(tasker_queue *q, tasker_parker *p);
 
 /*
- * Hands n to the workers. Returns true when the caller should make sure that
- * tasker_queue_rescue is called within a fraction of a millisecond: workers
- * are awake, but whether they are computing or waiting cannot be seen.
+ * Hands n to the workers. Returns true when the caller should have
+ * tasker_queue_rescue called within a fraction of a millisecond: workers are
+ * awake, but they may compute or wait, and this cannot be seen.
  */
 bool tasker_queue_submit(tasker_queue *q, tasker_node *n);
-/* The second half of that: n lies in the inbox and has been counted. */
+/* The second half of submit: n is in the inbox and counted in pending. */
 bool tasker_queue_announce(tasker_queue *q);
-/* The oldest job, or NULL. Also gives the search token back. */
+/* Returns the oldest job, or NULL. Also gives the search token back. */
 tasker_node *tasker_queue_pop(tasker_queue *q, tasker_parker *p);
 /* Spins, then parks, until there may be work, an interrupt, or the end. */
 void tasker_queue_wait(tasker_queue *q, tasker_parker *p);
 /* Makes p's wait return, now or next time. */
 void tasker_parker_interrupt(tasker_queue *q, tasker_parker *p);
-/* Wakes one more worker if jobs lie there and nobody has popped lately; says
- * whether it did. */
+/* Wakes one more worker if jobs wait and none was popped lately. Says whether it
+ * did. */
 bool tasker_queue_rescue(tasker_queue *q);
 /* Ends every wait, now and later. */
 void tasker_queue_close(tasker_queue *q);

@@ -1,6 +1,6 @@
 /*
- * Ruby asks Go: a question is posted, and its thread waits for the answer
- * without the GVL. What Ruby only tells goes as a note.
+ * Ruby asks Go: the thread posts a question and waits for the answer without
+ * the GVL. A message that needs no answer, such as a log line, is a note.
  */
 #include "bridge_internal.h"
 
@@ -14,13 +14,14 @@
 
 static ID id_serial;
 
-/* How a wait stands: a set of these. */
+/* The bits of tasker_request.state. */
 enum {
     answered = 1,
-    interrupted = 2, /* the waiter must look at its interrupts */
-    asleep = 4       /* and whoever sets one of the others wakes it */
+    interrupted = 2, /* the waiter must check its interrupts */
+    asleep = 4       /* the waiter sleeps: to set another bit, wake it */
 };
 
+/* [any] Drops a reference. */
 static void release(tasker_request *r)
 {
     if (__atomic_sub_fetch(&r->refs, 1, __ATOMIC_SEQ_CST)) return;
@@ -28,18 +29,21 @@ static void release(tasker_request *r)
     free(r);
 }
 
+/* [any] */
 static uint32_t state_of(tasker_request *r)
 {
     return __atomic_load_n(&r->state, __ATOMIC_SEQ_CST);
 }
 
+/* [any] */
 static void futex(uint32_t *word, int what, uint32_t value)
 {
     syscall(SYS_futex, word, what | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-/* [any] A mutex with a condition would be three times as many instructions, and
- * often a second sleep: on the mutex, which the one who signals still has. */
+/* [any] Sets a bit and wakes the waiter. A mutex with a condition would take
+ * three times as many instructions, and often a second sleep: the waiter wakes
+ * up while the signalling thread still holds the mutex. */
 static void set(tasker_request *r, uint32_t what)
 {
     if (__atomic_fetch_or(&r->state, what, __ATOMIC_SEQ_CST) & asleep) futex(&r->state, FUTEX_WAKE, 1);
@@ -64,12 +68,12 @@ void tasker_cancel_free(tasker_cancel *c)
     free(c);
 }
 
-/* How long a lone waiter polls before it sleeps: most answers of a database
- * come within this time, and to be woken costs as much again. */
+/* How long a lone waiter polls before it sleeps. A database gives most answers
+ * within this time, and waking up costs as much again. */
 #define REPLY_SPIN_NS 100000
 
-/* [no GVL] Polls while this is the only worker with a job: with several of them
- * the processors have better things to do. */
+/* [no GVL] Polls while this is the only worker with a job. With several, the
+ * other jobs need the processors. */
 static void poll_for_reply(tasker_request *r)
 {
     if (tasker_the_host.queue.spin_ns <= 0) return;
@@ -88,8 +92,8 @@ static void *wait_for_reply(void *arg)
     poll_for_reply(r);
     uint32_t now = 0;
     while (!(now & (answered | interrupted))) {
-        bool lies_down = __atomic_compare_exchange_n(&r->state, &now, asleep, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        if (!lies_down && now != asleep) continue;
+        bool sleeps = __atomic_compare_exchange_n(&r->state, &now, asleep, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        if (!sleeps && now != asleep) continue;
         futex(&r->state, FUTEX_WAIT, asleep);
         now = state_of(r);
     }
@@ -97,14 +101,15 @@ static void *wait_for_reply(void *arg)
     return NULL;
 }
 
-/* [any] */
+/* [any] Ruby calls it to end the wait: the thread has an interrupt. */
 static void interrupt_reply(void *arg)
 {
     set(arg, interrupted);
 }
 
-/* [GVL] With INTR_FAIL the wait may not run at all; without it, rb_nogvl
- * itself could jump out. So: look, wait, look again, let interrupts act. */
+/* [GVL] Under rb_ensure: waits for the answer. With INTR_FAIL the wait may not
+ * run at all; without it, rb_nogvl itself could jump out of here. So this looks,
+ * waits, looks again, and lets interrupts act. */
 static VALUE await_reply(VALUE arg)
 {
     tasker_request *r = (tasker_request *)arg;
@@ -116,15 +121,16 @@ static VALUE await_reply(VALUE arg)
     return rb_assoc_new(r->status == 0 ? Qtrue : Qfalse, reply);
 }
 
-/* [GVL] However the wait ended: if by a jump, Go is told to stop. */
-static VALUE abandon(VALUE arg)
+/* [GVL] Runs when the wait has ended. If no answer has come, an exception ended
+ * it: then Go is told that Ruby no longer waits. */
+static VALUE cancel_request(VALUE arg)
 {
     tasker_request *r = (tasker_request *)arg;
     if (!(state_of(r) & answered)) {
         tasker_cancel *c = malloc(sizeof *c);
         if (c) {
             c->msg.kind = TASKER_MSG_CANCEL;
-            c->request = r; /* our reference goes along */
+            c->request = r; /* and with it our reference */
             tasker_post(&c->msg);
             return Qnil;
         }
@@ -133,9 +139,9 @@ static VALUE abandon(VALUE arg)
     return Qnil;
 }
 
-/* [GVL] Tasker::Host.job_serial -> Integer, 0 outside a job. A thread that a
- * handler has started carries the serial of that handler's job, which may be
- * over by now; host/lineage.rb put it there. */
+/* [GVL] Tasker::Host.job_serial -> Integer, 0 outside a job. For a thread that
+ * a handler has started, it is the serial of that handler's job, which may have
+ * ended. host/lineage.rb has stored it in the thread. */
 static VALUE host_job_serial(VALUE self)
 {
     (void)self;
@@ -146,8 +152,8 @@ static VALUE host_job_serial(VALUE self)
     return NIL_P(inherited) ? INT2FIX(0) : inherited;
 }
 
-/* [GVL] Tasker::Host.foreign?(thread): whether it is a worker that runs another
- * call than the one that this thread belongs to. */
+/* [GVL] Tasker::Host.foreign?(thread): whether the thread is a worker that runs
+ * a job other than this thread's own. */
 static VALUE host_foreign(VALUE self, VALUE thread)
 {
     tasker_worker *w = tasker_worker_on(thread);
@@ -156,7 +162,7 @@ static VALUE host_foreign(VALUE self, VALUE thread)
     return own != 0 && own != w->job->serial ? Qtrue : Qfalse;
 }
 
-/* [GVL] Go takes lengths as a C int. */
+/* [GVL] Raises for a text whose length is no C int: Go copies it as one. */
 static void check_length(VALUE text)
 {
     if (RSTRING_LEN(text) > INT_MAX) rb_raise(rb_path2class("ArgumentError"), "2 GB or more at once cannot be given to the host");
@@ -177,10 +183,10 @@ static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload
     r->msg.kind = TASKER_MSG_REQUEST;
     memcpy(r->payload, RSTRING_PTR(payload), len);
     tasker_post(&r->msg);
-    return rb_ensure(await_reply, (VALUE)r, abandon, (VALUE)r);
+    return rb_ensure(await_reply, (VALUE)r, cancel_request, (VALUE)r);
 }
 
-/* How many bytes of notes may wait for Go before whoever adds to them waits. */
+/* When more bytes of notes than this wait for Go, a thread that adds one waits. */
 static const uint64_t max_note_bytes = 4 << 20;
 
 /* [no GVL] */
@@ -192,7 +198,7 @@ static void *pause_a_little(void *unused)
     return NULL;
 }
 
-/* [GVL] A handler that logs faster than Go does must not fill the memory. */
+/* [GVL] A handler must not fill the memory by logging faster than Go does. */
 static void await_room_for_notes(void)
 {
     while (__atomic_load_n(&tasker_the_host.counters.note_bytes, __ATOMIC_RELAXED) > max_note_bytes) {
@@ -201,8 +207,8 @@ static void await_room_for_notes(void)
     }
 }
 
-/* [GVL] Tasker::Host.log(job_serial, text): told, not awaited. In a child of
- * this process, where nobody hears it, false. */
+/* [GVL] Tasker::Host.log(job_serial, text): sends Go a note. Returns false in a
+ * child of this process, which has no host. */
 static VALUE host_log(VALUE self, VALUE serial, VALUE text)
 {
     (void)self;
@@ -216,6 +222,7 @@ static VALUE host_log(VALUE self, VALUE serial, VALUE text)
     return Qtrue;
 }
 
+/* [GVL] */
 void tasker_request_init(void)
 {
     rb_define_module_function(tasker_ruby.module, "request", host_request, 3);

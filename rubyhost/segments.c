@@ -1,7 +1,7 @@
 /*
- * Tasker::Host::Segments: the documents of the job that a worker runs, read
- * from the job's own memory, and only what is asked for. When
- * the job ends its memory is Go's again, and the object forgets it.
+ * Tasker::Host::Segments: the documents of a job. A document is read from the
+ * job's own memory when Ruby asks for it. When the job ends, Go owns its memory
+ * again, and the object forgets the job. Every function here is [GVL].
  */
 #include <ruby.h>
 #include <string.h>
@@ -13,7 +13,7 @@ enum { first_result = 5 };
 static const rb_data_type_t segments_type = {.wrap_struct_name = "Tasker::Host::Segments"};
 static VALUE segments_class, error_class, document_module;
 
-/* [GVL] The job, or a raise once it has ended. */
+/* Returns the job, or raises once it has ended. */
 static const tasker_job *job_of(VALUE self)
 {
     const tasker_job *job = RTYPEDDATA_DATA(self);
@@ -21,7 +21,7 @@ static const tasker_job *job_of(VALUE self)
     return job;
 }
 
-/* The bytes of segment i, or NULL when there is none. */
+/* Returns the bytes of segment i, or NULL when there is no such segment. */
 static const char *segment(const tasker_job *job, uint64_t i, uint64_t *length)
 {
     if (i >= job->segments) return NULL;
@@ -38,7 +38,7 @@ static VALUE segments_at(VALUE self, VALUE index)
     return at ? rb_utf8_str_new(at, (long)length) : Qnil;
 }
 
-/* JSON.parse and its errors, for what document.c does not read. */
+/* Has JSON.parse read what document.c does not read. It also words the errors. */
 static VALUE parse_in_ruby(const char *at, uint64_t length, bool contexts)
 {
     VALUE text = rb_utf8_str_new(at, (long)length);

@@ -14,28 +14,29 @@ import (
 
 // Service answers what Ruby code asks of Go with Tasker::Host.ask(name,
 // payload). It runs in a goroutine of its own while the Ruby thread waits
-// without the GVL. ctx is that of the call on whose behalf Ruby asks, a
-// background one outside a call, or one that ended with [ErrCallOver] in a
-// thread that the call has left behind; it also ends when the Ruby side stops
-// waiting (Timeout, Thread#raise, Thread#kill). An [*Error] is raised in Ruby
-// as that class, any other error as Tasker::Host::ServiceError.
+// without the GVL. ctx is the context of the call that the asking thread
+// belongs to. Outside a call it is a background context. In a thread that has
+// outlived its call it has ended with [ErrCallOver]. ctx also ends when the Ruby
+// side stops waiting (Timeout, Thread#raise, Thread#kill). Ruby raises an
+// [*Error] as that class, and any other error as Tasker::Host::ServiceError.
 type Service func(ctx context.Context, payload []byte) ([]byte, error)
 
-// services is the table of what Ruby may ask for, and what is being answered.
+// services is the table of what Ruby may ask for, with the questions that Go is
+// answering.
 type services struct {
 	mu      sync.Mutex
 	list    []Service
 	pending map[unsafe.Pointer]context.CancelFunc
 	running sync.WaitGroup
 
-	// asked hands questions to goroutines that have answered others before:
-	// their stacks have grown already.
+	// asked hands questions to goroutines that have answered a question before,
+	// because their stacks have grown already.
 	asked chan question
-	// answering is how many questions are with Go.
+	// answering counts the questions that Go has not answered yet.
 	answering atomic.Int32
 }
 
-// question is one request of Ruby's.
+// question is one request from Ruby.
 type question struct {
 	key     unsafe.Pointer
 	ctx     context.Context //nolint:containedctx // it is the question's own
@@ -61,18 +62,18 @@ func (h *Host) Serve(ctx context.Context, name string, service Service) error {
 	return err
 }
 
-// ErrCallOver is why the context ended of a question that a thread asks whose
-// handler has returned already.
+// ErrCallOver is the cause with which a question's context ends when the asking
+// thread's handler has returned already.
 var ErrCallOver = errors.New("rubyhost: the call is over")
 
-// contextOf returns the context of the call with that serial.
+// contextOf returns the context of the call with that serial. The serial comes
+// from Ruby, where a handler may have made it up.
 func (h *Host) contextOf(serial uint64) context.Context {
 	if serial == 0 {
 		return context.Background()
 	}
-	// It comes from Ruby, where a handler may have made it up.
-	if slot := int(slotOf(serial)); slot < len(h.slots) {
-		if ctx := h.slots[slot].context(serial); ctx != nil {
+	if c := h.calls.of(serial); c != nil {
+		if ctx := c.context(serial); ctx != nil {
 			return ctx
 		}
 	}
@@ -81,7 +82,7 @@ func (h *Host) contextOf(serial uint64) context.Context {
 	return over
 }
 
-// requestPosted is called by the drain goroutine.
+// requestPosted has a goroutine answer the question. The drain goroutine calls it.
 func (h *Host) requestPosted(key unsafe.Pointer, number uint32, serial uint64, payload []byte) {
 	ctx, cancel := context.WithCancel(h.contextOf(serial))
 	s := &h.services
@@ -104,7 +105,7 @@ func (h *Host) requestPosted(key unsafe.Pointer, number uint32, serial uint64, p
 	}
 }
 
-// answer answers q, and then others.
+// answer answers q, and then further questions until the host closes.
 func (h *Host) answer(q question) {
 	s := &h.services
 	for open := true; open; q, open = <-s.asked {
@@ -125,7 +126,8 @@ func (h *Host) answer(q question) {
 	}
 }
 
-// serve turns a panic into an error: it must not end the host.
+// serve runs the service. It turns a panic into an error, because a panic must
+// not end the host.
 func serve(ctx context.Context, service Service, payload []byte) (answer []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -138,8 +140,9 @@ func serve(ctx context.Context, service Service, payload []byte) (answer []byte,
 	return service(ctx, payload)
 }
 
-// requestAbandoned is called by the drain goroutine: Ruby waits no longer.
-func (h *Host) requestAbandoned(key unsafe.Pointer) {
+// requestCancelled ends the context of a question for whose answer Ruby no
+// longer waits. The drain goroutine calls it.
+func (h *Host) requestCancelled(key unsafe.Pointer) {
 	h.services.mu.Lock()
 	cancel := h.services.pending[key]
 	h.services.mu.Unlock()
@@ -148,7 +151,7 @@ func (h *Host) requestAbandoned(key unsafe.Pointer) {
 	}
 }
 
-// encodeError is the opposite of decodeError, for what Ruby is to raise.
+// encodeError writes the error that Ruby is to raise as JSON.
 func encodeError(err error) []byte {
 	wire := map[string]any{"class": "Tasker::Host::ServiceError", "message": err.Error()}
 	var ruby *Error

@@ -1,11 +1,11 @@
 /*
- * Two runtimes in one process both want the signals. Go keeps them; Ruby is
- * given what it cannot work without.
+ * Two runtimes in one process both want the signals. Go keeps them. Ruby gets
+ * the few that it needs.
  *
- * libruby installs handlers without SA_ONSTACK, which Go answers with a fatal
- * error at the next signal on one of its own threads. So this file defines
- * sigaction: the dynamic linker binds libruby's calls to it, and everybody
- * else's are passed on.
+ * libruby installs handlers without SA_ONSTACK. Go then ends with a fatal error
+ * at the next signal on one of its own threads. So this file defines sigaction,
+ * and the dynamic linker binds every call to it. It changes libruby's calls and
+ * passes all others on.
  *
  *   VTALRM            Ruby's, with SA_ONSTACK: it makes a system call of one of
  *                     Ruby's threads return, and so must not restart it
@@ -15,7 +15,7 @@
  *                     (recover from a nil dereference)
  *   all others        Go's; Ruby is told that the default is in place
  *
- * A child between fork and exec is not the host: there calls pass through,
+ * A child between fork and exec is not the host. There all calls are passed on,
  * so that spawned programs start with clean handlers.
  */
 #include "bridge_internal.h"
@@ -39,6 +39,7 @@ static const int shared_signals[] = {SIGSEGV, SIGBUS, SIGILL};
 enum { shared_count = sizeof shared_signals / sizeof *shared_signals };
 static struct sigaction rubys[shared_count], gos[shared_count];
 
+/* [any] */
 static sigaction_fn find_real(void)
 {
     sigaction_fn f = __atomic_load_n(&real_sigaction, __ATOMIC_RELAXED);
@@ -56,6 +57,7 @@ __attribute__((constructor)) static void resolve_early(void)
     find_real();
 }
 
+/* [any] */
 static int shared_index(int number)
 {
     for (int i = 0; i < shared_count; i++)
@@ -63,13 +65,14 @@ static int shared_index(int number)
     return -1;
 }
 
+/* [any] */
 static bool from_libruby(void *return_address)
 {
     Dl_info info;
     return dladdr(return_address, &info) && info.dli_fbase == libruby_base;
 }
 
-/* Any thread; async-signal-safe outside boot. */
+/* [any] Async-signal-safe outside boot. */
 __attribute__((visibility("default"))) int sigaction(int number, const struct sigaction *act, struct sigaction *old)
 {
     sigaction_fn real = find_real();
@@ -98,13 +101,14 @@ __attribute__((visibility("default"))) int sigaction(int number, const struct si
     return 0;
 }
 
+/* [any] */
 static bool is_function(const struct sigaction *s)
 {
     return s->sa_flags & SA_SIGINFO ? s->sa_sigaction != NULL
                                     : s->sa_handler != SIG_DFL && s->sa_handler != SIG_IGN;
 }
 
-/* On the thread that faulted, on its alternate stack. */
+/* [any] Runs on the thread that faulted, on its alternate stack. */
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     int i = shared_index(number);
@@ -119,7 +123,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
         pthread_sigmask(SIG_SETMASK, &all, NULL);
     }
     if (!is_function(to)) {
-        /* Nobody to ask: let the kernel's default happen on return. */
+        /* Neither runtime has a handler: the kernel's default acts on return. */
         struct sigaction fallback;
         memset(&fallback, 0, sizeof fallback);
         fallback.sa_handler = SIG_DFL;
@@ -130,17 +134,20 @@ static void on_fault(int number, siginfo_t *info, void *context)
     else to->sa_handler(number);
 }
 
+/* [any] */
 void tasker_signals_library(const void *inside)
 {
     Dl_info info;
     if (dladdr(inside, &info)) libruby_base = info.dli_fbase;
 }
 
+/* On the thread that becomes Ruby's main thread. */
 void tasker_signals_before_boot(void)
 {
     signal_pid = getpid();
 }
 
+/* [GVL] On the main Ruby thread. */
 void tasker_signals_after_boot(void)
 {
     booted = true;
@@ -150,9 +157,9 @@ void tasker_signals_after_boot(void)
         memset(&chain, 0, sizeof chain);
         chain.sa_sigaction = on_fault;
         chain.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-        /* Nothing is blocked here: Ruby's handler leaves with a longjmp
-         * (SystemStackError) and unblocks no more than the signal itself. What
-         * else were blocked would stay so for the thread's life, and nothing
+        /* This mask is empty: Ruby's handler leaves with a longjmp
+         * (SystemStackError) and unblocks only the signal itself. Any other
+         * blocked signal would stay blocked for the thread's life, and nothing
          * could interrupt its system calls any more. */
         sigemptyset(&chain.sa_mask);
         find_real()(shared_signals[i], &chain, NULL);

@@ -8,19 +8,20 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// Stats are counters of a [Host] since Boot, and a few that are of the moment.
+// Stats are counters of a [Host]. Those of type int say how things are now;
+// those of type uint64 count since Boot.
 type Stats struct {
-	Threads    int    // worker threads alive
-	Busy       int    // of them, inside a call
-	Queued     int    // calls waiting for a thread
-	InFlight   int    // calls that Go callers wait for
-	Requests   int    // questions of Ruby's (see Serve) that Go is answering
-	Calls      uint64 // ended, in any way
-	Timeouts   uint64 // calls whose context ended first
-	Late       uint64 // results that came after that, and were dropped
-	Respawns   uint64 // threads replaced
-	WrittenOff int    // threads given up that still run
-	Yields     uint64 // times the fairness ticker made a thread give way
+	Threads   int    // worker threads alive, without the abandoned ones
+	Busy      int    // worker threads inside a call
+	Queued    int    // calls waiting for a thread
+	InFlight  int    // calls that Go callers wait for
+	Requests  int    // questions from Ruby (see Serve) that Go is answering
+	Calls     uint64 // calls that have ended, in any way
+	Timeouts  uint64 // calls whose context ended first
+	Late      uint64 // results that arrived after their call's context ended, and were dropped
+	Respawns  uint64 // threads replaced
+	Abandoned int    // abandoned threads that still run
+	Yields    uint64 // times the fairness ticker made a thread give way
 }
 
 // Stats reads the counters. It never waits for Ruby.
@@ -30,15 +31,15 @@ func (h *Host) Stats() Stats {
 		Threads: int(c.workers), Busy: int(c.busy), Queued: int(max(c.pending, 0)), InFlight: int(h.inFlight.Load()),
 		Requests: int(h.services.answering.Load()),
 		Calls:    c.jobs, Timeouts: h.timeouts.Load(), Late: h.late.Load(), Respawns: c.respawns,
-		WrittenOff: int(c.writtenOff), Yields: c.yields,
+		Abandoned: int(c.abandoned), Yields: c.yields,
 	}
 }
 
-// GCStats is what CRuby says of its heap.
+// GCStats is what CRuby reports about its heap.
 type GCStats struct {
 	Count          uint64        // collections
-	MajorCount     uint64        // of them, full ones
-	Time           time.Duration // spent in them
+	MajorCount     uint64        // full collections
+	Time           time.Duration // spent in collections
 	HeapLiveSlots  uint64
 	HeapFreeSlots  uint64
 	HeapPages      uint64
@@ -76,8 +77,9 @@ var ErrUnhealthy = errors.New("rubyhost: the interpreter is not healthy")
 
 // Health reports whether Ruby answers: nil, or [ErrUnhealthy] with the reason
 // and a hint. It fails when no Ruby thread gets to run until ctx ends (code in
-// a C extension holds the GVL), when half the threads have been given up or
-// cannot be started, or when the host is closed. A supervisor should then replace the process.
+// a C extension holds the GVL), when half the threads have been abandoned or
+// cannot be started, or when the host is closed. A supervisor should then
+// replace the process.
 func (h *Host) Health(ctx context.Context) error {
 	select {
 	case <-h.closing:
@@ -85,15 +87,15 @@ func (h *Host) Health(ctx context.Context) error {
 	default:
 	}
 	s := h.Stats()
-	if s.WrittenOff > 0 && s.WrittenOff >= h.opts.Threads/2 {
-		return errors.WithHint(errors.Wrapf(ErrUnhealthy, "%d of %d threads were given up and still run", s.WrittenOff, h.opts.Threads),
+	if s.Abandoned > 0 && s.Abandoned >= h.opts.Threads/2 {
+		return errors.WithHint(errors.Wrapf(ErrUnhealthy, "%d of %d threads were abandoned and still run", s.Abandoned, h.opts.Threads),
 			"Handlers do not stop when interrupted. Restart the process.")
 	}
 	if s.Threads <= h.opts.Threads/2 && readCounters().shortOfThreads {
-		return errors.WithHint(errors.Wrapf(ErrUnhealthy, "%d of %d threads are there, and no further one can be started", s.Threads, h.opts.Threads),
+		return errors.WithHint(errors.Wrapf(ErrUnhealthy, "%d of %d threads run, and no further one can be started", s.Threads, h.opts.Threads),
 			"Raise the limits on threads (ulimit -u, pids of the cgroup), or restart the process.")
 	}
-	number := h.serial.Add(1)
+	number := h.lastSerial.Add(1)
 	answered := make(chan struct{})
 	h.pings.Store(number, answered)
 	control(controlPing, number)

@@ -1,6 +1,6 @@
 /*
- * The main Ruby thread after boot: it waits without the GVL for what Go asks
- * (interrupt, kill, give up, ping, stop), and keeps the workers complete.
+ * The main Ruby thread after boot. It waits without the GVL for what Go asks
+ * (interrupt, kill, abandon, ping, stop), and replaces the workers that are gone.
  */
 #include "bridge_internal.h"
 
@@ -14,7 +14,7 @@ typedef struct control {
     uint64_t serial;
 } control;
 
-/* What Go asks: an atomic stack, and a bell. */
+/* What Go asks is on an atomic stack. The bell wakes the main thread. */
 static tasker_node *controls;
 static pthread_mutex_t bell_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t bell;
@@ -23,6 +23,7 @@ static bool bell_rung, bell_interrupted;
 static ID id_raise, id_kill;
 static VALUE interrupt_class;
 
+/* [any] */
 void tasker_ring(void)
 {
     pthread_mutex_lock(&bell_lock);
@@ -43,10 +44,11 @@ bool tasker_control(uint32_t what, uint64_t serial)
     return true;
 }
 
-/* How often what did not succeed is tried again. */
+/* After how long a failed start of a worker, or an interrupt of abandoned
+ * threads, is repeated. */
 static const int64_t retry_ns = 500 * 1000 * 1000;
 
-/* [no GVL] Until the bell rings, or for retry_ns if *again. */
+/* [no GVL] Waits until the bell rings; if *again, for retry_ns at most. */
 static void *wait_for_bell(void *again)
 {
     struct timespec t;
@@ -60,7 +62,7 @@ static void *wait_for_bell(void *again)
     return NULL;
 }
 
-/* [any] */
+/* [any] Ruby calls it to end the wait: the thread has an interrupt. */
 static void interrupt_bell(void *unused)
 {
     (void)unused;
@@ -70,7 +72,7 @@ static void interrupt_bell(void *unused)
     pthread_mutex_unlock(&bell_lock);
 }
 
-/* [GVL] Under rb_protect: does what Go asked. */
+/* [GVL] Under rb_protect: does what Go asked for. */
 static VALUE obey(VALUE arg)
 {
     control *c = (control *)arg;
@@ -80,19 +82,20 @@ static VALUE obey(VALUE arg)
         if (w) rb_funcall(w->thread, id_raise, 1, interrupt_class);
         break;
     case TASKER_KILL:
-        /* A second kill does nothing, and an ensure block may go on waiting. */
+        /* To kill a thread twice has no effect. A raise ends the wait of an
+         * ensure block. */
         if (w && w->killed) {
             rb_funcall(w->thread, id_raise, 1, interrupt_class);
         } else if (w) {
-            w->killed = w->retire = true;
+            w->killed = w->replace = true;
             rb_funcall(w->thread, id_kill, 0);
         }
         break;
-    case TASKER_WRITE_OFF:
-        if (w && !w->written_off) {
-            w->written_off = true;
+    case TASKER_ABANDON:
+        if (w && !w->abandoned) {
+            w->abandoned = true;
             COUNT(workers, -1);
-            COUNT(written_off, 1);
+            COUNT(abandoned, 1);
         }
         break;
     case TASKER_PING:
@@ -105,7 +108,7 @@ static VALUE obey(VALUE arg)
     return Qnil;
 }
 
-/* [GVL] Under rb_protect: the report as a job would give it. */
+/* [GVL] Under rb_protect: sends Go a one-line report. */
 static VALUE note_report(VALUE exception)
 {
     VALUE report = rb_funcall(tasker_ruby.module, rb_intern("stray"), 1, exception);
@@ -115,7 +118,7 @@ static VALUE note_report(VALUE exception)
     return Qnil;
 }
 
-/* [GVL] An exception has no business on the main thread; Go logs it. */
+/* [GVL] Sends Go the exception that reached the main thread. Go logs it. */
 static void note_stray(int tag)
 {
     VALUE e = rb_errinfo();
@@ -129,6 +132,7 @@ static void note_stray(int tag)
     tasker_post_note(TASKER_NOTE_STRAY, 0, class, strlen(class));
 }
 
+/* [GVL] */
 void tasker_protect_and_note(VALUE (*f)(VALUE), VALUE arg)
 {
     int tag = 0;
@@ -136,10 +140,10 @@ void tasker_protect_and_note(VALUE (*f)(VALUE), VALUE arg)
     if (tag) note_stray(tag);
 }
 
-/* [GVL] Until Go says stop. */
+/* [GVL] Runs until Go says stop. */
 void tasker_supervise(void)
 {
-    int64_t pursued = 0;
+    int64_t interrupted = 0; /* when the abandoned threads were interrupted last */
     while (!tasker_ruby.stopping) {
         tasker_node *n = tasker_stack_take(&controls);
         while (n) {
@@ -150,17 +154,18 @@ void tasker_supervise(void)
         }
         tasker_protect_and_note(tasker_workers_fill_up, Qnil);
         if (tasker_ruby.stopping) return;
-        bool pursue = __atomic_load_n(&tasker_the_host.counters.written_off, __ATOMIC_RELAXED) > 0;
-        bool again = pursue || __atomic_load_n(&tasker_the_host.counters.short_of_threads, __ATOMIC_RELAXED) > 0;
-        if (pursue && tasker_now() - pursued > retry_ns) {
-            tasker_protect_and_note(tasker_workers_pursue, interrupt_class);
-            pursued = tasker_now();
+        bool any_abandoned = __atomic_load_n(&tasker_the_host.counters.abandoned, __ATOMIC_RELAXED) > 0;
+        bool again = any_abandoned || __atomic_load_n(&tasker_the_host.counters.short_of_threads, __ATOMIC_RELAXED) > 0;
+        if (any_abandoned && tasker_now() - interrupted > retry_ns) {
+            tasker_protect_and_note(tasker_workers_interrupt_abandoned, interrupt_class);
+            interrupted = tasker_now();
         }
         rb_nogvl(wait_for_bell, &again, interrupt_bell, NULL, RB_NOGVL_INTR_FAIL);
         tasker_protect_and_note(tasker_check_interrupts, Qnil);
     }
 }
 
+/* [GVL] Under rb_protect. */
 void tasker_supervisor_loaded(void)
 {
     id_raise = rb_intern("raise");

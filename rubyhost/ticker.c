@@ -3,8 +3,8 @@
  *
  * CRuby before 3.3 lets a thread compute for 100 ms before another gets the
  * GVL. While two or more workers are awake, the ticker asks the running one
- * to give way every 5 ms. It also rescues jobs that lie in the queue while
- * every awake worker waits for I/O. With nothing to do it sleeps for ever.
+ * to give way every 5 ms. When jobs stay in the queue while every awake worker
+ * waits for I/O, it wakes another worker (a rescue). With nothing to do it sleeps.
  */
 #include "bridge_internal.h"
 
@@ -15,7 +15,7 @@
 #include <time.h>
 
 static const int64_t tick_ns = 5 * 1000 * 1000;
-/* How soon a rescue looks: sooner while there is somebody to rescue. */
+/* How soon a rescue looks at the queue: sooner while rescues find jobs. */
 static const int64_t rescue_min_ns = 200 * 1000, rescue_max_ns = 1000 * 1000;
 
 static pthread_mutex_t tick_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -32,7 +32,8 @@ static void *give_way(void *unused)
     return NULL;
 }
 
-/* [GVL] Runs as a postponed job, between two bytecodes of whoever computes. */
+/* [GVL] A postponed job of Ruby's: it runs between two bytecodes of the thread
+ * that computes. */
 static void yield_job(void *unused)
 {
     (void)unused;
@@ -40,6 +41,7 @@ static void yield_job(void *unused)
     rb_nogvl(give_way, NULL, NULL, NULL, RB_NOGVL_INTR_FAIL);
 }
 
+/* prepare is [GVL], ask_to_yield is [any]. */
 #if RUBY_API_VERSION_MAJOR > 3 || (RUBY_API_VERSION_MAJOR == 3 && RUBY_API_VERSION_MINOR >= 3)
 static rb_postponed_job_handle_t yield_handle;
 void tasker_ticker_prepare(void) { yield_handle = rb_postponed_job_preregister(0, yield_job, NULL); }
@@ -49,6 +51,7 @@ void tasker_ticker_prepare(void) {}
 static void ask_to_yield(void) { rb_postponed_job_register_one(0, yield_job, NULL); }
 #endif
 
+/* [any] */
 void tasker_after(struct timespec *t, int64_t ns)
 {
     clock_gettime(CLOCK_MONOTONIC, t);
@@ -57,6 +60,7 @@ void tasker_after(struct timespec *t, int64_t ns)
     t->tv_nsec = (long)(ns % 1000000000);
 }
 
+/* [any] */
 void tasker_monotonic_cond(pthread_cond_t *cond)
 {
     pthread_condattr_t monotonic;
@@ -66,7 +70,7 @@ void tasker_monotonic_cond(pthread_cond_t *cond)
     pthread_condattr_destroy(&monotonic);
 }
 
-/* A thread of its own; never touches a VALUE. */
+/* The ticker's thread. It is not Ruby's and never touches a VALUE. */
 static void *ticker(void *unused)
 {
     (void)unused;
@@ -114,6 +118,7 @@ void tasker_ticker_wake(bool watch)
     pthread_mutex_unlock(&tick_lock);
 }
 
+/* [any] */
 int tasker_ticker_start(void)
 {
     tasker_monotonic_cond(&tick_cond);

@@ -1,7 +1,7 @@
 /*
  * The worker threads: Ruby threads that take jobs from the queue under the GVL
- * and sleep without it when there are none. There are as many as Go wants; one
- * that is lost or given up is replaced.
+ * and sleep without it when there are none. Go says how many there are. A worker
+ * that ends or is abandoned is replaced.
  */
 #include "bridge_internal.h"
 
@@ -18,20 +18,20 @@ static void *wait_for_work(void *arg)
     return NULL;
 }
 
-/* [any] Ruby wants the waiting worker back. */
+/* [any] Ruby calls it to end the wait: the thread has an interrupt. */
 static void stop_waiting(void *arg)
 {
     tasker_parker_interrupt(&tasker_the_host.queue, &((tasker_worker *)arg)->parker);
 }
 
-/* [GVL] Takes w off the list and frees it. */
+/* [GVL] Takes w off the list of workers and frees it. */
 static void worker_gone(tasker_worker *w)
 {
     tasker_worker **at = &tasker_ruby.workers;
     while (*at != w) at = &(*at)->next;
     *at = w->next;
     tasker_queue_detach(&tasker_the_host.queue, &w->parker);
-    if (w->written_off) COUNT(written_off, -1);
+    if (w->abandoned) COUNT(abandoned, -1);
     else COUNT(workers, -1);
     tasker_parker_destroy(&w->parker);
     free(w->out.data);
@@ -42,9 +42,9 @@ static void worker_gone(tasker_worker *w)
 static VALUE worker_main(void *arg)
 {
     tasker_worker *w = arg;
-    w->born = true;
+    w->begun = true;
     tasker_queue *q = &tasker_the_host.queue;
-    while (!tasker_ruby.stopping && !w->written_off) {
+    while (!tasker_ruby.stopping && !w->abandoned) {
         tasker_node *n = tasker_queue_pop(q, &w->parker);
         if (n) {
             if (!tasker_job_perform(w, (tasker_job *)(void *)n)) break;
@@ -54,7 +54,7 @@ static VALUE worker_main(void *arg)
         if (!tasker_flush_interrupts()) break;
     }
     worker_gone(w);
-    tasker_ring(); /* the supervisor starts another */
+    tasker_ring(); /* the supervisor starts another worker */
     return Qnil;
 }
 
@@ -85,8 +85,8 @@ static void start_worker(void)
     }
 }
 
-/* [GVL] The threads for which want is true, as an Array: the list itself may
- * change at every call of a Ruby method. */
+/* [GVL] Returns the threads for which want is true. It copies them to an Array,
+ * because any call of a Ruby method may change the list of workers. */
 static VALUE threads(bool (*want)(const tasker_worker *))
 {
     VALUE list = rb_ary_new();
@@ -95,20 +95,23 @@ static VALUE threads(bool (*want)(const tasker_worker *))
     return list;
 }
 
-static bool is_unborn(const tasker_worker *w)
+/* [GVL] */
+static bool has_not_begun(const tasker_worker *w)
 {
-    return !w->born;
+    return !w->begun;
 }
 
-static bool is_written_off(const tasker_worker *w)
+/* [GVL] */
+static bool is_abandoned(const tasker_worker *w)
 {
-    return w->written_off && w->job;
+    return w->abandoned && w->job;
 }
 
-/* [GVL] Under rb_protect: a thread killed before its first line never left. */
-static void bury_unborn(void)
+/* [GVL] Under rb_protect: frees the workers whose thread was killed before its
+ * first line, and so never ran worker_main. */
+static void drop_never_begun(void)
 {
-    VALUE list = threads(is_unborn);
+    VALUE list = threads(has_not_begun);
     for (long i = 0; i < RARRAY_LEN(list); i++) {
         VALUE thread = rb_ary_entry(list, i);
         if (RTEST(rb_funcall(thread, id_alive, 0))) continue;
@@ -118,6 +121,7 @@ static void bury_unborn(void)
     RB_GC_GUARD(list);
 }
 
+/* [GVL] During a garbage collection. */
 void tasker_workers_mark(void)
 {
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next) {
@@ -126,7 +130,7 @@ void tasker_workers_mark(void)
     }
 }
 
-/* [GVL] The worker whose thread this is, or NULL. */
+/* [GVL] */
 tasker_worker *tasker_worker_on(VALUE thread)
 {
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
@@ -134,7 +138,7 @@ tasker_worker *tasker_worker_on(VALUE thread)
     return NULL;
 }
 
-/* [GVL] The worker that runs job `serial` at this moment, or NULL. */
+/* [GVL] */
 tasker_worker *tasker_worker_of(uint64_t serial)
 {
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
@@ -142,18 +146,19 @@ tasker_worker *tasker_worker_of(uint64_t serial)
     return NULL;
 }
 
+/* [GVL] Under rb_protect. */
 static VALUE start_protected(VALUE unused)
 {
     start_worker();
     return unused;
 }
 
-/* [GVL] Under rb_protect: as many workers as there should be. Where the system
- * has no thread for one, this is said once, and tried again later. */
+/* [GVL] Under rb_protect: starts the workers that are missing. When the system
+ * has no thread for one, this raises once; the supervisor tries again later. */
 VALUE tasker_workers_fill_up(VALUE unused)
 {
     (void)unused;
-    bury_unborn();
+    drop_never_begun();
     uint64_t *short_of = &tasker_the_host.counters.short_of_threads;
     while (!tasker_ruby.stopping && __atomic_load_n(&tasker_the_host.counters.workers, __ATOMIC_RELAXED) < wanted_workers) {
         int tag = 0;
@@ -169,29 +174,30 @@ VALUE tasker_workers_fill_up(VALUE unused)
     return Qnil;
 }
 
-/* [GVL] Under rb_protect: threads that were given up may still come to where
- * they can be interrupted. */
-VALUE tasker_workers_pursue(VALUE interrupt)
+/* [GVL] Under rb_protect: interrupts the abandoned threads once more. They may
+ * have reached code that can be interrupted. */
+VALUE tasker_workers_interrupt_abandoned(VALUE interrupt)
 {
-    VALUE list = threads(is_written_off);
+    VALUE list = threads(is_abandoned);
     for (long i = 0; i < RARRAY_LEN(list); i++) rb_funcall(rb_ary_entry(list, i), id_raise, 1, interrupt);
     RB_GC_GUARD(list);
     return Qnil;
 }
 
-/* [GVL] Under rb_protect: waits until every worker has left, but for those
- * given up. Not without a limit, or Ruby might see a deadlock. */
+/* [GVL] Under rb_protect: waits until every worker has left, except the
+ * abandoned ones. Each join has a limit, or Ruby might report a deadlock. */
 VALUE tasker_workers_join(VALUE unused)
 {
     (void)unused;
     for (;;) {
         tasker_worker *w = tasker_ruby.workers;
-        while (w && w->written_off) w = w->next;
+        while (w && w->abandoned) w = w->next;
         if (!w) return Qnil;
         rb_funcall(w->thread, id_join, 1, INT2FIX(1));
     }
 }
 
+/* [GVL] Under rb_protect. */
 void tasker_workers_start(uint32_t wanted)
 {
     id_alive = rb_intern("alive?");

@@ -103,7 +103,7 @@ static void test_order(void)
     for (int i = 50; i < 100; i++) tasker_queue_submit(&q, &n[i]);
     for (int i = 25; i < 100; i++)
         if (tasker_queue_pop(&q, &p) != &n[i]) fail("order, second half");
-    if (tasker_queue_pop(&q, &p)) fail("a job that nobody submitted");
+    if (tasker_queue_pop(&q, &p)) fail("a job that was never submitted");
     if (q.pending) fail("pending after the last job");
     tasker_parker_destroy(&p);
 }
@@ -131,12 +131,12 @@ static void test_exactly_once(int64_t spin_ns)
     pthread_join(disturber, NULL);
     tasker_queue_close(&queue);
     for (int i = 0; i < workers; i++) pthread_join(takers[i], NULL);
-    if (queue.idle || queue.active != workers || queue.pending || queue.beds) fail("the counts do not add up");
+    if (queue.idle || queue.active != workers || queue.pending || queue.idle_stack) fail("the counts do not add up");
     for (int i = 0; i < workers; i++) {
         tasker_queue_detach(&queue, &parkers[i]);
         tasker_parker_destroy(&parkers[i]);
     }
-    if (queue.active || queue.attached || queue.searching) fail("somebody has not left");
+    if (queue.active || queue.attached || queue.searching) fail("a worker has not left");
     free(jobs);
 }
 

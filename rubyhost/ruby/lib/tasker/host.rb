@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-# The bridge's own half. The host loads this file first, inside the embedded
-# interpreter; it is not part of the gem's API, and outside the host it cannot
-# work: request, log, job_serial, forked?, retire and masked are C functions of
-# the bridge.
+# The Ruby side of the bridge. The host loads this file first, inside the embedded
+# interpreter. It is not part of the gem's API and cannot work outside the host:
+# request, log, job_serial, foreign?, forked?, replace and masked are C functions
+# of the bridge.
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
@@ -20,15 +20,15 @@ require_relative "host/leftovers"
 require_relative "host/own_names"
 require_relative "host/autoloads"
 
-# At the top level, so that source evaluated in it names constants as a script does.
+# At the top level, so that evaluated source names constants as a script does.
 empty_scope = -> { Object.new.instance_eval { binding } }
 
 Tasker.const_get(:Host).const_set(:EMPTY_SCOPE, empty_scope)
 
 module Tasker
-  # What runs inside the host only.
+  # Code that runs inside the host only.
   module Host
-    # Raised in a handler whose time is up. Not a StandardError, so that
+    # Raised in a handler whose time is up. It is no StandardError, so that
     # `rescue => e` does not swallow it.
     class Interrupt < Exception # rubocop:disable Lint/InheritException
       def initialize(message = "the step's time is up, or it was cancelled")
@@ -36,10 +36,10 @@ module Tasker
       end
     end
 
-    # What Go answered a request with was an error.
+    # Go answered a request with an error.
     class ServiceError < Tasker::Error; end
 
-    # One registered step-handler class.
+    # A step-handler class, registered for calls.
     class StepCallable
       def initialize(handler_class)
         @handler_class = handler_class
@@ -76,7 +76,7 @@ module Tasker
       end
     end
 
-    # One that runs code of others, or finds it for calls to come.
+    # An operation that runs or finds code that is not the host's.
     class OthersCode < Operation
       def run(segments)
         Autoloads.resolve
@@ -92,7 +92,7 @@ module Tasker
       # @return [HandlerLoader]
       attr_reader :loader
 
-      # Gives a callable its index; only ever grows.
+      # Gives a callable its index. A callable is never removed.
       def register(callable)
         @lock.synchronize do
           CALLABLES << callable
@@ -100,22 +100,22 @@ module Tasker
         end
       end
 
-      # Everything of an exception that Go is told.
+      # Describes an exception for Go.
       def report(exception)
         Execution.describe(exception)
       end
 
-      # What Go logs of an exception that no step has.
+      # Words the log line for an exception that belongs to no step.
       def stray(exception)
         wire = report(exception)
         "#{wire["class"]}: #{wire["message"]} (#{wire["backtrace"].first || "nowhere"})"
       end
 
-      # Asks a service of Go's and waits, without the GVL, for the answer.
+      # Asks a Go service and waits for the answer without the GVL.
       #
       # @param name [String]
       # @param payload [String] bytes
-      # @param serial [Integer] of the call on whose behalf
+      # @param serial [Integer] of the call that the question belongs to
       # @return [String] bytes
       # @raise [ServiceError] or the class that Go named
       def ask(name, payload, serial = job_serial)
@@ -147,7 +147,7 @@ module Tasker
         yield
         nil
       ensure
-        Execution.forget # how a class is made may be different now
+        Execution.forget # loaded code may have changed how a handler is made
       end
 
       # @!visibility private
@@ -155,7 +155,7 @@ module Tasker
         $stdout.flush
         $stderr.flush
       rescue StandardError
-        nil # a handler put something else there
+        nil # a handler has set $stdout or $stderr to another object
       end
 
       # @!visibility private
@@ -198,7 +198,7 @@ module Tasker
       end
     end
 
-    # The order is that of the constants op… in call.go.
+    # The constants op… in call.go have the same order.
     register OthersCode.new { |path| changing_classes { load(File.expand_path(path)) } }
     register OthersCode.new { |feature| changing_classes { require(feature.start_with?("./") ? File.expand_path(feature) : feature) } }
     register OthersCode.new { |*dirs| loader.load_dir(*dirs) && nil }

@@ -2,25 +2,25 @@
 
 module Tasker
   module Host
-    # Nothing of ours is left to be loaded when a step first names it. In CRuby
-    # 3.1 the threads that wait for another one's autoload are listed on their
-    # own stacks; one that is interrupted meanwhile (by the host, by Timeout)
-    # leaves without taking itself off the list, and the interpreter crashes.
+    # Loads every autoload of ours before a step can name it. In CRuby 3.1 the
+    # threads that wait for another thread's autoload form a list on their own
+    # stacks. A thread that is interrupted while it waits (by the host, by
+    # Timeout) does not take itself off the list, and the interpreter crashes.
     #
     # @api private
     module Autoloads
-      # What wants a gem that may not be there, or that only tests name. Who
-      # names these does so in files, which are loaded before any step.
+      # Constants that need a gem which may be missing, or that only tests name.
+      # They are named in files, and those are loaded before any step.
       LEFT = %w[Tasker::StepHandler::Api Tasker::Testing].freeze
-      # What parts of Ruby's library leave to be loaded, for others than themselves.
+      # Autoloads of Ruby's own library that other code triggers.
       OF_THE_LIBRARY = %i[IPAddr IPSocket].freeze
       private_constant :LEFT, :OF_THE_LIBRARY
 
       @lock = Mutex.new
 
       class << self
-        # To be called before anything that may be interrupted beside others; the
-        # first call takes some 40 ms, which a boot should not.
+        # To be called before code that may be interrupted while other threads
+        # run. The first call takes some 40 ms, too long for the boot.
         #
         # @return [nil]
         def resolve

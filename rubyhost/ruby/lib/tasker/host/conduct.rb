@@ -2,22 +2,22 @@
 
 module Tasker
   module Host
-    # A call that would end, replace or confuse the process that runs all the
-    # other steps. Permanent: trying again cannot help.
+    # A handler called a method that would end, replace or confuse the process
+    # of all other steps. The error is permanent: a retry cannot help.
     class ForbiddenError < Tasker::PermanentError
       def initialize(call, instead)
         super("#{call} is not possible inside tasker-rb: #{instead}", error_code: "FORBIDDEN_CALL")
       end
     end
 
-    # What a handler may not do to its host. `exit`, `abort`, `throw` and the
-    # like need nothing here: they are exceptions, and end the step.
+    # The methods that a handler may not call, or only in part. `exit`, `abort`,
+    # `throw` and the like are exceptions that end the step, so they need no rule.
     module Conduct
-      # Signals that belong to the host; a trap for one of these is ignored.
-      # CHLD among them: were it ignored, Go could not wait for its children.
+      # Signals that belong to the host. A trap for one of these does nothing.
+      # CHLD is one: if a handler ignored it, Go could not wait for its children.
       HOST_SIGNALS = (Signal.list.keys - %w[EXIT]).freeze
 
-      # In front of Process's own methods, and of those of Kernel.
+      # Prepended to the class methods of Process, and to Kernel.
       module NoOtherProcess
         def exit!(*)
           return super if Host.forked?
@@ -41,7 +41,7 @@ module Tasker
         end
       end
 
-      # In front of Process's own methods.
+      # Prepended to Process's class methods.
       module ForProcess
         def daemon(*)
           return super if Host.forked?
@@ -79,14 +79,14 @@ module Tasker
         end
       end
 
-      # In front of Process::Status's own method.
+      # Prepended to the class methods of Process::Status.
       module ForStatus
         def wait(pid = -1, *flags)
           super(Conduct.one_child(pid), *flags)
         end
       end
 
-      # Kernel's versions of the same for everybody, private as they are.
+      # The same methods of Kernel. They stay private.
       module ForKernel
         def exit!(*args)
           Process.exit!(*args)
@@ -138,8 +138,8 @@ module Tasker
           pids.any? { |pid| own.include?(pid) }
         end
 
-        # The child has this thread and nothing else of the host: it runs its
-        # block and leaves without the host's at_exit blocks.
+        # Only this thread exists in the child. It runs its block and exits
+        # without the host's at_exit blocks.
         def run_child
           status = 1
           yield
@@ -154,7 +154,7 @@ module Tasker
           @exit_child.call(status)
         end
 
-        # Waiting for any child would take those of the host's Go half.
+        # To wait for any child would also collect the children of the Go half.
         def one_child(pid)
           return pid if (pid.is_a?(Integer) && pid.positive?) || Host.forked?
 

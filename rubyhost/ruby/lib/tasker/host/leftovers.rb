@@ -2,15 +2,15 @@
 
 module Tasker
   module Host
-    # What a handler sets for the whole process, or leaves on its thread, and
-    # that would hurt the steps that come after it. What is global is put back
-    # when its step has ended; a thread that is marked for good is replaced.
+    # A handler may change its process or its thread in ways that would hurt
+    # later steps. Global settings are put back when the step has ended. A thread
+    # with changes that cannot be undone is replaced.
     module Leftovers
-      # In front of Thread's own methods. What a handler does to its thread ends
-      # with its step, and it does nothing to the threads of others.
+      # Prepended to Thread. A handler's changes to its own thread end with its
+      # step, and it cannot change the thread of another step.
       module ForThread
-        # A thread that was killed can be neither killed nor trusted again, even
-        # if an ensure block saved it.
+        # A killed thread cannot be killed again, even if an ensure block saved
+        # it. So it is replaced.
         def kill
           Leftovers.mark(self, "Thread#kill")
           super
@@ -47,7 +47,7 @@ module Tasker
         end
       end
 
-      # In front of Thread's class methods.
+      # Prepended to Thread's class methods.
       module ForThreadClass
         def kill(thread)
           Leftovers.mark(thread, "Thread.kill")
@@ -59,8 +59,8 @@ module Tasker
           super
         end
 
-        # The mask belongs to the thread, not to the Fiber: one that never
-        # comes back to leave the block leaves its thread masked.
+        # The mask belongs to the thread and not to the Fiber. A Fiber that never
+        # leaves the block leaves its thread masked.
         def handle_interrupt(*)
           return super unless Lineage.main_ractor?
 
@@ -73,8 +73,9 @@ module Tasker
         end
       end
 
-      # In front of TracePoint's class methods. Its block runs in every thread:
-      # one that raises is turned off, and raises in its own step only.
+      # Prepended to TracePoint's class methods. A trace point's block runs in
+      # every thread. One whose block raises is turned off, and raises in its own
+      # step only.
       module ForTracePoint
         def new(*events, &block)
           return super unless block && Lineage.main_ractor?
@@ -93,7 +94,7 @@ module Tasker
         end
       end
 
-      # In front of Kernel's method, which is private everywhere else.
+      # Prepended to Kernel. The method is private in all objects except Kernel.
       module ForKernel
         def set_trace_func(trace)
           return super unless trace
@@ -109,7 +110,7 @@ module Tasker
         private :set_trace_func
       end
 
-      # In front of GC's methods.
+      # Prepended to GC's class methods.
       module ForGC
         def stress=(value)
           Leftovers.left(:stress) if value
@@ -117,20 +118,20 @@ module Tasker
         end
       end
 
-      @by = {} # what was left => the serial of the step
+      @by = {} # setting => the serial of the step that changed it
       @any = false
       @outputs = [$stdout, $stderr]
 
       class << self
-        # @return [Boolean] whether a step under way has left something
+        # @return [Boolean] whether a running step has changed a global setting
         attr_reader :any
 
-        # The thread, if it is the host's, ends with its step.
+        # Has the thread replaced after its step, if it is a worker thread.
         #
         # @!visibility private
         def mark(thread, call)
           check(thread, call)
-          Host.retire(thread) if Lineage.main_ractor?
+          Host.replace(thread) if Lineage.main_ractor?
         end
 
         # @!visibility private
@@ -164,7 +165,7 @@ module Tasker
           trace_var(:$stderr) { |now| left(:stderr) unless now.equal?(@outputs[1]) }
         end
 
-        # Puts back what the step of this thread has left.
+        # Puts back the settings that this thread's step has changed.
         def clear
           serial = Host.job_serial
           @by.select { |_, by| by == serial }.each_key do |what|

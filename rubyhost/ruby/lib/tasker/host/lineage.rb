@@ -2,14 +2,15 @@
 
 module Tasker
   module Host
-    # Threads that a handler starts work for the handler's step: what they ask
-    # of Go, SQL for one, is asked on its behalf, and refused once it is over.
+    # Threads that a handler starts belong to the handler's step. Go answers
+    # their questions (SQL, for instance) in the step's name, and refuses them
+    # once the step has ended.
     module Lineage
       MARK = :@__tasker_serial # host_job_serial in request.c reads it
       MAIN_RACTOR = Ractor.current
       private_constant :MARK, :MAIN_RACTOR
 
-      # Thread.new calls it in the thread that makes the new one.
+      # Thread.new calls this in the thread that starts the new one.
       def initialize(*, **, &block)
         serial = Lineage.shared?(block) ? 0 : Lineage.serial
         instance_variable_set(MARK, serial) unless serial.zero?
@@ -35,8 +36,8 @@ module Tasker
         end
 
         # @!visibility private
-        # A Ractor does not share the lock that the bridge's list of workers
-        # is under; it cannot ask Go for anything either.
+        # The GVL of the main Ractor protects the bridge's list of workers, and
+        # another Ractor has a lock of its own. It cannot ask Go for anything.
         def serial
           main_ractor? ? Host.job_serial : 0
         end
@@ -46,7 +47,7 @@ module Tasker
           Ractor.current.equal?(MAIN_RACTOR)
         end
 
-        # Newer versions of timeout have one thread for everybody.
+        # Newer versions of timeout share one thread between all callers.
         #
         # @!visibility private
         def shared?(block)

@@ -4,8 +4,8 @@ require "logger"
 
 module Tasker
   module Host
-    # Where $stdout and $stderr go inside the host: whole lines to Go's logger,
-    # with the task, step and attempt of the thread that wrote them.
+    # $stdout and $stderr inside the host. Whole lines go to Go's logger, with
+    # the task, step and attempt of the thread that wrote them.
     class Output
       # The longest piece of one line that is logged at once, in bytes.
       MAX_LINE = 64 * 1024
@@ -59,7 +59,7 @@ module Tasker
         bytes
       end
 
-      # Logs what has no newline yet.
+      # Logs an unfinished line.
       def flush
         line = Thread.current.thread_variable_get(@key)
         return self unless line && !line.empty?
@@ -108,7 +108,7 @@ module Tasker
         write(string)
       end
 
-      # The host's output is not a handler's to close.
+      # A handler cannot close the host's output.
       def close; end
       alias close_write close
 
@@ -153,7 +153,7 @@ module Tasker
 
       private
 
-      # A child of this process writes where the process would.
+      # In a child of this process, writes to the process's own output.
       def write_in_child(parts)
         parts.sum { |part| @real.syswrite(part.to_s) }
       end

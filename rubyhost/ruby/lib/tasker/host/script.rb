@@ -3,11 +3,10 @@
 module Tasker
   module Host
     # Runs a Ruby program inside the host, as `ruby FILE ARG...` would: with its
-    # ARGV, its $0, its at_exit blocks, and the status it exits with. Once in the
-    # life of a process.
+    # own ARGV, $0, at_exit blocks and exit status. A process can do this once.
     module Script
-      # In front of Kernel's at_exit: the blocks of a program belong to its end,
-      # while the host is still whole, and not to the end of the host.
+      # Prepended to Kernel: a program's at_exit blocks run when the program ends,
+      # and the host still works then.
       module AtExit
         def at_exit(&block)
           raise ArgumentError, "called without block" unless block
@@ -21,7 +20,7 @@ module Tasker
       @blocks = []
 
       class << self
-        # @return [Array<Proc>] what is to be called at the end, the last one first
+        # @return [Array<Proc>] the at_exit blocks; the last is called first
         attr_reader :blocks
 
         # @param path [String, nil] of a file; nil for code
@@ -39,8 +38,8 @@ module Tasker
 
         private
 
-        # Calls the at_exit blocks, which see in $! what ended the program, and
-        # may exit with another status.
+        # Calls the at_exit blocks. They find in $! the exception that ended the
+        # program, and may exit with another status.
         def finish(status)
           while (block = @blocks.pop)
             status = attempt(status) { beside(@ending, &block) }
@@ -61,7 +60,7 @@ module Tasker
           end
         end
 
-        # Calls the block, and keeps what it raised for the next one.
+        # Calls the block, and keeps its exception for the next block.
         def attempt(status)
           yield
           status
@@ -77,7 +76,7 @@ module Tasker
           1
         end
 
-        # As Ruby does, without the host's own places.
+        # Prints as Ruby does, without the host's own places.
         def complain(error)
           own = error.backtrace.to_a.take_while { |place| !place.start_with?(__dir__) }
           return $stderr.puts("#{error.message.chomp} (#{error.class})") if own.empty?
@@ -89,7 +88,7 @@ module Tasker
         def flush
           [$stdout, $stderr].each(&:flush)
         rescue StandardError
-          nil # there is nobody to tell
+          nil # standard error is closed
         end
       end
     end

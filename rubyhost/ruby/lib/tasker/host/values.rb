@@ -2,10 +2,10 @@
 
 module Tasker
   module Host
-    # The rules by which a handler's results become JSON, for everything that
-    # json.c does not write itself. docs/rubyhost.md has them as a table.
+    # The rules by which objects that json.c cannot write itself become JSON.
+    # docs/rubyhost.md has the rules as a table.
     module Values
-      # How deep a value may nest, in both directions; json.c has the same.
+      # How deep a value may nest, in both directions. json.c has the same limit.
       MAX_DEPTH = 1000
 
       PROBLEMS = {
@@ -21,9 +21,8 @@ module Tasker
       }.freeze
 
       class << self
-        # What an object that JSON does not know is written as: a String,
-        # Integer, Float, true, false, nil, Hash or Array. Itself when there
-        # is no rule for it.
+        # Turns an object that JSON does not know into a String, Integer, Float,
+        # true, false, nil, Hash or Array. Without a rule it returns the object.
         def plain(value)
           case value
           when Time then value.round(9).then { |t| t.utc? ? t.iso8601(fraction(t)) : t.iso8601(fraction(t)) }
@@ -35,7 +34,7 @@ module Tasker
           end
         end
 
-        # @return [String, nil] in UTF-8; nil when the bytes make no sense
+        # @return [String, nil] in UTF-8; nil when the bytes are not valid
         def utf8(string)
           if string.encoding == Encoding::BINARY
             copy = string.dup.force_encoding(Encoding::UTF_8)
@@ -62,7 +61,7 @@ module Tasker
           nil
         end
 
-        # Called by json.c, which cannot go on.
+        # json.c calls this for a value that it cannot write.
         def fail(problem, path, culprit)
           raise UnrepresentableError.new(
             "#{place(path)} is #{PROBLEMS.fetch(problem)}#{excerpt(problem, culprit)}",
@@ -76,9 +75,8 @@ module Tasker
           time.nsec.zero? ? 0 : time.nsec.to_s.rjust(9, "0").sub(/0+\z/, "").size
         end
 
-        # Libraries that may not be loaded are known by name; then what the
-        # object says of itself, the way Rails' as_json and Ruby's own json
-        # would ask it.
+        # Classes of libraries that may not be loaded are known by name. Other
+        # objects are asked in the order of Rails' as_json and Ruby's own json.
         def by_protocol(value)
           return value.to_s("F") if defined?(BigDecimal) && value.is_a?(BigDecimal) && value.finite?
           return value.iso8601 if defined?(Date) && value.is_a?(Date)
@@ -129,10 +127,10 @@ module Tasker
       end
     end
 
-    # A step's result that JSON, or PostgreSQL's jsonb, cannot hold. Trying
-    # again cannot help.
+    # A step's result that JSON, or PostgreSQL's jsonb, cannot hold. A retry
+    # cannot help.
     class UnrepresentableError < Tasker::PermanentError
-      # @return [String] where in the value, such as results.items[3].price
+      # @return [String] the place in the value, such as results.items[3].price
       attr_reader :path
 
       def initialize(message, path:)

@@ -1,0 +1,165 @@
+package rubyhost
+
+/*
+#include "cbridge.h"
+
+#cgo nocallback tasker_reply
+#cgo noescape tasker_reply
+*/
+import "C"
+
+import (
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/cockroachdb/errors"
+	"golang.org/x/sys/unix"
+)
+
+// What a note is about.
+const (
+	noteLog     = C.TASKER_NOTE_LOG
+	notePong    = C.TASKER_NOTE_PONG
+	noteStopped = C.TASKER_NOTE_STOPPED
+	noteStray   = C.TASKER_NOTE_STRAY
+)
+
+// receiver takes the messages from the outbox.
+type receiver interface {
+	jobDone(call uint32)
+	requestPosted(key unsafe.Pointer, service uint32, serial uint64, payload []byte)
+	requestCancelled(key unsafe.Pointer)
+	noted(topic uint32, serial uint64, text []byte)
+}
+
+// outbox is Go's end of the stack on which C puts its messages.
+type outbox struct {
+	event *os.File // an eventfd on the runtime's poller
+	fd    int
+}
+
+func openOutbox() (*outbox, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, errors.Wrap(err, "rubyhost: eventfd")
+	}
+	return &outbox{event: os.NewFile(uintptr(fd), "tasker-eventfd"), fd: fd}, nil
+}
+
+func (o *outbox) close() error { return o.event.Close() }
+
+// drain hands every message to r until the outbox is closed. While busy says
+// that messages are to be expected, drain polls for a short while before it
+// sleeps: waking it costs both sides a system call.
+func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
+	for {
+		node := takeMessages()
+		if node == nil && busy() {
+			node = lookFor(spin)
+		}
+		if node == nil {
+			if !o.wait() {
+				return
+			}
+			continue
+		}
+		deliverAll(node, r)
+		runtime.Gosched() // let the callers run whose calls have ended
+	}
+}
+
+// standIn takes the messages while the drain goroutine sleeps, for at most the
+// given time. A goroutine that has just answered Ruby calls it: Ruby often asks
+// again at once, and polling sees that sooner than a sleeper can be woken.
+func (o *outbox) standIn(r receiver, spin time.Duration) {
+	asleep := (*uint32)(unsafe.Pointer(&C.tasker_the_host.go_asleep))
+	if !atomic.CompareAndSwapUint32(asleep, 1, 0) {
+		return // the drain goroutine is awake
+	}
+	deliverAll(lookFor(spin), r)
+	atomic.StoreUint32(asleep, 1)
+	if atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox))) != nil {
+		_, _ = unix.Write(o.fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+}
+
+// wait sleeps until C has put a message on the empty outbox. It returns false
+// when the outbox was closed.
+func (o *outbox) wait() bool {
+	asleep := (*uint32)(unsafe.Pointer(&C.tasker_the_host.go_asleep))
+	atomic.StoreUint32(asleep, 1)
+	if atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox))) != nil {
+		atomic.StoreUint32(asleep, 0)
+		return true
+	}
+	var count [8]byte
+	_, err := o.event.Read(count[:])
+	atomic.StoreUint32(asleep, 0)
+	return err == nil
+}
+
+// lookFor polls the outbox.
+func lookFor(spin time.Duration) (found *C.tasker_node) {
+	poll(spin, func() bool {
+		found = takeMessages()
+		return found != nil
+	})
+	return found
+}
+
+// takeMessages takes every message off the outbox and returns them as a list,
+// oldest first.
+func takeMessages() *C.tasker_node {
+	top := (*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox))
+	if atomic.LoadPointer(top) == nil {
+		return nil
+	}
+	newest := (*C.tasker_node)(atomic.SwapPointer(top, nil))
+	var oldest *C.tasker_node
+	for newest != nil {
+		next := newest.next
+		newest.next = oldest
+		oldest, newest = newest, next
+	}
+	return oldest
+}
+
+func deliverAll(node *C.tasker_node, r receiver) {
+	for node != nil {
+		next := node.next // deliver may free the node
+		deliver((*C.tasker_message)(unsafe.Pointer(node)), r)
+		node = next
+	}
+}
+
+func deliver(m *C.tasker_message, r receiver) {
+	switch m.kind {
+	case C.TASKER_MSG_JOB:
+		r.jobDone(uint32((*job)(unsafe.Pointer(m)).call))
+	case C.TASKER_MSG_REQUEST:
+		q := (*C.tasker_request)(unsafe.Pointer(m))
+		payload := C.GoBytes(unsafe.Pointer(q.payload), C.int(q.payload_len))
+		r.requestPosted(unsafe.Pointer(q), uint32(q.service), uint64(q.serial), payload)
+	case C.TASKER_MSG_CANCEL:
+		c := (*C.tasker_cancel)(unsafe.Pointer(m))
+		r.requestCancelled(unsafe.Pointer(c.request))
+		C.tasker_cancel_free(c)
+	case C.TASKER_MSG_NOTE:
+		n := (*C.tasker_note)(unsafe.Pointer(m))
+		text := C.GoBytes(unsafe.Add(unsafe.Pointer(n), C.sizeof_tasker_note), C.int(n.text_len))
+		r.noted(uint32(n.topic), uint64(n.serial), text)
+		C.tasker_note_free(n)
+	}
+}
+
+// reply answers the request. The key may not be used again.
+func reply(key unsafe.Pointer, failed bool, data []byte) {
+	status := C.uint32_t(0)
+	if failed {
+		status = 1
+	}
+	C.tasker_reply((*C.tasker_request)(key), status, unsafe.Pointer(unsafe.SliceData(data)), C.uint64_t(len(data)))
+}

@@ -1,0 +1,121 @@
+/*
+ * After a job: its fiber scheduler and its interrupts must not reach the next
+ * job, and a thread that cannot be cleaned is marked to be replaced.
+ */
+#include "bridge_internal.h"
+
+#include <ruby/fiber/scheduler.h>
+#include <ruby/thread.h>
+#include <unistd.h>
+
+static ID id_status;
+
+/* [GVL] */
+VALUE tasker_check_interrupts(VALUE unused)
+{
+    (void)unused;
+    rb_thread_check_ints();
+    return Qnil;
+}
+
+/* [GVL] */
+bool tasker_flush_interrupts(void)
+{
+    for (int i = 0; i < 100; i++) {
+        int tag = 0;
+        rb_protect(tasker_check_interrupts, Qnil, &tag);
+        rb_set_errinfo(Qnil);
+        if (tag == 0) return true;
+        if (tag == tasker_tag_fatal) return false;
+    }
+    return true;
+}
+
+/* [GVL] Under rb_protect: runs the scheduler's close, and with it the fibers
+ * that it has left. */
+static VALUE close_scheduler(VALUE unused)
+{
+    (void)unused;
+    return rb_fiber_scheduler_set(Qnil);
+}
+
+/* [GVL] */
+static VALUE do_nothing(VALUE self)
+{
+    (void)self;
+    return Qnil;
+}
+
+/* [GVL] Under rb_protect: replaces a close that raises. CRuby would keep the
+ * scheduler for as long as its close raises. */
+static VALUE disarm_scheduler(VALUE scheduler)
+{
+    rb_define_singleton_method(scheduler, "close", do_nothing, 0);
+    return rb_fiber_scheduler_set(Qnil);
+}
+
+/* [GVL] */
+uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status)
+{
+    int tag = 0, again = 0;
+    rb_protect(close_scheduler, Qnil, &tag);
+    if (tag == 0) return status;
+    if (tag == tasker_tag_fatal) w->replace = true;
+    if (status == TASKER_OK) status = tasker_job_failed(w, tag);
+    rb_protect(disarm_scheduler, rb_fiber_scheduler_get(), &again);
+    if (again) w->replace = true;
+    return status;
+}
+
+/* [GVL] Under rb_protect: raises for all but a SystemExit. */
+static VALUE exit_status(VALUE exception)
+{
+    return rb_funcall(exception, id_status, 0);
+}
+
+/* [GVL] */
+void tasker_leave_child(int tag, VALUE exception)
+{
+    int status = tag == 0 ? 0 : 1, none = 0;
+    if (tag == tasker_tag_raise) {
+        VALUE given = rb_protect(exit_status, exception, &none);
+        if (!none && FIXNUM_P(given)) status = FIX2INT(given);
+    }
+    _exit(status);
+}
+
+/* [GVL] Tasker::Host.forked? */
+static VALUE host_forked(VALUE self)
+{
+    (void)self;
+    return tasker_ruby.forked ? Qtrue : Qfalse;
+}
+
+/* [GVL] Tasker::Host.replace(thread): marks a worker thread. It ends after its
+ * job, and another takes its place. Other threads are left alone. */
+static VALUE host_replace(VALUE self, VALUE thread)
+{
+    (void)self;
+    tasker_worker *w = tasker_worker_on(thread);
+    if (w) w->replace = true;
+    return Qnil;
+}
+
+/* [GVL] Tasker::Host.masked(change): counts the blocks of
+ * Thread.handle_interrupt that this thread is in. */
+static VALUE host_masked(VALUE self, VALUE change)
+{
+    (void)self;
+    tasker_worker *w = tasker_worker_on(rb_thread_current());
+    if (w) w->masks += NUM2LONG(change);
+    return Qnil;
+}
+
+/* [GVL] */
+void tasker_job_cleanup_init(void)
+{
+    id_status = rb_intern("status");
+    rb_define_module_function(tasker_ruby.module, "forked?", host_forked, 0);
+    rb_define_module_function(tasker_ruby.module, "replace", host_replace, 1);
+    rb_define_module_function(tasker_ruby.module, "masked", host_masked, 1);
+}
