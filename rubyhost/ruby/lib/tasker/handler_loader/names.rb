@@ -1,0 +1,79 @@
+# frozen_string_literal: true
+
+module Tasker
+  class HandlerLoader
+    # Finds classes by name, and the names that are near a wrong one.
+    class Names
+      NAME = /\A(?:::)?[A-Z]\w*(?:::[A-Z]\w*)*\z/
+
+      # @param wording [Wording]
+      def initialize(wording)
+        @wording = wording
+      end
+
+      # @param name [String]
+      # @return [Class]
+      # @raise [HandlerError]
+      def resolve(name)
+        raise HandlerError, "#{name.inspect} is not a class name such as Payments::ChargeCard" unless name.match?(NAME)
+
+        path = name.delete_prefix("::")
+        found = constant(path)
+        raise HandlerError, @wording.no_class(path, near(path)) if found.nil?
+        raise HandlerError, "#{name} is a #{found.class}, not a class" unless found.is_a?(Class)
+
+        found
+      end
+
+      # @return [Array<String>] of the classes that could handle steps
+      def handlers
+        ObjectSpace.each_object(Class).filter_map do |klass|
+          next unless klass.public_method_defined?(:process) && klass != StepHandler::Base
+
+          Module.instance_method(:name).bind_call(klass)
+        end.uniq.sort
+      end
+
+      private
+
+      def constant(name)
+        name.split("::").reduce(Object) do |scope, part|
+          return nil unless scope.is_a?(Module)
+
+          scope.const_get(part.to_sym, scope.equal?(Object))
+        rescue NameError => e
+          raise unless missing_here?(e, scope, part)
+
+          return nil
+        end
+      end
+
+      # False for an error from a file that was autoloaded on the way.
+      def missing_here?(error, scope, part)
+        error.name.to_s == part && error.receiver.equal?(scope)
+      rescue ArgumentError
+        false
+      end
+
+      # Compares whole names, and last parts.
+      def near(name)
+        require "did_you_mean" unless defined?(DidYouMean::SpellChecker)
+        names = handlers
+        by_last = names.group_by { |candidate| candidate.split("::").last }
+        part = name.split("::").last
+        same = by_last.fetch(part, [])
+        (same + close(name, names) + by_last.values_at(*close(part, by_last.keys)).flatten).uniq.first(3)
+      rescue LoadError
+        []
+      end
+
+      # The spell checker also finds names that share no more than the
+      # namespace. The limit on the distance leaves those out.
+      def close(name, candidates)
+        found = DidYouMean::SpellChecker.new(dictionary: candidates).correct(name)
+        limit = [name.split("::").last.size / 3, 2].max
+        found.select { |candidate| DidYouMean::Levenshtein.distance(name, candidate) <= limit }
+      end
+    end
+  end
+end

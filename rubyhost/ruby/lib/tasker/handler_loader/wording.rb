@@ -1,0 +1,112 @@
+# frozen_string_literal: true
+
+module Tasker
+  class HandlerLoader
+    # Words the errors of the loader.
+    class Wording
+      # @param folders [Array<String>] of the loader, which adds to them
+      def initialize(folders)
+        @folders = folders
+      end
+
+      # @param error [Exception] that a file raised while it loaded
+      # @param file [String]
+      # @return [String]
+      def failure(error, file)
+        place = place_of(error, file)
+        case error
+        when SystemExit then "#{place}: the file called exit"
+        when NameError then "#{place}: #{text_of(error)}"
+        else "#{place}: #{error.class}: #{text_of(error)}"
+        end
+      end
+
+      # A SyntaxError says file:line itself.
+      #
+      # @param error [SyntaxError]
+      # @return [String]
+      def syntax(error)
+        error.message.to_s.strip
+      end
+
+      # @param failures [Array<String>] one for each file
+      # @return [String]
+      def missing(failures)
+        return failures.first if failures.one?
+
+        "#{failures.size} files need constants that nothing defines:\n  #{failures.join("\n  ")}"
+      end
+
+      # For a file that defines a class or module differently than an earlier
+      # definition: says where the earlier one is.
+      #
+      # @param error [Exception]
+      # @param file [String]
+      # @param waited [Symbol, nil] the constant for which the file had to run twice
+      # @return [String] to be added to {#failure}; often empty
+      def defined_before(error, file, waited)
+        name = error.is_a?(TypeError) && text_of(error)[/\A(?:superclass mismatch for class )?(\S+)(?: is not a (?:class|module))?\z/, 1]
+        first = name && first_place(name, error)
+        return "" unless first
+        return "; it was defined at #{first}" unless waited && first == place_of(error, file)
+
+        "; the file was run twice, because it needs #{waited}, which a later one defines: require that one at its top"
+      end
+
+      # @param name [String] of a class that was not found
+      # @param near [Array<String>]
+      # @return [String]
+      def no_class(name, near)
+        "there is no class #{name}; #{expectation("#{underscore(name)}.rb")}#{"; did you mean #{near.join(" or ")}?" if near.any?}"
+      end
+
+      # @return [String] the place in the folders where the error was raised, or
+      #   the file when there is none
+      def place_of(error, file)
+        locations = error.backtrace_locations.to_a
+        ours = locations.find { |l| @folders.any? { |folder| l.absolute_path.to_s.start_with?("#{folder}/") } }
+        ours ? "#{ours.absolute_path}:#{ours.lineno}" : file
+      end
+
+      private
+
+      # The message without the additions of did_you_mean and error_highlight.
+      def text_of(error)
+        text = error.respond_to?(:original_message) ? error.original_message : error.message
+        text.to_s.lines.first.to_s.chomp
+      end
+
+      # Ruby's message names the constant without the modules around it. The
+      # backtrace names those.
+      def first_place(name, error)
+        *around, last = name.split("::")
+        around = open_modules(error) if around.empty?
+        scope = around.reduce(Object) { |at, part| at.const_get(part, at.equal?(Object)) }
+        path, line = scope.const_source_location(last)
+        "#{path}:#{line}" if path && line.to_i.positive?
+      rescue NameError, TypeError
+        nil
+      end
+
+      def open_modules(error)
+        error.backtrace_locations.to_a.map { |l| l.label[/\A<(?:module|class):(\w+)>\z/, 1] }.take_while(&:itself).reverse
+      end
+
+      def expectation(file)
+        return "it was expected in #{file}" if @folders.empty?
+
+        loaded = @folders.map { |folder| File.join(folder, file) }.find { |path| File.file?(path) }
+        return "#{loaded} was loaded, but does not define it" if loaded
+
+        "it was expected in #{@folders.map { |folder| File.join(folder, file) }.join(" or ")}"
+      end
+
+      def underscore(name)
+        name.gsub("::", "/")
+            .gsub(/([A-Z]+)([A-Z][a-z])/, '\1_\2')
+            .gsub(/([a-z\d])([A-Z])/, '\1_\2')
+            .downcase
+      end
+    end
+  end
+end
