@@ -20,7 +20,7 @@ module Tasker
     # @return [Numeric, nil] how many seconds to wait before the next attempt;
     #   nil leaves it to the step's backoff
     attr_reader :retry_after
-    # @return [Hash] facts for whoever reads the failure; kept as JSON
+    # @return [Hash] facts for the reader of the failure; kept as JSON
     attr_reader :context
 
     # @param message [String, nil] the class's name when nil
@@ -40,7 +40,7 @@ module Tasker
   class PermanentError < ProceduralError
     # @return [String, nil] a name that programs can tell the failure by
     attr_reader :error_code
-    # @return [Hash] facts for whoever reads the failure; kept as JSON
+    # @return [Hash] facts for the reader of the failure; kept as JSON
     attr_reader :context
 
     # @param message [String, nil] the class's name when nil

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 module Tasker
-  # What happens to steps inside this process, for whoever wants to know:
-  # metrics, error trackers, tests. Subscribers run on the step's own thread,
-  # one after the other; what one raises is logged and goes no further.
+  # Publishes what happens to steps inside this process, for metrics, error
+  # trackers and tests. Subscribers run on the step's own thread, one after the
+  # other. An exception from a subscriber is logged and goes no further.
   #
   # @example
   #   Tasker::Events.subscribe("step.failed") do |event|

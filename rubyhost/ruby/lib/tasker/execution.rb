@@ -5,14 +5,14 @@ require_relative "execution/construction"
 require_relative "execution/error_report"
 
 module Tasker
-  # What the host calls to have a step done. Handlers have no need of it; tests
+  # The host runs steps through this module. Handlers do not need it, and tests
   # of handlers use {Testing}.
   module Execution
     class << self
       # Runs one step: a new instance of the class, +process+, then
       # +process_results+.
       #
-      # @param handler_class [Class] one that {.check} has nothing against
+      # @param handler_class [Class] a class that {.check} accepts
       # @param segments [Array<String>] see {Sequence#initialize}
       # @return [Object] the step's final results
       def run(handler_class, segments)
@@ -27,7 +27,7 @@ module Tasker
         step.results
       end
 
-      # Everything about an exception that is worth keeping.
+      # Describes an exception with everything that is worth keeping.
       #
       # @param exception [Exception]
       # @return [Hash{String => Object}] of values that JSON and PostgreSQL can
@@ -51,8 +51,8 @@ module Tasker
         handler_class
       end
 
-      # Forgets what is known about the handler classes. To be called after
-      # files that may reopen them were loaded.
+      # Forgets what is known about the handler classes. To be called after files
+      # were loaded, because they may have reopened the classes.
       #
       # @return [nil]
       def forget

@@ -16,11 +16,11 @@ module Tasker
   # types and the errors are those of Sequel's own adapter for PostgreSQL; only
   # what carries the statements and what bounds a transaction is ours.
   module SequelAdapter
-    # Far more than there are ever threads: a logical connection costs nothing,
-    # and nobody is to wait for one.
+    # Far more than the number of threads: a logical connection costs nothing,
+    # and no thread should wait for one.
     MAX_CONNECTIONS = 1_000
 
-    # What says where a server is. The host has said so already.
+    # Options that say where the server is. The host has set it already.
     ELSEWHERE = %i[host port user password database conn_str driver_options sslmode sslrootcert encoding charset].freeze
 
     @lock = Mutex.new

@@ -12,7 +12,7 @@ module Tasker
     # @return [Task]
     attr_reader :task
 
-    # @return [Step] the one that is being run
+    # @return [Step] the step that runs now
     attr_reader :current_step
 
     # @api private

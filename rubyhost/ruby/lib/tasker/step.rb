@@ -1,14 +1,14 @@
 # frozen_string_literal: true
 
 module Tasker
-  # A step of the task: the one that is being run, or another one of its
+  # A step of the task: the step that runs now, or another step of its
   # {Sequence}.
   #
   # Nothing is parsed before it is asked for. What a handler assigns here is
   # seen within its own execution only, with one exception: {#results} of the
   # step being run are what that step ends with.
   class Step
-    # States in which a step counts as done for those that depend on it.
+    # States in which a step counts as done for the steps that depend on it.
     DONE = %w[complete resolved_manually].freeze
     # States from which a step will never be begun again.
     CLOSED = (%w[in_progress cancelled] + DONE).freeze

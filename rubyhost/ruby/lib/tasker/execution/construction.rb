@@ -8,7 +8,7 @@ module Tasker
     #
     # @api private
     module Construction
-      # Every change is one operation on the Hash, so that nobody needs a lock.
+      # Every change is one operation on the Hash, so no lock is needed.
       WAYS = {}.compare_by_identity
       private_constant :WAYS
 

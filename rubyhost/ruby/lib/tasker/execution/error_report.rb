@@ -71,7 +71,7 @@ module Tasker
         name
       end
 
-      # A class without a name goes by that of the nearest one that has one.
+      # A class without a name gets the name of its nearest named superclass.
       def class_name(exception) = name_of(class_of(exception))
 
       def ancestors(exception)

@@ -2,7 +2,7 @@
 
 module Tasker
   module Postgres
-    # What is asked of the host, and what it answers; the shapes are those of
+    # Sends requests to the host and reads its answers. The shapes are in
     # orchestration/rubysteps/sqlwire.go.
     #
     # @!visibility private
@@ -123,7 +123,7 @@ module Tasker
           Thread.current.thread_variable_set(:tasker_unsent, owner)
         end
 
-        # The connections that nobody can use any more.
+        # Notes a connection that can no longer be used.
         def forget(connection)
           @forgotten << connection
         end

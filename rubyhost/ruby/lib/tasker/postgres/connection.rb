@@ -129,7 +129,7 @@ module Tasker
         nil
       end
 
-      # @!group Sending now, reading later; here the answer is there at once
+      # @!group Sending now, reading later; here sending waits for the answer
 
       def send_query(sql, params = nil, *rest)
         @pending = [exec(sql, params, *rest)]
@@ -207,13 +207,13 @@ module Tasker
       end
       alias sync_put_copy_data put_copy_data
 
-      # Sends what was put. What came of it get_result tells.
+      # Sends the data that was put. get_result returns the outcome.
       #
-      # @param error [String, nil] gives the COPY up
+      # @param error [String, nil] cancels the COPY
       def put_copy_end(error = nil)
         sql, data = @copying
         @copying = nil
-        @pending = [error ? given_up(error) : copy_in(sql, data)]
+        @pending = [error ? cancelled_copy(error) : copy_in(sql, data)]
         true
       end
 
@@ -475,7 +475,7 @@ module Tasker
         reply.is_a?(Failure) ? reply : Result.new(reply)
       end
 
-      def given_up(error)
+      def cancelled_copy(error)
         Failure.new({ "state" => "57014", "severity" => "ERROR", "class" => "QueryCanceled",
                       "message" => "COPY from stdin failed: #{error}" }, self)
       end

@@ -72,7 +72,7 @@ module Tasker
 
       def pg_class
         state = @fields["state"].to_s
-        return ::PG::ConnectionBad if %w[08006 08003].include?(state) # as libpq says that nobody answers
+        return ::PG::ConnectionBad if %w[08006 08003].include?(state) # libpq's class when the server does not answer
 
         ::PG::ERROR_CLASSES[state] || ::PG::ERROR_CLASSES[state[0, 2]] || ::PG::ServerError
       end

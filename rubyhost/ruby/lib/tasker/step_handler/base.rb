@@ -9,7 +9,7 @@ module Tasker
     # may have {#process_results}.
     #
     # Every execution gets an instance of its own, so instance variables are
-    # safe to use; nothing in them is there at the next attempt.
+    # safe to use. The next attempt does not see them.
     #
     # @example
     #   class ChargePayment < Tasker::StepHandler::Base
