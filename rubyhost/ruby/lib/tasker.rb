@@ -17,12 +17,12 @@ require_relative "tasker/segments"
 require_relative "tasker/sequence"
 require_relative "tasker/step_handler/base"
 
-# The Ruby half of tasker-rb: what step handlers see.
+# The Ruby half of tasker-rb: the API of step handlers.
 #
 # A handler is a class with +process(task, sequence, step)+, usually below
 # {StepHandler::Base}. It runs inside a Go program that keeps the tasks and
-# their steps in PostgreSQL; here are only the objects that such a handler is
-# given, the errors it raises, and what it may call.
+# their steps in PostgreSQL. This library has the objects that a handler gets,
+# the errors that it raises, and the methods that it may call.
 #
 # @example
 #   class ReserveInventory < Tasker::StepHandler::Base
@@ -41,8 +41,9 @@ module Tasker
   autoload :Testing, "tasker/testing"
 
   class << self
-    # The database: inside a step the transaction that commits with the step's
-    # results, outside steps one that each statement commits by itself.
+    # The database. Inside a step, all statements run in the transaction that
+    # commits with the step's results. Outside steps each statement commits by
+    # itself.
     #
     # @return [DB]
     # @example
@@ -51,11 +52,11 @@ module Tasker
       DB.current
     end
 
-    # The same database for Sequel: what its datasets and models do inside a
-    # step commits with the step's results. Needs the gems sequel and pg.
+    # The same database for Sequel. Inside a step, the changes of its datasets
+    # and models commit with the step's results. Needs the gems sequel and pg.
     #
-    # @param options [Hash] as of Sequel.connect, but for those that say where
-    #   the server is; without any, each call returns the same database
+    # @param options [Hash] as for Sequel.connect, without the options that say
+    #   where the server is; without any option, each call returns the same database
     # @return [SequelAdapter::Database]
     # @example
     #   DB = Tasker.sequel
@@ -65,20 +66,20 @@ module Tasker
       SequelAdapter.database(options)
     end
 
-    # Runs the block once, after the commit of what surrounds it: inside a step
-    # the step's transaction, outside steps the transaction that is open, and
-    # at once if none is. It does not run after a rollback, nor when the
-    # process dies in between.
+    # Runs the block once, after the commit of the transaction around it. Inside
+    # a step this is the step's transaction; outside steps it is the open one.
+    # Without a transaction the block runs at once. It does not run after a
+    # rollback, nor when the process dies before the block has run.
     #
-    # @yield on some thread, outside the step: its SQL commits by itself, and
-    #   what it raises is logged and fails nothing
+    # @yield on some thread, outside the step: its SQL commits by itself, and its
+    #   exception is logged and fails nothing
     # @example
     #   Tasker.after_commit { Mailer.confirm(order_id) }
     def after_commit(&block)
       AfterCommit.add(committed: block)
     end
 
-    # Runs the block once when what surrounds it has been rolled back.
+    # Runs the block once, after a rollback of the transaction around it.
     #
     # @see .after_commit
     def after_rollback(&block)

@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
 module Tasker
-  # Blocks that wait for the fate of a transaction; see {Tasker.after_commit}.
+  # Blocks that wait for a transaction's commit or rollback; see
+  # {Tasker.after_commit}.
   module AfterCommit
     Blocks = Struct.new(:committed, :rolled_back)
     private_constant :Blocks
@@ -13,7 +14,7 @@ module Tasker
     class << self
       # @param committed [Proc, nil] to be called after the commit
       # @param rolled_back [Proc, nil] to be called after a rollback
-      # @param connection [Integer] whose transaction it is outside steps
+      # @param connection [Integer] outside steps, the transaction's connection
       # @return [void]
       def add(committed: nil, rolled_back: nil, connection: DB.current.number)
         number = @lock.synchronize do
@@ -30,8 +31,8 @@ module Tasker
         nil
       end
 
-      # Runs the blocks of transactions that have ended, all of them even if
-      # some raise, in the order in which they were added.
+      # Runs the blocks of transactions that have ended, in the order in which
+      # they were added. When one raises, the others still run.
       #
       # @param numbers [Array<Integer>]
       # @param committed [Boolean]

@@ -1,12 +1,11 @@
 # frozen_string_literal: true
 
 module Tasker
-  # A Hash with String keys that may be asked for with Symbols too, as may the
-  # hashes inside it: what +task.context+, +step.inputs+ and a handler's
-  # +config+ are.
+  # A Hash with String keys that can also be read with Symbols. So can the hashes
+  # inside it. +task.context+, +step.inputs+ and a handler's +config+ are Contexts.
   #
-  # It is the handler's own copy. What a handler changes in it, no other step
-  # sees, and it is gone when the step has ended.
+  # It is the handler's own copy. No other step sees the handler's changes, and
+  # they are lost when the step has ended.
   #
   # @example
   #   task.context["customer"]["email"] == task.context[:customer][:email]
@@ -17,7 +16,7 @@ module Tasker
   class Context < Hash
     # @param value [Object]
     # @return [Object] the value, with every Hash in it, however deep, turned
-    #   into a Context; the value itself is left as it is
+    #   into a Context; the value itself does not change
     def self.wrap(value)
       case value
       when Context then value
@@ -27,8 +26,8 @@ module Tasker
       end
     end
 
-    # What the JSON parser gave, made a Context in place of being copied key by
-    # key: reading a task's context is most of what a small step costs.
+    # Turns a value from the JSON parser into a Context without copying it key by
+    # key. Reading the task's context is most of the cost of a small step.
     #
     # @api private
     # @param parsed [Object] with String keys only; not to be used afterwards
@@ -105,7 +104,7 @@ module Tasker
     end
 
     # @param others [Array<Hash>]
-    # @yieldparam key [String] one that both have
+    # @yieldparam key [String] a key that both have
     # @return [self]
     def update(*others)
       others.each do |other|
@@ -146,7 +145,7 @@ module Tasker
       block ? Context.new(super) : super
     end
 
-    # @return [Hash] a plain one, with String keys, all the way down
+    # @return [Hash] a plain Hash with String keys, at every level
     def to_hash
       plain(self)
     end
@@ -156,22 +155,22 @@ module Tasker
       block ? super : to_hash
     end
 
-    # @return [Hash] a plain one with Symbol keys; what is inside stays as it is
+    # @return [Hash] a plain Hash with Symbol keys; the values do not change
     def symbolize_keys
       to_h { |key, value| [symbol(key), value] }
     end
 
-    # @return [Hash] a plain one with Symbol keys, all the way down
+    # @return [Hash] a plain Hash with Symbol keys, at every level
     def deep_symbolize_keys
       symbolized(self)
     end
 
-    # @return [self] so that code written for ActiveSupport may ask for it
+    # @return [self] for code written for ActiveSupport
     def with_indifferent_access
       self
     end
 
-    # YAML knows it as a plain mapping.
+    # YAML writes it as a plain mapping.
     def encode_with(coder)
       coder.represent_map(nil, to_hash)
     end

@@ -17,8 +17,8 @@ module Tasker
     autoload :Decode, "tasker/db/decode"
     autoload :Encode, "tasker/db/encode"
 
-    # Raised in the block of {#transaction} to have it rolled back, and nothing
-    # else: transaction returns nil.
+    # A block of {#transaction} raises it to roll back. Transaction then returns
+    # nil.
     class Rollback < Tasker::Error; end
 
     # The rows of a statement.
@@ -38,7 +38,8 @@ module Tasker
     end
 
     class << self
-      # One for each thread: outside steps a transaction belongs to its thread.
+      # Each thread has its own, because outside steps a transaction belongs to its
+      # thread.
       #
       # @return [DB]
       def current
@@ -56,13 +57,13 @@ module Tasker
       ObjectSpace.define_finalizer(self, Postgres::Connection.forgetting(@number))
     end
 
-    # Runs one statement with parameters, or a text of several without; then
-    # the rows are those of the last one.
+    # Runs one statement with parameters, or several without. After several, it
+    # returns the rows of the last statement.
     #
     # Values go in and come out as Integer, Float, BigDecimal, true, false, nil,
-    # String (in binary encoding for bytea), Time, Date, and Hash or Array for
-    # json and jsonb; an Array is also what a PostgreSQL array is. Any other
-    # type comes as the String that PostgreSQL writes.
+    # String (in binary encoding for bytea), Time, Date, Hash or Array (for json
+    # and jsonb), and Array (for PostgreSQL arrays). A value of any other type
+    # comes as the String that PostgreSQL writes.
     #
     # @param sql [String] with $1, $2, … where params go
     # @param params [Array]
@@ -87,9 +88,9 @@ module Tasker
       exec(sql, params).affected
     end
 
-    # Inside a step a savepoint; outside steps a transaction, and a savepoint
-    # inside that. An exception rolls back and goes on; leaving the block in
-    # any other way keeps what was done.
+    # Inside a step this is a savepoint. Outside steps it is a transaction, and
+    # inside that transaction a savepoint. An exception rolls back and is raised
+    # again. Leaving the block in any other way keeps the changes.
     #
     # @return [Object] the block's value; nil after {Rollback}
     def transaction
@@ -139,7 +140,7 @@ module Tasker
       ["SAVEPOINT #{name}", "RELEASE SAVEPOINT #{name}", "ROLLBACK TO SAVEPOINT #{name}; RELEASE SAVEPOINT #{name}"]
     end
 
-    # What went wrong first is what the caller is to see.
+    # The caller is to see the first error.
     def roll_back(undo, failed)
       exec(undo)
     rescue SQLError

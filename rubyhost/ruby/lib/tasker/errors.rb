@@ -1,15 +1,15 @@
 # frozen_string_literal: true
 
 module Tasker
-  # The root of all errors of Tasker's own.
+  # The superclass of all errors of Tasker's own.
   class Error < StandardError; end
 
-  # Something is set up wrongly: a handler's config, an option, a subscriber.
-  # Raised in a step it is permanent.
+  # A handler's config, an option or a subscriber is wrong. In a step this error
+  # is permanent.
   class ConfigurationError < Error; end
 
-  # What went wrong while a step did its work. A handler raises one of the two
-  # classes below; any other StandardError counts as retryable.
+  # A failure of a step's work. A handler raises one of the two classes below. Any
+  # other StandardError counts as retryable.
   class ProceduralError < Error; end
 
   # A failure that may pass: the step is tried again within its retry limit.
@@ -33,12 +33,12 @@ module Tasker
     end
   end
 
-  # A failure that no further attempt can mend: the step ends at once.
+  # A failure that a retry cannot help: the step ends at once.
   #
   # @example
   #   raise Tasker::PermanentError.new("card was declined", error_code: "CARD_DECLINED")
   class PermanentError < ProceduralError
-    # @return [String, nil] a name that programs can tell the failure by
+    # @return [String, nil] a name by which programs recognise the failure
     attr_reader :error_code
     # @return [Hash] facts for the reader of the failure; kept as JSON
     attr_reader :context

@@ -26,7 +26,7 @@ module Tasker
     }.freeze
     private_constant :ALIASES
 
-    # One event. Its facts are asked for with Symbols or Strings.
+    # One event. Its facts can be read with Symbols or Strings.
     class Event
       # @return [String]
       attr_reader :name
@@ -78,7 +78,7 @@ module Tasker
         nil
       end
 
-      # @return [Boolean] whether anybody subscribed to anything
+      # @return [Boolean] whether there is any subscription
       def listened_to?
         !@subscriptions.empty?
       end
@@ -150,7 +150,7 @@ module Tasker
       attr_reader :custom
 
       # @api private
-      # @return [Hash] what every event of a step tells
+      # @return [Hash] the facts that every event of a step has
       def step_facts(step, type, since: nil)
         facts = {
           task_id: step.task_id, step_id: step.workflow_step_id, step_name: step.name,
@@ -163,7 +163,7 @@ module Tasker
 
       private
 
-      # By way of the report: the error's own methods may raise.
+      # Through the report, because the error's own methods may raise.
       def error_facts(error)
         report = Execution.describe(error)
         { error_message: report["message"], exception_class: report["class"], backtrace: report["backtrace"], error: error }
@@ -181,13 +181,13 @@ module Tasker
       end
     end
 
-    # What tasker-engine's code asks for where events go.
+    # tasker-engine's code publishes through this object.
     module Publisher
       # @return [Module] {Events}
       def self.instance = Events
     end
 
-    # What a handler publishes its own events with.
+    # For handlers that publish events of their own.
     module Publishing
       # @param name [String] such as "payment.risk_flagged"
       # @param payload [Hash]

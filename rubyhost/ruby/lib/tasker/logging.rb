@@ -4,8 +4,8 @@ module Tasker
   @logger_lock = Mutex.new
 
   class << self
-    # Where handlers log. Lines go to +$stderr+ until it is replaced; the host
-    # replaces it to tell of which task and step a line is.
+    # The logger for handlers. By default its lines go to +$stderr+. The host
+    # sets one that adds the task and the step to each line.
     #
     # @return [Logger] or anything with Logger's methods
     def logger
@@ -24,7 +24,7 @@ module Tasker
   end
 
   # Logging for handlers, with facts beside the message. {StepHandler::Base}
-  # has it; a plain class may include it.
+  # includes it, and a plain class may.
   module Logging
     LEVELS = %i[debug info warn error fatal unknown].freeze
     private_constant :LEVELS
@@ -32,14 +32,14 @@ module Tasker
     # @return [Logger]
     def logger = Tasker.logger
 
-    # Logs one line of JSON. Never raises: a line that cannot be written that
-    # way is logged as plain text.
+    # Logs one line of JSON. It never raises: when the line cannot be written as
+    # JSON, it is logged as plain text.
     #
     # @example
     #   log_structured(:info, "Order was charged", order_id: order["id"], cents: 1299)
     # @param level [Symbol] debug, info, warn, error or fatal
     # @param message [String]
-    # @param facts [Hash] whatever JSON can hold
+    # @param facts [Hash] of values that JSON can hold
     # @return [nil]
     def log_structured(level, message, **facts)
       level = :info unless LEVELS.include?(level)

@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
 module Tasker
-  # The steps of a task, as the step being run may see them. Enumerable, in an
-  # order in which each step comes after those it depends on.
+  # The steps of a task, as the running step sees them. Enumerable: each step
+  # comes after the steps that it depends on.
   #
-  # The results of the steps it depends on, directly or not, are here; finding
-  # one of these by its name and reading its results parses nothing else.
+  # The running step can read the results of the steps that it depends on,
+  # directly or not. Reading one result parses no other.
   class Sequence
     include Enumerable
 
@@ -96,7 +96,7 @@ module Tasker
     end
 
     # @api private
-    # @return [Boolean] whether the step has a handler_config that says anything
+    # @return [Boolean] whether the step has a handler_config that is not empty
     def handler_config?
       !@segments.blank?(3)
     end
@@ -116,13 +116,13 @@ module Tasker
       Step.new(self, -name) if heads.key?(name)
     end
 
-    # By name; a Hash keeps the order they came in.
+    # By name. A Hash keeps its order.
     def heads
       @heads ||= (@segments.read(4) || []).to_h { |head| [head["name"], head] }
     end
   end
 
-  # The names that tasker-engine's handlers know it by.
+  # The names that tasker-engine's handlers use.
   module Types
     StepSequence = Sequence
   end

@@ -4,13 +4,13 @@ module Tasker
   # A step of the task: the step that runs now, or another step of its
   # {Sequence}.
   #
-  # Nothing is parsed before it is asked for. What a handler assigns here is
-  # seen within its own execution only, with one exception: {#results} of the
-  # step being run are what that step ends with.
+  # A document is parsed when it is first read. A handler's assignments here are
+  # seen within its own execution only, with one exception: the running step
+  # ends with the {#results} assigned to it.
   class Step
     # States in which a step counts as done for the steps that depend on it.
     DONE = %w[complete resolved_manually].freeze
-    # States from which a step will never be begun again.
+    # States from which a step never begins again.
     CLOSED = (%w[in_progress cancelled] + DONE).freeze
     private_constant :DONE, :CLOSED
 
@@ -23,12 +23,12 @@ module Tasker
       @name = name
     end
 
-    # The results of a completed step that this one depends on, directly or
-    # not; an empty Hash for any other. Of the step being run they are empty
-    # at first, and are what it ends with.
+    # The results of a completed step that the running step depends on, directly
+    # or not; an empty Hash for any other step. The running step's own results
+    # are empty at first. It ends with the results that they have at its end.
     #
-    # @return [Object] with String keys: what the other step's handler gave,
-    #   gone through JSON
+    # @return [Object] with String keys: the other handler's results, as they
+    #   come out of JSON
     def results
       return @results if defined?(@results)
 
@@ -60,8 +60,8 @@ module Tasker
     #   error, cancelled or resolved_manually
     def status = head["status"]
 
-    # @return [Integer] how often it was begun; of the step being run, this
-    #   attempt included
+    # @return [Integer] how often it has begun; this includes the attempt that
+    #   runs now
     def attempts = head["attempts"] || 0
 
     # @return [Integer] how many attempts there may be in all
@@ -178,6 +178,6 @@ module Tasker
     end
   end
 
-  # The name that tasker-engine's handlers know a step by.
+  # The name that tasker-engine's handlers use.
   WorkflowStep = Step
 end

@@ -1,8 +1,7 @@
 # frozen_string_literal: true
 
 module Tasker
-  # The task that the step being run belongs to. Nothing is parsed before it is
-  # asked for.
+  # The task of the running step. A document is parsed when it is first read.
   class Task
     # @api private
     # @param segments [Array<String>] see {Sequence#initialize}
@@ -12,8 +11,9 @@ module Tasker
       @sequence = sequence
     end
 
-    # What the task was submitted with, checked against the template's schema
-    # and with its defaults filled in. The handler's own copy.
+    # The context that the task was submitted with. It has been checked against
+    # the template's schema, and has the schema's defaults. It is the handler's
+    # own copy.
     #
     # @return [Context]
     def context
@@ -56,7 +56,7 @@ module Tasker
     end
     alias requested_at created_at
 
-    # @return [Array<Step>] all of them, each after those it depends on
+    # @return [Array<Step>] all steps, each after the steps that it depends on
     def workflow_steps = @sequence.steps
 
     # @param name [String, Symbol]

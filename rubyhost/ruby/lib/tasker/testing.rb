@@ -4,8 +4,8 @@ require "tasker"
 require "tasker/execution"
 
 module Tasker
-  # For tests of handlers: runs one as the host would, without a host and
-  # without a database.
+  # For tests of handlers: runs a handler as the host would, but without a host
+  # and without a database.
   #
   # @example
   #   results = Tasker::Testing.run(
@@ -20,10 +20,10 @@ module Tasker
       # @param context [Hash] the task's
       # @param results [Hash{String, Symbol => Object}] of the steps it depends on, by name
       # @param config [Hash] the step's handler_config
-      # @param step [Hash] what the step's head is to say, such as +attempts: 2+
-      # @param task [Hash] what the task's head is to say, such as +tags: ["vip"]+
-      # @return [Object] the step's results, gone through JSON as they would be
-      # @raise whatever the handler raises
+      # @param step [Hash] fields of the step's head, such as +attempts: 2+
+      # @param task [Hash] fields of the task's head, such as +tags: ["vip"]+
+      # @return [Object] the step's results, as they come out of JSON
+      # @raise the handler's own exceptions
       # @raise [HandlerError] when the class cannot handle steps
       def run(handler_class, context: {}, results: {}, config: {}, step: {}, task: {})
         Execution.check(handler_class)

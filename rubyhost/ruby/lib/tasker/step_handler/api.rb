@@ -19,9 +19,9 @@ module Tasker
     # {#connection} and returns the response; its status decides how the step
     # ends, see {ResponseRules}.
     #
-    # The results are a Hash of the response's status, headers and body, a JSON
-    # body parsed; {#process_results} may make something else of it. When
-    # {#process} returns something that is no response, that is the result.
+    # The results are a Hash of the response's status, headers and body. A JSON
+    # body is parsed. {#process_results} may replace the results. When {#process}
+    # returns an object that is no response, that object is the result.
     #
     # @example
     #   class FetchCustomer < Tasker::StepHandler::Api

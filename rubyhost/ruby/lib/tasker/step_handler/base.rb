@@ -5,8 +5,8 @@ module Tasker
   module StepHandler
     autoload :Api, "tasker/step_handler/api"
 
-    # What step handlers inherit from. A subclass has to have {#process}, and
-    # may have {#process_results}.
+    # The base class of step handlers. A subclass must have {#process}, and may
+    # have {#process_results}.
     #
     # Every execution gets an instance of its own, so instance variables are
     # safe to use. The next attempt does not see them.
@@ -24,7 +24,7 @@ module Tasker
       include Logging
       include Events::Publishing
 
-      # Events of its own that the handler publishes.
+      # The handler's own events.
       #
       # @return [Array<Hash>] each with +name:+ and +description:+
       def self.custom_event_configuration
@@ -44,7 +44,7 @@ module Tasker
       def handle(task, sequence, step)
         return Events.around(step) { work(task, sequence, step) } if Events.listened_to?
 
-        # As in #work; a call less on the way of every step.
+        # The same as #work, with one method call less for every step.
         initial_results = step.results
         output = process(task, sequence, step)
         process_results(step, output, initial_results)
@@ -64,9 +64,9 @@ module Tasker
       end
 
       # Turns what {#process} returned into the step's results, by assigning
-      # +step.results+. What it returns itself is ignored; what it raises fails
-      # the step. Unless overridden it assigns the output, but only if
-      # {#process} has not assigned +step.results+ on its own.
+      # +step.results+. Its own value is ignored, and its exception fails the
+      # step. The default assigns the output, unless {#process} has assigned
+      # +step.results+ already.
       #
       # @param step [Step]
       # @param process_output [Object]
