@@ -19,6 +19,7 @@ type Setting struct {
 	Text string // "search_path TO app, public"
 }
 
+// has reports whether the settings set this name; nil settings set none.
 func (s *Settings) has(name string) bool {
 	return s != nil && slices.ContainsFunc(s.Set, func(n Setting) bool { return n.Name == name })
 }
@@ -28,10 +29,10 @@ func (s *Settings) has(name string) bool {
 //
 // There are three cases. Inside a transaction they are SET LOCAL. Outside, a
 // statement that can run in a transaction of its own gets one, with SET LOCAL in
-// the same round trip; nothing is left behind. Any other statement finds them
+// the same round trip; nothing remains on the connection. Any other statement finds them
 // SET on the connection; giveBack takes them off.
 func (s *Session) settingsBefore(texts []string, st *Statement, parts []statement) []string {
-	if st.Settings == s.settings || s.conn.status() == inError { // after an error, only ROLLBACK TO can run
+	if st.Settings == s.settings || s.conn.status() == inError { // only ROLLBACK and ROLLBACK TO can run there
 		return texts
 	}
 	local, last := "set local ", s.settings
