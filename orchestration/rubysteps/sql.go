@@ -202,6 +202,7 @@ func (s *SQL) forget(ctx context.Context, connection uint32) {
 	}
 }
 
+// settingsOf returns the settings of a logical connection; nil if it has none.
 func (s *SQL) settingsOf(connection uint32) *sqlsession.Settings {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -61,8 +61,8 @@ func isPreparable(parts []statement) bool {
 // prepare returns the prepared statement to send instead of the text; nil if the
 // text itself is to be sent.
 func (s *Session) prepare(st *Statement, parts []statement, sql string) (*pgconn.StatementDescription, error) {
-	// PostgreSQL looks tables up when it prepares. If other settings precede the
-	// statement, such as a search_path, it might not find them yet.
+	// PostgreSQL looks for the tables when it prepares. If another search_path is
+	// sent along with the statement, it would look in the wrong schemas.
 	may := st.Settings == nil || st.Settings == s.settings || s.conn.byText[sql] != nil
 	if may && isPreparable(parts) && len(sql) < maxPreparedText || st.JSON != nil {
 		return s.conn.statementFor(context.Background(), sql, st.Types, st.JSON != nil)

@@ -21,8 +21,8 @@ const (
 type connection struct {
 	pooled *pgxpool.Conn
 	*prepared
-	// spoiled says that something may be left on it that its next user must not
-	// meet: it is closed instead of given back.
+	// spoiled says that a statement may have left something on it, such as a lock
+	// or a temporary table. It is closed instead of given back.
 	spoiled bool
 	// stale says that its prepared statements may be out of date, or that a
 	// cancel may still reach it. It is closed too; nothing is lost with it.
@@ -33,7 +33,7 @@ type connection struct {
 	untaken *pgconn.Notification
 }
 
-// customKey is where a pgx connection keeps what is prepared on it.
+// customKey is the key of the prepared statements in a pgx connection's custom data.
 const customKey = "tasker-rb/prepared"
 
 // attach makes a connection of the pool the session's.
@@ -52,7 +52,7 @@ func (c *connection) pgx() *pgx.Conn     { return c.pooled.Conn() }
 func (c *connection) pg() *pgconn.PgConn { return c.pgx().PgConn() }
 func (c *connection) status() byte       { return c.pg().TxStatus() }
 
-// release rolls back what is open and returns the connection to the pool.
+// release rolls back an open transaction and returns the connection to the pool.
 func (c *connection) release(ctx context.Context) {
 	pg := c.pg()
 	if !c.spoiled && !pg.IsClosed() && c.status() != idle {

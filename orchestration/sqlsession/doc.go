@@ -10,8 +10,8 @@
 //   - The turn is the right to use the session. One goroutine has it at a time.
 //   - A statement's owner is the thread that it comes from. Savepoints belong to
 //     their owner.
-//   - Settings are what a handler's connection object wants SET. They are in
-//     force only while its own statements run.
+//   - Settings are the SET statements of a handler's connection object. They are
+//     in force only while its own statements run.
 //   - A hook is a number that comes back once it is known whether the work
 //     before it was committed.
 //

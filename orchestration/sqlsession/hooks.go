@@ -19,7 +19,7 @@ type Ended struct {
 // AddHook remembers a number until it is known whether the work up to here is
 // committed. The number comes back once: in the Ended of the result whose
 // statement decided it, or through the function given to OnEnd. open is false
-// when there is no transaction: all was committed already.
+// outside a transaction: then all is committed already.
 func (s *Session) AddHook(ctx context.Context, number uint64) (open bool, err error) {
 	if err := s.enter(ctx); err != nil {
 		return false, err

@@ -15,7 +15,7 @@ import (
 // maxPrepared bounds the prepared statements of one connection.
 const maxPrepared = 128
 
-// prepared is what the server has prepared on one connection. A text is prepared
+// prepared are the prepared statements of one connection. A text is prepared
 // only when it comes for the second time: libraries that write values into their
 // SQL would otherwise fill the server's memory with statements that never come
 // again.

@@ -18,15 +18,15 @@ type Session struct {
 	until     context.Context //nolint:containedctx // the step's: the handler can give any to its statements
 	calling   atomic.Bool     // a call of its transaction has the turn, or waits for it
 	raw       atomic.Bool     // it has the connection itself
-	abandoned atomic.Bool     // a call of it still has the turn, and Finish did not wait any longer
+	abandoned atomic.Bool     // a call of its transaction kept the turn, and Finish stopped waiting
 
-	turn chan struct{} // holds a token while nobody uses what is below
+	turn chan struct{} // holds a token while no goroutine uses the fields below
 	over error         // why no more statements are taken
 
 	conn       *connection
 	begun      bool
 	tx         *goTx  // of a handler in Go
-	failed     *Error // what aborted the transaction
+	failed     *Error // the error that aborted the transaction
 	savepoints []savepoint
 	settings   *Settings // in force on the connection
 	lasting    *Settings // in force on it outside transactions
@@ -137,7 +137,7 @@ func (s *Session) giveBack(ctx context.Context) {
 	}
 }
 
-// release rolls back what is open, returns the connection to the pool, and
+// release rolls back an open transaction, returns the connection to the pool, and
 // forgets the transaction.
 func (s *Session) release(ctx context.Context) {
 	if s.conn == nil {

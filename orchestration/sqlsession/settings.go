@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Settings are what a logical connection wants SET. They are in force only while
-// its own statements run, and never longer than a transaction. They are compared
-// by address and must not change.
+// Settings are the SET statements of a logical connection. They are in force only
+// while its own statements run, and never longer than a transaction. They are
+// compared by address and must not change.
 type Settings struct {
 	Set []Setting
 }
