@@ -158,8 +158,9 @@ func (g *groupCommit) insist(s *statement) error {
 	}
 }
 
-// passing tells errors that another try may not meet: lost connections, a
-// server that restarts, deadlocks.
+// passing reports whether one of the engine's own statements is to be sent again: a
+// lost connection, a server that restarts, a deadlock. It does not decide about the
+// retries of steps; sqlsession's Error.Passing is another list, for handlers in Go.
 func passing(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {

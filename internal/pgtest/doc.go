@@ -6,13 +6,15 @@
 //		...
 //	}
 //
-// The databases are on one server for each test binary: an ephemeral one
-// (localpg), which ends with the binary, however that ends, or the server that
-// TASKER_TEST_DATABASE_URL names, whose user must be allowed to create
-// databases. A database is copied from a template that was made once, which
-// takes some 20 ms, and is dropped when its test ends. A test that leaves a
-// connection open fails.
+// Each test binary has one server for its databases. By default it is an
+// ephemeral one (localpg). It ends with the binary, however that ends. If
+// TASKER_TEST_DATABASE_URL names a server, that one is used; its user must be
+// allowed to create databases. A database is a copy of a template that is made
+// once. The copy takes some 20 ms, and is dropped when its test ends. A test that
+// leaves a connection open fails.
 //
 // The ephemeral server does not wait for the disk, and keeps its data in memory
-// (/dev/shm) where there is room. It says nothing about speed on a disk.
+// (/dev/shm) if there is room. So it says nothing about speed on a disk.
+//
+// pgtest.go has what tests call; server.go makes and drops the databases.
 package pgtest

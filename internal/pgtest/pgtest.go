@@ -18,15 +18,15 @@ type settings struct {
 	setUp func(context.Context, *pgx.Conn) error
 }
 
-// WithTemplate fills the database with what setUp does, such as migrations. It
-// runs once for each test binary, and its result is copied; so setUp must be a
-// function that depends on nothing but its arguments, and is told from others
-// by where its code is.
+// WithTemplate runs setUp on the database, such as migrations. It runs once for each
+// test binary, on the template that is copied. So setUp must depend on its arguments
+// alone. Two functions with the same code address are taken for one; a closure is
+// one function, whatever it captures.
 func WithTemplate(setUp func(context.Context, *pgx.Conn) error) Option {
 	return func(s *settings) { s.setUp = setUp }
 }
 
-// setupTimeout bounds what a test waits for its server and its database.
+// setupTimeout bounds how long a test waits for its server and its database.
 const setupTimeout = 2 * time.Minute
 
 // leakTimeout is how long connections may take to close after a test.
@@ -44,8 +44,8 @@ func New(t testing.TB, options ...Option) *pgxpool.Pool {
 	return pool
 }
 
-// closePool closes the pool, which waits for connections in use, but not for
-// ever.
+// closePool closes the pool. Closing waits for connections in use; closePool waits
+// no longer than leakTimeout, and fails the test then.
 func closePool(t testing.TB, pool *pgxpool.Pool) {
 	closed := make(chan struct{})
 	go func() {

@@ -46,7 +46,7 @@ func TestWithoutATemplateADatabaseIsEmpty(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// recorder is a test whose failures are looked at.
+// recorder is a test that records its failures.
 type recorder struct {
 	testing.TB
 	cleanups []func()
@@ -78,7 +78,7 @@ func TestALeakedConnectionFailsTheTest(t *testing.T) {
 	require.Contains(t, r.errors[0], "left 1 connections open")
 	require.Contains(t, r.errors[0], "select 'leaked'")
 
-	// It has been ended, and the database dropped.
+	// The connection has been ended, and the database dropped.
 	require.Error(t, conn.Ping(t.Context()))
 	require.NoError(t, conn.Close(t.Context()))
 	_, err = pgx.Connect(t.Context(), url)
@@ -113,7 +113,7 @@ func TestASetUpThatFailsSaysWhy(t *testing.T) {
 	require.Contains(t, <-tried, `syntax error at or near "nonsense"`)
 }
 
-// failing passes the first failure on and ends its goroutine.
+// failing sends its first failure to tried and ends its goroutine.
 type failing struct {
 	recorder
 	tried chan string

@@ -20,8 +20,8 @@ import (
 // urlVariable names a server to use instead of an ephemeral one.
 const urlVariable = "TASKER_TEST_DATABASE_URL"
 
-// shared returns the server of this test binary, which the first test starts.
-// Nothing stops the ephemeral one: it ends with the process.
+// shared returns the server of this test binary. The first test starts it. Nothing
+// stops the ephemeral one: it ends with the process.
 var shared = sync.OnceValues(func() (*server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
@@ -40,13 +40,13 @@ var shared = sync.OnceValues(func() (*server, error) {
 	return connect(ctx, address)
 })
 
-// enoughMemory is how much a file system in memory must have free, in bytes, to
-// put the databases there. Each takes some 8 MB.
+// enoughMemory is how many bytes a file system in memory must have free for the
+// databases to be put there. Each takes some 8 MB.
 const enoughMemory = 2 << 30
 
-// MemoryDir is a folder in memory, or "" where there is none with enough room: to
-// create a database is to create 300 files, which takes 10 ms there and up to
-// 300 on a disk. It is meant for [os.MkdirTemp], to which "" is the usual place.
+// MemoryDir returns a folder in memory, or "" if there is none with enough room. A
+// new database is 300 new files: that takes 10 ms in memory and up to 300 ms on a
+// disk. The result is for [os.MkdirTemp], which takes "" for the usual folder.
 func MemoryDir() string {
 	const dir = "/dev/shm"
 	var fs unix.Statfs_t
@@ -61,9 +61,9 @@ type server struct {
 	base   *url.URL
 	prefix string // of the names of all databases of this process
 
-	making    sync.Mutex // guards made and templates, while one is made too
+	making    sync.Mutex // guards made and templates; held while a database is made
 	made      int
-	templates map[uintptr]string // name of the template that a function made
+	templates map[uintptr]string // the template of each set-up function
 
 	asking sync.Mutex // guards admin, for one statement
 	admin  *pgx.Conn
@@ -109,9 +109,9 @@ func connect(ctx context.Context, address string) (*server, error) {
 
 const namePrefix = "tasker_test_"
 
-// sweep drops what an earlier process that was killed has left on a
-// server that outlives it. The names hold the backend's process id; where
-// no such backend is there, nobody uses the database.
+// sweep drops the databases that killed test binaries have left on a server that
+// outlives them. The names hold the process id of a backend. If that backend does
+// not live any more, the database is unused.
 func (s *server) sweep(ctx context.Context) error {
 	const leftovers = `select datname from pg_database
 		where substring(datname from '^` + namePrefix + `(\d+)_')::int not in
@@ -130,7 +130,8 @@ func (s *server) sweep(ctx context.Context) error {
 
 func dropStatement(name string) string { return "drop database " + quote(name) + " with (force)" }
 
-// isUndefined: another process swept at the same moment.
+// isUndefined reports whether the database does not exist. Another process may have
+// swept it at the same moment.
 func isUndefined(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && pgErr.Code == "3D000" // invalid_catalog_name
@@ -138,7 +139,7 @@ func isUndefined(err error) bool {
 
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-// url is the connection string of a database on the server.
+// url returns the connection string of a database on the server.
 func (s *server) url(database string) string {
 	u := *s.base
 	u.Path = "/" + database
@@ -195,7 +196,7 @@ func (s *server) fill(ctx context.Context, name string, setUp func(context.Conte
 	return err
 }
 
-// drop drops a database, and describes the connections that were still open.
+// drop drops a database, and returns a line for each connection that is still open.
 func (s *server) drop(ctx context.Context, name string) ([]string, error) {
 	left, err := s.awaitQuiet(ctx, name)
 	if err != nil {
@@ -204,8 +205,9 @@ func (s *server) drop(ctx context.Context, name string) ([]string, error) {
 	return left, s.exec(ctx, dropStatement(name))
 }
 
-// awaitQuiet waits until nobody is connected to the database; a backend takes
-// a moment to end after its connection was closed. It describes who remains.
+// awaitQuiet waits until the database has no connections: a backend takes a moment
+// to end after its connection is closed. It returns a line for each connection that
+// remains.
 func (s *server) awaitQuiet(ctx context.Context, name string) ([]string, error) {
 	const sessions = `select format('  process %s (%s), %s: %s', pid, application_name, coalesce(state, 'starting'), query)
 		from pg_stat_activity where datname = $1 and backend_type = 'client backend'`

@@ -16,14 +16,13 @@ import (
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 )
 
-// wayVariable makes this test binary another one, which ends in the way that
-// it names.
-const wayVariable = "PGTEST_WAY_TO_END"
+// endVariable makes this test binary another one. Its value says how that one ends.
+const endVariable = "PGTEST_END"
 
-// TestInAnotherBinary is what the other test binary runs.
+// TestInAnotherBinary is the test that the other test binary runs.
 func TestInAnotherBinary(t *testing.T) {
-	way := os.Getenv(wayVariable)
-	if way == "" {
+	end := os.Getenv(endVariable)
+	if end == "" {
 		t.Parallel()
 		pgtest.New(t)
 		return
@@ -33,7 +32,7 @@ func TestInAnotherBinary(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), "show unix_socket_directories").Scan(&sockets))
 	_, err := os.Stdout.WriteString("dir " + filepath.Dir(strings.Trim(sockets, `"`)) + "\n")
 	require.NoError(t, err)
-	switch way {
+	switch end {
 	case "panics":
 		panic("on purpose")
 	case "is killed":
@@ -45,13 +44,13 @@ func TestInAnotherBinary(t *testing.T) {
 
 func TestTheServerEndsWithTheBinary(t *testing.T) {
 	t.Parallel()
-	for _, way := range []string{"passes", "fails", "panics", "is killed"} {
-		t.Run("which "+way, func(t *testing.T) {
+	for _, end := range []string{"passes", "fails", "panics", "is killed"} {
+		t.Run("which "+end, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command("/proc/self/exe", "-test.run=^TestInAnotherBinary$")
-			cmd.Env = append(os.Environ(), wayVariable+"="+way, "TASKER_TEST_DATABASE_URL=")
+			cmd.Env = append(os.Environ(), endVariable+"="+end, "TASKER_TEST_DATABASE_URL=")
 			output, err := cmd.CombinedOutput()
-			require.Equal(t, way == "passes", err == nil, "%s", output)
+			require.Equal(t, end == "passes", err == nil, "%s", output)
 			_, dir, found := strings.Cut(string(output), "dir ")
 			require.True(t, found, "%s", output)
 			dir, _, _ = strings.Cut(dir, "\n")
@@ -75,16 +74,16 @@ func anyProcessOf(dir string) bool {
 	return false
 }
 
-// On a server that outlives the binaries, the next one drops what a killed one
-// left, and leaves alone what a living one has.
+// On a server that outlives the binaries, the next binary drops the databases of a
+// killed one, and leaves those of a living one alone.
 func TestAServerOfOnesOwnIsSweptAndKept(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
-	other := func(way string) {
+	other := func(end string) {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestInAnotherBinary$")
-		cmd.Env = append(os.Environ(), wayVariable+"="+way, "TASKER_TEST_DATABASE_URL="+url)
+		cmd.Env = append(os.Environ(), endVariable+"="+end, "TASKER_TEST_DATABASE_URL="+url)
 		output, err := cmd.CombinedOutput()
-		require.Equal(t, way == "passes", err == nil, "%s", output)
+		require.Equal(t, end == "passes", err == nil, "%s", output)
 	}
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
@@ -98,7 +97,7 @@ func TestAServerOfOnesOwnIsSweptAndKept(t *testing.T) {
 	}, 30*time.Second, time.Millisecond, "the killed one's session takes a moment to end")
 }
 
-// databases counts those that other test binaries have made.
+// databases counts the databases of other test binaries.
 func databases(t *testing.T, conn *pgx.Conn) int {
 	t.Helper()
 	var n int

@@ -10,16 +10,16 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// account is the user that PostgreSQL runs as when that is not the user of the
+// account is the user that PostgreSQL runs as, if that is not the user of the
 // command.
 type account struct {
 	Name     string
 	UID, GID uint32
 }
 
-// accountFor returns who is to run the server on the data in dataDir: nil for
-// the user of this process. Root's server runs as the owner of the data, or,
-// where there is no data yet, as postgres or nobody.
+// accountFor returns the user that runs the server on the data in dataDir; nil
+// means the user of this process. Root's server runs as the owner of the data. If
+// there is no data yet, it runs as the user postgres or the user nobody.
 func accountFor(dataDir string) (*account, error) {
 	info, err := os.Stat(dataDir)
 	switch {
@@ -47,6 +47,7 @@ func accountFor(dataDir string) (*account, error) {
 		"Run the command as another user, add a user named postgres, or set DATABASE_URL.")
 }
 
+// ownerAccount returns the user uid, who owns the data, as accountFor does.
 func ownerAccount(dataDir string, uid, gid uint32) (*account, error) {
 	name := strconv.FormatUint(uint64(uid), 10)
 	owner, lookupErr := user.LookupId(name)
@@ -69,7 +70,7 @@ func ownerAccount(dataDir string, uid, gid uint32) (*account, error) {
 	return &account{name, uid, gid}, nil
 }
 
-// credential is for [syscall.SysProcAttr].
+// credential returns the account for [syscall.SysProcAttr].
 func (a *account) credential() *syscall.Credential {
 	if a == nil {
 		return nil
@@ -77,7 +78,7 @@ func (a *account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: a.UID, Gid: a.GID}
 }
 
-// uid is the user that the server's files belong to.
+// uid returns the user that owns the server's files.
 func (a *account) uid() uint32 {
 	if a == nil {
 		return uint32(os.Geteuid())
@@ -93,8 +94,8 @@ func (a *account) give(path string) error {
 	return errors.WithStack(os.Chown(path, int(a.UID), int(a.GID)))
 }
 
-// checkReach fails if the account may not enter dir. Without the check the user
-// would be told so by initdb, in words about another folder.
+// checkReach fails if the account may not enter dir. Without this check initdb
+// would fail, with a message about another folder.
 func (a *account) checkReach(dir string) error {
 	if a == nil {
 		return nil

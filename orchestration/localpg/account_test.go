@@ -14,8 +14,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
-// nobody is a user that is not root, or a reason to skip: only root may
-// become another user.
+// nobody returns the user nobody, or skips the test: only root may become another
+// user.
 func nobody(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -30,11 +30,11 @@ func nobody(t testing.TB) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// Everything else in this package, once more, as a user that is not root.
+// All other tests of this package pass as a user other than root, too.
 func TestAsAnotherUser(t *testing.T) {
 	t.Parallel()
 	as := nobody(t)
-	home := stateDir(t) // not in a test's own folder, which others may not enter
+	home := stateDir(t) // other users may not enter a test's own folder
 	require.NoError(t, os.Chown(home, int(as.Uid), int(as.Gid)))
 	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.timeout=120s", "-test.count=1")
 	cmd.Dir = home
@@ -54,13 +54,13 @@ func TestRootsServerIsAnotherUsersAndOthersCannotReachIt(t *testing.T) {
 	require.NoError(t, err)
 	require.NotZero(t, info.Sys().(*syscall.Stat_t).Uid)
 
-	// The server may be nobody's, where there is no user postgres.
+	// Not the user nobody: the server may run as that one.
 	as.Uid, as.Gid = as.Uid-1, as.Gid-1
 	what, rest := begin(t, order{Dial: c.url}, as).said()
 	require.Equal(t, "failed", what)
 	require.Contains(t, rest, "permission denied")
 
-	// Nor may another user start one on this data, or share it.
+	// That user may not start a server on this data either, or share it.
 	what, rest = begin(t, order{Options: localpg.Options{Dir: dir}}, as).said()
 	require.Equal(t, "failed", what)
 	require.Contains(t, rest, "belongs to the user")
@@ -99,7 +99,7 @@ func TestRootIsToldOfAFolderThatTheServerCannotEnter(t *testing.T) {
 	requireRefusal(t, err, "may not enter "+closed, "TMPDIR")
 	entries, err := os.ReadDir(filepath.Join(closed))
 	require.NoError(t, err)
-	require.Len(t, entries, 1, "of the ephemeral one nothing is left")
+	require.Len(t, entries, 1, "the ephemeral one leaves nothing")
 }
 
 func TestAFullDiskIsReported(t *testing.T) {
@@ -109,7 +109,7 @@ func TestAFullDiskIsReported(t *testing.T) {
 	require.NoError(t, syscall.Mount("none", dir, "tmpfs", 0, "size=8m,mode=0711"))
 	defer func() {
 		requireSoonGone(t, dir)
-		// Another test's child may have the log open until its exec.
+		// A child that another test has forked may have the log open until its exec.
 		require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH))
 	}()
 	_, err := localpg.Start(t.Context(), localpg.Options{Dir: filepath.Join(dir, "state")})

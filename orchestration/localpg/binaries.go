@@ -15,25 +15,25 @@ import (
 
 // Installation is a set of PostgreSQL server binaries of one version.
 type Installation struct {
-	// BinDir is the folder of postgres and initdb, without symbolic links.
+	// BinDir is the folder of postgres and initdb, with symbolic links resolved.
 	BinDir string
-	// Version is what postgres says of itself, such as "15.18".
+	// Version is the version that postgres reports, such as "15.18".
 	Version string
-	// Major is the part of the version that decides about the format of the
-	// data on disk, such as 15.
+	// Major is the first part of the version, such as 15. It decides about the
+	// format of the data on disk.
 	Major int
 }
 
-// ErrNoBinaries is returned by [Start] where no PostgreSQL server is installed.
-// Its hint says what to install.
+// ErrNoBinaries is the error of [Start] if no PostgreSQL server is installed. Its
+// hint says what to install.
 var ErrNoBinaries = errors.WithHint(
 	errors.New("localpg: no PostgreSQL server binaries (postgres, initdb) were found"),
 	"Install PostgreSQL's server, for example with `apt install postgresql`, `dnf install postgresql-server`, "+
 		"`apk add postgresql`, `pacman -S postgresql` or `brew install postgresql`, or set DATABASE_URL to a server of your own.")
 
-// usualBinDirs is where distributions put binaries that they leave out of PATH,
-// separated by colons. It is a string so that the linker can put another one in
-// its place, for a test of a machine that has none of them.
+// usualBinDirs are the folders where distributions put PostgreSQL's binaries
+// outside of PATH, separated by colons. It is a string so that the linker can
+// replace it, for a test of a machine without PostgreSQL.
 var usualBinDirs = "/usr/lib/postgresql/*/bin" + // Debian, Ubuntu
 	":/usr/pgsql-*/bin" + // PostgreSQL's own packages for Fedora and RHEL
 	":/usr/libexec/postgresql*" + // Alpine
@@ -74,8 +74,8 @@ func Installations(ctx context.Context) []Installation {
 
 var versionPattern = regexp.MustCompile(`\(PostgreSQL\) ((\d+)\S*)`)
 
-// inspect looks for a server in dir. It follows links, because initdb looks for
-// postgres beside itself.
+// inspect looks for a server in dir. It follows symbolic links, because initdb
+// looks for postgres beside itself.
 func inspect(ctx context.Context, dir string) (Installation, error) {
 	if !filepath.IsAbs(dir) {
 		return Installation{}, errors.Newf("localpg: %q is not an absolute path", dir)
@@ -102,8 +102,8 @@ func inspect(ctx context.Context, dir string) (Installation, error) {
 // oldestMajor is the oldest PostgreSQL that the engine's SQL runs on.
 const oldestMajor = 13
 
-// choose returns the installation to run: the newest, or the newest that can
-// read the data that is there.
+// choose returns the installation to run: the newest one. If there is data already,
+// it is the newest one that can read that data.
 func choose(ctx context.Context, o Options, dataDir string) (Installation, error) {
 	candidates := Installations(ctx)
 	if o.BinDir != "" {

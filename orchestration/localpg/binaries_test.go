@@ -22,7 +22,7 @@ func TestInstallationsAreDistinctAndNewestFirst(t *testing.T) {
 	}
 }
 
-// fakeInstallation makes a folder whose postgres says that it is of this version.
+// fakeInstallation makes a folder whose postgres reports this version.
 func fakeInstallation(t *testing.T, version string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -33,7 +33,7 @@ func fakeInstallation(t *testing.T, version string) string {
 	return dir
 }
 
-// Not parallel: these change where the package looks.
+// Not parallel: it changes where the package looks.
 
 func TestChoose(t *testing.T) {
 	usual := usualBinDirs

@@ -15,20 +15,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errStopped ends a start that nobody waits for any more.
+// errStopped is the error of a start whose commands have all left.
 var errStopped = errors.New("stopped before the server was up")
 
-// cluster is the data and what runs on it, as the supervisor sees them. Its
-// methods are called on the supervisor's main thread.
+// cluster is the data and the server on it, for the supervisor. Its methods are
+// called on the supervisor's main thread.
 type cluster struct {
 	spec     spec
 	place    place
 	stopping <-chan struct{}
 }
 
-// initialize makes the data if there is none. It is made beside its place and
-// moved there when it is whole, so an initdb that was killed leaves nothing
-// that looks like data.
+// initialize makes the data if there is none. It makes the data in another folder
+// and moves it to its place when it is complete; so an initdb that is killed leaves
+// nothing that looks like data.
 func (c *cluster) initialize() error {
 	data := c.place.dataDir()
 	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); !errors.Is(err, os.ErrNotExist) {
@@ -52,7 +52,7 @@ func (c *cluster) initialize() error {
 		err = c.initdb(fresh, "--no-locale")
 	}
 	if err == nil && !c.spec.Ephemeral {
-		err = syncFilesystem(fresh) // once, for all that --no-sync left
+		err = syncFilesystem(fresh) // once for all files, instead of initdb's sync of each
 	}
 	if err == nil {
 		err = os.Rename(fresh, data)
@@ -100,8 +100,9 @@ func syncFilesystem(dir string) error {
 	return errors.CombineErrors(errors.Wrapf(unix.Syncfs(int(f.Fd())), "sync %s", dir), f.Close())
 }
 
-// command prepares one of PostgreSQL's programs: as the server's user, in a
-// process group of its own, holding the server byte, and gone with this thread.
+// command prepares one of PostgreSQL's programs. It runs as the server's user, in
+// a process group of its own. It holds the server byte, and gets deathSignal when
+// this thread ends.
 func (c *cluster) command(name string, deathSignal syscall.Signal, server *lockFile, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(c.spec.BinDir, name), args...)
 	cmd.Dir = "/"
@@ -115,8 +116,9 @@ func (c *cluster) command(name string, deathSignal syscall.Signal, server *lockF
 	return cmd
 }
 
-// environment leaves out what would change the server behind its back, such as
-// PGDATA, and the user's language, in which messages could not be understood.
+// environment returns the environment of PostgreSQL's programs. It leaves out
+// variables that would change the server, such as PGDATA, and the user's language:
+// this package reads the messages in English.
 func environment() []string {
 	env := []string{"LC_ALL=C"}
 	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "TZ", "TZDIR", "TMPDIR"} {
@@ -131,8 +133,8 @@ func environment() []string {
 // may take to end.
 const orphanTimeout = 15 * time.Second
 
-// lockServer takes the server byte, for a child to inherit. It is free when
-// the last process of an earlier server has ended.
+// lockServer takes the server byte for a child to inherit. It waits until the last
+// process of an earlier server has ended.
 func (c *cluster) lockServer() (*lockFile, error) {
 	lock, err := openLock(c.place.lock())
 	if err != nil {
@@ -156,7 +158,7 @@ func (c *cluster) lockServer() (*lockFile, error) {
 	}
 }
 
-// isStopping waits a moment for the order to stop.
+// isStopping reports whether the server is to stop. It waits up to wait for that.
 func (c *cluster) isStopping(wait time.Duration) bool {
 	select {
 	case <-c.stopping:
@@ -197,9 +199,9 @@ func (c *cluster) start() (*process, error) {
 	return p, nil
 }
 
-// clearStale removes the files by which a server marks its data and its socket
-// as used. The caller has the server byte, so no server of ours is behind them;
-// one that somebody started by hand might be.
+// clearStale removes the files that mark the data and the socket as used. The
+// caller has the server byte, so they are of no running server of this package.
+// They may be of a server that a person started; clearStale fails then.
 func (c *cluster) clearStale() error {
 	data := c.place.dataDir()
 	pidFile := filepath.Join(data, "postmaster.pid")
@@ -220,7 +222,7 @@ func (c *cluster) clearStale() error {
 	return nil
 }
 
-// tidy removes what a server that died could not.
+// tidy removes the files that a server leaves when it dies.
 func (c *cluster) tidy() {
 	_ = os.Remove(c.place.socket())
 	_ = os.Remove(c.place.socket() + ".lock")

@@ -7,8 +7,8 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// complaints picks from the output of initdb or postgres the lines that say
-// what went wrong, or its last line.
+// complaints returns the lines with errors from the output of initdb or postgres.
+// If there are none, it returns the last line.
 func complaints(output string) string {
 	var found []string
 	last := "it said nothing"
@@ -31,8 +31,8 @@ func complaints(output string) string {
 	return strings.Join(found, "; ")
 }
 
-// remedies are what can be done about what PostgreSQL says. The first that fits
-// is taken. {dir} stands for the server's folder.
+// remedies are hints for PostgreSQL's messages. The first one whose text is in the
+// message is used. {dir} stands for the server's folder.
 var remedies = []struct{ text, hint string }{
 	{"No space left on device", "The disk is full. Make room on the file system of {dir}, or set XDG_STATE_HOME (TMPDIR for a temporary database) to a folder on another one."},
 	{"Disk quota exceeded", "Your disk quota is used up. Make room, or set XDG_STATE_HOME to a folder on another file system."},
@@ -48,7 +48,7 @@ var remedies = []struct{ text, hint string }{
 	{"ermission denied", "See to it that the server's user can read and write {dir}, and can run PostgreSQL's binaries."},
 }
 
-// explain adds a hint to a failure of the server in dir if there is one to give.
+// explain adds a hint to a failure of the server in dir, if remedies has one.
 func explain(err error, dir string) error {
 	for _, r := range remedies {
 		if strings.Contains(err.Error(), r.text) || r.text == "No space left on device" && errors.Is(err, syscall.ENOSPC) {
@@ -58,7 +58,7 @@ func explain(err error, dir string) error {
 	return err
 }
 
-// explainStart is for a program that could not be started at all.
+// explainStart adds a hint to the error of a program that did not start.
 func (c *cluster) explainStart(err error) error {
 	err = errors.WithStack(err)
 	if c.place.account != nil && (errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL)) {

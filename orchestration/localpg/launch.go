@@ -14,19 +14,19 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// supervisorName is the name (os.Args[0]) under which this executable is a
-// supervisor. It is what ps shows.
+// supervisorName is the name (os.Args[0]) that makes this executable a supervisor.
+// ps shows it.
 const supervisorName = "tasker-rb-localpg"
 
-// The supervisor is started in two stages. The first starts the second and
-// ends, so that the command that happened to come first has no child to wait
-// for, and that child no parent whose end means anything.
+// The supervisor is started in two stages. The first stage starts the second one
+// and ends. So the supervisor is no child of the first command: the command need
+// not wait for it, and it does not notice the command's end.
 const (
 	detachStage    = "detach"
 	superviseStage = "supervise"
 )
 
-// spec is what the supervisor is told, as JSON on its standard input.
+// spec is the supervisor's task. It reads it as JSON from its standard input.
 type spec struct {
 	Base      string   `json:"base"`
 	SocketDir string   `json:"socket_dir"`
@@ -38,8 +38,8 @@ type spec struct {
 
 func (s spec) place() place { return place{s.Base, s.SocketDir, s.Account} }
 
-// report is what the supervisor answers, as JSON on the pipe replyFD, when the
-// server is ready or cannot be started.
+// report is the supervisor's answer once the server is ready or cannot be started.
+// It writes it as JSON to the pipe replyFD.
 type report struct {
 	Ready   bool   `json:"ready"`
 	Message string `json:"message"`
@@ -48,11 +48,11 @@ type report struct {
 
 const replyFD = 3
 
-// self is this executable, also if its file has been replaced or removed.
+// self is this executable, even if its file has been replaced or removed.
 const self = "/proc/self/exe"
 
-// launch starts a supervisor and waits until its server is ready. The caller
-// has the start byte.
+// launch starts a supervisor and waits until its server is ready. The caller must
+// have the start byte.
 func (s *Server) launch(ctx context.Context) error {
 	installation, err := choose(ctx, s.options, s.place.dataDir())
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Server) launch(ctx context.Context) error {
 	err = cmd.Run()
 	_ = replyEnd.Close() // the supervisor has its own
 	if ctx.Err() != nil {
-		err = context.Cause(ctx) // which killed it, if it was still there
+		err = context.Cause(ctx) // the end of ctx killed the first stage
 	}
 	if err != nil {
 		return errors.Wrap(err, "localpg: start the supervisor")
@@ -101,6 +101,7 @@ func (s *Server) launch(ctx context.Context) error {
 	return s.awaitReport(ctx, replies)
 }
 
+// awaitReport waits for the supervisor's report.
 func (s *Server) awaitReport(ctx context.Context, replies *os.File) error {
 	stop := context.AfterFunc(ctx, func() { _ = replies.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -113,7 +114,7 @@ func (s *Server) awaitReport(ctx context.Context, replies *os.File) error {
 	}
 	var r report
 	if err := json.Unmarshal(answer, &r); err != nil {
-		return errors.WithHintf(errors.New("localpg: the supervisor ended without a word"), "The server's log is %s.", s.place.log())
+		return errors.WithHintf(errors.New("localpg: the supervisor ended without an answer"), "The server's log is %s.", s.place.log())
 	}
 	if r.Ready {
 		return nil
@@ -125,8 +126,8 @@ func (s *Server) awaitReport(ctx context.Context, replies *os.File) error {
 	return err
 }
 
-// maxLogSize is the size at which a start begins a new log, in bytes. One old
-// one is kept.
+// maxLogSize is the size in bytes above which a start begins a new log. It keeps
+// one old log.
 const maxLogSize = 1 << 20
 
 func openLog(path string) (*os.File, error) {

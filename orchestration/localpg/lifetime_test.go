@@ -16,7 +16,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
-// postmaster is the process id of the server in dir.
+// postmaster returns the process id of the server in dir.
 func postmaster(t testing.TB, dir string) int {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
@@ -27,7 +27,7 @@ func postmaster(t testing.TB, dir string) int {
 	return pid
 }
 
-// supervisor is the process id of the parent of the server in dir.
+// supervisor returns the process id of the parent of the server in dir.
 func supervisor(t testing.TB, dir string) int {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", postmaster(t, dir)))
@@ -59,13 +59,13 @@ func TestDataIsThereForTheNextCommand(t *testing.T) {
 
 func TestCommandsShareAServerAndTheLastOneOutStopsIt(t *testing.T) {
 	t.Parallel()
-	ways := map[string]func(*command){
+	ends := map[string]func(*command){
 		"leaves":     (*command).leave,
 		"is killed":  func(c *command) { c.kill(syscall.SIGKILL) },
 		"gets ^C":    func(c *command) { c.kill(syscall.SIGINT) },
 		"is hung up": func(c *command) { c.kill(syscall.SIGHUP) },
 	}
-	for name, end := range ways {
+	for name, end := range ends {
 		t.Run("the first one "+name, func(t *testing.T) {
 			t.Parallel()
 			dir := stateDir(t)
@@ -104,7 +104,7 @@ func TestTheServerEndsWithItsSupervisor(t *testing.T) {
 	keeper := supervisor(t, dir)
 	require.NoError(t, syscall.Kill(keeper, syscall.SIGKILL))
 	require.True(t, waitUntil(func() bool { return syscall.Kill(keeper, 0) == syscall.ESRCH }))
-	// While the command is still there, another one brings the server back.
+	// While the first command still uses the server, another one starts it again.
 	second := startCommand(t, dir)
 	require.Equal(t, "kept", ask(t, second.url, "select note from notes"))
 	require.Equal(t, "kept", ask(t, first.url, "select note from notes"))
@@ -169,8 +169,8 @@ func TestWhatAKilledServerLeftIsNoObstacle(t *testing.T) {
 	require.FileExists(t, pid)
 	require.FileExists(t, filepath.Join(dir, "run", ".s.PGSQL.5432.lock"))
 
-	// The worst case: the process id is now that of another process of the
-	// server's user, which PostgreSQL would take for a running server.
+	// The worst case: the process id now belongs to another process of the server's
+	// user. PostgreSQL would take that one for a running server.
 	for _, file := range []string{pid, filepath.Join(dir, "run", ".s.PGSQL.5432.lock")} {
 		_, rest, _ := strings.Cut(string(stale), "\n")
 		owner := sleeper(t, dir)
@@ -201,7 +201,7 @@ func sleeper(t testing.TB, dir string) int {
 	return cmd.Process.Pid
 }
 
-// anyProcess tells whether a process of a server in dir lives; files may.
+// anyProcess reports whether a process of a server in dir lives.
 func anyProcess(dir string) bool {
 	for _, found := range remains(dir) {
 		if strings.HasPrefix(found, "/proc/") {

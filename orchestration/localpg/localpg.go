@@ -12,25 +12,25 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Options says which server to start. The zero value is the user's own
-// database, which all commands share.
+// Options says which server to start. The zero value means the user's own
+// database, which all commands of the user share.
 type Options struct {
-	// Dir is where the database is kept. Default: [DefaultDir]. For an ephemeral
-	// one, it is where its temporary folder is made. Default: [os.TempDir].
+	// Dir is the folder of the database. Default: [DefaultDir]. The temporary
+	// folder of an ephemeral database is made in Dir. Default: [os.TempDir].
 	Dir string
 
-	// Ephemeral asks for a new, empty database in a temporary folder, which is
-	// removed when the server stops. It does not wait for the disk, so a crash
-	// of the machine may damage it.
+	// Ephemeral asks for a new, empty database in a temporary folder. The folder
+	// is removed when the server stops. The server does not wait for the disk, so
+	// a crash of the machine may damage the database.
 	Ephemeral bool
 
 	// BinDir is the folder of postgres and initdb. Default: the newest of
 	// [Installations] that can read the data.
 	BinDir string
 
-	// Settings are further server settings, such as "log_statement": "all". A
-	// command that joins a server that is up gets the settings it was started
-	// with.
+	// Settings are further server settings, such as "log_statement": "all". They
+	// are used when this command starts the server. If it joins a running server,
+	// that one keeps its settings.
 	Settings map[string]string
 }
 
@@ -44,19 +44,19 @@ type Server struct {
 	closeErr  error
 }
 
-// The database and its superuser, and the database that initdb makes.
+// The database, its superuser, and the database that initdb makes.
 const (
 	databaseName  = "tasker"
 	userName      = "tasker"
 	adminDatabase = "postgres"
 )
 
-// Start joins the server that is up, or starts it, and returns when it answers.
-// The first start of all makes the database cluster, which takes about a
-// second; later ones take about a tenth of one.
+// Start joins the running server, or starts it, and returns when it answers. The
+// first start makes the data, which takes about a second. Later starts take about
+// a tenth of a second.
 //
-// Start fails with [ErrNoBinaries] where PostgreSQL is not installed. All its errors
-// carry a hint ([errors.GetAllHints]) where there is something to do about them.
+// Start fails with [ErrNoBinaries] if PostgreSQL is not installed. Its errors carry
+// a hint ([errors.GetAllHints]) if the user can do something about them.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	p, err := prepare(o)
 	if err != nil {
@@ -73,12 +73,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// open keeps every server reachable until it is closed. The garbage collector
-// closes a file that nobody refers to, and with it would go the share.
+// open keeps every server reachable until it is closed. Otherwise the garbage
+// collector would close its lock file, and the share would be lost.
 var open sync.Map
 
-// URL is the connection string of the database, for pgx, libpq and what is built
-// on them. The user is a superuser.
+// URL returns the connection string of the database, for pgx, libpq and libraries
+// on top of them. The user is a superuser.
 func (s *Server) URL() string { return s.urlOf(databaseName) }
 
 func (s *Server) urlOf(database string) string {
@@ -87,12 +87,12 @@ func (s *Server) urlOf(database string) string {
 	return u.String()
 }
 
-// LogFile is the path of the server's log.
+// LogFile returns the path of the server's log.
 func (s *Server) LogFile() string { return s.place.log() }
 
-// Close gives the share back. If it was the last one, Close returns when
-// the server has stopped, with no process and no socket left. Close the
-// connections first; the server ends those that are open.
+// Close gives the share back. If it was the last share, Close returns when the
+// server has stopped, and no process and no socket remains. Close your connections
+// before; the server ends the open ones.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
 		open.Delete(s)
@@ -104,6 +104,7 @@ func (s *Server) Close() error {
 	return s.closeErr
 }
 
+// start takes the share and makes the server answer.
 func (s *Server) start(ctx context.Context) (err error) {
 	if s.lock, err = openLock(s.place.lock()); err != nil {
 		return errors.WithHint(errors.Wrap(err, "localpg"),
@@ -114,8 +115,8 @@ func (s *Server) start(ctx context.Context) (err error) {
 			_ = s.lock.Close()
 		}
 	}()
-	// With a share in hand, the supervisor that is there stays; with the start
-	// byte, nobody else starts one.
+	// While this command holds a share, a running supervisor stays. While it holds
+	// the start byte, no other command starts one.
 	if err := s.lock.acquire(ctx, clientsByte, shared); err != nil {
 		return errors.Wrap(err, "localpg: wait for the server that is stopping")
 	}
@@ -128,15 +129,15 @@ func (s *Server) start(ctx context.Context) (err error) {
 	return s.lock.release(startByte)
 }
 
-// maxLaunches bounds how often one Start tries a server that dies as soon as it
-// is up.
+// maxLaunches bounds how often one Start launches a server that dies right after
+// its start.
 const maxLaunches = 3
 
-// answerTimeout bounds how long a server that says it is ready may refuse
+// answerTimeout bounds how long a server that has reported to be ready may refuse
 // connections.
 const answerTimeout = time.Minute
 
-// join makes the server answer: it starts a supervisor if there is none.
+// join waits until the server answers. It launches a supervisor if none lives.
 func (s *Server) join(ctx context.Context) error {
 	var lastErr error
 	deadline := time.Now().Add(answerTimeout)
@@ -147,7 +148,7 @@ func (s *Server) join(ctx context.Context) error {
 		}
 		if supervised == free {
 			if launches == maxLaunches {
-				return errors.WithHintf(errors.Wrap(lastErr, "localpg: the server ends as soon as it is up"), "Its log is %s.", s.place.log())
+				return errors.WithHintf(errors.Wrap(lastErr, "localpg: the server ends right after its start"), "Its log is %s.", s.place.log())
 			}
 			launches++
 			if err := s.launch(ctx); err != nil {
@@ -156,7 +157,7 @@ func (s *Server) join(ctx context.Context) error {
 			deadline = time.Now().Add(answerTimeout)
 		}
 		if lastErr = s.ensureDatabase(ctx); lastErr == nil {
-			// A server that answers while its supervisor is gone is about to end.
+			// A server whose supervisor is gone still answers for a moment, and ends.
 			if kept, err := s.lock.holder(supervisorByte); kept != free || err != nil {
 				return err
 			}
@@ -171,7 +172,7 @@ func (s *Server) join(ctx context.Context) error {
 	}
 }
 
-// ensureDatabase connects, and makes the database if it is missing.
+// ensureDatabase connects to the database, and makes it if it does not exist.
 func (s *Server) ensureDatabase(ctx context.Context) error {
 	conn, err := pgconn.Connect(ctx, s.URL())
 	if pgErr := (*pgconn.PgError)(nil); errors.As(err, &pgErr) && pgErr.Code == "3D000" { // invalid_catalog_name
@@ -188,14 +189,15 @@ func (s *Server) ensureDatabase(ctx context.Context) error {
 	return errors.WithStack(conn.Close(ctx))
 }
 
-// leaveTimeout bounds how long Close waits for the server to stop. The
-// supervisor escalates sooner.
+// leaveTimeout bounds how long Close waits for the server to stop. The supervisor
+// kills the server sooner than that.
 const leaveTimeout = 60 * time.Second
 
+// leave gives the share back, and waits for the server's end if it was the last.
 func (s *Server) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	// Leaving one after the other, the last one knows that it is the last.
+	// Commands leave one after the other, so the last one can know that it is.
 	if err := s.lock.acquire(ctx, startByte, exclusive); err != nil {
 		return errors.Wrap(err, "localpg: wait for another command that is starting the server")
 	}
@@ -217,7 +219,8 @@ func (s *Server) leave() error {
 	}
 }
 
-// gone tells whether the server has stopped, or is now another command's.
+// gone reports whether the server has stopped, or another command now has a share
+// in it.
 func (s *Server) gone() (bool, error) {
 	clients, err := s.lock.holder(clientsByte)
 	if err != nil || clients == shared {
@@ -231,7 +234,7 @@ func (s *Server) gone() (bool, error) {
 	return true, nil
 }
 
-// settings are the options' settings as PostgreSQL takes them, in a fixed order.
+// settings returns the server's settings as arguments of postgres, sorted by name.
 func (s *Server) settings() []string {
 	all := map[string]string{
 		"listen_addresses":        "",
@@ -240,7 +243,8 @@ func (s *Server) settings() []string {
 		"unix_socket_permissions": "0700",
 		"logging_collector":       "off",
 		"log_destination":         "stderr",
-		// The user has the name of the engine's schema, where its own tables would land.
+		// By default the schema with the user's name comes first, and that is the
+		// engine's schema: tables of handlers would be made there.
 		"search_path": "public",
 	}
 	if s.options.Ephemeral {

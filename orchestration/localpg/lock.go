@@ -28,13 +28,13 @@ const (
 	exclusive lockKind = unix.F_WRLCK
 )
 
-// pollInterval is how often a lock or a file that another process changes is
-// looked at.
+// pollInterval is the pause between two looks at a lock, or at a file that another
+// process changes.
 const pollInterval = 2 * time.Millisecond
 
-// lockFile is one open description of the lock file. Locks belong to the
-// description: two in one process exclude each other as two processes do, and
-// a child that inherits one holds its locks too.
+// lockFile is one open file description of the lock file. Locks belong to the
+// description. Two descriptions in one process exclude each other as two processes
+// do. A child that inherits a description holds its locks too.
 type lockFile struct{ f *os.File }
 
 func openLock(path string) (*lockFile, error) {
@@ -47,6 +47,7 @@ func openLock(path string) (*lockFile, error) {
 
 func (l *lockFile) Close() error { return l.f.Close() }
 
+// control calls fcntl for one byte of the file.
 func (l *lockFile) control(command int, b lockByte, kind lockKind) (unix.Flock_t, error) {
 	region := unix.Flock_t{Type: int16(kind), Whence: io.SeekStart, Start: int64(b), Len: 1}
 	for {
@@ -66,7 +67,8 @@ func (l *lockFile) try(b lockByte, kind lockKind) (bool, error) {
 	return err == nil, errors.Wrapf(err, "lock %s", l.f.Name())
 }
 
-// acquire takes a lock when it gets free. It polls, so that it can be given up.
+// acquire waits for a lock and takes it. It polls, so that the end of ctx can end
+// the wait.
 func (l *lockFile) acquire(ctx context.Context, b lockByte, kind lockKind) error {
 	for {
 		if ok, err := l.try(b, kind); ok || err != nil {
@@ -78,7 +80,7 @@ func (l *lockFile) acquire(ctx context.Context, b lockByte, kind lockKind) error
 	}
 }
 
-// wait takes a lock when it gets free, in the order in which they were asked for.
+// wait waits for a lock and takes it. Waiters get the lock in their order.
 func (l *lockFile) wait(b lockByte, kind lockKind) error {
 	_, err := l.control(unix.F_OFD_SETLKW, b, kind)
 	return errors.Wrapf(err, "lock %s", l.f.Name())
@@ -89,13 +91,13 @@ func (l *lockFile) release(b lockByte) error {
 	return errors.Wrapf(err, "unlock %s", l.f.Name())
 }
 
-// holder tells how another description holds the byte.
+// holder returns the kind of lock that another description has on the byte.
 func (l *lockFile) holder(b lockByte) (lockKind, error) {
 	found, err := l.control(unix.F_OFD_GETLK, b, exclusive)
 	return lockKind(found.Type), errors.Wrapf(err, "lock %s", l.f.Name())
 }
 
-// pause waits for a moment, or for the end of ctx.
+// pause waits for pollInterval. It fails if ctx ends before.
 func pause(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

@@ -67,7 +67,7 @@ func TestAChildThatInheritsALockHoldsIt(t *testing.T) {
 	requireHolder(t, free, looks, serverByte)
 }
 
-func TestWaitingForALockCanBeGivenUp(t *testing.T) {
+func TestWaitingForALockEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
 	a, b := newLock(t, path), newLock(t, path)

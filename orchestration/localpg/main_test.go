@@ -23,14 +23,14 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
-// commandVariable makes the test binary a command that uses a server: it holds
+// commandVariable makes the test binary a command that uses a server. Its value is
 // the command's order, as JSON.
 const commandVariable = "LOCALPG_TEST_COMMAND"
 
-// order is what a command of the tests is to do.
+// order says what a command of the tests does.
 type order struct {
 	Options localpg.Options
-	Dial    string // instead: connect to this socket, and say how that went
+	Dial    string // instead: connect to this socket, and report the result
 }
 
 func TestMain(m *testing.M) {
@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// obey is the life of a command: it says "up" and its URL, or "failed" and why,
-// and leaves at the end of its input.
+// obey is the life of a command. It prints "up" and its URL, or "failed" and the
+// error. It leaves at the end of its input.
 func obey(text string) {
 	var o order
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
@@ -68,7 +68,7 @@ func obey(text string) {
 	fmt.Println("closed")
 }
 
-// oneLine is an error with its hint.
+// oneLine returns an error with its hint on one line.
 func oneLine(err error) string {
 	if err == nil {
 		return "not at all"
@@ -103,7 +103,7 @@ func begin(t testing.TB, o order, as *syscall.Credential) *command {
 	c := &command{t: t, cmd: cmd, input: input, lines: bufio.NewScanner(output)}
 	t.Cleanup(func() {
 		_ = c.input.Close()
-		_ = c.cmd.Wait() // again, if the test has
+		_ = c.cmd.Wait() // the test may have waited already
 	})
 	return c
 }
@@ -117,9 +117,10 @@ func (c *command) up() *command {
 	return c
 }
 
+// said returns the next line of the command's output, split after the first word.
 func (c *command) said() (what, rest string) {
 	c.t.Helper()
-	require.True(c.t, c.lines.Scan(), "the command ended without a word: %v", c.lines.Err())
+	require.True(c.t, c.lines.Scan(), "the command ended without an answer: %v", c.lines.Err())
 	what, rest, _ = strings.Cut(c.lines.Text(), " ")
 	return what, rest
 }
@@ -147,8 +148,8 @@ func startCommand(t testing.TB, dir string) *command {
 	return begin(t, order{Options: localpg.Options{Dir: dir}}, nil).up()
 }
 
-// stateDir is a new folder that every user may enter. At the end of the test
-// nothing of a server in it may be left.
+// stateDir makes a folder that every user may enter. At the end of the test it must
+// hold nothing of a server.
 func stateDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(pgtest.MemoryDir(), "localpg-test-")
@@ -172,7 +173,7 @@ func open(t testing.TB, o localpg.Options) *localpg.Server {
 	return server
 }
 
-// ask runs one statement on a connection of its own, and returns what it finds.
+// ask runs one statement on a connection of its own, and returns its one value.
 func ask(t testing.TB, url, query string) string {
 	t.Helper()
 	answer, err := tryAsk(url, query)
@@ -196,7 +197,7 @@ func tryAsk(url, query string) (string, error) {
 	return answer, err
 }
 
-// remains are the processes of a server in dir, and its sockets.
+// remains returns the processes of a server in dir, and its sockets.
 func remains(dir string) []string {
 	var found []string
 	processes, _ := filepath.Glob("/proc/[0-9]*")
@@ -228,7 +229,7 @@ func requireSoonGone(t testing.TB, dir string) {
 	}
 }
 
-// waitUntil waits until a condition holds; the time limit is for a defect.
+// waitUntil waits until a condition holds. Only a defect makes it reach its limit.
 func waitUntil(condition func() bool) bool {
 	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

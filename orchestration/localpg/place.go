@@ -11,7 +11,7 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// The socket is in a file of this name, which libpq makes out of the port.
+// libpq derives the name of the socket's file from the port.
 const (
 	port       = "5432"
 	socketName = ".s.PGSQL." + port
@@ -20,14 +20,14 @@ const (
 // maxSocketPath is the longest path of a Unix socket on Linux, in bytes.
 const maxSocketPath = 107
 
-// plainPath is what every client understands as a folder: a host with a comma
-// in it is two hosts, and not all decode a space in the same way.
+// plainPath matches the paths that every client takes for a folder. Some clients
+// split a host at a comma, or decode a space in another way.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9/._-]+$`)
 
-// place is where a server keeps what it has.
+// place is where a server has its files, and the user who owns them.
 type place struct {
-	base      string // holds the lock, the log, the data
-	socketDir string // holds the socket; in base, unless base is too long
+	base      string // the folder of the lock, the log and the data
+	socketDir string // the folder of the socket; in base, unless base is too long
 	account   *account
 }
 
@@ -36,9 +36,9 @@ func (p place) lock() string    { return filepath.Join(p.base, "lock") }
 func (p place) log() string     { return filepath.Join(p.base, "postgres.log") }
 func (p place) socket() string  { return filepath.Join(p.socketDir, socketName) }
 
-// DefaultDir is where the database is that persists between commands:
-// tasker-rb/postgres in $XDG_STATE_HOME or ~/.local/state, and for root, whose
-// home others may not enter, in /var/lib.
+// DefaultDir returns the folder of the database that persists between commands:
+// tasker-rb/postgres in $XDG_STATE_HOME or ~/.local/state. For root it is in
+// /var/lib, because other users may not enter root's home.
 func DefaultDir() (string, error) {
 	state := os.Getenv("XDG_STATE_HOME")
 	if filepath.IsAbs(state) { // the XDG specification: ignore it if it is relative
@@ -77,6 +77,7 @@ func prepare(o Options) (place, error) {
 	return p, nil
 }
 
+// persistentBase makes dir, or DefaultDir if dir is empty.
 func persistentBase(dir string) (string, error) {
 	if dir == "" {
 		var err error
@@ -92,8 +93,8 @@ func persistentBase(dir string) (string, error) {
 		"Set XDG_STATE_HOME to a folder that you can write, or set DATABASE_URL.")
 }
 
-// makeDirs is os.MkdirAll, but what root makes, others may enter, whatever the
-// umask is: the server runs as another user.
+// makeDirs makes dir as os.MkdirAll does. Other users may enter the folders that
+// root makes, whatever the umask is, because the server runs as another user.
 func makeDirs(dir string) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {
@@ -115,6 +116,7 @@ func makeDirs(dir string) error {
 	return nil
 }
 
+// prepareForAccount finds the server's user and the folder of the socket.
 func (p *place) prepareForAccount() error {
 	var err error
 	if p.account, err = accountFor(p.dataDir()); err != nil {
@@ -130,17 +132,16 @@ func (p *place) prepareForAccount() error {
 	}
 	p.socketDir = filepath.Join(p.base, "run")
 	if len(p.socket()) > maxSocketPath || !plainPath.MatchString(p.socketDir) {
-		// Every command must come to the same name, so it depends on nothing
-		// but the base: not on TMPDIR or XDG_RUNTIME_DIR, which differ
-		// between a login and a service.
+		// Every command must find the same name, so the name depends on the base
+		// alone. TMPDIR and XDG_RUNTIME_DIR differ between a login and a service.
 		sum := sha256.Sum256([]byte(p.base))
 		p.socketDir = filepath.Join("/tmp", "tasker-rb-"+hex.EncodeToString(sum[:12]))
 	}
 	return nil
 }
 
-// makeSocketDir makes the socket's folder, or sees to it that the folder that
-// is there is the server's alone: /tmp is everyone's.
+// makeSocketDir makes the socket's folder. If there is one already, it fails unless
+// only the server's user may enter it: anyone can make a folder in /tmp.
 func (p *place) makeSocketDir() error {
 	dir := p.socketDir
 	err := os.Mkdir(dir, 0o700)

@@ -21,11 +21,11 @@ type process struct {
 	ended  chan struct{} // closed when it has ended
 }
 
-// state says how the process ended, once it has.
+// state returns how the process ended; nil while it runs.
 func (p *process) state() *os.ProcessState { return p.cmd.ProcessState }
 
-// awaitReady waits until the server takes connections. It may take its time
-// over that, after a crash.
+// awaitReady waits until the server takes connections. After a crash that may take
+// long, so there is no time limit.
 func (p *process) awaitReady(stopping <-chan struct{}) error {
 	for !p.ready() {
 		select {
@@ -39,8 +39,8 @@ func (p *process) awaitReady(stopping <-chan struct{}) error {
 	return nil
 }
 
-// ready reads the file in which the postmaster keeps its state: on the first
-// line its process id, on the eighth "ready" when it is.
+// ready reports whether the server takes connections. It reads the postmaster's
+// state file: the first line is the process id, the eighth one is "ready" then.
 func (p *process) ready() bool {
 	content, err := os.ReadFile(filepath.Join(p.place.dataDir(), "postmaster.pid"))
 	if err != nil {
@@ -65,15 +65,16 @@ func (p *process) log() string {
 	return string(content)
 }
 
-// How long each way of stopping may take before the next one.
+// How long each signal may take to stop the server before the next one is sent.
 const (
-	fastTimeout      = 20 * time.Second // ends the sessions, writes a checkpoint
-	immediateTimeout = 10 * time.Second // ends everything
+	fastTimeout      = 20 * time.Second // the server ends the sessions and writes a checkpoint
+	immediateTimeout = 10 * time.Second // the server ends at once
 )
 
-// stop stops the server and waits for its end.
+// stop stops the server and waits for its end. It sends stronger signals if the
+// server does not end in time.
 func (p *process) stop() error {
-	for _, way := range []struct {
+	for _, attempt := range []struct {
 		pid    int
 		signal syscall.Signal
 		wait   time.Duration
@@ -87,13 +88,13 @@ func (p *process) stop() error {
 			return nil
 		default:
 		}
-		if err := syscall.Kill(way.pid, way.signal); err != nil && err != syscall.ESRCH {
-			return errors.Wrapf(err, "send the server %v", way.signal)
+		if err := syscall.Kill(attempt.pid, attempt.signal); err != nil && err != syscall.ESRCH {
+			return errors.Wrapf(err, "send the server %v", attempt.signal)
 		}
 		select {
 		case <-p.ended:
 			return nil
-		case <-time.After(way.wait):
+		case <-time.After(attempt.wait):
 		}
 	}
 	return errors.Newf("the server (process %d) does not end", p.cmd.Process.Pid)

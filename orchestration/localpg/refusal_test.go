@@ -14,7 +14,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
-// requireRefusal wants an error that says this, and a hint that says that.
+// requireRefusal requires an error with this text and a hint with that one.
 func requireRefusal(t testing.TB, err error, text, hint string) {
 	t.Helper()
 	require.ErrorContains(t, err, text)
@@ -31,7 +31,7 @@ func TestDataOfAnotherVersionIsRefused(t *testing.T) {
 	requireRefusal(t, err, "was made by PostgreSQL 9, but only", "Install PostgreSQL 9 again")
 }
 
-// giveToServerUser makes a folder one that a server of this user has made.
+// giveToServerUser makes the user who runs this user's servers the folder's owner.
 func giveToServerUser(t testing.TB, dir string) {
 	t.Helper()
 	if os.Geteuid() == 0 {
@@ -91,7 +91,7 @@ func TestDamagedDataIsReported(t *testing.T) {
 	requireSoonGone(t, dir)
 }
 
-func TestAServerThatSomebodyElseStartedIsLeftAlone(t *testing.T) {
+func TestAServerThatTaskerRbDidNotStartIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
 	server := open(t, localpg.Options{Dir: dir})

@@ -50,7 +50,8 @@ func TestSettingsReachTheServer(t *testing.T) {
 	require.FileExists(t, server.LogFile())
 }
 
-// The user is called like the engine's schema, which must not come before public.
+// The user has the name of the engine's schema. That schema must not come before
+// public.
 func TestTablesAreMadeInPublic(t *testing.T) {
 	t.Parallel()
 	server := open(t, localpg.Options{Ephemeral: true})
@@ -84,14 +85,14 @@ func TestThePathOfTheSocketAlwaysFits(t *testing.T) {
 	}
 }
 
-func TestAStartThatIsGivenUpLeavesNothing(t *testing.T) {
+func TestACancelledStartLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
 	for _, after := range []time.Duration{0, 20 * time.Millisecond, 60 * time.Millisecond, 150 * time.Millisecond} {
 		ctx, cancel := context.WithTimeout(t.Context(), after)
 		_, err := localpg.Start(ctx, localpg.Options{Dir: dir})
 		cancel()
-		if err != nil { // a fast machine may have been ready
+		if err != nil { // on a fast machine the server may be ready before
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		}
 		requireSoonGone(t, dir)

@@ -13,9 +13,9 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// init makes this process a supervisor if it was started as one; see doc.go.
-// The main goroutine is on the main thread while init functions run, and the
-// supervisor never returns.
+// init makes this process a supervisor if it was started as one; see doc.go. It
+// never returns then. The main goroutine is on the main thread while init functions
+// run.
 func init() {
 	if len(os.Args) != 3 || os.Args[0] != supervisorName {
 		return
@@ -36,7 +36,8 @@ func init() {
 	os.Exit(0)
 }
 
-// detach is the first stage: it starts the second, with all that it has, and ends.
+// detach is the first stage. It starts the second stage with its own files, and
+// ends.
 func detach() error {
 	child, err := os.StartProcess(self, []string{supervisorName, superviseStage, os.Args[2]}, &os.ProcAttr{
 		Dir:   "/",
@@ -48,11 +49,10 @@ func detach() error {
 	return errors.WithStack(child.Release())
 }
 
-// restartAfter is how long a server must have been up to be started again when
-// it dies.
+// restartAfter is how long a server must have run to be started again when it dies.
 const restartAfter = time.Second
 
-// supervisor keeps one server up for as long as a command has a share in it.
+// supervisor keeps one server running while a command has a share in it.
 type supervisor struct {
 	cluster  cluster
 	lock     *lockFile
@@ -60,6 +60,7 @@ type supervisor struct {
 	stopping chan struct{}
 }
 
+// supervise is the second stage: the supervisor's life.
 func supervise() error {
 	runtime.LockOSThread() // Pdeathsig of the children follows this thread
 	syscall.Umask(0o077)
@@ -80,7 +81,7 @@ func supervise() error {
 	s.cluster = cluster{spec: told, place: told.place(), stopping: s.stopping}
 	s.watch()
 	err = s.serve()
-	s.answer(err) // if it has not been given
+	s.answer(err) // unless it has answered before
 	s.cluster.tidy()
 	if told.Ephemeral {
 		err = errors.CombineErrors(err, told.place().remove())
@@ -88,8 +89,8 @@ func supervise() error {
 	return err
 }
 
-// watch closes stopping when the last command has left, or when somebody
-// asks this process to end.
+// watch closes stopping when the last command has left, or when a signal asks this
+// process to end.
 func (s *supervisor) watch() {
 	var once sync.Once
 	stop := func() { once.Do(func() { close(s.stopping) }) }
@@ -105,7 +106,8 @@ func (s *supervisor) watch() {
 	}()
 }
 
-// serve runs the server until it is to stop, and starts it again if it dies.
+// serve runs the server until stopping is closed. It starts the server again if it
+// dies.
 func (s *supervisor) serve() error {
 	if err := s.cluster.initialize(); err != nil {
 		return err
@@ -132,7 +134,7 @@ func (s *supervisor) serve() error {
 	}
 }
 
-// answer tells the command that waits for it how the start went. Only the
+// answer reports the result of the start to the command that waits for it. Only the
 // first answer counts.
 func (s *supervisor) answer(err error) {
 	if s.reply == nil {
@@ -142,7 +144,7 @@ func (s *supervisor) answer(err error) {
 	if err != nil {
 		r.Message, r.Hint = err.Error(), errors.FlattenHints(err)
 	}
-	// A command that has gone away does not read it, and need not.
+	// Writing fails if the command has left; then there is no reader.
 	_ = json.NewEncoder(s.reply).Encode(r)
 	_ = s.reply.Close()
 	s.reply = nil

@@ -12,10 +12,10 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// body runs a step that does what Suite::Bodies has under this name.
+// body runs a step whose handler calls the method of Suite::Bodies of this name.
 func (a *activeRecord) body(t *testing.T, name, more string) *orchestration.StepDetail {
 	t.Helper()
-	a.bodies++ // a template's name stands for one text
+	a.bodies++ // a name of its own for each template
 	template, err := templates.Parse(fmt.Appendf(nil, `name: body_%d
 step_templates:
   - {name: only, handler_class: "Suite::Body", backoff: {curve: none, base_seconds: 0}%s}
@@ -24,7 +24,7 @@ step_templates:
 	return a.task(t, template, map[string]any{"body": name})
 }
 
-const once = ", default_retry_limit: 1"
+const oneAttempt = ", default_retry_limit: 1"
 
 func (a *activeRecord) completes(t *testing.T, name, more, results string) {
 	t.Helper()
@@ -45,7 +45,7 @@ func (a *activeRecord) fails(t *testing.T, name, more string, attempts int) *orc
 	return s.Last().Err
 }
 
-// told is what the models' callbacks have told since the last time.
+// told returns what the models' callbacks have reported since the last call.
 func (a *activeRecord) told(t *testing.T) []string {
 	t.Helper()
 	var told []string
@@ -74,7 +74,7 @@ func (a *activeRecord) journal(t *testing.T) []string {
 	return a.column(t, "select entry from journal order by id")
 }
 
-// What is done in a step by way of ActiveRecord has the step's fate.
+// What a step does through ActiveRecord commits, or is rolled back, with the step.
 func TestActiveRecordSteps(t *testing.T) {
 	a := newActiveRecord(t)
 	run := func(name string, f func(t *testing.T)) {
@@ -87,52 +87,52 @@ func TestActiveRecordSteps(t *testing.T) {
 	}
 
 	run("CallbacksComeOnceAndAfterTheCommit", func(t *testing.T) {
-		a.completes(t, "saves_again_and_again", once, `{"told":[]}`)
+		a.completes(t, "saves_again_and_again", oneAttempt, `{"told":[]}`)
 		require.Equal(t, []string{"created 1"}, a.told(t))
-		a.completes(t, "updates", once, "")
+		a.completes(t, "updates", oneAttempt, "")
 		require.Equal(t, []string{"updated 1"}, a.told(t))
-		a.completes(t, "destroys", once, "")
+		a.completes(t, "destroys", oneAttempt, "")
 		require.Equal(t, []string{"destroyed 1"}, a.told(t))
 		require.Empty(t, a.orders(t))
 	})
 	run("CallbacksOfAStepThatFails", func(t *testing.T) {
-		require.Equal(t, "ArgumentError", a.fails(t, "raises", once, 1).Class)
+		require.Equal(t, "ArgumentError", a.fails(t, "raises", oneAttempt, 1).Class)
 		require.Equal(t, []string{"rolled back 1"}, a.told(t))
 		require.Empty(t, a.orders(t))
 	})
 	run("AnUpdateThatWasUndoneIsMadeAgain", func(t *testing.T) {
-		a.completes(t, "undoes_an_update", once, `{"placed_on":"2026-01-01","told":["rolled back u"]}`)
+		a.completes(t, "undoes_an_update", oneAttempt, `{"placed_on":"2026-01-01","told":["rolled back u"]}`)
 		require.Equal(t, []string{"created u"}, a.told(t))
 	})
 	run("SavepointsOfTheNativeDatabase", func(t *testing.T) {
-		a.completes(t, "inside_the_native_transaction", once, `{"told":["rolled back gone"]}`)
+		a.completes(t, "inside_the_native_transaction", oneAttempt, `{"told":["rolled back gone"]}`)
 		require.Equal(t, []string{"created kept"}, a.told(t))
 		require.Equal(t, []string{"kept"}, a.orders(t))
 	})
 	run("TwoInstancesOfARow", func(t *testing.T) {
-		a.completes(t, "two_instances", once, "")
+		a.completes(t, "two_instances", oneAttempt, "")
 		require.Equal(t, []string{"created 1"}, a.told(t))
 	})
 	run("CallbacksWorkOutsideTheStep", func(t *testing.T) {
-		a.completes(t, "works_after_the_commit", once, "")
+		a.completes(t, "works_after_the_commit", oneAttempt, "")
 		require.Equal(t, []string{"in step: false, order is there: true"}, a.journal(t))
 	})
 	run("CallbacksFailNothing", func(t *testing.T) {
-		a.completes(t, "raises_after_the_commit", once, "")
+		a.completes(t, "raises_after_the_commit", oneAttempt, "")
 		require.Equal(t, []string{"raises"}, a.orders(t))
-		a.completes(t, "counts", once, `0`)
+		a.completes(t, "counts", oneAttempt, `0`)
 	})
 	run("HooksOfGems", func(t *testing.T) {
-		a.completes(t, "uses_the_hooks_of_gems", once, `{"open":true,"told":["before"]}`)
+		a.completes(t, "uses_the_hooks_of_gems", oneAttempt, `{"open":true,"told":["before"]}`)
 		require.Equal(t, []string{"committed"}, a.told(t))
 	})
 	run("ASwallowedFailureFailsTheStepWithItsReason", func(t *testing.T) {
-		e := a.fails(t, "swallows_a_failure", once, 1)
+		e := a.fails(t, "swallows_a_failure", oneAttempt, 1)
 		require.Contains(t, e.Message, "division by zero")
 		require.Empty(t, a.orders(t))
 	})
 	run("AViolationInASaveLeavesTheStepUsable", func(t *testing.T) {
-		a.completes(t, "rescues_a_violation", once, `{"cause":"PG::UniqueViolation","orders":["1","2"]}`)
+		a.completes(t, "rescues_a_violation", oneAttempt, `{"cause":"PG::UniqueViolation","orders":["1","2"]}`)
 		require.Equal(t, []string{"1", "2"}, a.orders(t))
 	})
 	run("ADeadlockIsTriedAgain", func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestActiveRecordSteps(t *testing.T) {
 		require.Equal(t, []string{"rolled back d", "created d"}, a.told(t))
 	})
 	run("ASwallowedDeadlockFailsTheStep", func(t *testing.T) {
-		e := a.fails(t, "swallows_a_deadlock", once, 1)
+		e := a.fails(t, "swallows_a_deadlock", oneAttempt, 1)
 		require.Contains(t, e.Message, "as if")
 		require.False(t, e.Permanent)
 		require.Empty(t, a.orders(t))
@@ -153,11 +153,11 @@ func TestActiveRecordSteps(t *testing.T) {
 		require.True(t, e.Permanent)
 	})
 	run("IsolationOfTheTemplate", func(t *testing.T) {
-		a.completes(t, "isolation", once+", isolation: serializable", `["serializable","serializable"]`)
-		a.completes(t, "isolation", once, `["read committed","read committed"]`)
+		a.completes(t, "isolation", oneAttempt+", isolation: serializable", `["serializable","serializable"]`)
+		a.completes(t, "isolation", oneAttempt, `["read committed","read committed"]`)
 	})
 	run("WithoutTheStepsTransaction", func(t *testing.T) {
-		a.fails(t, "commits_by_itself", once+", transaction: none", 1)
+		a.fails(t, "commits_by_itself", oneAttempt+", transaction: none", 1)
 		require.Equal(t, []string{"own"}, a.orders(t))
 		require.Equal(t, []string{`["created own"]`}, a.journal(t))
 	})
@@ -167,8 +167,8 @@ func TestActiveRecordSteps(t *testing.T) {
 		require.Equal(t, "Tasker::StepTimeout", e.Class)
 		require.Less(t, time.Since(began), 20*time.Second)
 		require.Empty(t, a.journal(t))
-		for range 8 { // whichever thread it was
-			a.completes(t, "counts", once, `0`)
+		for range 8 { // on every thread of the host
+			a.completes(t, "counts", oneAttempt, `0`)
 		}
 	})
 	run("ALostConnection", func(t *testing.T) {
@@ -177,45 +177,45 @@ func TestActiveRecordSteps(t *testing.T) {
 	})
 	run("ATableThatChanges", func(t *testing.T) {
 		for range 8 {
-			a.completes(t, "reads_prepared", once, "")
+			a.completes(t, "reads_prepared", oneAttempt, "")
 		}
 		_, err := a.pool.Exec(t.Context(), "alter table journal add extra int")
 		require.NoError(t, err)
 		for range 8 {
 			s := a.body(t, "reads_prepared", "")
 			require.Equal(t, orchestration.StepComplete, s.State, "%+v", s.Last().Err)
-			require.LessOrEqual(t, s.Attempts, 2, "a plan that is out of date costs one attempt")
+			require.LessOrEqual(t, s.Attempts, 2, "an outdated plan costs one attempt")
 		}
 	})
 	run("TheQueryCacheEndsWithTheStep", func(t *testing.T) {
 		for range 8 {
-			a.completes(t, "turns_the_query_cache_on", once, `0`)
+			a.completes(t, "turns_the_query_cache_on", oneAttempt, `0`)
 		}
 		_, err := a.pool.Exec(t.Context(), "insert into journal (entry) values ('new')")
 		require.NoError(t, err)
 		for range 8 {
-			a.completes(t, "counts", once, `1`)
+			a.completes(t, "counts", oneAttempt, `1`)
 		}
 	})
 	run("AThreadThatOutlivesItsStep", func(t *testing.T) {
-		a.completes(t, "leaves_a_thread_behind", once, "")
-		a.completes(t, "saves_again_and_again", once, "") // whose callbacks wake it
+		a.completes(t, "outlives_the_step", oneAttempt, "")
+		a.completes(t, "saves_again_and_again", oneAttempt, "") // its callbacks wake the thread
 		require.Empty(t, a.journal(t))
 	})
-	run("ATransactionBegunByHandAndLeftOpen", func(t *testing.T) {
-		a.completes(t, "leaves_a_transaction_open", once, "")
+	run("ATransactionThatIsLeftOpen", func(t *testing.T) {
+		a.completes(t, "leaves_a_transaction_open", oneAttempt, "")
 		require.Equal(t, []string{"kept"}, a.journal(t))
 		for range 8 {
-			a.completes(t, "writes_an_entry", once, "")
+			a.completes(t, "writes_an_entry", oneAttempt, "")
 		}
 		require.Len(t, a.journal(t), 9)
 	})
 	run("NothingIsLeft", func(t *testing.T) {
 		for range 100 {
-			a.completes(t, "writes_an_entry", once, "")
+			a.completes(t, "writes_an_entry", oneAttempt, "")
 		}
 		var last struct{ Connections int }
-		require.NoError(t, json.Unmarshal(a.body(t, "writes_an_entry", once).Results(), &last))
+		require.NoError(t, json.Unmarshal(a.body(t, "writes_an_entry", oneAttempt).Results(), &last))
 		require.LessOrEqual(t, last.Connections, 32, "ActiveRecord's pool grows with the steps")
 		require.Len(t, a.journal(t), 101)
 	})

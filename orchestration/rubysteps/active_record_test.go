@@ -41,7 +41,7 @@ func newActiveRecord(t *testing.T) *activeRecord {
 
 func (a *activeRecord) call(t *testing.T, method string, args ...any) json.RawMessage {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // it is called by clean-up too
+	ctx := context.WithoutCancel(t.Context()) // clean-up calls it too
 	m, err := host.Method(ctx, method)
 	require.NoError(t, err)
 	out, err := m.Call(ctx, args...)

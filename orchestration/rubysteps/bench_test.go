@@ -19,9 +19,10 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// BenchmarkUpdate puts the time of one UPDATE in a handler, through each of the
-// three ways, beside the same UPDATE in plain ruby with the pg gem or the
-// library's own adapter, all in a transaction that is open, on one server. docs/performance.md says how to read it.
+// BenchmarkUpdate measures one UPDATE in a handler through each of the three
+// adapters, and the same UPDATE in plain ruby with the pg gem or the library's own
+// adapter. All run in an open transaction on one server. docs/performance.md says
+// how to read it.
 func BenchmarkUpdate(b *testing.B) {
 	url := pgtest.URL(b, pgtest.WithTemplate(orchestration.Migrate))
 	pool := connect(b, url)
@@ -38,15 +39,15 @@ func BenchmarkUpdate(b *testing.B) {
 	require.NoError(b, host.Load(b.Context(), "testdata/update_handlers.rb"))
 
 	for _, threads := range []int{1, 8} {
-		for _, way := range []struct{ class, child string }{{"TaskerDb", "pg"}, {"Sequel", "sequel"}, {"ActiveRecord", "active_record"}} {
-			b.Run(fmt.Sprintf("%s/threads=%d", way.class, threads), func(b *testing.B) {
+		for _, adapter := range []struct{ class, child string }{{"TaskerDb", "pg"}, {"Sequel", "sequel"}, {"ActiveRecord", "active_record"}} {
+			b.Run(fmt.Sprintf("%s/threads=%d", adapter.class, threads), func(b *testing.B) {
 				count := b.N/threads + 1
-				b.ReportMetric(updates(b, engine, "Bench::"+way.class, threads, count)*1e9/float64(count*threads), "ns/query")
+				b.ReportMetric(updates(b, engine, "Bench::"+adapter.class, threads, count)*1e9/float64(count*threads), "ns/query")
 				b.ReportMetric(0, "ns/op")
 			})
-			b.Run(fmt.Sprintf("plain_ruby_%s/threads=%d", way.child, threads), func(b *testing.B) {
+			b.Run(fmt.Sprintf("plain_ruby_%s/threads=%d", adapter.child, threads), func(b *testing.B) {
 				count := b.N/threads + 1
-				out, err := exec.Command("ruby", "testdata/pg_updates.rb", way.child, url, strconv.Itoa(threads), strconv.Itoa(count)).CombinedOutput()
+				out, err := exec.Command("ruby", "testdata/pg_updates.rb", adapter.child, url, strconv.Itoa(threads), strconv.Itoa(count)).CombinedOutput()
 				require.NoError(b, err, string(out))
 				seconds, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
 				require.NoError(b, err)
@@ -57,8 +58,9 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// updates runs one task with so many parallel steps of count updates each, and
-// returns the seconds from the first one's beginning to the last one's end.
+// updates runs one task of parallel steps, one for each thread, with count updates
+// each. It returns the seconds from the start of the first step to the end of the
+// last.
 func updates(b *testing.B, engine *orchestration.Engine, class string, threads, count int) float64 {
 	var yaml strings.Builder
 	fmt.Fprintf(&yaml, "name: updates_%d_%d_%s\nstep_templates:\n", threads, count, strings.ToLower(class[7:]))

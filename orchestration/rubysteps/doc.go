@@ -1,5 +1,26 @@
-// Package rubysteps runs the step handlers that are written in Ruby: it is the
-// [orchestration.HandlerResolver] whose handlers are classes in a
-// [rubyhost.Host]. It is the only place where the engine and the interpreter
-// meet.
+// Package rubysteps runs step handlers that are written in Ruby, and gives their
+// SQL to the engine's database. It is the only package that knows both the engine
+// (orchestration) and the interpreter (rubyhost).
+//
+// The terms:
+//
+//   - A handler is a subclass of Tasker::StepHandler::Base. [Handlers] is the
+//     [orchestration.HandlerResolver] that finds it in a [rubyhost.Host].
+//   - A service answers what Ruby asks of Go. [SQL] is the service "sql".
+//   - A logical connection is a connection object in Ruby. It holds no connection
+//     of the pool of its own: in a step it uses the session of the step, elsewhere
+//     a session of its own (sqlsession).
+//   - An adapter is what handlers call: Tasker.db, Sequel or ActiveRecord. All
+//     three use logical connections.
+//
+// The way of a statement of a Ruby handler to PostgreSQL:
+//
+//	rubyhost/ruby/lib/tasker/postgres/channel.rb  writes it as bytes and asks the host
+//	rubyhost/request.c, rubyhost/service.go       carry the bytes to Go and the answer back
+//	sqlwire.go                                    reads the bytes, and writes the answer
+//	sql.go                                        finds the session, and runs it there
+//	orchestration/sqlsession                      checks it and sends it to PostgreSQL
+//
+// handlers.go has the rest: how a step is given to its handler, and how a Ruby
+// exception becomes an [orchestration.StepError].
 package rubysteps

@@ -12,14 +12,14 @@ import (
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
-// Handlers resolves classes in a host.
+// Handlers finds handlers by the names of their classes in a host.
 type Handlers struct{ host *rubyhost.Host }
 
 // New returns the handlers of a host.
 func New(host *rubyhost.Host) *Handlers { return &Handlers{host: host} }
 
-// ResolveHandler implements [orchestration.HandlerResolver]. The host keeps
-// what it has found.
+// ResolveHandler implements [orchestration.HandlerResolver]. The host remembers
+// the classes that it has found.
 func (h *Handlers) ResolveHandler(ctx context.Context, class string) (orchestration.StepHandler, error) {
 	found, err := h.host.Handler(ctx, class)
 	if err != nil {
@@ -47,7 +47,8 @@ func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution)
 	return results, nil
 }
 
-// toStepError keeps everything that a Ruby exception says.
+// toStepError makes any error of the host a StepError. It keeps every part of a
+// Ruby exception.
 func toStepError(err error) error {
 	var interrupted *rubyhost.InterruptedError
 	if errors.As(err, &interrupted) {

@@ -42,7 +42,7 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// run runs a task of one step whose handler has this body for process.
+// run runs a task of one step. The process method of its handler has this body.
 func run(t *testing.T, class, body, more string) *orchestration.StepDetail {
 	t.Helper()
 	_, err := host.Eval(t.Context(), "class ::"+class+" < Tasker::StepHandler::Base\ndef process(task, sequence, step)\n"+body+"\nend\nend; nil", class+".rb")
@@ -73,8 +73,8 @@ func runTemplate(t *testing.T, yaml string, byClass map[string]orchestration.Ste
 	return d
 }
 
-// requireAllGivenBack: the pool takes its idle connections for a moment when it
-// looks whether they are well, so it may be that one is taken by nobody.
+// requireAllGivenBack requires that no connection of the pool is in use. The pool
+// itself takes its idle connections for a moment to check them; so it waits.
 func requireAllGivenBack(t *testing.T, pool *pgxpool.Pool, otherwise string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond, otherwise)
@@ -136,7 +136,7 @@ func TestWhatJSONCannotHold(t *testing.T) {
 	require.Contains(t, e.Message, "results.items[1].price")
 }
 
-func TestClassThatIsNotThere(t *testing.T) {
+func TestUnknownClass(t *testing.T) {
 	t.Parallel()
 	d := runTemplate(t, "name: one\nstep_templates:\n  - {name: only, handler_class: Nowhere::ToBeFound}\n", nil)
 	require.Equal(t, orchestration.TaskInError, d.State)
@@ -144,7 +144,7 @@ func TestClassThatIsNotThere(t *testing.T) {
 	require.Contains(t, d.Steps[0].Last().Err.Message, "Nowhere::ToBeFound")
 }
 
-// Handlers in Go and in Ruby are steps of one task.
+// Handlers in Go and in Ruby can be steps of one task.
 func TestGoAndRubyInOneTask(t *testing.T) {
 	t.Parallel()
 	_, err := host.Eval(t.Context(), `class ::Doubles < Tasker::StepHandler::Base

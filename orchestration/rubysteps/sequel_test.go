@@ -13,7 +13,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// sequel is a database that test/ruby/sequel works on.
+// sequel is the database of the tests in test/ruby/sequel.
 type sequel struct {
 	*database
 	names []string // of the tests
@@ -40,7 +40,7 @@ func newSequel(t *testing.T) *sequel {
 
 func (s *sequel) call(t *testing.T, method string, args ...any) json.RawMessage {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // it is called by clean-up too
+	ctx := context.WithoutCancel(t.Context()) // clean-up calls it too
 	m, err := host.Method(ctx, method)
 	require.NoError(t, err)
 	out, err := m.Call(ctx, args...)

@@ -17,27 +17,27 @@ import (
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
-// SQL answers what Ruby code asks of the database: inside a step on the step's
-// own session, elsewhere on sessions of its own.
+// SQL runs the statements of Ruby code: inside a step in the step's session,
+// elsewhere in a session of each logical connection.
 type SQL struct {
 	open  func(context.Context) (*pgxpool.Pool, error)
 	log   *slog.Logger
 	hooks *rubyhost.Method // Tasker::AfterCommit.finish
 
 	mu       sync.Mutex
-	plain    map[uint32]*sqlsession.Session // by logical connection; those that hold a connection
+	plain    map[uint32]*sqlsession.Session // by logical connection; only sessions that hold a connection
 	settings map[uint32]*sqlsession.Settings
 }
 
 // ServeSQL gives Ruby code a database. Outside steps its statements run on
-// connections of the pool; inside a step they run where the engine says.
+// connections of the pool; inside a step they run in the step's transaction.
 func ServeSQL(ctx context.Context, host *rubyhost.Host, pool *pgxpool.Pool, log *slog.Logger) (*SQL, error) {
 	return ServeLazySQL(ctx, host, func(context.Context) (*pgxpool.Pool, error) { return pool, nil }, log)
 }
 
-// ServeLazySQL is ServeSQL with a pool that is opened when Ruby code first
-// wants it outside a step, as handler files do that look at tables while they
-// are loaded.
+// ServeLazySQL is ServeSQL with a pool that is opened when Ruby code first needs
+// it outside a step. Handler files that look at tables while they are loaded need
+// it then.
 func ServeLazySQL(ctx context.Context, host *rubyhost.Host, open func(context.Context) (*pgxpool.Pool, error), log *slog.Logger) (*SQL, error) {
 	hooks, err := host.Method(ctx, "Tasker::AfterCommit.finish")
 	if err != nil {
@@ -50,8 +50,8 @@ func ServeLazySQL(ctx context.Context, host *rubyhost.Host, open func(context.Co
 	return s, host.Serve(ctx, "sql", s.serve)
 }
 
-// Close ends the sessions that Ruby code has left open outside steps, and
-// rolls back what they had not committed.
+// Close ends the sessions that are still open outside steps. It rolls back what
+// they have not committed.
 func (s *SQL) Close(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,10 +73,10 @@ const (
 	opNotified
 )
 
-// executionKey is where the context of a call has its *orchestration.StepExecution.
+// executionKey is the key of the *orchestration.StepExecution in a call's context.
 type executionKey struct{}
 
-// sessionOf returns the session of the step on whose behalf Ruby asks, or nil.
+// sessionOf returns the session of the step that ctx belongs to; nil outside steps.
 func sessionOf(ctx context.Context) *sqlsession.Session {
 	if x, ok := ctx.Value(executionKey{}).(*orchestration.StepExecution); ok {
 		return x.SQL()
@@ -84,14 +84,14 @@ func sessionOf(ctx context.Context) *sqlsession.Session {
 	return nil
 }
 
-// serve is the service. An error of SQL's is an answer like another: what is
-// returned as an error would be one of the protocol.
+// serve answers one request. An error of a statement is part of the answer; the
+// returned error is one of the protocol.
 func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 	request, err := parseRequest(payload)
 	if err != nil {
 		return nil, err
 	}
-	switch request.op { // what has no statement, and needs no session
+	switch request.op { // these need no session
 	case opFinish:
 		s.forget(context.WithoutCancel(ctx), request.connection)
 		return flags('F'), nil
@@ -100,15 +100,15 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 	case opInfo:
 		return s.info(ctx)
 	}
-	session, step := sessionOf(ctx), true
+	session, inStep := sessionOf(ctx), true
 	if session == nil {
 		if errors.Is(context.Cause(ctx), rubyhost.ErrCallOver) {
 			return encodeFailure(sqlsession.ErrOver), nil
 		}
-		if session, err = s.session(ctx, request.connection); err != nil {
+		if session, err = s.plainSession(ctx, request.connection); err != nil {
 			return encodeFailure(err), nil
 		}
-		step = false
+		inStep = false
 		defer s.keep(request.connection, session)
 	}
 	switch request.op {
@@ -125,8 +125,8 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 		}
 		return encodeResult(result), nil
 	case opHook:
-		if step {
-			session.OnEnd(s.finish(ctx))
+		if inStep {
+			session.OnEnd(s.runHooks(ctx))
 		}
 		open, err := session.AddHook(ctx, binary.LittleEndian.Uint64(request.data))
 		if err != nil {
@@ -146,7 +146,7 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 }
 
-// notified waits for a notification, for so many milliseconds.
+// notified waits for a notification, at most as many milliseconds as data says.
 func notified(ctx context.Context, session *sqlsession.Session, data []byte) ([]byte, error) {
 	if len(data) != 8 {
 		return nil, errTruncated
@@ -163,8 +163,8 @@ func notified(ctx context.Context, session *sqlsession.Session, data []byte) ([]
 	return append(flags('N'), b...), err
 }
 
-// session returns a logical connection's session outside steps.
-func (s *SQL) session(ctx context.Context, connection uint32) (*sqlsession.Session, error) {
+// plainSession returns a logical connection's session outside steps.
+func (s *SQL) plainSession(ctx context.Context, connection uint32) (*sqlsession.Session, error) {
 	s.mu.Lock()
 	known := s.plain[connection]
 	s.mu.Unlock()
@@ -178,7 +178,7 @@ func (s *SQL) session(ctx context.Context, connection uint32) (*sqlsession.Sessi
 	return sqlsession.Plain(pool), nil
 }
 
-// keep remembers a session for as long as it holds a connection.
+// keep remembers a session while it holds a connection.
 func (s *SQL) keep(connection uint32, session *sqlsession.Session) {
 	held := session.Holds()
 	s.mu.Lock()
@@ -190,7 +190,7 @@ func (s *SQL) keep(connection uint32, session *sqlsession.Session) {
 	}
 }
 
-// forget ends what a logical connection has outside steps.
+// forget ends the session and the settings of a logical connection.
 func (s *SQL) forget(ctx context.Context, connection uint32) {
 	s.mu.Lock()
 	session := s.plain[connection]
@@ -202,12 +202,14 @@ func (s *SQL) forget(ctx context.Context, connection uint32) {
 	}
 }
 
+// settingsOf returns the settings of a logical connection; nil if it has none.
 func (s *SQL) settingsOf(connection uint32) *sqlsession.Settings {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.settings[connection]
 }
 
+// configure sets the settings of a logical connection.
 func (s *SQL) configure(connection uint32, data []byte) error {
 	var pairs [][2]string
 	if err := json.Unmarshal(data, &pairs); err != nil {
@@ -223,7 +225,7 @@ func (s *SQL) configure(connection uint32, data []byte) error {
 	return nil
 }
 
-// info is what a connection knows of its server.
+// info describes the server, as PG::Connection does.
 func (s *SQL) info(ctx context.Context) ([]byte, error) {
 	pool, err := s.open(ctx)
 	if err != nil {
@@ -248,18 +250,19 @@ func (s *SQL) info(ctx context.Context) ([]byte, error) {
 	return append([]byte{'I'}, b...), err
 }
 
-// hookTime is how long the after_commit blocks of a step may take.
-const hookTime = 30 * time.Second
+// hookTimeout is how long the after_commit blocks of a step may take.
+const hookTimeout = 30 * time.Second
 
-// finish runs the after_commit blocks of a step whose fate is known. They are
-// no part of the step any more, and what they raise is logged.
-func (s *SQL) finish(ctx context.Context) func(hooks []uint64, committed bool) {
+// runHooks returns the function that runs the after_commit and after_rollback
+// blocks of a step, once the step is committed or rolled back. The blocks run
+// outside the step. An error of theirs is only logged.
+func (s *SQL) runHooks(ctx context.Context) func(hooks []uint64, committed bool) {
 	ctx = context.WithValue(context.WithoutCancel(ctx), executionKey{}, nil)
 	return func(hooks []uint64, committed bool) {
-		ctx, cancel := context.WithTimeout(ctx, hookTime)
+		ctx, cancel := context.WithTimeout(ctx, hookTimeout)
 		defer cancel()
 		if _, err := s.hooks.Call(ctx, hooks, committed); err != nil {
-			s.log.ErrorContext(ctx, "the after_commit blocks of a step did not end well", "error", err)
+			s.log.ErrorContext(ctx, "an after_commit block of a step failed", "error", err)
 		}
 	}
 }

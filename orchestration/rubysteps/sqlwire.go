@@ -10,17 +10,17 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
-// sqlRequest is what Ruby asks; all numbers are little-endian. The flags are 1
-// for binary values and 2 for a text that must be one statement.
+// sqlRequest is a request from Ruby. All numbers are little-endian. The flags are
+// 1 for binary values and 2 for a text that must be one statement.
 //
 //	op u8, connection u32, owner u64, flags u8, parameters u16, text u32
 //	the text
 //	for each parameter: length i32 (-1: NULL), form u8, and the bytes
-//	whatever is left: data
+//	the rest: data
 //
-// The form of a parameter is 0 for text, 1 for binary, and 2 for text that is
-// followed by the same value as JSON, after a length u32 of its own. With 0x80
-// added, the number of its type comes before the bytes, as u32.
+// The form of a parameter is 0 for text, 1 for binary, and 2 for text followed by
+// the same value as JSON, with a length u32 of its own before it. If 0x80 is
+// added, the parameter's type comes before the bytes, as u32.
 type sqlRequest struct {
 	op         byte
 	connection uint32
@@ -33,7 +33,7 @@ const requestHeader = 1 + 4 + 8 + 1 + 2 + 4
 // typed is added to the form of a parameter whose type is given.
 const typed = 0x80
 
-var errTruncated = errors.New("a SQL request is shorter than it says")
+var errTruncated = errors.New("a SQL request is shorter than its header says")
 
 func parseRequest(b []byte) (*sqlRequest, error) {
 	if len(b) < requestHeader {
@@ -95,14 +95,14 @@ func parseRequest(b []byte) (*sqlRequest, error) {
 	return r, nil
 }
 
-// encodeResult is read by Tasker::Postgres::Channel:
+// encodeResult writes a result as Tasker::Postgres::Channel reads it:
 //
 //	'R', status u8, copy u8, more u8, columns u16, ended hooks u16, rows u32, affected u64, tag u8
 //	the tag; for each ended hook: number u64, committed u8
 //	for each column: type u32, table u32, column u16, size i16, modifier i32, format u8, name u16 and the name
-//	for each value the i32 of Result.Ends; the values
+//	for each value an i32, from Result.Ends; the values
 //
-// more is 1 if something follows the tag.
+// more is 1 if anything follows the tag.
 func encodeResult(r *sqlsession.Result) []byte {
 	le := binary.LittleEndian
 	size := 21 + len(r.Tag) + 9*len(r.Ended) + 4*len(r.Ends) + len(r.Values)
@@ -137,7 +137,7 @@ func encodeResult(r *sqlsession.Result) []byte {
 	return append(b, r.Values...)
 }
 
-// wireFailure is an error as Ruby is told of it.
+// wireFailure is an error as it is sent to Ruby.
 type wireFailure struct {
 	Class      string `json:"class"`
 	State      string `json:"state"`
@@ -152,13 +152,14 @@ type wireFailure struct {
 	Column     string `json:"column,omitempty"`
 	DataType   string `json:"data_type,omitempty"`
 	Constraint string `json:"constraint,omitempty"`
-	File       string `json:"file,omitempty"` // of PostgreSQL's source; libraries look for some
+	File       string `json:"file,omitempty"` // of PostgreSQL's source; some libraries check it
 	Line       int32  `json:"line,omitempty"`
 	Routine    string `json:"routine,omitempty"`
 	Rule       bool   `json:"rule,omitempty"`
 	Earlier    bool   `json:"earlier,omitempty"`
 }
 
+// encodeFailure writes an error as Tasker::Postgres::Channel reads it: E and JSON.
 func encodeFailure(err error) []byte {
 	var e *sqlsession.Error
 	if !errors.As(err, &e) {

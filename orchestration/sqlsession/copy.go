@@ -7,8 +7,8 @@ import (
 
 // CopyIn runs COPY ... FROM STDIN with its data.
 func (s *Session) CopyIn(ctx context.Context, st *Statement, data []byte) (*Result, error) {
-	return s.run(ctx, st, func(parts []statement, sql string) (*Result, error) {
-		if err := s.start(ctx, st, parts); err != nil {
+	return s.checkAndSend(ctx, st, func(parts []statement, sql string) (*Result, error) {
+		if err := s.sendBefore(ctx, st, parts); err != nil {
 			return nil, err
 		}
 		tag, err := s.conn.pg().CopyFrom(context.Background(), bytes.NewReader(data), sql)
@@ -18,7 +18,7 @@ func (s *Session) CopyIn(ctx context.Context, st *Statement, data []byte) (*Resu
 
 // copyOut returns the lines of COPY ... TO STDOUT as rows of one value.
 func (s *Session) copyOut(ctx context.Context, st *Statement, parts []statement, sql string) (*Result, error) {
-	if err := s.start(ctx, st, parts); err != nil {
+	if err := s.sendBefore(ctx, st, parts); err != nil {
 		return nil, err
 	}
 	result := &Result{Copy: 'O'}
@@ -27,7 +27,7 @@ func (s *Session) copyOut(ctx context.Context, st *Statement, parts []statement,
 	return result, err
 }
 
-// lines takes one copied line with each Write.
+// lines appends to the result. pgconn calls Write once for each copied line.
 type lines struct{ result *Result }
 
 func (l lines) Write(line []byte) (int, error) {

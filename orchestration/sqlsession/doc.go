@@ -1,8 +1,46 @@
-// Package sqlsession runs the SQL of step handlers. A [Session] is either a
-// step's transaction, begun with its first statement and ended by the engine
-// alone, or, outside steps, a connection on which whoever uses it begins and
-// ends transactions as they like. It keeps the rules that docs/transactions.md
-// states: no text ends a step's transaction, savepoints belong to the thread
-// that set them, what failed stays failed under its own name, and a statement
-// ends with the context it was run for. It knows no Ruby and no engine.
+// Package sqlsession runs the SQL of step handlers. A [Session] of a step has
+// one transaction: it begins with the first statement, and only the engine ends
+// it. A plain session, outside steps, has no such transaction: its user begins
+// and ends transactions freely. The rules of both are in docs/transactions.md.
+// The package knows neither Ruby nor the engine.
+//
+// The terms:
+//
+//   - A connection is one of the pool's. A session takes it when it needs one.
+//   - The turn is the right to use the session. One goroutine has it at a time.
+//   - A statement's owner is the thread that it comes from. Savepoints belong to
+//     their owner.
+//   - Settings are the SET statements of a handler's connection object. They are
+//     in force only while its own statements run.
+//   - A hook is a number that comes back once it is known whether the work
+//     before it was committed.
+//
+// The way of a statement, one file for each part:
+//
+//	statement.go      the statement, its result, and the way from one to the other
+//	classify.go       which statements a text holds, and what each does
+//	scanner.go        where a statement ends, as PostgreSQL's lexer sees it
+//	rules.go          what a step refuses; savepoints; what a statement did
+//	build.go          what is sent before a statement, and in which form it is sent
+//	settings.go       which SET precede a statement, and how they are taken back
+//	send.go           how it is sent: extended protocol, simple protocol, alone
+//	read.go           the rows of its result
+//	copy.go           COPY
+//
+// The session itself:
+//
+//	session.go        a session, its turn, its connection
+//	finish.go         the end of a session: commit, rollback
+//	hooks.go          the hooks
+//	notifications.go  LISTEN and NOTIFY
+//	go_tx.go          the [pgx.Tx] of a handler in Go
+//	go_rows.go        the rows and batch results of that pgx.Tx
+//
+// Below it:
+//
+//	connection.go     a connection that a session has taken
+//	prepared.go       the prepared statements of a connection
+//	cancel.go         cancelling a statement when its context ends
+//	error.go          the error of a statement
+//	sqlstate.go       what a SQLSTATE means here
 package sqlsession

@@ -2,16 +2,16 @@
 
 # The same work as the benchmark's handlers, in plain ruby with the pg gem, or
 # with a library on its own adapter: THREADS connections, each with a
-# transaction of COUNT updates of rows of its own. Prints the seconds that it
-# took once all were connected.
+# transaction of COUNT updates of rows of its own. Prints the seconds from the
+# moment when all were connected.
 require "pg"
 
-way, url, threads, count = ARGV[0], ARGV[1], Integer(ARGV[2]), Integer(ARGV[3])
+adapter, url, threads, count = ARGV[0], ARGV[1], Integer(ARGV[2]), Integer(ARGV[3])
 host, port, user, database = PG::Connection.conninfo_parse(url).to_h { |o| [o[:keyword], o[:val]] }.values_at("host", "port", "user", "dbname")
 
 # What runs in each thread: connected, and in a transaction.
 session =
-  case way
+  case adapter
   when "pg"
     lambda do |&work|
       c = PG.connect(url)
@@ -20,15 +20,15 @@ session =
       end
     end
   when "sequel"
-    require_relative "update_ways"
+    require_relative "update_adapters"
     db = Sequel.connect(adapter: "postgres", host: host, port: port, user: user, database: database, max_connections: threads)
-    updates = UpdateWays::Sequel.new(db)
+    updates = UpdateAdapters::Sequel.new(db)
     ->(&work) { db.transaction { work.call(updates.method(:update)) } }
   when "active_record"
-    require_relative "update_ways"
-    UpdateWays::Account.establish_connection(adapter: "postgresql", host: host, port: port, username: user, database: database, pool: threads)
-    updates = UpdateWays::ActiveRecord.new
-    ->(&work) { UpdateWays::Account.transaction { updates.update(-1); work.call(updates.method(:update)) } }
+    require_relative "update_adapters"
+    UpdateAdapters::Account.establish_connection(adapter: "postgresql", host: host, port: port, username: user, database: database, pool: threads)
+    updates = UpdateAdapters::ActiveRecord.new
+    ->(&work) { UpdateAdapters::Account.transaction { updates.update(-1); work.call(updates.method(:update)) } }
   end
 
 ready, go = Queue.new, Queue.new

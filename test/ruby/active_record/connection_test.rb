@@ -15,7 +15,7 @@ class ConnectionTest < Suite::Case
     assert_equal({ "messages" => "warning", "strings" => "on", "intervals" => "iso_8601", "zone" => "UTC" }, settings)
   end
 
-  def test_its_settings_are_nobody_elses
+  def test_its_settings_are_its_own
     connection.select_value("SELECT 1")
     Tasker.db.exec("SELECT 1")
     assert_equal "postgres", Tasker.db.first("SHOW intervalstyle")["IntervalStyle"]
@@ -37,7 +37,7 @@ class ConnectionTest < Suite::Case
     end
   end
 
-  # What is prepared must see the tables that the settings show.
+  # A prepared statement must use the tables that the search_path shows.
   def test_a_search_path_of_its_own
     with_connection(schema_search_path: "elsewhere") do |c|
       3.times do
@@ -104,7 +104,7 @@ class ConnectionTest < Suite::Case
       c.execute("SET work_mem = '6MB'")
       c.reset!
       assert_equal "iso_8601", c.select_value("SHOW intervalstyle")
-      refute_equal "6MB", c.select_value("SHOW work_mem") unless in_step? # there it is the step's until its end
+      refute_equal "6MB", c.select_value("SHOW work_mem") unless in_step? # in a step the setting lasts until the step ends
       c.verify!
       c.disconnect!
       refute_predicate c, :active?
@@ -126,7 +126,7 @@ class ConnectionTest < Suite::Case
 
   def test_the_query_cache
     if (before = ActiveRecord::VERSION::MAJOR < 7)
-      handlers = ActiveRecord::Base.connection_handlers # which Rails sets, and without which no write clears the cache
+      handlers = ActiveRecord::Base.connection_handlers # Rails sets it; without it no write clears the cache
       ActiveRecord::Base.connection_handlers = { writing: ActiveRecord::Base.connection_handler }
     end
     seen = assert_same do |m|
@@ -254,7 +254,7 @@ class ConnectionTest < Suite::Case
     ActiveRecord::DatabaseConfigurations::HashConfig.new("test", "primary", { adapter: "tasker" }.merge(config)).pool
   end
 
-  # A failed statement is to leave the step usable.
+  # A failed statement must leave the step usable.
   def skip_savepoint
     return yield unless in_step?
 

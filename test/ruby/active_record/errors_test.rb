@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# Errors are of the classes that ActiveRecord's own adapter raises, with the
-# pg gem's as their causes.
+# Errors have the classes that ActiveRecord's own adapter raises. Their causes are
+# the pg gem's errors.
 class ErrorsTest < Suite::Case
   def self.fails(name, expected, sql = nil, &block)
     define_method("test_#{name}") do
@@ -29,12 +29,12 @@ class ErrorsTest < Suite::Case
   fails("wrong_number_of_binds", ActiveRecord::StatementInvalid) { |m| m::Base.connection.exec_query("SELECT $1::int, $2::int", "SQL", [ActiveRecord::Relation::QueryAttribute.new("n", 1, ActiveModel::Type::Integer.new)]) }
   fails("several_statements_with_binds", ActiveRecord::StatementInvalid) { |m| m::Base.connection.exec_query("SELECT $1::int; SELECT 2", "SQL", [ActiveRecord::Relation::QueryAttribute.new("n", 1, ActiveModel::Type::Integer.new)]) }
 
-  # ActiveRecord gives up the whole transaction then, and the connection with it.
+  # ActiveRecord then drops the whole transaction, and the connection with it.
   def test_failures_that_end_the_transaction
     { "40001" => ActiveRecord::SerializationFailure, "40P01" => ActiveRecord::Deadlocked }.each do |state, expected|
       text = "DO $$ BEGIN RAISE SQLSTATE '#{state}' USING MESSAGE = 'as if'; END $$"
       [Ours, Theirs].each do |m|
-        next if m == Ours && in_step? # the Go test has steps for it
+        next if m == Ours && in_step? # the Go test covers it with steps
 
         error = assert_raises(expected) { m::Base.transaction { m::Base.connection.execute(text) } }
         assert_equal state, error.cause.result.error_field(PG::PG_DIAG_SQLSTATE)

@@ -4,7 +4,7 @@ module Suite
   # The same models twice.
   module Models
     class << self
-      # What callbacks have told, in order.
+      # What callbacks have reported, in order.
       def events
         @events ||= Queue.new
       end

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What is asked through the adapter is answered as through ActiveRecord's own.
+# Queries through the adapter return what ActiveRecord's own adapter returns.
 class QueryingTest < Suite::Case
   def self.answers(name, &block)
     define_method("test_#{name}") { assert_same { |m| seed(m) && instance_exec(m, &block) } }

@@ -63,7 +63,7 @@ module Suite
       end
     end
 
-    # Ours make them, so that migrations are tested too.
+    # Made through our adapter, so that migrations are tested too.
     def self.create
       place.schema_migration.create_table
       place.internal_metadata.create_table if place.respond_to?(:internal_metadata)
@@ -79,7 +79,7 @@ module Suite
       ActiveRecord::Migrator.new(direction, migrations, *kept, direction == :up ? version : 0).migrate
     end
 
-    # Where the versions are kept depends on ActiveRecord's.
+    # The object that has the table of versions depends on ActiveRecord's version.
     def self.place
       pool = ActiveRecord::Base.connection_pool
       pool.respond_to?(:schema_migration) ? pool : ActiveRecord::Base.connection

@@ -98,7 +98,7 @@ class SchemaTest < Suite::Case
     assert_raises(StandardError) { migrate(:up, Failing) }
     refute connection.table_exists?("shelves")
     assert_equal 1, connection.select_value("SELECT 1")
-    migrate(:up, Shelves) # the lock was given back
+    migrate(:up, Shelves) # the lock is free again
     migrate(:down, Shelves)
   end
 

@@ -1,8 +1,7 @@
 # frozen_string_literal: true
 
 module Suite
-  # What the Go test has steps do when it wants to see what becomes of it
-  # afterwards.
+  # What the steps of the Go test do. The test looks at the effects afterwards.
   module Bodies
     module_function
 
@@ -174,7 +173,7 @@ module Suite
       { connections: ActiveRecord::Base.connection_pool.connections.size }
     end
 
-    def leaves_a_thread_behind
+    def outlives_the_step
       Thread.new { sleep 0.01 until Models.events.size.positive?; Ours::Entry.create!(entry: "too late") }.tap { |t| t.report_on_exception = false }
       nil
     end
@@ -194,7 +193,7 @@ module Suite
     end
   end
 
-  # What callbacks have told since it was last asked.
+  # @return [Array<String>] what callbacks have reported since the last call
   def self.told
     Models.told
   end

@@ -6,10 +6,11 @@ require_relative "schema"
 require_relative "models"
 require_relative "steps"
 
-# Runs tests of ActiveRecord on tasker-rb's adapter, one by one, for the Go test
-# that loads it into the host: outside steps through Suite.run, inside through
-# the step handler below. Beside the adapter's models (Ours) are the same ones
-# on ActiveRecord's own adapter and the pg gem (Theirs), on the same database.
+# Runs tests of ActiveRecord on tasker-rb's adapter, one by one. The Go test
+# TestActiveRecord loads it into the host. It runs each test twice: outside steps
+# through Suite.run, and inside a step through Suite::Step. The models exist twice
+# too, on one database: Ours on tasker-rb's adapter, and Theirs on ActiveRecord's
+# own adapter with the pg gem.
 module Suite
   class << self
     # @return [Hash] of the server, as the pg gem wants it
@@ -19,7 +20,7 @@ module Suite
       @server = server.transform_keys(&:to_sym)
       ActiveRecord::Base.logger = nil
       ActiveRecord::Migration.verbose = false
-      # The timeout is what remove_connection waits for the threads of the host.
+      # remove_connection waits this long for the host's threads.
       ActiveRecord::Base.establish_connection(adapter: "tasker", checkout_timeout: 0.1)
       connect_theirs
       Schema.create
@@ -50,7 +51,7 @@ module Suite
 
     private
 
-    # Without the libraries' own places in the backtrace.
+    # Leaves the libraries' own lines of the backtrace out.
     def describe(failure)
       lines = failure.message.lines.reject { |l| l.match?(%r{\A\s+/}) && !l.include?(__dir__) }
       "#{failure.class}: #{lines.first(25).join}\n#{failure.location}"
@@ -68,7 +69,7 @@ module Suite
     end
   end
 
-  # A test, whichever way it is run.
+  # A test, inside a step or outside.
   class Case < Minitest::Test
     class << self
       def descendants_with_tests
@@ -90,8 +91,8 @@ module Suite
       connection.in_step?
     end
 
-    # Does the same with our models and with theirs, each in a transaction that
-    # is rolled back, and wants the same answer.
+    # Runs the block with our models and with theirs, each in a transaction that
+    # is rolled back, and requires the same answer.
     def assert_same(&block)
       ours = answer(Ours, &block)
       theirs = answer(Theirs, &block)

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# transaction { } means the same inside a step and outside, but that inside the
-# outermost one is a savepoint too.
+# transaction { } means the same inside a step and outside, with one exception:
+# inside a step the outermost one is a savepoint too.
 class TransactionsTest < Suite::Case
   def test_the_value_of_the_block
     assert_equal 42, Ours::Base.transaction { 42 }
@@ -212,7 +212,7 @@ class TransactionsTest < Suite::Case
       a.orders.create!(number: "kept")
       assert_empty Suite::Models.told
     end
-    assert_equal in_step? ? [] : ["created kept"], Suite::Models.told # a step's come after it
+    assert_equal in_step? ? [] : ["created kept"], Suite::Models.told # those of a step run after it
   end
 
   def test_after_commit_outside_a_step

@@ -150,8 +150,8 @@ class TypesTest < Suite::Case
 
   private
 
-  # What the model says before and after it was stored, what the table holds,
-  # and whether it is found by the value.
+  # The model's value before and after it is stored, the value in the table, and
+  # whether a query by the value finds the row.
   def round_trip(models, column, value)
     stored = models::Sample.create!(column => value)
     read = models::Sample.find(stored.id)

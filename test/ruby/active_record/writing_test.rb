@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What is written through the adapter is what ActiveRecord's own would write.
+# The adapter writes what ActiveRecord's own adapter would write.
 class WritingTest < Suite::Case
   def self.writes(name, &block)
     define_method("test_#{name}") { assert_same { |m| instance_exec(m, &block) } }
@@ -193,7 +193,7 @@ class WritingTest < Suite::Case
   rescue StandardError => e
     e.class.ancestors.include?(StandardError)
   end
-  # Theirs would wait for our lock.
+  # Their connection would wait for our lock.
   def test_truncation
     Ours::Entry.create!(entry: "x")
     connection.truncate("journal")

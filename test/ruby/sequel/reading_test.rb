@@ -30,7 +30,7 @@ module SequelSuite
       items { |ds| [ds.columns, ds.select(:name, Sequel[:number].as(:n)).columns, ds.where(false).columns] }
     end
 
-    # The gem sequel_pg has its own of these.
+    # The gem sequel_pg replaces these methods.
     def test_maps_and_hashes
       items do |ds|
         ds = ds.order(:id)

@@ -3,10 +3,10 @@
 require "minitest"
 require "tasker/sequel"
 
-# Runs tests of Sequel on tasker-rb's adapter, one by one, for the Go test that
-# loads it into the host: outside steps through SequelSuite.run, inside through
-# the step handler below. Beside our database is Sequel's own on the pg gem, for
-# the same server, which says what the right answers are.
+# Runs tests of Sequel on tasker-rb's adapter, one by one. The Go test TestSequel
+# loads it into the host. It runs each test twice: outside steps through
+# SequelSuite.run, and inside a step through SequelSuite::Step. A second database
+# object, on Sequel's own adapter with the pg gem, gives the right answers.
 module SequelSuite
   EXTENSIONS = %i[pg_array pg_json pg_range pg_enum pg_interval pg_hstore pg_row pg_inet pg_multirange].freeze
 
@@ -52,7 +52,7 @@ module SequelSuite
     end
   end
 
-  # A test, whichever way it is run.
+  # A test, inside a step or outside.
   class Case < Minitest::Test
     def db
       SequelSuite.ours
@@ -62,8 +62,8 @@ module SequelSuite
       refute(db.pool.available_connections.size > 20, "connections pile up")
     end
 
-    # Does the same with both databases, each in a transaction that is rolled
-    # back, and wants the same answer, or the same error.
+    # Runs the block with both databases, each in a transaction that is rolled
+    # back, and requires the same answer, or the same error.
     #
     # @return [Object] that answer
     def same(&block)
@@ -74,7 +74,7 @@ module SequelSuite
       ours
     end
 
-    # What is rolled back again.
+    # Runs the block in a transaction, and rolls it back.
     def trying(database = db, &block)
       database.transaction(rollback: :always, savepoint: true, &block)
     end
@@ -87,7 +87,7 @@ module SequelSuite
       [e.class, e.message.lines.first]
     end
 
-    # Equal is not the same for 1 and 1.0.
+    # The classes too must be the same: 1 and 1.0 are equal.
     def kinds(value)
       case value
       when Hash then [value.class, value.transform_values { |v| kinds(v) }]

@@ -143,7 +143,7 @@ module SequelSuite
         ds.import(%i[name number], [["a", 1], ["b", 0]])
         failed = begin
           database.transaction(savepoint: true) { database.copy_table(ds.select(Sequel.lit("1 / number"))) }
-        rescue Sequel::DatabaseError => e # of ours the connection is still good
+        rescue Sequel::DatabaseError => e # with our adapter the connection can still be used
           [e.message.lines.first, database.error_info(e)[:sql_state]]
         end
         [failed, ds.count]

@@ -2,9 +2,9 @@
 
 require "pg"
 
-# Asks the pg gem and Tasker::Postgres::Connection the same questions and
-# reports where their answers differ. Loaded into the host by
-# TestConnectionIsShapedLikeThePgGems.
+# Calls the pg gem's connection and Tasker::Postgres::Connection in the same way
+# and reports where their answers differ. TestConnectionIsShapedLikeThePgGems
+# loads it into the host.
 module ConnectionOracle
   STATEMENTS = [
     "SELECT 1 AS a, 'x' AS b, NULL AS c", "SELECT * FROM generate_series(1, 300) n",
@@ -47,7 +47,7 @@ module ConnectionOracle
       a == b ? [] : ["#{what}: #{a.inspect}, and not #{b.inspect}"]
     end
 
-    # Each runs in a transaction of its own, so that both meet the same tables.
+    # Each connection has a transaction of its own, so that both see the same tables.
     def statements(ours, theirs)
       [ours, theirs].each { |c| c.exec("BEGIN") }
       out = STATEMENTS.flat_map do |sql|
@@ -94,7 +94,7 @@ module ConnectionOracle
       PARAMS.flat_map { |sql, params| same("#{sql} #{params}", ours, theirs) { |c| answer(c, sql, params) } }
     end
 
-    # Everything that a result says, or the error.
+    # Everything in the result, or the error.
     def answer(connection, sql, params = nil)
       connection.exec("SAVEPOINT s") if connection.transaction_status == 2
       result = params ? connection.exec_params(sql, params) : connection.exec(sql)

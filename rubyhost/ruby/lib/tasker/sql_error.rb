@@ -2,8 +2,10 @@
 
 module Tasker
   # An error of the database. Like any StandardError it fails the step, which
-  # is tried again within its limit: serialization failures, deadlocks and lost
-  # connections are the ones that another attempt helps.
+  # is tried again within its limit. Another attempt helps against serialization
+  # failures, deadlocks and lost connections. The classes below are for rescue
+  # clauses; they do not decide about retries. The host maps a SQLSTATE to its
+  # class (orchestration/sqlsession/sqlstate.go).
   #
   # @example
   #   begin

@@ -12,7 +12,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// The handlers of docs/transactions.md do what it says.
+// The handlers of docs/transactions.md do what the text there says.
 func TestTheHandlersOfTheGuide(t *testing.T) {
 	guide, err := os.ReadFile("../../docs/transactions.md")
 	require.NoError(t, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// upstreamFault is something that an engine before this one got wrong: a
-// handler, the keys of its step, and what must come of it.
+// upstreamFault is a fault of an earlier Tasker engine: a handler, the keys of its
+// step, and what must happen here.
 type upstreamFault struct {
 	name   string
 	body   string // of process
@@ -99,7 +99,7 @@ func endsAtOnce(class string) func(*testing.T, *orchestration.StepDetail) {
 	}
 }
 
-// What engines before this one got wrong, one case each.
+// The faults of earlier Tasker engines are not in this one.
 func TestUpstreamFaults(t *testing.T) {
 	t.Parallel()
 	for i, c := range upstreamFaults {
@@ -122,8 +122,8 @@ func TestUpstreamFaults(t *testing.T) {
 	}
 }
 
-// Two steps of one class were given each other's configuration, because the
-// handler was kept.
+// In an earlier engine two steps of one class got each other's configuration,
+// because the handler object was kept.
 func TestUpstreamFaultConfigurationIsTheStepsOwn(t *testing.T) {
 	t.Parallel()
 	define(t, "KeepsItsConfig", `

@@ -12,12 +12,11 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// growthVariable is how many steps TestSQLLeavesNothingBehind runs.
+// growthVariable says how many steps TestSQLLeavesNothingBehind runs.
 const growthVariable = "RUBYSTEPS_GROWTH_STEPS"
 
-// Steps with SQL of every kind, many of them failing, leave no connection
-// taken, no more prepared statements than are kept, no request, no thread and
-// no object behind.
+// Steps with SQL of every kind, many of which fail, leak nothing: no connection, no
+// request, no thread, no object, and no prepared statement beyond the bound.
 func TestSQLLeavesNothingBehind(t *testing.T) {
 	steps := 2000
 	if n, err := strconv.Atoi(os.Getenv(growthVariable)); err == nil {
@@ -29,7 +28,7 @@ func TestSQLLeavesNothingBehind(t *testing.T) {
 			def process(task, _sequence, step)
 				db = Tasker.db
 				id = task.task_id
-				# A text of its own each time, one that comes again, and one with a type.
+				# A new text each time, one that is repeated, and one with a type.
 				db.exec("SELECT #{id}, '#{step.name}' AS s")
 				db.exec("SELECT $1::int AS n", [id])
 				db.transaction { db.exec("INSERT INTO ledger (entry) VALUES ($1)", ["#{id} #{step.name}"]); raise Tasker::DB::Rollback } if id.odd?
@@ -60,12 +59,12 @@ func TestSQLLeavesNothingBehind(t *testing.T) {
 		}
 	}
 	type state struct {
-		Slots, Threads, Hooks int
-		requests, taken       int
+		LiveSlots, Threads, Hooks int
+		requests, taken           int
 	}
 	measure := func() (s state) {
 		out, err := host.Eval(t.Context(), `3.times { GC.start }
-			{ slots: GC.stat(:heap_live_slots), threads: Thread.list.size, hooks: Tasker::AfterCommit.instance_variable_get(:@waiting).size }`, "measure.rb")
+			{ liveslots: GC.stat(:heap_live_slots), threads: Thread.list.size, hooks: Tasker::AfterCommit.instance_variable_get(:@waiting).size }`, "measure.rb")
 		require.NoError(t, err)
 		require.NoError(t, json.Unmarshal(out, &s))
 		s.requests, s.taken = host.Stats().Requests, int(d.pool.Stat().AcquiredConns())
@@ -76,8 +75,8 @@ func TestSQLLeavesNothingBehind(t *testing.T) {
 	run(steps)
 	after := measure()
 	t.Logf("%d steps: %+v -> %+v", steps, before, after)
-	require.LessOrEqual(t, after.Slots-before.Slots, 300)
-	require.LessOrEqual(t, after.Threads, before.Threads) // those of tests before this one may have ended
+	require.LessOrEqual(t, after.LiveSlots-before.LiveSlots, 300)
+	require.LessOrEqual(t, after.Threads, before.Threads) // threads of earlier tests may have ended meanwhile
 	require.Zero(t, after.Hooks)
 	require.Zero(t, after.requests)
 	require.LessOrEqual(t, after.taken, before.taken)

@@ -8,12 +8,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// shortest is how long a wait that is to take no time looks what has arrived.
+// shortest is how long a wait of no time looks for notifications that have
+// arrived.
 const shortest = time.Millisecond
 
-// Notified waits for what NOTIFY sends on a channel that the session listens
-// on, for most at the longest, or for ever if that is negative. It returns nil
-// when nothing came. Other statements of the session wait meanwhile.
+// Notified waits for a notification on a channel that the session listens on. It
+// waits for most at the longest; if most is negative, it waits without a limit.
+// It returns nil when no notification came. Other statements of the session wait
+// meanwhile.
 func (s *Session) Notified(ctx context.Context, most time.Duration) (*pgconn.Notification, error) {
 	if s.step {
 		return nil, refuseListen("waiting for NOTIFY")
@@ -40,13 +42,13 @@ func (s *Session) Notified(ctx context.Context, most time.Duration) (*pgconn.Not
 	n, err := s.conn.pgx().WaitForNotification(waiting)
 	closed := s.conn.pg().IsClosed()
 	switch {
-	case err == nil && ctx.Err() != nil: // it came between the end of the wait and our learning of that
+	case err == nil && ctx.Err() != nil: // it came just after the waiter had left: keep it
 		s.conn.untaken = n
 		return nil, interrupted(ctx)
 	case err == nil:
 		return n, nil
 	case closed:
-		s.rest(ctx)
+		s.giveBack(ctx)
 		return nil, describe(err, true)
 	case ctx.Err() != nil:
 		return nil, interrupted(ctx)

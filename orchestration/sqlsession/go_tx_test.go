@@ -8,32 +8,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
-func ledger(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	return pgtest.New(t, pgtest.WithTemplate(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "create table ledger (n int primary key)")
-		return err
-	}))
-}
-
-func written(t *testing.T, pool *pgxpool.Pool) (n []int32) {
-	t.Helper()
-	require.NoError(t, pool.QueryRow(t.Context(), "select coalesce(array_agg(n order by n), '{}') from ledger").Scan(&n))
-	return n
-}
-
-func record(batch *pgx.Batch) { batch.Queue("insert into ledger values (100)") }
-
-// Whatever a handler does first with its transaction, the transaction has begun
-// before it, and commits with what the engine records.
+// Every method can be the first use of a handler's transaction. The transaction
+// begins before it, and commits with the engine's statements.
 func TestFirstUse(t *testing.T) {
 	t.Parallel()
 	pool := ledger(t)
@@ -129,7 +110,7 @@ func TestFirstUse(t *testing.T) {
 			oid, err := objects.Create(ctx, 0)
 			require.NoError(t, err)
 			object, err := objects.Open(ctx, oid, pgx.LargeObjectModeWrite)
-			require.NoError(t, err) // which is possible in a transaction only
+			require.NoError(t, err) // this works only in a transaction
 			_, err = io.WriteString(object, "text")
 			require.NoError(t, err)
 			_, err = tx.Exec(ctx, "insert into ledger values ($1)", 1)
@@ -165,8 +146,8 @@ func TestFirstUse(t *testing.T) {
 	}
 }
 
-// A statement that cannot even be prepared spoils the transaction as one that
-// fails does, although nothing had begun.
+// A first statement that cannot be prepared fails the transaction as a later one
+// does, although the transaction has not begun.
 func TestFirstStatementFails(t *testing.T) {
 	t.Parallel()
 	pool := ledger(t)
@@ -199,45 +180,8 @@ func TestFirstStatementFails(t *testing.T) {
 	}
 }
 
-// What the engine records decides: if it fails, the handler's work is gone.
-func TestCommitThatFails(t *testing.T) {
-	t.Parallel()
-	pool := ledger(t)
-	s := sqlsession.ForStep(pool, "")
-	tx, err := s.Tx(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), "insert into ledger values ($1)", 1)
-	require.NoError(t, err)
-	require.ErrorContains(t, tx.Commit(t.Context()), "by the engine")
-	require.ErrorContains(t, tx.Rollback(t.Context()), "by the engine")
-	s.Finish()
-	err = s.Commit(t.Context(), func(batch *pgx.Batch) { batch.Queue("insert into ledger values (1)") })
-	var refused *pgconn.PgError
-	require.ErrorAs(t, err, &refused)
-	require.Equal(t, "23505", refused.Code)
-	require.Empty(t, written(t, pool))
-	require.Zero(t, pool.Stat().AcquiredConns())
-}
-
-// A handler that asked for its transaction and did nothing with it leaves
-// nothing to commit.
-func TestUnusedTransaction(t *testing.T) {
-	t.Parallel()
-	pool := ledger(t)
-	s := sqlsession.ForStep(pool, "")
-	tx, err := s.Tx(t.Context())
-	require.NoError(t, err)
-	open, failure := s.Finish()
-	require.False(t, open)
-	require.Nil(t, failure)
-	s.Rollback(t.Context())
-	_, err = tx.Exec(t.Context(), "insert into ledger values ($1)", 1)
-	require.ErrorIs(t, err, sqlsession.ErrOver)
-	require.Empty(t, written(t, pool))
-}
-
-// A connection of the pool's that died while nobody used it is not the
-// handler's affair.
+// A connection that died while it was idle in the pool is replaced. The handler
+// does not notice.
 func TestFirstUseOfADeadConnection(t *testing.T) {
 	t.Parallel()
 	pool := ledger(t)
@@ -258,8 +202,8 @@ func TestFirstUseOfADeadConnection(t *testing.T) {
 	}
 }
 
-// A transaction that a handler kept, and its savepoints, do nothing once the
-// step is over: the connection may be in another step's hands.
+// A handler may keep its transaction and its savepoints. After the step they only
+// return errors: another step may use the connection.
 func TestTransactionAfterItsStep(t *testing.T) {
 	t.Parallel()
 	pool := ledger(t)
@@ -319,7 +263,7 @@ func TestTransactionAfterItsStep(t *testing.T) {
 	require.Equal(t, []int32{1, 2, 100}, written(t, pool))
 }
 
-// A statement that was given a context without an end ends with the step's.
+// A statement whose context never ends is cancelled when the step's context ends.
 func TestStatementsEndWithTheStepsContext(t *testing.T) {
 	t.Parallel()
 	pool := ledger(t)
@@ -354,8 +298,8 @@ func TestStatementsEndWithTheStepsContext(t *testing.T) {
 	}
 }
 
-// Of the connection itself, and of what pgx makes of it, the session does not
-// know who uses it when: nobody else gets it.
+// A handler may keep the connection itself, or large objects. The session cannot
+// see when they are used, so it closes the connection with the step.
 func TestConnectionThatAHandlerKept(t *testing.T) {
 	t.Parallel()
 	pool := ledger(t)
@@ -380,7 +324,7 @@ func TestConnectionThatAHandlerKept(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), "select count(*) from pg_largeobject_metadata").Scan(&n))
 	require.Zero(t, n)
 
-	// The pool's connection was dead: it is the one that took its place.
+	// If the pool's connection was dead, Conn returns the one that replaced it.
 	s = sqlsession.ForStep(pool, "")
 	tx, err = s.Tx(t.Context())
 	require.NoError(t, err)
@@ -392,52 +336,7 @@ func TestConnectionThatAHandlerKept(t *testing.T) {
 	s.Rollback(t.Context())
 }
 
-// Rows that a goroutine reads while the step ends are the step's failure, and
-// are not read any more.
-func TestRowsThatAreReadWhenTheStepEnds(t *testing.T) {
-	t.Parallel()
-	pool := ledger(t)
-	for batched := range 2 {
-		for range 2 {
-			s := sqlsession.ForStep(pool, "")
-			step, end := context.WithCancel(t.Context())
-			s.Until(step)
-			tx, err := s.Tx(step)
-			require.NoError(t, err)
-			_, err = tx.Exec(step, "insert into ledger values (1)")
-			require.NoError(t, err)
-			began, read := make(chan struct{}), make(chan error, 1)
-			go func() {
-				var rows pgx.Rows
-				var err error
-				if batched == 1 {
-					var batch pgx.Batch
-					batch.Queue("select pg_sleep(0.001), n from generate_series(1, 100000) n")
-					answers := tx.SendBatch(context.Background(), &batch)
-					defer answers.Close()
-					rows, err = answers.Query()
-				} else {
-					rows, err = tx.Query(context.Background(), "select pg_sleep(0.001), n from generate_series(1, 100000) n")
-				}
-				for i := 0; err == nil && rows.Next(); i++ {
-					if i == 3 {
-						close(began)
-					}
-				}
-				read <- rows.Err()
-			}()
-			<-began
-			end()
-			_, failure := s.Finish()
-			require.ErrorContains(t, failure, "the statement was cancelled")
-			s.Rollback(t.Context())
-			require.Error(t, <-read)
-		}
-	}
-	require.Empty(t, written(t, pool))
-}
-
-// counting is a context that counts what waits for its end.
+// counting is a context that counts the functions that wait for its end.
 type counting struct {
 	context.Context
 	waiting atomic.Int64
@@ -455,7 +354,7 @@ func (c *counting) AfterFunc(f func()) func() bool {
 	}
 }
 
-// A statement with a context of its own leaves nothing on the step's.
+// A statement with a context of its own leaves no waiter on the step's context.
 func TestStatementsLeaveNothingOnTheStepsContext(t *testing.T) {
 	t.Parallel()
 	ending, end := context.WithCancel(t.Context())
@@ -494,53 +393,7 @@ func TestStatementsLeaveNothingOnTheStepsContext(t *testing.T) {
 	s.Rollback(t.Context())
 }
 
-// source is rows that are asked for one by one.
-type source func() bool
-
-func (s source) Next() bool           { return s() }
-func (source) Values() ([]any, error) { return []any{7}, nil }
-func (source) Err() error             { return nil }
-
-// A source of rows cannot use the transaction that it is copied into, and does
-// not keep a step from its end.
-func TestSourcesOfACopy(t *testing.T) {
-	t.Parallel()
-	pool := ledger(t)
-	s := sqlsession.ForStep(pool, "")
-	step, end := context.WithCancel(t.Context())
-	s.Until(step)
-	tx, err := s.Tx(step)
-	require.NoError(t, err)
-	_, err = tx.CopyFrom(step, pgx.Identifier{"ledger"}, []string{"n"}, source(func() bool {
-		_, err := tx.Exec(step, "select 1")
-		require.ErrorContains(t, err, "conn busy")
-		return false
-	}))
-	require.NoError(t, err)
-
-	goOn, copied := make(chan struct{}), make(chan error, 1)
-	asked := make(chan struct{})
-	go func() {
-		_, err := tx.CopyFrom(step, pgx.Identifier{"ledger"}, []string{"n"}, source(func() bool {
-			close(asked)
-			<-goOn
-			return false
-		}))
-		copied <- err
-	}()
-	<-asked
-	end()
-	_, failure := s.Finish()
-	require.ErrorContains(t, failure, "a call of its transaction has not")
-	s.Rollback(t.Context())
-	s.Done(false)
-	close(goOn)
-	require.Error(t, <-copied)
-	require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond)
-	require.Empty(t, written(t, pool))
-}
-
-// A handler that waits for a connection does not keep its step from its end.
+// The wait for a connection ends with the step.
 func TestWaitingForAConnectionEndsWithTheStep(t *testing.T) {
 	t.Parallel()
 	pool := ledger(t)
@@ -562,36 +415,4 @@ func TestWaitingForAConnectionEndsWithTheStep(t *testing.T) {
 	require.Error(t, <-waited)
 	s.Finish()
 	s.Rollback(t.Context())
-}
-
-// The step fails with the first error, not with what PostgreSQL says of all
-// statements after it; and not at all, if a savepoint was gone back to.
-func TestErrorThatAHandlerDidNotPassOn(t *testing.T) {
-	t.Parallel()
-	pool := ledger(t)
-	for _, again := range []bool{false, true} {
-		s := sqlsession.ForStep(pool, "")
-		tx, err := s.Tx(t.Context())
-		require.NoError(t, err)
-		_, err = tx.Exec(t.Context(), "insert into ledger values ($1)", 1)
-		require.NoError(t, err)
-		inner, err := tx.Begin(t.Context())
-		require.NoError(t, err)
-		_, err = inner.Exec(t.Context(), "insert into ledger values ($1)", 1)
-		require.Error(t, err)
-		require.Error(t, inner.QueryRow(t.Context(), "select 1").Scan(nil))
-		if again {
-			require.NoError(t, inner.Rollback(t.Context()))
-		}
-		open, failure := s.Finish()
-		require.True(t, open)
-		if again {
-			require.Nil(t, failure)
-			require.NoError(t, s.Commit(t.Context(), record))
-			require.Equal(t, []int32{1, 100}, written(t, pool))
-			continue
-		}
-		require.Equal(t, "23505", failure.SQLState)
-		s.Rollback(t.Context())
-	}
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
-// left is a context that has ended, where whoever waits for it learns so too late.
-type left struct{ context.Context }
+// endedLate is a context that has ended, but does not wake those who wait for its
+// end.
+type endedLate struct{ context.Context }
 
-func (left) Err() error { return context.Canceled }
+func (endedLate) Err() error { return context.Canceled }
 
-// What comes for one who does not wait any more is the next one's.
-func TestANotificationThatNobodyTookIsKept(t *testing.T) {
+// A notification that comes just after its waiter has left is for the next waiter.
+func TestAnUntakenNotificationIsKept(t *testing.T) {
 	t.Parallel()
 	pool := ledger(t)
 	s := sqlsession.Plain(pool)
@@ -26,7 +27,7 @@ func TestANotificationThatNobodyTookIsKept(t *testing.T) {
 	_, err = pool.Exec(t.Context(), "select pg_notify('news', 'one'), pg_notify('news', 'two')")
 	require.NoError(t, err)
 
-	_, err = s.Notified(left{t.Context()}, 5*time.Second)
+	_, err = s.Notified(endedLate{t.Context()}, 5*time.Second)
 	require.Error(t, err)
 	for _, payload := range []string{"one", "two"} {
 		n, err := s.Notified(t.Context(), 5*time.Second)

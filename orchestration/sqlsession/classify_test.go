@@ -105,23 +105,3 @@ func TestSavepointNames(t *testing.T) {
 		require.Equal(t, want, all[0].name, sql)
 	}
 }
-
-// Whatever the text is, it ends; and a text that is split at its semicolons
-// into harmless halves does not hide a COMMIT at its end.
-func FuzzClassify(f *testing.F) {
-	for _, s := range []string{"select 1", "'", `E'\'`, "$a$", "/*/*", `"`, "begin atomic", "copy", "$1$", "--"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, sql string) {
-		s := scanner{text: sql}
-		for more := true; more; {
-			before := s.at
-			_, end, again := s.statement()
-			if end > len(sql) || s.at > len(sql) || again && s.at <= before {
-				t.Fatalf("at %d, the end at %d of %d", s.at, end, len(sql))
-			}
-			more = again
-		}
-		classify(sql)
-	})
-}

@@ -7,28 +7,30 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// handlerRows are what a handler in Go reads; each row in a turn of its own.
-type handlerRows struct {
+// goRows are the rows that a handler in Go reads. Each row is read in a turn of
+// its own.
+type goRows struct {
 	pgx.Rows
-	t   *handlerTx
+	t   *goTx
 	ctx context.Context //nolint:containedctx // the statement's
 	end context.CancelFunc
 	err error // why nothing was read
 }
 
-// turn calls do; if there is no turn, that is the rows' error.
-func (r *handlerRows) turn(do func() error) error {
-	if err := r.t.take(r.ctx); err != nil {
+// turn calls do in the turn. If the turn cannot be taken, that is the error of
+// the rows.
+func (r *goRows) turn(do func() error) error {
+	if err := r.t.takeTurn(r.ctx); err != nil {
 		r.err = err
 		return err
 	}
 	err := error(nil)
-	defer func() { r.t.give(r.ctx, err) }()
+	defer func() { r.t.endTurn(r.ctx, err) }()
 	err = do()
 	return err
 }
 
-func (r *handlerRows) Next() (more bool) {
+func (r *goRows) Next() (more bool) {
 	_ = r.turn(func() error {
 		more = r.Rows.Next()
 		return r.Rows.Err()
@@ -39,7 +41,7 @@ func (r *handlerRows) Next() (more bool) {
 	return more
 }
 
-func (r *handlerRows) Close() {
+func (r *goRows) Close() {
 	_ = r.turn(func() error {
 		r.Rows.Close()
 		return r.Rows.Err()
@@ -47,11 +49,11 @@ func (r *handlerRows) Close() {
 	r.end()
 }
 
-func (r *handlerRows) Scan(dest ...any) error {
+func (r *goRows) Scan(dest ...any) error {
 	return r.turn(func() error { return r.Rows.Scan(dest...) })
 }
 
-func (r *handlerRows) Values() (values []any, err error) {
+func (r *goRows) Values() (values []any, err error) {
 	err = r.turn(func() (err error) {
 		values, err = r.Rows.Values()
 		return err
@@ -59,34 +61,34 @@ func (r *handlerRows) Values() (values []any, err error) {
 	return values, err
 }
 
-func (r *handlerRows) Err() error {
+func (r *goRows) Err() error {
 	if r.err != nil {
 		return r.err
 	}
 	return r.Rows.Err()
 }
 
-func (r *handlerRows) Conn() *pgx.Conn { return r.t.Conn() }
+func (r *goRows) Conn() *pgx.Conn { return r.t.Conn() }
 
-// handlerResults are the same for a batch.
-type handlerResults struct {
+// goResults are the results of a batch. Each is read in a turn of its own.
+type goResults struct {
 	pgx.BatchResults
-	t   *handlerTx
+	t   *goTx
 	ctx context.Context //nolint:containedctx // the batch's
 	end context.CancelFunc
 }
 
-func (r *handlerResults) turn(do func() error) error {
-	if err := r.t.take(r.ctx); err != nil {
+func (r *goResults) turn(do func() error) error {
+	if err := r.t.takeTurn(r.ctx); err != nil {
 		return err
 	}
 	err := error(nil)
-	defer func() { r.t.give(r.ctx, err) }()
+	defer func() { r.t.endTurn(r.ctx, err) }()
 	err = do()
 	return err
 }
 
-func (r *handlerResults) Exec() (tag pgconn.CommandTag, err error) {
+func (r *goResults) Exec() (tag pgconn.CommandTag, err error) {
 	err = r.turn(func() (err error) {
 		tag, err = r.BatchResults.Exec()
 		return err
@@ -94,7 +96,7 @@ func (r *handlerResults) Exec() (tag pgconn.CommandTag, err error) {
 	return tag, err
 }
 
-func (r *handlerResults) Query() (rows pgx.Rows, err error) {
+func (r *goResults) Query() (rows pgx.Rows, err error) {
 	err = r.turn(func() (err error) {
 		rows, err = r.BatchResults.Query()
 		return err
@@ -102,29 +104,29 @@ func (r *handlerResults) Query() (rows pgx.Rows, err error) {
 	if err != nil {
 		return noRows{err: err}, err
 	}
-	return &handlerRows{Rows: rows, t: r.t, ctx: r.ctx, end: func() {}}, nil
+	return &goRows{Rows: rows, t: r.t, ctx: r.ctx, end: func() {}}, nil
 }
 
-func (r *handlerResults) QueryRow() pgx.Row {
+func (r *goResults) QueryRow() pgx.Row {
 	rows, _ := r.Query() // the rows have the error
 	return oneRow{rows}
 }
 
-func (r *handlerResults) Close() error {
+func (r *goResults) Close() error {
 	defer r.end()
 	return r.turn(r.BatchResults.Close)
 }
 
-// Tx is the step's transaction, if the batch was to begin one.
-func (r *handlerResults) Tx() pgx.Tx {
+// Tx is the step's transaction if the batch begins one; otherwise it is nil.
+func (r *goResults) Tx() pgx.Tx {
 	if r.BatchResults.Tx() == nil {
 		return nil
 	}
-	return r.t
+	return stepTx{r.t}
 }
 
-// firstRows are those of a statement that was sent along: with them ends the
-// batch.
+// firstRows are the rows of a statement that was sent along with the begin. When
+// they end, they close the batch.
 type firstRows struct {
 	pgx.Rows
 	answers pgx.BatchResults
@@ -171,7 +173,7 @@ func (r *firstRows) Values() ([]any, error) {
 	return values, err
 }
 
-// noRows are those of a statement that was not sent.
+// noRows are the rows of a statement that was not sent.
 type noRows struct {
 	pgx.Rows
 	err error
@@ -187,7 +189,7 @@ func (r noRows) Values() ([]any, error)                     { return nil, r.err 
 func (noRows) RawValues() [][]byte                          { return nil }
 func (noRows) Conn() *pgx.Conn                              { return nil }
 
-// oneRow is the first of some rows.
+// oneRow is the first row of a query.
 type oneRow struct{ rows pgx.Rows }
 
 func (r oneRow) Scan(dest ...any) error {

@@ -3,8 +3,8 @@
 require "sequel"
 require "active_record"
 
-# One update through the libraries, the same on their own adapters as on ours.
-module UpdateWays
+# One update through each library. It is the same on their own adapters as on ours.
+module UpdateAdapters
   # Updates one account.
   class Sequel
     attr_reader :db

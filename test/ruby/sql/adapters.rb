@@ -3,15 +3,16 @@
 require "tasker/sequel"
 require "tasker/active_record"
 
-# The three ways from a handler to the database, each in its own manner behind
-# the same few names, so that one test holds every rule against all of them.
-module Ways
+# The three adapters between a handler and the database, behind the same few
+# methods. One Go test (TestRulesThroughEachAdapter) checks every rule with all of
+# them.
+module Adapters
   # @param name [String] Native, Sequel or Record
   def self.[](name)
     const_get(name)
   end
 
-  # Called once the database is served, and the table is there.
+  # Called when the database is served and has its table.
   def self.prepare
     Record.prepare
     nil
@@ -22,7 +23,7 @@ module Ways
     nil
   end
 
-  # Tasker.db
+  # Tasker.db.
   module Native
     module_function
 
@@ -60,7 +61,7 @@ module Ways
     end
   end
 
-  # Tasker.sequel
+  # Tasker.sequel.
   module Sequel
     module_function
 
@@ -102,14 +103,14 @@ module Ways
     end
   end
 
-  # ActiveRecord
+  # ActiveRecord.
   module Record
-    # The connection of its own that the tests establish and remove.
+    # A connection that the tests establish and remove.
     class Base < ActiveRecord::Base
       self.abstract_class = true
     end
 
-    # A row of the ledger, which may have something to do after the commit.
+    # A row of the ledger. It may run a block after the commit.
     class Entry < Base
       self.table_name = "ledger"
       attr_accessor :afterwards
@@ -120,7 +121,7 @@ module Ways
     module_function
 
     def prepare
-      # The timeout is what remove_connection waits for the threads of the host.
+      # remove_connection waits this long for the host's threads.
       Base.establish_connection(adapter: "tasker", checkout_timeout: 0.05)
     end
 

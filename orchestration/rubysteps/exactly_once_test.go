@@ -28,8 +28,8 @@ import (
 // workerVariable makes this binary a worker on the database it names.
 const workerVariable = "TASKER_TEST_RUBY_WORKER"
 
-// Each step writes one row, in one of the ways that handlers have, and returns
-// its number.
+// Each step writes one row, through one of three interfaces in turn, and returns
+// the row's number.
 const ledgerHandler = `
 class Ledger < Tasker::StepHandler::Base
   def process(task, _sequence, step)
@@ -81,9 +81,9 @@ step_templates:
   - {name: d, handler_class: Ledger, depends_on_steps: [b, c], default_retry_limit: 10000, backoff: {curve: none, base_seconds: 0}}
 `
 
-// Workers are killed, their backends terminated and the server made to crash
-// at random moments, in the middle of thousands of steps that each write a
-// row: at the end each step has one row, and that row's number as its result.
+// Thousands of steps write one row each. Meanwhile, at random moments, workers are
+// killed, backends are terminated and the server is made to crash. In the end each
+// step has exactly one row, and that row's number as its result.
 func TestExactlyOnceWhateverDies(t *testing.T) {
 	const tasks, workers, crashes = 1000, 2, 3
 	ctx := t.Context()
@@ -101,7 +101,7 @@ func TestExactlyOnceWhateverDies(t *testing.T) {
 	steps := 4 * tasks
 	for next := 20; next < steps; next = c.ledger() + 5 + c.random.IntN(steps/60) {
 		if !c.reached(next) {
-			break // all is done
+			break // every task has ended
 		}
 		switch n := c.random.IntN(10); {
 		case n == 0 && crashed < crashes, next > steps/2 && crashed == 0:
@@ -138,7 +138,7 @@ type chaos struct {
 	workers []*exec.Cmd
 }
 
-// exec runs f on a connection of its own, again if that dies.
+// exec runs f on a connection of its own, and again on another if that one dies.
 func (c *chaos) exec(f func(context.Context, *pgx.Conn) error) {
 	c.t.Helper()
 	var err error
@@ -163,7 +163,8 @@ func (c *chaos) count(sql string) (n int) {
 
 func (c *chaos) ledger() int { return c.count("select count(*) from ledger") }
 
-// reached waits until the ledger has so many rows; false when no more come.
+// reached waits until the ledger has that many rows. It returns false when all
+// tasks have ended before.
 func (c *chaos) reached(rows int) bool {
 	c.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
@@ -173,7 +174,7 @@ func (c *chaos) reached(rows int) bool {
 		case c.count("select count(*) from tasker.tasks where state not in ('complete', 'error', 'cancelled')") == 0:
 			return false
 		}
-		require.True(c.t, time.Now().Before(deadline), "nothing goes on at %d rows", c.ledger())
+		require.True(c.t, time.Now().Before(deadline), "no progress at %d rows", c.ledger())
 	}
 }
 
@@ -225,22 +226,23 @@ func (c *chaos) terminate() int {
 		where datname = current_database() and pid <> pg_backend_pid() order by random() limit %d) x`, 1+c.random.IntN(3)))
 }
 
-// crash kills one of the server's processes, and with the first it stops as in a
-// power cut: PostgreSQL itself recovers, or localpg starts it again. localpg
-// gives up a server that does not stay up for a second.
+// crash makes the server crash. It stops a server that is up for two seconds at
+// once, as a power cut does, and localpg starts it again. localpg does not restart
+// a server that ran for less than a second; so on a younger one crash kills a
+// backend, and PostgreSQL itself recovers.
 func (c *chaos) crash() {
 	var file string
 	var backend int
-	var settled bool
+	var upLongEnough bool
 	c.exec(func(ctx context.Context, conn *pgx.Conn) error {
 		err := conn.QueryRow(ctx, `select pg_read_file('postmaster.pid'), pg_backend_pid(),
-			clock_timestamp() - pg_postmaster_start_time() > interval '2 s'`).Scan(&file, &backend, &settled)
-		if err == nil && !settled {
+			clock_timestamp() - pg_postmaster_start_time() > interval '2 s'`).Scan(&file, &backend, &upLongEnough)
+		if err == nil && !upLongEnough {
 			err = syscall.Kill(backend, syscall.SIGKILL)
 		}
 		return err
 	})
-	if !settled {
+	if !upLongEnough {
 		return
 	}
 	pid, err := strconv.Atoi(strings.SplitN(file, "\n", 2)[0])

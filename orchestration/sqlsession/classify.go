@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// kind is what a statement does to the transaction or the session around it.
+// kind says what a statement does to the transaction or to the connection.
 type kind uint8
 
 const (
@@ -19,7 +19,7 @@ const (
 	returns        // ROLLBACK TO [SAVEPOINT] name
 	sets           // SET [SESSION] name, and not SET LOCAL
 	resets         // RESET, DISCARD
-	lingers        // leaves something on the connection: LISTEN, PREPARE, a temporary table, ...
+	lingers        // leaves something on the connection: PREPARE, a temporary table, ...
 	listens        // LISTEN, UNLISTEN
 	copiesIn       // COPY ... FROM STDIN
 	copiesOut      // COPY ... TO STDOUT
@@ -29,13 +29,14 @@ const (
 type statement struct {
 	kind kind
 	name string // of the savepoint
-	verb string // as the user is told: "COMMIT"
-	// rest is where in the text what follows SET [SESSION] begins.
+	verb string // for messages: "COMMIT"
+	// rest is where the text goes on after SET [SESSION].
 	rest int
 }
 
-// changesSchema reports whether the statement may give a text another meaning
-// for others; a temporary table is its connection's, which is closed.
+// changesSchema reports whether the statement may change what a prepared text
+// means on other connections. A temporary table does not: only its own connection
+// sees it, and that one is closed.
 func (st *statement) changesSchema() bool {
 	switch st.verb {
 	case "ALTER", "DROP":
@@ -46,8 +47,8 @@ func (st *statement) changesSchema() bool {
 	return false
 }
 
-// known has the texts that were classified last: those with parameters come
-// again and again. What is in it is never changed.
+// known holds the texts that were classified lately; texts with parameters come
+// again and again. Its slices are never changed.
 var known struct {
 	sync.RWMutex
 	texts map[string][]statement
@@ -58,7 +59,8 @@ const (
 	maxKnownText = 4 << 10
 )
 
-// classified is classify, for a text that may have come before.
+// classified returns the statements of a text, and remembers them for the next
+// time.
 func classified(sql string) []statement {
 	known.RLock()
 	all, ok := known.texts[sql]
@@ -78,8 +80,8 @@ func classified(sql string) []statement {
 	return all
 }
 
-// classify splits a text into its statements as the server does. Empty ones
-// are not reported.
+// classify splits a text into its statements as the server does. It leaves empty
+// ones out.
 func classify(sql string) []statement {
 	s := scanner{text: sql}
 	var all []statement
@@ -94,16 +96,17 @@ func classify(sql string) []statement {
 	}
 }
 
-// word is a token that may matter: a bare word in capitals, or an identifier.
+// word is a bare word or a quoted identifier.
 type word struct {
-	text   string // bare words in upper case, quoted ones as they are
+	text   string // bare words in upper case, quoted ones unchanged
 	at     int    // where it begins in the text
 	quoted bool
 }
 
-// maxWords is how much of a statement is kept to tell its kind.
+// maxWords is how many words of a statement are kept to find its kind.
 const maxWords = 64
 
+// kindOf finds the kind of a statement with these words, which ends at semicolon.
 func kindOf(w []word, semicolon int, sql string) statement {
 	is := func(i int, options ...string) bool {
 		if i >= len(w) || w[i].quoted {
@@ -207,8 +210,9 @@ func kindOf(w []word, semicolon int, sql string) statement {
 	return st
 }
 
-// lingering finds the calls of a query that leave something on the connection.
-// A function of the user's may do so too, and nobody can know.
+// lingering reports whether a query calls a function of PostgreSQL's that leaves
+// something on the connection. A function of the user's may do so too; that
+// cannot be seen here.
 func lingering(sql string) bool {
 	return containsFold(sql, "pg_advisory_lock") || containsFold(sql, "pg_try_advisory_lock") ||
 		containsFold(sql, "set_config") && len(setConfig.FindAllString(sql, -1)) > len(setConfigLocal.FindAllString(sql, -1))
@@ -228,6 +232,7 @@ func containsFold(s, part string) bool {
 	return false
 }
 
+// nameAt returns the identifier at word i as PostgreSQL reads it.
 func nameAt(w []word, i int) string {
 	if i >= len(w) {
 		return ""
@@ -237,150 +242,3 @@ func nameAt(w []word, i int) string {
 	}
 	return strings.ToLower(w[i].text)
 }
-
-// scanner reads SQL as PostgreSQL's own lexer does, as far as it takes to know
-// where statements end and what their words are.
-type scanner struct {
-	text string
-	at   int
-}
-
-// statement returns the words of the next statement and where it ends, and
-// whether a semicolon followed.
-func (s *scanner) statement() (words []word, end int, more bool) {
-	depth := 0 // BEGIN ATOMIC bodies of SQL functions hold semicolons
-	for s.at < len(s.text) {
-		c := s.text[s.at]
-		switch {
-		case c == ';':
-			if depth > 0 {
-				s.at++
-				continue
-			}
-			end = s.at
-			s.at++
-			return words, end, true
-		case c == '\'':
-			s.quoted('\'', s.escapes())
-		case c == '"':
-			at := s.at
-			s.quoted('"', false)
-			if len(words) < maxWords {
-				inner := s.text[at+1 : max(at+1, s.at-1)]
-				words = append(words, word{text: strings.ReplaceAll(inner, `""`, `"`), at: at, quoted: true})
-			}
-		case c == '-' && s.follows('-'):
-			s.line()
-		case c == '/' && s.follows('*'):
-			s.comment()
-		case c == '$':
-			s.dollar()
-		case isLetter(c):
-			at := s.at
-			for s.at < len(s.text) && isWord(s.text[s.at]) {
-				s.at++
-			}
-			w := word{text: strings.ToUpper(s.text[at:s.at]), at: at}
-			depth = atomicBody(depth, words, w.text)
-			if len(words) < maxWords || words[0].text == "COPY" { // its direction comes last
-				words = append(words, w)
-			}
-		case isDigit(c):
-			for s.at < len(s.text) && (isWord(s.text[s.at]) || s.text[s.at] == '.') {
-				s.at++
-			}
-		default:
-			s.at++
-		}
-	}
-	return words, len(s.text), false
-}
-
-// atomicBody follows CREATE FUNCTION ... BEGIN ATOMIC ...; END, in which CASE
-// has an END of its own.
-func atomicBody(depth int, before []word, text string) int {
-	switch {
-	case text == "ATOMIC" && len(before) > 1 && before[0].text == "CREATE" && before[len(before)-1].text == "BEGIN":
-		return depth + 1
-	case depth > 0 && text == "CASE":
-		return depth + 1
-	case depth > 0 && text == "END":
-		return depth - 1
-	}
-	return depth
-}
-
-func (s *scanner) follows(c byte) bool { return s.at+1 < len(s.text) && s.text[s.at+1] == c }
-
-// escapes reports whether the string that begins here is an E'...' one.
-func (s *scanner) escapes() bool {
-	if s.at == 0 || s.text[s.at-1]|0x20 != 'e' {
-		return false
-	}
-	return s.at == 1 || !isWord(s.text[s.at-2])
-}
-
-func (s *scanner) quoted(q byte, escapes bool) {
-	for s.at++; s.at < len(s.text); s.at++ {
-		switch c := s.text[s.at]; {
-		case c == '\\' && escapes:
-			s.at++
-		case c == q && s.follows(q):
-			s.at++
-		case c == q:
-			s.at++
-			return
-		}
-	}
-	s.at = len(s.text)
-}
-
-func (s *scanner) line() {
-	if end := strings.IndexAny(s.text[s.at:], "\n\r"); end >= 0 {
-		s.at += end
-		return
-	}
-	s.at = len(s.text)
-}
-
-func (s *scanner) comment() {
-	depth := 0
-	for s.at < len(s.text) {
-		switch {
-		case s.text[s.at] == '/' && s.follows('*'):
-			depth++
-			s.at += 2
-		case s.text[s.at] == '*' && s.follows('/'):
-			depth--
-			s.at += 2
-			if depth == 0 {
-				return
-			}
-		default:
-			s.at++
-		}
-	}
-}
-
-// dollar skips $tag$ ... $tag$, or the $ of a parameter.
-func (s *scanner) dollar() {
-	rest := s.text[s.at:]
-	end := 1
-	for end < len(rest) && isWord(rest[end]) && rest[end] != '$' && (end > 1 || !isDigit(rest[end])) {
-		end++
-	}
-	if end == len(rest) || rest[end] != '$' {
-		s.at++
-		return
-	}
-	tag := rest[:end+1]
-	if close := strings.Index(rest[end+1:], tag); close >= 0 {
-		s.at += end + 1 + close + len(tag)
-		return
-	}
-	s.at = len(s.text)
-}
-
-func isLetter(c byte) bool { return c >= 0x80 || c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z' }
-func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
-func isWord(c byte) bool   { return isLetter(c) || isDigit(c) || c == '$' }

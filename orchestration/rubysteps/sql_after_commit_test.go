@@ -29,7 +29,7 @@ func TestAfterCommitRunsOnceAfterTheCommit(t *testing.T) {
 		Tasker.db.transaction { Tasker.after_commit { seen["nor this"] }; Tasker.after_rollback { $heard = (($heard || []) << "undone") }; raise Tasker::DB::Rollback }
 		$heard.size`, "")
 	require.Equal(t, "1", string(s.Results()), "after_rollback of a savepoint runs at once: %v", s.Last().Err)
-	// Outside the step, when others can see what it did.
+	// They run outside the step, when others can see what it has written.
 	require.JSONEq(t, `["undone",["committed",1,false],["inside",1,false]]`, heard(t))
 }
 
@@ -54,7 +54,7 @@ func TestAfterCommitWithoutAnySQL(t *testing.T) {
 	require.JSONEq(t, `[["committed",0,false]]`, heard(t))
 }
 
-// What a block raises fails nothing, and keeps no other block from running.
+// A block that raises fails nothing, and the other blocks still run.
 func TestAfterCommitThatRaises(t *testing.T) {
 	d := newDatabase(t)
 	heard(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// database is a database with a ledger, an engine on it, and SQL for Ruby.
+// database is a database with a table named ledger, an engine, and SQL for Ruby.
 type database struct {
 	pool   *pgxpool.Pool
 	engine *orchestration.Engine
@@ -38,7 +38,8 @@ func newDatabase(t *testing.T) *database {
 	return d
 }
 
-// step runs a step with this body for process, and what more its template says.
+// step runs a step whose process method has this body. more is added to its
+// template.
 func (d *database) step(t *testing.T, class, body, more string) *orchestration.StepDetail {
 	t.Helper()
 	if !strings.Contains(more, "default_retry_limit") {
@@ -47,7 +48,7 @@ func (d *database) step(t *testing.T, class, body, more string) *orchestration.S
 	return &d.run(t, class, body, "  - {name: only, handler_class: "+class+more+"}\n").Steps[0]
 }
 
-// run runs a task of these steps, whose class has this body for process.
+// run runs a task of these steps. The process method of their class has this body.
 func (d *database) run(t *testing.T, class, body, steps string) *orchestration.TaskDetail {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -70,23 +71,4 @@ func (d *database) entries(t *testing.T) []string {
 	var entries []string
 	require.NoError(t, d.pool.QueryRow(t.Context(), `select coalesce(array_agg(entry order by id), '{}') from ledger`).Scan(&entries))
 	return entries
-}
-
-func TestSQLCommitsWithTheStep(t *testing.T) {
-	d := newDatabase(t)
-	s := d.step(t, "SQLCommits", `
-		n = Tasker.db.exec("INSERT INTO ledger (entry, amount) VALUES ($1, $2)", ["kept", BigDecimal("1.50")]).affected
-		{ inserted: n, row: Tasker.db.first("SELECT entry, amount, now() IS NOT NULL AS now, ARRAY[1,2] AS list FROM ledger"), in_step: Tasker.db.in_step? }`, "")
-	require.Equal(t, orchestration.StepComplete, s.State, s.Last().Err)
-	require.JSONEq(t, `{"inserted":1,"row":{"entry":"kept","amount":"1.5","now":true,"list":[1,2]},"in_step":true}`, string(s.Results()))
-	require.Equal(t, []string{"kept"}, d.entries(t))
-}
-
-func TestSQLIsRolledBackWithTheStep(t *testing.T) {
-	d := newDatabase(t)
-	s := d.step(t, "SQLRaises", `
-		Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('gone')")
-		raise "no"`, "")
-	require.Equal(t, orchestration.StepInError, s.State)
-	require.Empty(t, d.entries(t))
 }

@@ -1,0 +1,82 @@
+package rubysteps_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+func TestAStatementStillRunningWhenTheStepEndsIsCancelled(t *testing.T) {
+	d := newDatabase(t)
+	// The test holds an advisory lock. The thread's statement waits for it, and the
+	// handler returns once the statement waits.
+	holder, err := d.pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer holder.Release()
+	_, err = holder.Exec(t.Context(), "select pg_advisory_lock(99)")
+	require.NoError(t, err)
+	_, err = host.Eval(t.Context(), `$waits = Queue.new; nil`, "waits.rb")
+	require.NoError(t, err)
+	go func() {
+		for waiting := 0; waiting == 0; {
+			if d.pool.QueryRow(t.Context(), `select count(*) from pg_locks where locktype = 'advisory' and not granted
+				and database = (select oid from pg_database where datname = current_database())`).Scan(&waiting) != nil {
+				return
+			}
+		}
+		_, _ = host.Eval(t.Context(), `$waits << 1; nil`, "waits.rb")
+	}()
+	s := d.step(t, "LeavesQuery", `
+		Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('gone')")
+		Thread.new { Tasker.db.exec("SELECT pg_advisory_xact_lock(99)") }.report_on_exception = false
+		$waits.pop
+		{ left: true }`, "")
+	require.Equal(t, orchestration.StepInError, s.State)
+	require.Equal(t, "Tasker::SQLError::QueryCanceled", s.Last().Err.Class)
+	require.Contains(t, s.Last().Err.Message, "the handler had returned")
+	require.Empty(t, d.entries(t))
+	_, err = holder.Exec(t.Context(), "select pg_advisory_unlock(99)")
+	require.NoError(t, err)
+}
+
+func TestATimeoutCancelsTheStatement(t *testing.T) {
+	d := newDatabase(t)
+	s := d.step(t, "Sleeps", `
+		Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('gone')")
+		Tasker.db.exec("SELECT pg_sleep(60)")`, ", timeout_seconds: 0.3")
+	require.Equal(t, "Tasker::StepTimeout", s.Last().Err.Class)
+	require.Empty(t, d.entries(t))
+	require.Zero(t, d.sleeping(t))
+}
+
+// Ruby's own Timeout cancels the statement, and that fails the transaction.
+func TestRubysTimeoutCancelsTheStatement(t *testing.T) {
+	d := newDatabase(t)
+	s := d.step(t, "TimesOut", `
+		require "timeout"
+		begin
+			Timeout.timeout(0.1) { Tasker.db.exec("SELECT pg_sleep(60)") }
+		rescue Timeout::Error
+			Tasker.db.exec("SELECT 1")
+		end`, "")
+	require.Equal(t, "Tasker::SQLError::QueryCanceled", s.Last().Err.Class)
+	require.Zero(t, d.sleeping(t))
+	s = d.step(t, "TimesOutInASavepoint", `
+		require "timeout"
+		begin
+			Tasker.db.transaction { Timeout.timeout(0.1) { Tasker.db.exec("SELECT pg_sleep(60)") } }
+		rescue Timeout::Error
+			Tasker.db.first("SELECT 1 AS one")
+		end`, "")
+	require.JSONEq(t, `{"one":1}`, string(s.Results()), s.Last().Err)
+}
+
+// sleeping counts the statements that still run pg_sleep.
+func (d *database) sleeping(t *testing.T) (n int) {
+	t.Helper()
+	require.NoError(t, d.pool.QueryRow(t.Context(), `select count(*) from pg_stat_activity
+		where datname = current_database() and state = 'active' and query like '%pg_sleep%' and pid <> pg_backend_pid()`).Scan(&n))
+	return n
+}

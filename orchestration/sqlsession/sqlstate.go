@@ -1,0 +1,75 @@
+package sqlsession
+
+// The SQLSTATEs of this package's own errors.
+const (
+	stateConnectionLost = "08006"
+	stateNotInStep      = "2D000" // invalid_transaction_termination
+	stateActive         = "25001" // active_sql_transaction
+	stateOver           = "25P01" // no_active_sql_transaction
+	stateCancelled      = "57014" // query_canceled
+	stateTooLarge       = "54000" // program_limit_exceeded
+	stateProtocol       = "08P01"
+	stateNotListening   = "55000" // object_not_in_prerequisite_state
+)
+
+// Passing reports whether the cause of the error may be gone at the next attempt:
+// a lost connection (08), a serialization failure or a deadlock (40), too few
+// resources (53), an object in use or locked (55), a server that stops (57), a
+// system error such as a failed read (58).
+//
+// It is advice for handlers in Go. The engine does not use it: it tries every
+// failed attempt again, unless the error is permanent. Two other lists look
+// alike and have other purposes. The one in orchestration/group_commit.go says
+// which of the engine's own statements are sent once more, without a new attempt;
+// it is narrower. The one below names classes for rescue clauses in Ruby, and
+// says nothing about retries.
+func (e *Error) Passing() bool {
+	switch e.SQLState[:2] {
+	case "08", "40", "53", "55", "58":
+		return true
+	case "57":
+		return e.SQLState != stateCancelled
+	}
+	return false
+}
+
+// Class returns the name of the error's class in Ruby, without the
+// Tasker::SQLError before it; empty if the error is of no class below that one.
+func (e *Error) Class() string {
+	if e.Rule {
+		return "TransactionControl"
+	}
+	if name, ok := classes[e.SQLState]; ok {
+		return name
+	}
+	return classes[e.SQLState[:2]]
+}
+
+// classes maps a SQLSTATE, or its first two characters, to the class in
+// rubyhost/ruby/lib/tasker/sql_error.rb that a handler in Ruby can rescue. It does
+// not decide about retries.
+var classes = map[string]string{
+	"08":    "ConnectionLost",
+	"22":    "DataException",
+	"23":    "IntegrityConstraintViolation",
+	"23502": "NotNullViolation",
+	"23503": "ForeignKeyViolation",
+	"23505": "UniqueViolation",
+	"23514": "CheckViolation",
+	"23P01": "ExclusionViolation",
+	"25006": "ReadOnlyTransaction",
+	"40001": "SerializationFailure",
+	"40P01": "DeadlockDetected",
+	"42501": "InsufficientPrivilege",
+	"42601": "SyntaxError",
+	"42703": "UndefinedColumn",
+	"42883": "UndefinedFunction",
+	"42P01": "UndefinedTable",
+	"53":    "InsufficientResources",
+	"55P03": "LockNotAvailable",
+	"57014": "QueryCanceled",
+	"57P01": "ConnectionLost",
+	"57P02": "ConnectionLost",
+	"57P03": "ConnectionLost",
+	"57P05": "ConnectionLost",
+}
