@@ -1,8 +1,8 @@
 package templates
 
-// seal computes what follows from Steps and their Parents. Steps must be in
-// topological order.
-func (t *Template) seal() {
+// link computes the index, the levels, the children and the ancestry from Steps
+// and their Parents. Steps must be in topological order.
+func (t *Template) link() {
 	t.index = make(map[string]*Step, len(t.Steps))
 	for i, s := range t.Steps {
 		s.Index, s.Level, s.Children = i, 0, nil
@@ -19,7 +19,8 @@ func (t *Template) seal() {
 	}
 }
 
-// ancestry is a bit for each pair of steps.
+// ancestry holds one bit for each pair of steps: whether the first depends on
+// the second.
 type ancestry struct {
 	words int
 	bits  []uint64

@@ -8,11 +8,11 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// draft is a step that has been read and whose dependencies are still names.
-type draft struct {
+// stepDraft is a step as it was read. Its dependencies are still names.
+type stepDraft struct {
 	step *Step
 	name *tree.Node
-	// parents are the nodes that name them, each name once.
+	// parents are the nodes that name the parents, each name once.
 	parents []*tree.Node
 }
 
@@ -28,7 +28,7 @@ func (b *builder) steps(root *tree.Node, t *Template) {
 	if m.Value.Kind == tree.Array && len(items) == 0 {
 		b.problems.at(m.Value, "Add a step.", "step_templates is empty")
 	}
-	var drafts []*draft
+	var drafts []*stepDraft
 	first := make(map[string]*tree.Node)
 	complete := true
 	for i, item := range items {
@@ -48,12 +48,12 @@ func (b *builder) steps(root *tree.Node, t *Template) {
 	b.namedSteps(root.Get("named_steps"), drafts, complete)
 	t.Steps = b.order(drafts, complete)
 	if t.Steps != nil {
-		t.seal()
+		t.link()
 	}
 }
 
 // step reads one step. It returns nil when the step has no usable name.
-func (b *builder) step(n *tree.Node, i int, t *Template) *draft {
+func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 	if n.Kind != tree.Object {
 		b.wrongType(tree.Member{Key: "step_templates[" + strconv.Itoa(i) + "]", Value: n}, "a mapping")
 		return nil
@@ -69,7 +69,7 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *draft {
 		Backoff:         b.readBackoff(n.Get("backoff")),
 		Transaction:     TransactionLazy,
 	}
-	d := &draft{step: s}
+	d := &stepDraft{step: s}
 	named, who := false, "the step"
 	if m := n.Get("name"); m != nil {
 		d.name = m.Value
@@ -107,7 +107,7 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *draft {
 	return d
 }
 
-// execution reads the keys that say how the engine runs the step.
+// execution reads the keys that tell the engine how to run the step.
 func (b *builder) execution(n *tree.Node, s *Step) {
 	if m := n.Get("timeout_seconds"); m != nil {
 		s.Timeout = b.seconds(*m, time.Nanosecond)
@@ -118,7 +118,7 @@ func (b *builder) execution(n *tree.Node, s *Step) {
 	if m := n.Get("isolation"); m != nil {
 		spelled := *m
 		if m.Value.Kind == tree.String {
-			// read_committed and READ COMMITTED are what people write.
+			// People also write read_committed and READ COMMITTED.
 			value := *m.Value
 			value.Text = strings.ToLower(strings.NewReplacer("_", " ", "-", " ").Replace(value.Text))
 			spelled.Value = &value
@@ -168,7 +168,7 @@ func (b *builder) parents(n *tree.Node, name string) []*tree.Node {
 }
 
 // namedSteps checks that the list of names and the steps agree.
-func (b *builder) namedSteps(m *tree.Member, drafts []*draft, complete bool) {
+func (b *builder) namedSteps(m *tree.Member, drafts []*stepDraft, complete bool) {
 	if m == nil {
 		return
 	}
@@ -193,13 +193,13 @@ func (b *builder) namedSteps(m *tree.Member, drafts []*draft, complete bool) {
 		steps = append(steps, d.step.Name)
 		have[d.step.Name] = true
 		if listed[d.step.Name] == nil {
-			b.problems.at(d.name, b.problems.near(d.step.Name, names, "Add it to named_steps, or remove named_steps."),
+			b.problems.at(d.name, b.problems.suggestion(d.step.Name, names, "Add it to named_steps, or remove named_steps."),
 				"the step %q is not in named_steps", d.step.Name)
 		}
 	}
 	for _, name := range names {
 		if complete && !have[name] {
-			b.problems.at(listed[name], b.problems.near(name, steps, "Remove it, or add the step."),
+			b.problems.at(listed[name], b.problems.suggestion(name, steps, "Remove it, or add the step."),
 				"named_steps has %q, which no step_templates define", name)
 		}
 	}

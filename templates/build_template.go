@@ -15,26 +15,27 @@ const (
 	defaultVersion         = "0.1.0"
 	defaultDependentSystem = "unknown"
 	defaultRetryLimit      = 3
-	// maxRetryLimit is far beyond use; it catches a value in the wrong unit.
+	// maxRetryLimit is far above any useful value. It catches a value in the
+	// wrong unit.
 	maxRetryLimit = 10_000
 
 	defaultConcurrencyLimit = 1
 	maxConcurrencyLimit     = 10_000
 )
 
-// builder makes a Template of a document whose environment is already merged.
+// builder makes a Template from a document whose environment is already merged.
 type builder struct {
 	problems *collector
-	// schemas are those compiled so far: the environments of a file mostly
-	// share one.
+	// schemas holds the compiled schemas. The environments of a file mostly
+	// share one, so it is compiled once.
 	schemas map[*tree.Node]*contextSchema
 	// stored says that the document was accepted before, perhaps by an earlier
-	// version of this program: tasks that run must not end for what is only an
-	// obstacle to new ones.
+	// version of this program. Checks that only concern new tasks are skipped,
+	// so that running tasks do not fail because of them.
 	stored bool
 }
 
-// build returns a Template that is of use only if it reported no problem.
+// build returns the Template. It is valid only if build reported no problem.
 func (b *builder) build(root *tree.Node) *Template {
 	b.checkKeys(root, templateKeys, "a template")
 	t := &Template{
@@ -74,7 +75,7 @@ func (b *builder) build(root *tree.Node) *Template {
 	return t
 }
 
-// identity reads what names the template among others.
+// identity reads the name, the namespace and the version.
 func (b *builder) identity(root *tree.Node, t *Template) {
 	if m := root.Get("name"); m != nil {
 		t.Name, _ = b.label(*m)

@@ -11,16 +11,17 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// The methods of builder in this file read one value each. They report what is
-// wrong with it and then return false, or the zero value.
+// The methods of builder in this file read one value each. When the value is
+// wrong, they report the problem and return false or the zero value.
 
-// maxNameRunes bounds names, which become columns of an index.
+// maxNameRunes is the longest name. Names are columns of a database index,
+// which limits their size.
 const maxNameRunes = 255
 
-// maxDuration bounds every time of a template.
+// maxDuration is the longest time that a template may set.
 const maxDuration = 7 * 24 * time.Hour
 
-// wrongType reports a value of another type than the key has.
+// wrongType reports that a value has the wrong type for its key.
 func (b *builder) wrongType(m tree.Member, want string) {
 	hint := ""
 	switch v := m.Value; {
@@ -52,7 +53,7 @@ func (b *builder) list(m tree.Member) []*tree.Node {
 	return m.Value.Items
 }
 
-// text reads text that may be long and may be empty.
+// text reads a text. It may be long, and it may be empty.
 func (b *builder) text(m tree.Member) (string, bool) {
 	if m.Value.Kind != tree.String {
 		b.wrongType(m, "text")
@@ -61,7 +62,7 @@ func (b *builder) text(m tree.Member) (string, bool) {
 	return m.Value.Text, true
 }
 
-// label reads text that names something.
+// label reads a name: one line of printable text that is not empty.
 func (b *builder) label(m tree.Member) (string, bool) {
 	text, ok := b.text(m)
 	if !ok {
@@ -87,7 +88,7 @@ func (b *builder) checkLabel(n *tree.Node, what string) bool {
 	return false
 }
 
-// labels reads a list of names. Each comes with the node it was read from.
+// labels reads a list of names. It returns the nodes that hold them.
 func (b *builder) labels(m tree.Member) []*tree.Node {
 	var good []*tree.Node
 	for i, item := range b.list(m) {
@@ -110,7 +111,7 @@ func (b *builder) boolean(m *tree.Member, fallback bool) bool {
 	return m.Value.Text == "true"
 }
 
-// integer reads a count from low to high.
+// integer reads an integer from low to high.
 func (b *builder) integer(m *tree.Member, fallback, low, high int) int {
 	if m == nil {
 		return fallback
@@ -136,7 +137,7 @@ func (b *builder) number(m tree.Member) (float64, bool) {
 	return f, true
 }
 
-// seconds reads a number of seconds, fractions allowed, of at least low.
+// seconds reads a number of seconds, at least low. Fractions are allowed.
 func (b *builder) seconds(m tree.Member, low time.Duration) time.Duration {
 	if _, ok := b.number(m); !ok {
 		return low
@@ -154,7 +155,7 @@ func (b *builder) seconds(m tree.Member, low time.Duration) time.Duration {
 	return d
 }
 
-// parseSeconds converts exactly, to the nanosecond.
+// parseSeconds converts a number of seconds. It is exact to the nanosecond.
 func parseSeconds(text string) (time.Duration, bool) {
 	r, ok := new(big.Rat).SetString(text)
 	if !ok {
@@ -174,7 +175,7 @@ func formatSeconds(d time.Duration) string {
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
-// oneOf reads a word of a fixed set.
+// oneOf reads a text that must be one of the allowed words.
 func oneOf[T ~string](b *builder, m tree.Member, fallback T, allowed ...T) T {
 	text, ok := b.text(m)
 	if !ok || slices.Contains(allowed, T(text)) {
@@ -187,11 +188,11 @@ func oneOf[T ~string](b *builder, m tree.Member, fallback T, allowed ...T) T {
 	for i, a := range allowed {
 		names[i] = string(a)
 	}
-	b.problems.at(m.Value, b.problems.near(text, names, ""), "%s is %q; it must be %s", m.Key, tree.Shorten(text), joinOr(names))
+	b.problems.at(m.Value, b.problems.suggestion(text, names, ""), "%s is %q; it must be %s", m.Key, tree.Shorten(text), joinOr(names))
 	return fallback
 }
 
-// checkKeys reports the keys of a mapping that have no meaning.
+// checkKeys reports the keys of a mapping that are not known.
 func (b *builder) checkKeys(n *tree.Node, known []key, what string) {
 	checkKeys(b.problems, n, known, what)
 }
@@ -200,7 +201,7 @@ func checkKeys(problems *collector, n *tree.Node, known []key, what string) {
 	names := keyNames(known)
 	for _, m := range n.Members {
 		if !slices.Contains(names, m.Key) {
-			problems.key(m, problems.near(m.Key, names, "Known keys: "+strings.Join(names, ", ")+"."),
+			problems.key(m, problems.suggestion(m.Key, names, "Known keys: "+strings.Join(names, ", ")+"."),
 				"%s has no key %q", what, tree.Shorten(m.Key))
 		}
 	}

@@ -10,18 +10,18 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// maxFilled bounds how many defaults one context may receive: a schema that
-// refers to itself through a default never ends.
-const maxFilled = 10_000
+// maxFilledDefaults limits how many defaults one context may receive. A schema
+// that refers to itself through a default would never end.
+const maxFilledDefaults = 10_000
 
 var errEndlessDefaults = errors.New("the defaults of the schema do not come to an end")
 
-// filler puts the defaults of a schema into a context. What is conditional
-// (anyOf, oneOf, if, dependentSchemas, not) gives no defaults: which branch
-// holds may depend on the value that would be filled in.
-type filler struct {
+// defaultFiller puts the defaults of a schema into a context. It ignores the
+// conditional parts of the schema (anyOf, oneOf, if, dependentSchemas, not):
+// which branch holds may depend on the value that would be filled in.
+type defaultFiller struct {
 	filled int
-	// active are the schemas being applied to the value at hand; a $ref may
+	// active holds the schemas that are being applied to a value. A $ref may
 	// lead back to one of them.
 	active map[fillKey]bool
 }
@@ -31,19 +31,20 @@ type fillKey struct {
 	schema *jsonschema.Schema
 }
 
-// fill returns the context with defaults. The node is changed in place.
+// fill returns the context with the defaults filled in. It changes the node in
+// place.
 func (s *contextSchema) fill(n *tree.Node) (*tree.Node, error) {
-	f := &filler{active: make(map[fillKey]bool)}
+	f := &defaultFiller{active: make(map[fillKey]bool)}
 	f.value(n, s.compiled)
-	if f.filled > maxFilled {
+	if f.filled > maxFilledDefaults {
 		return n, errEndlessDefaults
 	}
 	return n, nil
 }
 
-func (f *filler) value(n *tree.Node, s *jsonschema.Schema) {
+func (f *defaultFiller) value(n *tree.Node, s *jsonschema.Schema) {
 	key := fillKey{n, s}
-	if s == nil || f.active[key] || f.filled > maxFilled {
+	if s == nil || f.active[key] || f.filled > maxFilledDefaults {
 		return
 	}
 	f.active[key] = true
@@ -60,7 +61,7 @@ func (f *filler) value(n *tree.Node, s *jsonschema.Schema) {
 	}
 }
 
-func (f *filler) object(n *tree.Node, s *jsonschema.Schema) {
+func (f *defaultFiller) object(n *tree.Node, s *jsonschema.Schema) {
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		property := s.Properties[name]
 		m := n.Get(name)
@@ -93,9 +94,10 @@ func (f *filler) object(n *tree.Node, s *jsonschema.Schema) {
 	}
 }
 
-// array fills the items. Drafts before 2020-12 spell a tuple as a list under
-// items with additionalItems behind it, newer ones as prefixItems and items.
-func (f *filler) array(n *tree.Node, s *jsonschema.Schema) {
+// array fills the items of a list. Drafts before 2020-12 write a tuple as a
+// list under items, and its rest as additionalItems. Newer drafts write it as
+// prefixItems and items.
+func (f *defaultFiller) array(n *tree.Node, s *jsonschema.Schema) {
 	tuple, rest := s.PrefixItems, s.Items2020
 	switch items := s.Items.(type) {
 	case *jsonschema.Schema:
@@ -113,10 +115,11 @@ func (f *filler) array(n *tree.Node, s *jsonschema.Schema) {
 	}
 }
 
-// defaultOf finds the schema that gives a property its default: its own, or that
-// of what it refers to, or that of the first part of its allOf that has one.
+// defaultOf finds the schema that sets the default of a property. It is the
+// property's own schema, the schema it refers to, or the first part of its
+// allOf that has a default.
 func defaultOf(s *jsonschema.Schema, depth int) *jsonschema.Schema {
-	const deepest = 50 // references may form a circle
+	const deepest = 50 // references may form a cycle
 	if s == nil || depth > deepest {
 		return nil
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// withSchema makes a template whose schema is the given JSON, which is YAML too.
+// withSchema makes a template with the given JSON as its schema. JSON is also
+// YAML.
 func withSchema(t testing.TB, schema string) *templates.Template {
 	t.Helper()
 	return parse(t, "name: x\nschema: "+schema+"\n"+steps)

@@ -40,8 +40,8 @@ step_templates:
 	require.Equal(t, []string{"b", "a"}, tmpl.Step("c").Parents)
 }
 
-// drawGraph makes a random DAG: the parents of each step, which are among the
-// steps with a lower number, and an order in which to write them.
+// drawGraph makes a random DAG. It returns the parents of each step, which have a
+// lower number, and an order in which the steps are written.
 func drawGraph(t *rapid.T) (parents [][]int, written []int) {
 	n := rapid.IntRange(1, 25).Draw(t, "steps")
 	parents = make([][]int, n)
@@ -107,7 +107,8 @@ func TestTopologicalOrder(t *testing.T) {
 			require.Equal(t, ancestors, append([]string(nil), names(tmpl.Ancestors(s.Name))...))
 		}
 
-		// Stable: a step that could have come earlier was written later.
+		// The order is stable: a step that could have come earlier was written
+		// later.
 		place := make(map[string]int)
 		for at, i := range written {
 			place[fmt.Sprintf("s%d", i)] = at
@@ -119,7 +120,8 @@ func TestTopologicalOrder(t *testing.T) {
 			}
 		}
 
-		// The digest does not see the order of writing, and the encoding keeps all.
+		// The digest does not depend on the order of writing, and the encoding
+		// loses nothing.
 		straight := slices.Sorted(slices.Values(written))
 		other, err := templates.Parse([]byte(graphYAML(parents, straight)), "other.yml")
 		require.NoError(t, err)
@@ -145,7 +147,7 @@ func TestRandomCyclesAreNamed(t *testing.T) {
 		parents, written := drawGraph(t)
 		length := rapid.IntRange(2, 6).Draw(t, "length")
 		first := len(parents)
-		for i := range length { // a ring at the end, hung on the rest
+		for i := range length { // a cycle at the end that depends on the rest
 			parents = append(parents, []int{first + (i+1)%length})
 			written = append(written, first+i)
 		}

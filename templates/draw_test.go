@@ -142,8 +142,8 @@ func TestDrawWithMarksAndLabels(t *testing.T) {
 	require.Equal(t, "✔    A\n├─●  B\n●    C\n", drawn)
 }
 
-// A thousand steps side by side are a list, and a step with a thousand parents
-// names some of them.
+// A thousand steps side by side are listed by level. A step with a thousand
+// parents names only some of them.
 func TestWideTemplatesAreListed(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder

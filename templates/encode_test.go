@@ -92,8 +92,8 @@ func TestDecodeRefusesWhatIsNotATemplate(t *testing.T) {
 	}
 }
 
-// A stored template was accepted once, and tasks run with it: a default that
-// would be refused in a file now does not end them.
+// A stored template was accepted before, and tasks run with it. Decode accepts it
+// even if it has a default that Parse refuses today.
 func TestDecodeTakesWhatWasAccepted(t *testing.T) {
 	t.Parallel()
 	const document = `{"name": "x", "schema": {"properties": {"n": {"type": "integer", "default": "none"}}}, "step_templates": [{"name": "a", "handler_class": "A"}]}`

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// LoadDir reads every .yml and .yaml file of a directory and of those in it,
-// except hidden ones. The registry holds all templates that are sound; the
-// error, a [*Problems], is everything that is wrong with the others, including
-// templates that are there twice.
+// LoadDir reads every .yml and .yaml file of a directory and its subdirectories,
+// except hidden ones. The registry holds the valid templates. The error is a
+// [*Problems] that lists every fault of the other files. Two templates with the
+// same identity are a fault.
 func LoadDir(dir string, opts ...Option) (*Registry, error) {
 	registry := NewRegistry()
 	all := &Problems{}

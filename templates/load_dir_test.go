@@ -57,7 +57,7 @@ func TestLoadDirReportsEverything(t *testing.T) {
 		"    Raise the version of one of the two, or remove it.\n"+
 		third+":1:1: this is not valid YAML: did not find expected node content\n"+
 		"    Check the indentation, the quotes and the brackets of this line and the one before it.")
-	require.Equal(t, 2, registry.Len(), "what is sound is there")
+	require.Equal(t, 2, registry.Len(), "the valid templates are loaded")
 }
 
 func TestLoadDirWithoutTemplates(t *testing.T) {

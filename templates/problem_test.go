@@ -9,11 +9,11 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// steps is a sound list of steps, to which a test adds what it is about.
+// steps is a valid list of steps, to which a test adds its subject.
 const steps = "step_templates:\n  - {name: a, handler_class: A}\n"
 
 // problemCases maps a template to its problems, each as line:column: message,
-// with the hint behind a bar. They seed FuzzParse as well.
+// with the hint after a bar. They also seed FuzzParse.
 var problemCases = []struct {
 	name, yaml string
 	want       []string
@@ -106,11 +106,11 @@ var problemCases = []struct {
 	{"schema: defaults that do not fit", "name: x\nschema:\n  properties:\n    n: {type: integer, default: none}\n    o:\n      default: {a: {b: long}}\n      properties:\n" +
 		"        a: {properties: {b: {maxLength: 2}, c: {type: string, default: 5}}, required: [d]}\n    r: {$ref: \"#/$defs/color\"}\n    m: {type: string}\n" +
 		"    unused: {not: {properties: {x: {type: string, default: 5}}}}\n  $defs:\n    color: {enum: [red, blue], default: green}\n" + steps, []string{
-		`4:24: schema.properties.n.default: must be an integer, got a string | Correct the default, or what the schema says of it; a property that may be left out needs none.`,
-		`6:17: schema.properties.o.default.a.d: is required | Correct the default, or what the schema says of it; a property that may be left out needs none.`,
-		`6:21: schema.properties.o.default.a.b: must have at most 2 characters, got 4 | Correct the default, or what the schema says of it; a property that may be left out needs none.`,
-		`8:63: schema.properties.o.properties.a.properties.c.default: must be a string, got a number | Correct the default, or what the schema says of it; a property that may be left out needs none.`,
-		`13:32: schema.$defs.color.default: must be one of "red", "blue", got "green" | Correct the default, or what the schema says of it; a property that may be left out needs none.`}},
+		`4:24: schema.properties.n.default: must be an integer, got a string | Correct the default, or the schema of its property; a property that may be left out needs no default.`,
+		`6:17: schema.properties.o.default.a.d: is required | Correct the default, or the schema of its property; a property that may be left out needs no default.`,
+		`6:21: schema.properties.o.default.a.b: must have at most 2 characters, got 4 | Correct the default, or the schema of its property; a property that may be left out needs no default.`,
+		`8:63: schema.properties.o.properties.a.properties.c.default: must be a string, got a number | Correct the default, or the schema of its property; a property that may be left out needs no default.`,
+		`13:32: schema.$defs.color.default: must be one of "red", "blue", got "green" | Correct the default, or the schema of its property; a property that may be left out needs no default.`}},
 	{"schema: endless defaults", "name: x\nschema:\n  properties:\n    x: {$ref: \"#\", default: {}}\n" + steps, []string{
 		`3:3: schema: the defaults of the schema do not come to an end | Remove the default inside of the schema that refers to itself.`}},
 

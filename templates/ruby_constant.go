@@ -9,12 +9,12 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// constantPattern is a path of Ruby constants. Ruby takes upper-case letters of
-// any script as the first letter of a constant.
+// constantPattern matches a path of Ruby constants. In Ruby a constant begins
+// with an upper-case letter of any script.
 var constantPattern = regexp.MustCompile(`^(?:::)?[\p{Lu}\p{Lt}][\p{L}\p{Mn}\p{Nd}_]*(?:::[\p{Lu}\p{Lt}][\p{L}\p{Mn}\p{Nd}_]*)*$`)
 
-// constant reads the name of a Ruby class or module and returns it without a
-// leading "::".
+// constant reads the name of a Ruby class or module. It returns the name
+// without a leading "::".
 func (b *builder) constant(m tree.Member) string {
 	text, ok := b.text(m)
 	switch {
@@ -34,8 +34,8 @@ func (b *builder) constant(m tree.Member) string {
 	return strings.TrimPrefix(text, "::")
 }
 
-// camelize turns a file name (orders/validate_order.rb) or a name with the
-// separators of other languages into what Ruby would call it.
+// camelize turns a file name (orders/validate_order.rb), or a name with the
+// separators of another language, into the name of a Ruby constant.
 func camelize(text string) string {
 	text = strings.TrimSuffix(strings.TrimSpace(text), ".rb")
 	parts := strings.FieldsFunc(text, func(r rune) bool { return r == ':' || r == '/' || r == '.' })

@@ -10,22 +10,22 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// defaultHint is for a default that would be refused as soon as it is filled in.
-const defaultHint = "Correct the default, or what the schema says of it; a property that may be left out needs none."
+// defaultHint is the hint for a default that its own schema refuses.
+const defaultHint = "Correct the default, or the schema of its property; a property that may be left out needs no default."
 
-// defaultFaults finds the defaults that do not fit the schema that they are of.
-// Every context that leaves such a property out would be refused. Looked at is
-// what a filler fills in, and nothing else.
-func (s *contextSchema) defaultFaults() []schemaFault {
-	check := defaultCheck{seen: make(map[*jsonschema.Schema]bool), told: make(map[string]bool)}
+// faultyDefaults finds the defaults that do not fit their own schema. With such
+// a default, every context that leaves the property out would be refused. Only
+// the defaults that a defaultFiller uses are checked.
+func (s *contextSchema) faultyDefaults() []schemaFault {
+	check := defaultCheck{seen: make(map[*jsonschema.Schema]bool), reported: make(map[string]bool)}
 	check.schema(s.compiled)
 	return check.faults
 }
 
 type defaultCheck struct {
-	seen   map[*jsonschema.Schema]bool
-	told   map[string]bool // by the place of the default
-	faults []schemaFault
+	seen     map[*jsonschema.Schema]bool
+	reported map[string]bool // by the place of the default
+	faults   []schemaFault
 }
 
 func (c *defaultCheck) schema(s *jsonschema.Schema) {
@@ -57,16 +57,16 @@ func (c *defaultCheck) schema(s *jsonschema.Schema) {
 	}
 }
 
-// property checks the default that a property has, of its own or of what it
-// refers to.
+// property checks the default of a property. It may come from a schema that the
+// property refers to.
 func (c *defaultCheck) property(s *jsonschema.Schema) {
 	owner := defaultOf(s, 0)
-	if owner == nil || c.told[owner.Location] {
+	if owner == nil || c.reported[owner.Location] {
 		return
 	}
 	written := tree.FromPlain(*owner.Default)
 	filled := tree.FromPlain(*owner.Default)
-	f := filler{active: make(map[fillKey]bool)}
+	f := defaultFiller{active: make(map[fillKey]bool)}
 	f.value(filled, s)
 	err := s.Validate(filled.Plain())
 	var detail *jsonschema.ValidationError
@@ -74,13 +74,13 @@ func (c *defaultCheck) property(s *jsonschema.Schema) {
 		return
 	}
 	path := append(fragmentPath(owner.Location), "default")
-	for _, v := range flatten(detail, filled) {
-		// What is wrong with a default that was filled into this one is that
-		// one's fault. A key that is missing is this one's.
+	for _, v := range listViolations(detail, filled) {
+		// A default may be filled into this default. A fault in that inner
+		// default is reported there. A missing key is this default's fault.
 		if !written.Has(v.location) && (filled.Has(v.location) || !written.Has(v.location[:max(len(v.location)-1, 0)])) {
 			continue
 		}
-		c.told[owner.Location] = true
+		c.reported[owner.Location] = true
 		c.faults = append(c.faults, schemaFault{path: append(slices.Clone(path), v.location...), message: v.Message, hint: defaultHint})
 	}
 }

@@ -1,10 +1,10 @@
 package templates
 
 // key is one key that a mapping of a template may have. docs/templates.md
-// describes each; a test holds the two together.
+// describes each key. A test compares the two.
 type key struct {
 	name string
-	// kind and fallback are in the words of the documentation.
+	// kind and fallback use the words of docs/templates.md.
 	kind, fallback string
 }
 
@@ -60,8 +60,8 @@ var customEventKeys = []key{
 	{"description", "text", "none"},
 }
 
-// environmentKeys are what environments.<name> may hold. A template has the
-// same identity everywhere, so the keys that make it are not among them.
+// environmentKeys are the keys of environments.<name>. A template has the same
+// identity in every environment, so the keys of its identity are left out.
 var environmentKeys = append([]key{{"step_overrides", "mapping", "{}"}}, without(templateKeys,
 	"name", "namespace_name", "version", "environments")...)
 

@@ -18,29 +18,29 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// located is a violation that still knows the tokens of its path.
-type located struct {
+// locatedViolation is a violation with the tokens of its path.
+type locatedViolation struct {
 	Violation
 	location []string
 }
 
-// maxViolations is where a list stops to be of use to a reader.
+// maxViolations is how many violations are listed. Nobody reads a longer list.
 const maxViolations = 100
 
-// flatten turns the validator's tree of errors, which is in the random order of
-// Go's maps, into a list in document order. root is the value that was
-// validated.
-func flatten(err *jsonschema.ValidationError, root *tree.Node) []located {
-	var found []located
-	collect(err, func(location []string, format string, args ...any) {
+// listViolations turns the validator's tree of errors into a list in document
+// order. The tree is in the random order of Go's maps. root is the validated
+// value.
+func listViolations(err *jsonschema.ValidationError, root *tree.Node) []locatedViolation {
+	var found []locatedViolation
+	collectViolations(err, func(location []string, format string, args ...any) {
 		v := Violation{Message: fmt.Sprintf(format, args...)}
-		found = append(found, located{Violation: v, location: slices.Clone(location)})
+		found = append(found, locatedViolation{Violation: v, location: slices.Clone(location)})
 	})
-	compare := func(a, b located) int {
+	compare := func(a, b locatedViolation) int {
 		return cmp.Or(slices.Compare(a.location, b.location), cmp.Compare(a.Message, b.Message))
 	}
 	slices.SortFunc(found, compare)
-	found = slices.CompactFunc(found, func(a, b located) bool { return compare(a, b) == 0 })
+	found = slices.CompactFunc(found, func(a, b locatedViolation) bool { return compare(a, b) == 0 })
 	more := len(found) - maxViolations
 	found = found[:min(len(found), maxViolations)]
 	places := make(map[string][2]int, len(found))
@@ -49,69 +49,70 @@ func flatten(err *jsonschema.ValidationError, root *tree.Node) []located {
 		line, column := root.At(found[i].location)
 		places[found[i].Path] = [2]int{line, column}
 	}
-	slices.SortStableFunc(found, func(a, b located) int {
+	slices.SortStableFunc(found, func(a, b locatedViolation) int {
 		x, y := places[a.Path], places[b.Path]
 		return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]))
 	})
 	if more > 0 {
-		found = append(found, located{Violation: Violation{rootPath, fmt.Sprintf("has %d more faults, which are not shown", more)}})
+		found = append(found, locatedViolation{Violation: Violation{rootPath, fmt.Sprintf("has %d more faults, which are not shown", more)}})
 	}
 	return found
 }
 
 type addFunc func(location []string, format string, args ...any)
 
-// collect walks to the errors that say something.
-func collect(err *jsonschema.ValidationError, add addFunc) {
+// collectViolations walks the validator's tree. It adds a violation for each
+// error that has a meaning to the user.
+func collectViolations(err *jsonschema.ValidationError, add addFunc) {
 	at := err.InstanceLocation
 	switch k := err.ErrorKind.(type) {
 	case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
 		for _, cause := range err.Causes {
-			collect(cause, add)
+			collectViolations(cause, add)
 		}
 	case *kind.Required:
 		for _, name := range k.Missing {
-			add(join(at, name), "is required")
+			add(child(at, name), "is required")
 		}
 	case *kind.Dependency:
 		for _, name := range k.Missing {
-			add(join(at, name), "is required when %q is given", k.Prop)
+			add(child(at, name), "is required when %q is given", k.Prop)
 		}
 	case *kind.DependentRequired:
 		for _, name := range k.Missing {
-			add(join(at, name), "is required when %q is given", k.Prop)
+			add(child(at, name), "is required when %q is given", k.Prop)
 		}
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
-			add(join(at, name), "is not allowed: there is no such key")
+			add(child(at, name), "is not allowed: there is no such key")
 		}
 	case *kind.FalseSchema:
 		add(at, "is not allowed")
 	case *kind.PropertyNames:
-		add(join(at, k.Property), "has a key that is not allowed%s", because(err))
+		add(child(at, k.Property), "has a key that is not allowed%s", causesOf(err))
 	case *kind.AnyOf:
-		add(at, "fits none of the allowed forms%s", because(err))
+		add(at, "fits none of the allowed forms%s", causesOf(err))
 	case *kind.OneOf:
 		if len(k.Subschemas) > 1 {
 			add(at, "fits more than one of the allowed forms (numbers %d and %d); it must fit exactly one",
 				k.Subschemas[0]+1, k.Subschemas[1]+1)
 			return
 		}
-		add(at, "fits none of the allowed forms%s", because(err))
+		add(at, "fits none of the allowed forms%s", causesOf(err))
 	default:
-		add(at, "%s", explain(err.ErrorKind))
+		add(at, "%s", keywordText(err.ErrorKind))
 	}
 }
 
-func join(location []string, name string) []string {
+func child(location []string, name string) []string {
 	return append(slices.Clone(location), name)
 }
 
-// because sums up the causes of an error in a parenthesis.
-func because(err *jsonschema.ValidationError) string {
+// causesOf returns the causes of an error, in parentheses.
+func causesOf(err *jsonschema.ValidationError) string {
 	const most = 4
-	// A form for another type than the value has says little; it counts only
-	// when all are so.
+	// A form for another type than the value's explains little. Such forms
+	// count only if there are no others.
 	forms := slices.DeleteFunc(slices.Clone(err.Causes), func(cause *jsonschema.ValidationError) bool {
 		for len(cause.Causes) == 1 {
 			cause = cause.Causes[0]
@@ -124,7 +125,7 @@ func because(err *jsonschema.ValidationError) string {
 	}
 	var reasons []string
 	for _, cause := range forms {
-		collect(cause, func(location []string, format string, args ...any) {
+		collectViolations(cause, func(location []string, format string, args ...any) {
 			reason := fmt.Sprintf(format, args...)
 			if rest := location[min(len(err.InstanceLocation), len(location)):]; len(rest) > 0 {
 				reason = strings.Join(rest, ".") + " " + reason
@@ -144,8 +145,8 @@ func because(err *jsonschema.ValidationError) string {
 	return " (" + strings.Join(reasons, "; ") + ")"
 }
 
-// explain says in plain words what a keyword asks for.
-func explain(k jsonschema.ErrorKind) string {
+// keywordText says in words what a keyword of the schema requires.
+func keywordText(k jsonschema.ErrorKind) string {
 	switch k := k.(type) {
 	case *kind.Type:
 		want := make([]string, len(k.Want))
@@ -156,25 +157,25 @@ func explain(k jsonschema.ErrorKind) string {
 	case *kind.Enum:
 		want := make([]string, len(k.Want))
 		for i, w := range k.Want {
-			want[i] = show(w)
+			want[i] = valueText(w)
 		}
-		return "must be one of " + strings.Join(want, ", ") + ", got " + show(k.Got)
+		return "must be one of " + strings.Join(want, ", ") + ", got " + valueText(k.Got)
 	case *kind.Const:
-		return "must be " + show(k.Want) + ", got " + show(k.Got)
+		return "must be " + valueText(k.Want) + ", got " + valueText(k.Got)
 	case *kind.Format:
-		return fmt.Sprintf("must be a valid %s, got %s", k.Want, show(k.Got))
+		return fmt.Sprintf("must be a valid %s, got %s", k.Want, valueText(k.Got))
 	case *kind.Pattern:
-		return fmt.Sprintf("must match the pattern %s, got %s", tree.Shorten(k.Want), show(k.Got))
+		return fmt.Sprintf("must match the pattern %s, got %s", tree.Shorten(k.Want), valueText(k.Got))
 	case *kind.Minimum:
-		return "must be at least " + decimal(k.Want) + ", got " + decimal(k.Got)
+		return "must be at least " + numberText(k.Want) + ", got " + numberText(k.Got)
 	case *kind.Maximum:
-		return "must be at most " + decimal(k.Want) + ", got " + decimal(k.Got)
+		return "must be at most " + numberText(k.Want) + ", got " + numberText(k.Got)
 	case *kind.ExclusiveMinimum:
-		return "must be more than " + decimal(k.Want) + ", got " + decimal(k.Got)
+		return "must be more than " + numberText(k.Want) + ", got " + numberText(k.Got)
 	case *kind.ExclusiveMaximum:
-		return "must be less than " + decimal(k.Want) + ", got " + decimal(k.Got)
+		return "must be less than " + numberText(k.Want) + ", got " + numberText(k.Got)
 	case *kind.MultipleOf:
-		return "must be a multiple of " + decimal(k.Want) + ", got " + decimal(k.Got)
+		return "must be a multiple of " + numberText(k.Want) + ", got " + numberText(k.Got)
 	case *kind.MinLength:
 		return fmt.Sprintf("must have at least %s, got %d", count(k.Want, "character"), k.Got)
 	case *kind.MaxLength:
@@ -224,8 +225,8 @@ func withArticle(jsonType string) string {
 	}
 }
 
-// show writes a value into a message, cut to a readable length.
-func show(value any) string {
+// valueText returns a value for a message, cut to a readable length.
+func valueText(value any) string {
 	switch value.(type) {
 	case nil, bool, json.Number, string, []any, map[string]any:
 		return tree.Shorten(string(tree.FromPlain(value).AppendJSON(nil)))
@@ -234,8 +235,9 @@ func show(value any) string {
 	}
 }
 
-// decimal writes a number of the validator exactly where a decimal can.
-func decimal(r *big.Rat) string {
+// numberText writes a number of the validator. It is exact if a decimal number
+// can express it.
+func numberText(r *big.Rat) string {
 	if r == nil {
 		return "a number out of range"
 	}
@@ -250,8 +252,8 @@ func decimal(r *big.Rat) string {
 
 var plainKey = regexp.MustCompile(`^[\p{L}_][\p{L}\p{Nd}_-]*$`)
 
-// pathText writes a path the way a person reads it: context.items[3].price, and
-// context["odd key"] where a key is not a word.
+// pathText writes a path for a person: context.items[3].price. A key that is not
+// a word is quoted: context["odd key"].
 func pathText(root *tree.Node, location []string) string {
 	var out strings.Builder
 	out.WriteString(rootPath)
