@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"strings"
-	"sync"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
-	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
 )
 
 // database is where the tasks are: the one of DATABASE_URL, or the private one.
@@ -84,66 +82,11 @@ func (d *database) pool(ctx context.Context, size int32, migrate bool) (*pgxpool
 	}
 	config, err := pgxpool.ParseConfig(d.url)
 	if err != nil {
-		return nil, explainAddress(d.url, err)
+		return nil, addressError(d.url, err)
 	}
-	limitConnecting(config.ConnConfig)
+	setConnectTimeout(config.ConnConfig)
 	if !strings.Contains(d.url, "pool_max_conns") {
 		config.MaxConns = size
 	}
 	return pgxpool.NewWithConfig(ctx, config)
-}
-
-// lazyPool is a database that is opened when it is first needed: a command
-// whose handlers do not load leaves nothing behind.
-type lazyPool struct {
-	ephemeral, migrate bool
-	size               int32
-	sql                *rubysteps.SQL // what handlers have of it
-
-	mu    sync.Mutex
-	db    *database
-	ready *pgxpool.Pool
-	lost  bool // the server does not answer, not even to a good-bye
-}
-
-func (l *lazyPool) open(ctx context.Context) (*pgxpool.Pool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ready != nil {
-		return l.ready, nil
-	}
-	if l.db == nil {
-		db, err := openDatabase(ctx, l.ephemeral)
-		if err != nil {
-			return nil, err
-		}
-		l.db = db
-	}
-	pool, err := l.db.pool(ctx, l.size, l.migrate)
-	l.ready = pool
-	return pool, err
-}
-
-// place is that of the database, once it is open.
-func (l *lazyPool) place() string { return l.db.place() }
-
-// gone reports whether what is in the database is gone with the command.
-func (l *lazyPool) gone() bool { return l.ephemeral && l.db.local != nil }
-
-func (l *lazyPool) close() error {
-	if l.sql != nil {
-		l.sql.Close(context.Background())
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.ready != nil && l.lost:
-		go l.ready.Close()
-	case l.ready != nil:
-		l.ready.Close()
-	}
-	if l.db == nil {
-		return nil
-	}
-	return l.db.close()
 }

@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/mattn/go-isatty"
@@ -28,11 +27,11 @@ func newDisplay(output string, t *templates.Template, out, errOut io.Writer) dis
 	file, isFile := out.(*os.File)
 	switch {
 	case output == "json":
-		return &jsonDisplay{out: out, log: newLineLog(errOut)}
+		return &jsonDisplay{out: out, log: newStepLog(errOut)}
 	case isFile && isatty.IsTerminal(file.Fd()) && !dumbTerminal():
 		return newLiveDisplay(t, file)
 	default:
-		return &plainDisplay{out: out, log: newLineLog(out), names: nameWidth(t)}
+		return &plainDisplay{out: out, log: newStepLog(out), names: nameWidth(t)}
 	}
 }
 
@@ -42,12 +41,4 @@ func nameWidth(t *templates.Template) int {
 		width = max(width, lipgloss.Width(s.Name))
 	}
 	return width
-}
-
-// dumbTerminal: it cannot move its cursor.
-func dumbTerminal() bool { return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" }
-
-// pad fills a name up to so many columns of a terminal.
-func pad(name string, columns int) string {
-	return name + strings.Repeat(" ", max(columns-lipgloss.Width(name), 0))
 }

@@ -45,8 +45,8 @@ type stepJSON struct {
 // texts sort as the times do.
 type moment struct{ time.Time }
 
-// at is nil for a time that has not come.
-func at(t time.Time) *moment {
+// momentOf returns nil for a time that has not come.
+func momentOf(t time.Time) *moment {
 	if t.IsZero() {
 		return nil
 	}
@@ -87,9 +87,9 @@ func stepAsJSON(s *orchestration.StepDetail) stepJSON {
 	if last == nil {
 		return j
 	}
-	j.StartedAt = at(last.StartedAt)
+	j.StartedAt = momentOf(last.StartedAt)
 	if s.State.Done() {
-		j.CompletedAt = at(last.EndedAt)
+		j.CompletedAt = momentOf(last.EndedAt)
 	} else if last.Err != nil {
 		j.Error = &errorJSON{
 			Class: last.Err.Class, Message: last.Err.Message, Backtrace: last.Err.Backtrace,

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/charmbracelet/lipgloss"
 	"github.com/cockroachdb/errors"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -19,7 +18,7 @@ import (
 // its retries; what handlers print scrolls above.
 type liveDisplay struct {
 	out   *os.File
-	log   *lineLog
+	log   *stepLog
 	marks marks
 	title string
 	names int
@@ -28,7 +27,7 @@ type liveDisplay struct {
 	steps   []liveStep
 	index   map[string]int
 	pending []string // lines to print above the picture
-	block   block
+	block   terminalBlock
 	frame   int
 	err     error
 
@@ -54,12 +53,12 @@ func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
 		d.steps = append(d.steps, liveStep{name: s.Name})
 		d.index[s.Name] = i
 	}
-	d.log = newLineLog(out)
+	d.log = newStepLog(out)
 	return d
 }
 
 func (d *liveDisplay) begin() {
-	d.block = block{out: d.out}
+	d.block = terminalBlock{out: d.out}
 	d.log.redirect(func(line string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -158,14 +157,6 @@ func busiest(steps []liveStep, room int) []liveStep {
 	return chosen
 }
 
-var (
-	faint  = lipgloss.NewStyle().Faint(true)
-	green  = lipgloss.NewStyle().Foreground(lipgloss.Color("2"))
-	red    = lipgloss.NewStyle().Foreground(lipgloss.Color("1"))
-	yellow = lipgloss.NewStyle().Foreground(lipgloss.Color("3"))
-	bold   = lipgloss.NewStyle().Bold(true)
-)
-
 func (d *liveDisplay) line(s liveStep) string {
 	name := pad(s.name, d.names)
 	e := s.last
@@ -192,27 +183,4 @@ func (d *liveDisplay) line(s liveStep) string {
 	default:
 		return faint.Render("  " + d.marks.pending + " " + strings.TrimRight(name, " "))
 	}
-}
-
-// marks are what stands before a step's name.
-type marks struct {
-	running                             []string
-	pending, complete, retrying, failed string
-	busy, done                          string // running and complete, in a picture that stands still
-	more                                string // where a line is cut
-}
-
-// cut makes a line fit, and shows that it did.
-func (m marks) cut(line string, columns int) string {
-	if lipgloss.Width(line) <= columns {
-		return line
-	}
-	return lipgloss.NewStyle().MaxWidth(max(columns-lipgloss.Width(m.more), 1)).Render(line) + m.more
-}
-
-func marksFor(utf8 bool) marks {
-	if !utf8 {
-		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x", busy: ">", done: "*", more: ".."}
-	}
-	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗", busy: "▶", done: "✓", more: "…"}
 }

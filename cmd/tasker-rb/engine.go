@@ -31,7 +31,7 @@ func withEngine(cmd *cobra.Command, f func(*orchestration.Engine) error) (err er
 	}
 	defer pool.Close()
 	engine, err := orchestration.New(ctx, orchestration.Config{
-		Pool: pool, Handlers: noHandlers{}, Logger: slog.New(newLineLog(cmd.ErrOrStderr())),
+		Pool: pool, Handlers: noHandlers{}, Logger: slog.New(newStepLog(cmd.ErrOrStderr())),
 	})
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ type handlerFlags struct {
 	threads  int
 	yjit     bool
 
-	own bool // the program's output is its own, and not logged
+	passOutput bool // the program's output is its own, and not logged
 }
 
 func (f *handlerFlags) add(cmd *cobra.Command) {
@@ -66,7 +66,7 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 		}
 	}
 	return rubyhost.Boot(rubyhost.Options{
-		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.own,
+		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.passOutput,
 	})
 }
 
@@ -131,9 +131,9 @@ func loadHint(err error) string {
 	}
 }
 
-// resolveAll finds the class of every step, so that a missing one is known
+// resolveHandlers finds the class of every step, so that a missing one is known
 // before anything is written. All that are missing are reported at once.
-func resolveAll(ctx context.Context, host *rubyhost.Host, list ...*templates.Template) error {
+func resolveHandlers(ctx context.Context, host *rubyhost.Host, list ...*templates.Template) error {
 	var problems templates.Problems
 	var steps []*templates.Step
 	for _, t := range list {

@@ -28,7 +28,7 @@ func execute(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var failed *failure
+	var failed *exitError
 	switch {
 	case err == nil:
 		return exitOK
@@ -59,7 +59,7 @@ type interruptedRun struct{ task int64 }
 
 func (r *interruptedRun) Error() string { return "interrupted" }
 
-// failure ends the command with a code after everything has been said.
-type failure struct{ code int }
+// exitError ends the command with a code after everything has been said.
+type exitError struct{ code int }
 
-func (f *failure) Error() string { return "" }
+func (f *exitError) Error() string { return "" }

@@ -21,7 +21,7 @@ type rubyCommand struct {
 const programConnections = 32
 
 func newRuby() *cobra.Command {
-	r := &rubyCommand{handlers: handlerFlags{own: true}}
+	r := &rubyCommand{handlers: handlerFlags{passOutput: true}}
 	cmd := &cobra.Command{
 		Use:   "ruby [FILE] [ARG...]",
 		Short: "Run a Ruby program with the database that handlers have",
@@ -47,14 +47,14 @@ func (r *rubyCommand) run(cmd *cobra.Command, args []string) (err error) {
 	var file *string
 	if !cmd.Flags().Changed("execute") {
 		if len(args) == 0 {
-			return usage(cmd, "FILE is missing")
+			return usageError(cmd, "FILE is missing")
 		}
 		file, args = &args[0], args[1:]
 		if info, err := os.Stat(*file); err != nil || info.IsDir() {
 			return errors.WithHint(errors.Newf("there is no Ruby file %s", *file), "Name a file, or give code with -e CODE.")
 		}
 	}
-	log := slog.New(newLineLog(cmd.ErrOrStderr()))
+	log := slog.New(newStepLog(cmd.ErrOrStderr()))
 	db := &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: programConnections}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
 	host, err := r.handlers.boot(ctx, "", db, log)
@@ -78,7 +78,7 @@ func (r *rubyCommand) run(cmd *cobra.Command, args []string) (err error) {
 		return errors.Wrap(err, "the program's exit code")
 	}
 	if code != exitOK {
-		return &failure{code}
+		return &exitError{code}
 	}
 	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"slices"
-	"strings"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -71,7 +69,7 @@ func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, host.Close()) }()
-	if err := resolveAll(ctx, host, template); err != nil {
+	if err := resolveHandlers(ctx, host, template); err != nil {
 		return err
 	}
 	return r.execute(ctx, host, db, template, input, show)
@@ -98,18 +96,18 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 		return err
 	}
 	show.begin()
-	there, stop := whileThere(ctx, pool)
+	there, stop := untilDatabaseGone(ctx, pool)
 	defer stop()
 	_, runErr := engine.Run(there, submitted.TaskID)
 	if err := show.end(); err != nil {
 		return notShown(submitted.TaskID, err)
 	}
 	if errors.Is(context.Cause(there), orchestration.ErrDatabaseGone) {
-		db.lost = true
+		db.unreachable = true
 		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, as far as it came", db.place(), submitted.TaskID),
 			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
 	}
-	if ctx.Err() != nil && !db.gone() {
+	if ctx.Err() != nil && !db.discarded() {
 		return &interruptedRun{submitted.TaskID}
 	}
 	if runErr != nil {
@@ -123,7 +121,7 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 		return notShown(submitted.TaskID, err)
 	}
 	if detail.State != orchestration.TaskComplete {
-		return &failure{exitTaskFailed}
+		return &exitError{exitTaskFailed}
 	}
 	return nil
 }
@@ -132,20 +130,4 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 func notShown(task int64, err error) error {
 	return errors.WithHintf(errors.Newf("task %d was run, but its result could not be written: %v", task, lastCause(err)),
 		"`tasker-rb tasks show %d` shows it.", task)
-}
-
-// loadTemplate loads a template for an environment that it knows.
-func loadTemplate(file, env string) (*templates.Template, error) {
-	t, err := templates.Load(file, templates.WithEnvironment(env))
-	if err != nil {
-		return nil, err
-	}
-	if env != "" && !slices.Contains(t.Environments, env) {
-		known := "Leave --env out; the template has no environments: section."
-		if len(t.Environments) > 0 {
-			known = "It has " + strings.Join(t.Environments, ", ") + "."
-		}
-		return nil, errors.WithHint(errors.Newf("%s has no environment %q", file, env), known)
-	}
-	return t, nil
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -223,4 +224,22 @@ func TestMigrateFirst(t *testing.T) {
 	r := p.run("run", "one.yaml", "--migrate")
 	require.Zero(t, r.code, r.stderr)
 	require.Positive(t, p.written())
+}
+
+// The task is run, and nobody can be told.
+func TestAResultThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	for _, format := range []string{"text", "json"} {
+		cmd := p.command("run", "one.yaml", "--output", format)
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		require.NoError(t, err)
+		var complaint strings.Builder
+		cmd.Stdout, cmd.Stderr = full, &complaint
+		require.Error(t, cmd.Run())
+		require.NoError(t, full.Close())
+		require.Equal(t, exitBadInput, cmd.ProcessState.ExitCode())
+		require.Regexp(t, `^error: task \d was run, but its result could not be written: `+syscall.ENOSPC.Error()+"\nhint: `tasker-rb tasks show \\d` shows it.\n$", complaint.String())
+	}
+	require.Equal(t, 2, done(t, p, "complete"))
 }

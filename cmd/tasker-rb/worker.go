@@ -14,11 +14,11 @@ import (
 )
 
 type workerCommand struct {
-	handlers handlerFlags
-	tasks    int
-	drain    span
-	quiet    bool
-	checked  []string
+	handlers  handlerFlags
+	tasks     int
+	drain     timeSpan
+	quiet     bool
+	templates []string
 }
 
 func newWorker() *cobra.Command {
@@ -41,9 +41,9 @@ a handler class of those templates is missing, before any task fails for that.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
 	}
 	w.handlers.add(cmd)
-	cmd.Flags().StringArrayVar(&w.checked, "templates", nil, "check first that the handlers of the templates in `PATH` are there, may be repeated")
+	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` are there, may be repeated")
 	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "`N` tasks in hand at a time")
-	w.drain = span(30 * time.Second)
+	w.drain = timeSpan(30 * time.Second)
 	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may go on once it is told to stop")
 	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "say nothing of steps that go well")
 	return cmd
@@ -57,11 +57,11 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if w.tasks < 1 {
 		return errors.WithHint(errors.Newf("--tasks %d", w.tasks), "Give a number of 1 or more.")
 	}
-	list, err := loadAll(w.checked)
+	list, err := loadAll(w.templates)
 	if err != nil {
 		return err
 	}
-	lines := newLineLog(cmd.OutOrStdout())
+	lines := newStepLog(cmd.OutOrStdout())
 	lines.sink.tasks = true
 	db := &lazyPool{size: int32(w.handlers.threads) + 8}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
@@ -70,7 +70,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, host.Close()) }()
-	if err := resolveAll(ctx, host, list...); err != nil {
+	if err := resolveHandlers(ctx, host, list...); err != nil {
 		return err
 	}
 	pool, err := db.open(ctx)
@@ -78,7 +78,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	engine, err := orchestration.New(ctx, orchestration.Config{
-		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.show(lines),
+		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.printEvents(lines),
 		Logger: slog.New(lines),
 	})
 	if err != nil {
@@ -112,8 +112,8 @@ func (w *workerCommand) stopping() string {
 	return fmt.Sprintf("stopping; steps that run have %v to come to their end (--drain), a second ^C ends them now", time.Duration(w.drain))
 }
 
-// show prints what happens, a line each.
-func (w *workerCommand) show(lines *lineLog) func(orchestration.Event) {
+// printEvents prints what happens, a line each.
+func (w *workerCommand) printEvents(lines *stepLog) func(orchestration.Event) {
 	return func(e orchestration.Event) {
 		switch e.Kind {
 		case orchestration.EventStepRetrying, orchestration.EventStepFailed, orchestration.EventStepReleased, orchestration.EventStepCancelled:
@@ -128,6 +128,6 @@ func (w *workerCommand) show(lines *lineLog) func(orchestration.Event) {
 		if e.Step != "" {
 			where = fmt.Sprintf("task %d ", e.TaskID)
 		}
-		lines.print(e.At.Local().Format("15:04:05.000") + " " + where + describe(e, 0))
+		lines.print(e.At.Local().Format("15:04:05.000") + " " + where + eventLine(e, 0))
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/term"
 )
 
-// block is some lines at the end of a terminal's text that are drawn again and
+// terminalBlock is some lines at the end of a terminal's text that are drawn again and
 // again in place.
 //
 // It only ever writes. The libraries for whole programs on a terminal also ask
 // it questions, as soon as they are linked in, and a terminal that does not
 // answer would hold every command up for five seconds.
-type block struct {
+type terminalBlock struct {
 	out    *os.File
 	widths []int // of the lines that it has now
 }
@@ -28,7 +28,7 @@ const (
 
 // draw prints what is to stand above for good, then the block in its new form.
 // No line of the block may be wider than the terminal.
-func (b *block) draw(above, lines []string, last bool) error {
+func (b *terminalBlock) draw(above, lines []string, last bool) error {
 	var s strings.Builder
 	s.WriteString(hideCursor)
 	if rows := b.rows(); rows > 0 {
@@ -51,7 +51,7 @@ func (b *block) draw(above, lines []string, last bool) error {
 
 // rows is how many rows the lines take now: a terminal that has become narrower
 // has wrapped them.
-func (b *block) rows() int {
+func (b *terminalBlock) rows() int {
 	columns, _ := b.size()
 	rows := 0
 	for _, width := range b.widths {
@@ -61,7 +61,7 @@ func (b *block) rows() int {
 }
 
 // size is that of the terminal now, or what is usual.
-func (b *block) size() (columns, rows int) {
+func (b *terminalBlock) size() (columns, rows int) {
 	columns, rows, err := term.GetSize(int(b.out.Fd()))
 	if err != nil || columns <= 0 || rows <= 0 {
 		return 80, 24

@@ -15,13 +15,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// patient is how long to wait for a server that does not answer, unless
+// defaultConnectTimeout is how long to wait for a server that does not answer, unless
 // connect_timeout says otherwise. The driver would wait for ever.
-const patient = 10 * time.Second
+const defaultConnectTimeout = 10 * time.Second
 
-func limitConnecting(config *pgx.ConnConfig) {
+func setConnectTimeout(config *pgx.ConnConfig) {
 	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = patient
+		config.ConnectTimeout = defaultConnectTimeout
 	}
 }
 
@@ -30,20 +30,20 @@ func limitConnecting(config *pgx.ConnConfig) {
 func dial(ctx context.Context, address string) (*pgx.Conn, error) {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return nil, explainAddress(address, err)
+		return nil, addressError(address, err)
 	}
-	limitConnecting(config.ConnConfig)
+	setConnectTimeout(config.ConnConfig)
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
-		return nil, explainConnect(&config.ConnConfig.Config, err)
+		return nil, connectError(&config.ConnConfig.Config, err)
 	}
 	return conn, nil
 }
 
 const inPasswords = "In a password, @ is written %40, / is %2F, # is %23 and % is %25."
 
-// explainAddress says what is wrong with an address, and never the password.
-func explainAddress(address string, err error) error {
+// addressError says what is wrong with an address, and never the password.
+func addressError(address string, err error) error {
 	var parse *pgconn.ParseConfigError
 	if errors.As(err, &parse) && parse.Unwrap() != nil {
 		// What is said of these quotes no other part of the address.
@@ -57,9 +57,9 @@ func explainAddress(address string, err error) error {
 	return errors.WithHint(errors.New("DATABASE_URL is not a PostgreSQL address"), "It looks like postgres://user:password@host:5432/database. "+inPasswords)
 }
 
-// explainConnect says which server it was and what to look at.
-func explainConnect(config *pgconn.Config, err error) error {
-	where := located(config)
+// connectError says which server it was and what to look at.
+func connectError(config *pgconn.Config, err error) error {
+	where := shownAddress(config)
 	var pg *pgconn.PgError
 	var dns *net.DNSError
 	var network net.Error
@@ -121,12 +121,12 @@ func redact(address string) string {
 	if err != nil {
 		return "an address that cannot be read"
 	}
-	return located(&config.ConnConfig.Config)
+	return shownAddress(&config.ConnConfig.Config)
 }
 
-// located is the address without the password and the settings. Servers that
+// shownAddress is the address without the password and the settings. Servers that
 // are tried one after the other are separated by commas.
-func located(config *pgconn.Config) string {
+func shownAddress(config *pgconn.Config) string {
 	u := url.URL{Scheme: "postgres", Path: "/" + config.Database}
 	if config.User != "" {
 		u.User = url.User(config.User)

@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/charmbracelet/lipgloss"
 )
 
 // printable shows what is for a terminal to obey: the text of an error or a
@@ -50,4 +53,27 @@ func shorten(s string, most int, more string) string {
 		return s[:end] + more
 	}
 	return s[:end] + fmt.Sprintf(more, count-most)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func shortDuration(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	default:
+		return d.Round(10 * time.Millisecond).String()
+	}
+}
+
+// pad fills a name up to so many columns of a terminal.
+func pad(name string, columns int) string {
+	return name + strings.Repeat(" ", max(columns-lipgloss.Width(name), 0))
 }

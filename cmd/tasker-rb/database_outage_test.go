@@ -3,9 +3,7 @@ package main
 import (
 	"bufio"
 	"net/url"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -54,22 +52,4 @@ func TestTheDatabaseGoesAway(t *testing.T) {
 		"error: the database at postgres://", "does not answer any more; task 1 is in it, as far as it came\n",
 		"hint: When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel 1` ends it.\n")
 	require.Contains(t, said.String(), "only | cleaned up\n")
-}
-
-// The task is run, and nobody can be told.
-func TestAResultThatCannotBeWritten(t *testing.T) {
-	t.Parallel()
-	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
-	for _, format := range []string{"text", "json"} {
-		cmd := p.command("run", "one.yaml", "--output", format)
-		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-		require.NoError(t, err)
-		var complaint strings.Builder
-		cmd.Stdout, cmd.Stderr = full, &complaint
-		require.Error(t, cmd.Run())
-		require.NoError(t, full.Close())
-		require.Equal(t, exitBadInput, cmd.ProcessState.ExitCode())
-		require.Regexp(t, `^error: task \d was run, but its result could not be written: `+syscall.ENOSPC.Error()+"\nhint: `tasker-rb tasks show \\d` shows it.\n$", complaint.String())
-	}
-	require.Equal(t, 2, done(t, p, "complete"))
 }

@@ -172,7 +172,7 @@ func TestNoCommandAsksTheTerminal(t *testing.T) {
 func TestATerminalThatBecomesNarrower(t *testing.T) {
 	t.Parallel()
 	tty := openTerminal(t, 100, 40)
-	b := block{out: tty.theirs}
+	b := terminalBlock{out: tty.theirs}
 	read := func() string {
 		text := make([]byte, 4096)
 		n, err := tty.ours.Read(text)

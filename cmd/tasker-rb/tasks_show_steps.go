@@ -65,19 +65,3 @@ func stepLine(s *orchestration.StepDetail, width int) string {
 	}
 	return b.String()
 }
-
-// of is the sign for a step in that state.
-func (m marks) of(state orchestration.StepState) string {
-	switch state {
-	case orchestration.StepComplete, orchestration.StepResolvedManually:
-		return m.done // not complete, which in ASCII is what lines cross with
-	case orchestration.StepInError, orchestration.StepCancelled:
-		return m.failed
-	case orchestration.StepWaitingForRetry:
-		return m.retrying
-	case orchestration.StepInProgress:
-		return m.busy
-	default:
-		return m.pending
-	}
-}

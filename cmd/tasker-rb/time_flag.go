@@ -8,21 +8,21 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// span is a flag for a time such as 90s, 24h or 7d.
-type span time.Duration
+// timeSpan is a flag for a time such as 90s, 24h or 7d.
+type timeSpan time.Duration
 
-func (s *span) Set(text string) error {
-	d, err := parseSpan(text)
-	*s = span(d)
+func (s *timeSpan) Set(text string) error {
+	d, err := parseTimeSpan(text)
+	*s = timeSpan(d)
 	return err
 }
 
-func (s *span) String() string { return time.Duration(*s).String() }
-func (*span) Type() string     { return "duration" }
+func (s *timeSpan) String() string { return time.Duration(*s).String() }
+func (*timeSpan) Type() string     { return "duration" }
 
-const spanHint = "Give a time such as 90s, 24h or 7d."
+const timeSpanHint = "Give a time such as 90s, 24h or 7d."
 
-func parseSpan(text string) (time.Duration, error) {
+func parseTimeSpan(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if days, isDays := strings.CutSuffix(text, "d"); isDays {
 		var n float64
@@ -39,7 +39,7 @@ func parseSpan(text string) (time.Duration, error) {
 
 // parseMoment reads a moment, or a time from now.
 func parseMoment(flag, text string, now time.Time) (time.Time, error) {
-	if d, err := parseSpan(text); err == nil {
+	if d, err := parseTimeSpan(text); err == nil {
 		return now.Add(d), nil
 	}
 	at, err := time.Parse(time.RFC3339, text)

@@ -9,10 +9,10 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// whileThere gives a context that ends with ErrDatabaseGone when the database has
+// untilDatabaseGone gives a context that ends with ErrDatabaseGone when the database has
 // not answered for three times the time that connecting to it may take: a
 // restart is waited for, and nobody waits for ever.
-func whileThere(ctx context.Context, pool *pgxpool.Pool) (context.Context, context.CancelFunc) {
+func untilDatabaseGone(ctx context.Context, pool *pgxpool.Pool) (context.Context, context.CancelFunc) {
 	timeout := pool.Config().ConnConfig.ConnectTimeout
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {

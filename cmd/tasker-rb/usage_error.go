@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// usage makes a complaint about the command line, with the way to the help.
-func usage(cmd *cobra.Command, format string, args ...any) error {
+// usageError makes a complaint about the command line, with the way to the help.
+func usageError(cmd *cobra.Command, format string, args ...any) error {
 	return errors.WithHintf(errors.Newf(format, args...), "`%s --help` shows how it is used.", cmd.CommandPath())
 }
 
@@ -20,9 +20,9 @@ func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usage(cmd, "%s is missing", names[len(args)])
+			return usageError(cmd, "%s is missing", names[len(args)])
 		case len(args) > len(names):
-			return usage(cmd, "one argument too many: %s", args[len(names)])
+			return usageError(cmd, "one argument too many: %s", args[len(names)])
 		default:
 			return nil
 		}
@@ -33,7 +33,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 func atLeastOne(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return usage(cmd, "%s is missing", name)
+			return usageError(cmd, "%s is missing", name)
 		}
 		return nil
 	}
@@ -60,9 +60,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		if hint := valueHint(cmd, strings.TrimPrefix(m[2], "--")); hint != "" {
 			return errors.WithHint(errors.Newf("%s cannot be %q", m[2], m[1]), hint)
 		}
-		return usage(cmd, "%s cannot be %q", m[2], m[1])
+		return usageError(cmd, "%s cannot be %q", m[2], m[1])
 	}
-	return usage(cmd, "%s", err)
+	return usageError(cmd, "%s", err)
 }
 
 // valueHint is what a flag's value may be.
@@ -73,7 +73,7 @@ func valueHint(cmd *cobra.Command, flag string) string {
 	}
 	switch f.Value.Type() {
 	case "duration":
-		return spanHint
+		return timeSpanHint
 	case "int16":
 		return "Give a whole number from -32768 to 32767."
 	default:

@@ -31,7 +31,7 @@ func printError(w io.Writer, err error) {
 	default:
 		var connecting *pgconn.ConnectError // of a pool that opens another one
 		if errors.As(err, &connecting) {
-			err = explainConnect(connecting.Config, connecting)
+			err = connectError(connecting.Config, connecting)
 		}
 		hint := errors.FlattenHints(err)
 		var pg *pgconn.PgError

@@ -12,39 +12,39 @@ import (
 	"sync"
 )
 
-// lineLog prints what handlers print and log, each line after the name of its
+// stepLog prints what handlers print and log, each line after the name of its
 // step.
-type lineLog struct {
-	sink  *lineSink
+type stepLog struct {
+	sink  *logSink
 	attrs []slog.Attr
 }
 
-// lineSink is where the lines of a log and of those derived from it go.
-type lineSink struct {
+// logSink is where the lines of a log and of those derived from it go.
+type logSink struct {
 	mu    sync.Mutex
 	write func(line string)
 	tasks bool // say which task a line is about
 }
 
-func newLineLog(w io.Writer) *lineLog {
-	return &lineLog{sink: &lineSink{write: func(line string) { fmt.Fprintln(w, line) }}}
+func newStepLog(w io.Writer) *stepLog {
+	return &stepLog{sink: &logSink{write: func(line string) { fmt.Fprintln(w, line) }}}
 }
 
-func (l *lineLog) redirect(write func(line string)) {
+func (l *stepLog) redirect(write func(line string)) {
 	l.sink.mu.Lock()
 	defer l.sink.mu.Unlock()
 	l.sink.write = write
 }
 
-func (l *lineLog) print(line string) {
+func (l *stepLog) print(line string) {
 	l.sink.mu.Lock()
 	defer l.sink.mu.Unlock()
 	l.sink.write(line)
 }
 
-func (l *lineLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l *stepLog) Enabled(context.Context, slog.Level) bool { return true }
 
-func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
+func (l *stepLog) Handle(_ context.Context, r slog.Record) error {
 	step, task, rest := "", "", ""
 	add := func(a slog.Attr) bool {
 		switch a.Key {
@@ -74,19 +74,19 @@ func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelError {
 		level = strings.ToLower(r.Level.String()) + ": "
 	}
-	l.print(where + level + readable(r.Message) + rest)
+	l.print(where + level + structuredLine(r.Message) + rest)
 	return nil
 }
 
-func (l *lineLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &lineLog{sink: l.sink, attrs: append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)}
+func (l *stepLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &stepLog{sink: l.sink, attrs: append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)}
 }
 
-func (l *lineLog) WithGroup(string) slog.Handler { return l }
+func (l *stepLog) WithGroup(string) slog.Handler { return l }
 
-// readable turns the JSON of Tasker::Logging's log_structured into the message
+// structuredLine turns the JSON of Tasker::Logging's log_structured into the message
 // and its facts, key=value, in their order. Any other line stays as it is.
-func readable(line string) string {
+func structuredLine(line string) string {
 	if !strings.HasPrefix(line, `{"message":`) {
 		return line
 	}
@@ -106,16 +106,16 @@ func readable(line string) string {
 		}
 		switch key {
 		case "message":
-			message = bare(value)
+			message = unquoted(value)
 		case "component": // the step's name says it
 		default:
-			facts += fmt.Sprintf(" %s=%s", key, inFact(value))
+			facts += fmt.Sprintf(" %s=%s", key, factText(value))
 		}
 	}
 	return message + facts
 }
 
-func bare(value json.RawMessage) string {
+func unquoted(value json.RawMessage) string {
 	var text *string
 	if json.Unmarshal(value, &text) != nil || text == nil {
 		return string(value)
@@ -123,9 +123,9 @@ func bare(value json.RawMessage) string {
 	return *text
 }
 
-// inFact leaves the quotes where the end of a text would not be clear.
-func inFact(value json.RawMessage) string {
-	text := bare(value)
+// factText leaves the quotes where the end of a text would not be clear.
+func factText(value json.RawMessage) string {
+	text := unquoted(value)
 	if bytes.HasPrefix(value, []byte(`"`)) && (text == "" || strings.ContainsAny(text, " \"=\n") || strconv.Quote(text) != `"`+text+`"`) {
 		return string(value)
 	}
