@@ -12,7 +12,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// readDocument reads what a flag gives as JSON, @FILE or - for standard input.
+// readDocument reads the value of a flag: JSON, @FILE, or - for standard input.
 func readDocument(flag, from string, stdin io.Reader) (json.RawMessage, error) {
 	switch {
 	case from == "-":
@@ -44,15 +44,15 @@ func taskContext(t *templates.Template, from string, stdin io.Reader) (json.RawM
 	return checked, err
 }
 
-// badContext is a context that cannot be used, with where it came from.
+// badContext is the error of a context that cannot be used, with its source.
 type badContext struct {
 	*templates.ContextError
-	from string // as in the flag
+	from string // the value of --context
 	file string // of the template
 }
 
-// print tells a context that is no JSON object from one that the template's
-// schema does not allow.
+// print prints the error. A context that is not a JSON object gets other words
+// than one that the template's schema refuses.
 func (e *badContext) print(w io.Writer) {
 	where := ""
 	switch {

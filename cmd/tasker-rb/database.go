@@ -13,7 +13,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
-// database is where the tasks are: the one of DATABASE_URL, or the private one.
+// database is the database that holds the tasks: the one in DATABASE_URL, or the
+// private one.
 type database struct {
 	url   string
 	local *localpg.Server // nil with DATABASE_URL
@@ -37,7 +38,7 @@ func (d *database) close() error {
 	return d.local.Close()
 }
 
-// place says which database it is, without what is secret of its address.
+// place names the database for a message, without the secrets of its address.
 func (d *database) place() string {
 	if d.local != nil {
 		return "the private database"
@@ -45,8 +46,8 @@ func (d *database) place() string {
 	return "the database at " + redact(d.url)
 }
 
-// connect opens one connection and, if asked to or if the database is the
-// private one, brings the tables up to date. Otherwise they must be.
+// connect opens one connection. With migrate, and always in the private database,
+// it brings the tables up to date. Otherwise it fails if they are not current.
 func (d *database) connect(ctx context.Context, migrate bool) (*pgx.Conn, error) {
 	conn, err := dial(ctx, d.url)
 	if err != nil {
@@ -71,7 +72,7 @@ func checkTables(ctx context.Context, conn *pgx.Conn) error {
 	return orchestration.CheckWritable(ctx, conn)
 }
 
-// pool prepares the tables as connect does, and opens a pool.
+// pool checks or migrates the tables like connect, and opens a pool.
 func (d *database) pool(ctx context.Context, size int32, migrate bool) (*pgxpool.Pool, error) {
 	conn, err := d.connect(ctx, migrate)
 	if err != nil {

@@ -15,8 +15,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// defaultConnectTimeout is how long to wait for a server that does not answer, unless
-// connect_timeout says otherwise. The driver would wait for ever.
+// defaultConnectTimeout is how long to wait for a server that does not answer.
+// connect_timeout in the address overrides it. The driver alone would wait
+// forever.
 const defaultConnectTimeout = 10 * time.Second
 
 func setConnectTimeout(config *pgx.ConnConfig) {
@@ -25,8 +26,8 @@ func setConnectTimeout(config *pgx.ConnConfig) {
 	}
 }
 
-// dial opens a connection to the server of an address, which may have a pool's
-// settings in it.
+// dial opens a connection to the server of an address. The address may contain
+// settings of a pool.
 func dial(ctx context.Context, address string) (*pgx.Conn, error) {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
@@ -42,11 +43,12 @@ func dial(ctx context.Context, address string) (*pgx.Conn, error) {
 
 const inPasswords = "In a password, @ is written %40, / is %2F, # is %23 and % is %25."
 
-// addressError says what is wrong with an address, and never the password.
+// addressError explains what is wrong with an address. It never shows the
+// password.
 func addressError(address string, err error) error {
 	var parse *pgconn.ParseConfigError
 	if errors.As(err, &parse) && parse.Unwrap() != nil {
-		// What is said of these quotes no other part of the address.
+		// The texts of these errors quote no other part of the address.
 		switch reason := parse.Unwrap().Error(); {
 		case strings.HasPrefix(reason, "sslmode "):
 			return errors.WithHint(errors.Newf("DATABASE_URL: %s", reason), "Give sslmode as disable, allow, prefer, require, verify-ca or verify-full.")
@@ -57,7 +59,8 @@ func addressError(address string, err error) error {
 	return errors.WithHint(errors.New("DATABASE_URL is not a PostgreSQL address"), "It looks like postgres://user:password@host:5432/database. "+inPasswords)
 }
 
-// connectError says which server it was and what to look at.
+// connectError names the server that could not be reached, and says what to
+// check.
 func connectError(config *pgconn.Config, err error) error {
 	where := shownAddress(config)
 	var pg *pgconn.PgError
@@ -87,8 +90,7 @@ func connectError(config *pgconn.Config, err error) error {
 		"Start that server, or unset DATABASE_URL to use the private one.")
 }
 
-// sqlHint is what to do about what the server said, where it says nothing
-// itself.
+// sqlHint returns the server's own hint. If it has none, sqlHint says what to do.
 func sqlHint(pg *pgconn.PgError) string {
 	switch {
 	case pg.Hint != "":
@@ -115,7 +117,7 @@ func lastCause(err error) error {
 	return errors.UnwrapAll(err)
 }
 
-// redact is an address as one may show it.
+// redact returns an address that is safe to show.
 func redact(address string) string {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
@@ -124,8 +126,8 @@ func redact(address string) string {
 	return shownAddress(&config.ConnConfig.Config)
 }
 
-// shownAddress is the address without the password and the settings. Servers that
-// are tried one after the other are separated by commas.
+// shownAddress returns the address without the password and the settings.
+// Servers that are tried one after the other are separated by commas.
 func shownAddress(config *pgconn.Config) string {
 	u := url.URL{Scheme: "postgres", Path: "/" + config.Database}
 	if config.User != "" {

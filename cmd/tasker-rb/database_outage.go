@@ -9,9 +9,9 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// untilDatabaseGone gives a context that ends with ErrDatabaseGone when the database has
-// not answered for three times the time that connecting to it may take: a
-// restart is waited for, and nobody waits for ever.
+// untilDatabaseGone returns a context that ends with ErrDatabaseGone when the
+// database has not answered for three times its connect timeout. So the command
+// waits for a restart, but not forever.
 func untilDatabaseGone(ctx context.Context, pool *pgxpool.Pool) (context.Context, context.CancelFunc) {
 	timeout := pool.Config().ConnConfig.ConnectTimeout
 	ctx, cancel := context.WithCancelCause(ctx)

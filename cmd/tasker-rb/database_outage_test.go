@@ -12,7 +12,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
-// The server of a task stops in the middle of it, and does not come back.
+// The database server stops in the middle of a task and does not come back.
 func TestTheDatabaseGoesAway(t *testing.T) {
 	t.Parallel()
 	server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
@@ -43,13 +43,13 @@ func TestTheDatabaseGoesAway(t *testing.T) {
 		said.WriteString(lines.Text() + "\n")
 		if lines.Text() == "only | in the middle" {
 			stopped = true
-			_ = server.Close() // it may complain of the session that it ends
+			_ = server.Close() // it may report the session that it ends
 		}
 	}
 	require.Error(t, cmd.Wait())
 	require.Equal(t, exitBadInput, cmd.ProcessState.ExitCode(), complaint.String())
 	requireInOrder(t, complaint.String(),
-		"error: the database at postgres://", "does not answer any more; task 1 is in it, as far as it came\n",
+		"error: the database at postgres://", "does not answer any more; task 1 is in it, with the steps it has done\n",
 		"hint: When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel 1` ends it.\n")
 	require.Contains(t, said.String(), "only | cleaned up\n")
 }

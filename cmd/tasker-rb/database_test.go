@@ -88,7 +88,7 @@ func withPath(address, path string) string {
 	return u.String()
 }
 
-// A server of its own, because its pg_hba.conf is changed.
+// The test has its own server, because it changes pg_hba.conf.
 func TestAWrongPassword(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -137,7 +137,7 @@ func (p *project) change(format string, args ...any) {
 	require.NoError(p.t, err)
 }
 
-// A role that may look at the tables and change nothing in them.
+// The role may read the tables but not change them.
 func TestARoleWithoutRights(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
@@ -166,7 +166,8 @@ func TestARoleWithoutRights(t *testing.T) {
 	require.Zero(t, r.code, r.stderr)
 }
 
-// A role that may connect once: the first connection of many is made.
+// The role may open one connection only. The first connection succeeds; the ones
+// after it fail.
 func TestTooFewConnections(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
@@ -200,7 +201,7 @@ func TestAReadOnlyDatabase(t *testing.T) {
 	require.Zero(t, p.written())
 }
 
-// As it does for a user called tasker.
+// A user called tasker has such a search_path by default.
 func TestASearchPathToTheEnginesTables(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
@@ -240,8 +241,8 @@ func TestSchemasOfOtherVersions(t *testing.T) {
 	require.Equal(t, before, p.written())
 }
 
-// No PostgreSQL: a program that is linked to look for it in PATH alone, and a
-// PATH without it.
+// The program is linked so that it looks for PostgreSQL in PATH only, and PATH
+// does not contain it.
 func TestNoPostgreSQL(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "tasker-rb")

@@ -12,17 +12,17 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// display shows how a task goes and what came of it.
+// display shows the progress of a task and its result.
 type display interface {
 	begin()
 	event(orchestration.Event)
 	end() error // after the last event
 	result(*orchestration.TaskDetail) error
-	logHandler() slog.Handler // for what handlers print and log
+	logHandler() slog.Handler // receives the lines that handlers print and log
 }
 
-// newDisplay chooses: live on a terminal, plain lines otherwise, or nothing
-// but the JSON of the result.
+// newDisplay returns the display for --output json, for a terminal, or for a pipe
+// or file.
 func newDisplay(output string, t *templates.Template, out, errOut io.Writer) display {
 	file, isFile := out.(*os.File)
 	switch {

@@ -14,8 +14,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// liveDisplay keeps a line for each step on the terminal, with its time and
-// its retries; what handlers print scrolls above.
+// liveDisplay keeps a line for each step on the terminal, with its time and its
+// retries. The output of handlers scrolls above these lines.
 type liveDisplay struct {
 	out   *os.File
 	log   *stepLog
@@ -23,7 +23,7 @@ type liveDisplay struct {
 	title string
 	names int
 
-	mu      sync.Mutex // guards what is below
+	mu      sync.Mutex // guards the fields below
 	steps   []liveStep
 	index   map[string]int
 	pending []string // lines to print above the picture
@@ -36,12 +36,12 @@ type liveDisplay struct {
 
 type liveStep struct {
 	name  string
-	last  orchestration.Event // zero until it has begun
-	since time.Time           // when it was started, by this machine's clock
-	until time.Time           // when it is tried again
+	last  orchestration.Event // zero until the step has begun
+	since time.Time           // start of the attempt, by this machine's clock
+	until time.Time           // start of the next attempt, by this machine's clock
 }
 
-// repaint is how often the picture is drawn. Events wait for the next one.
+// repaint is the time between two pictures. An event is shown in the next one.
 const repaint = 80 * time.Millisecond
 
 func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
@@ -89,7 +89,7 @@ func (d *liveDisplay) event(e orchestration.Event) {
 	}
 	s := &d.steps[i]
 	s.last = e
-	// The event's times are the database's, whose clock may be another one.
+	// The event's times are from the database's clock, which may differ.
 	switch e.Kind {
 	case orchestration.EventStepStarted:
 		s.since = time.Now()
@@ -98,7 +98,7 @@ func (d *liveDisplay) event(e orchestration.Event) {
 	}
 }
 
-// end leaves the last picture where it is.
+// end leaves the last picture on the terminal.
 func (d *liveDisplay) end() error {
 	close(d.quit)
 	<-d.done
@@ -136,8 +136,8 @@ func (d *liveDisplay) paint(last bool) {
 	}
 }
 
-// busiest chooses the steps to show where there is no room for all: those that
-// run, wait or failed, then those to come, then those that are done.
+// busiest chooses the steps to show when there is no room for all. First come the
+// steps that run, wait or failed, then the ones not yet begun, then the done ones.
 func busiest(steps []liveStep, room int) []liveStep {
 	ranks := make([][]liveStep, 3)
 	for _, s := range steps {

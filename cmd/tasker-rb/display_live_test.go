@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is both ends of one that answers no questions.
+// terminal holds both ends of a terminal that answers no queries.
 type terminal struct{ ours, theirs *os.File }
 
 func openTerminal(t *testing.T, columns, rows uint16) terminal {
@@ -34,13 +34,13 @@ func openTerminal(t *testing.T, columns, rows uint16) terminal {
 	return terminal{ours, theirs}
 }
 
-// on runs the command on the terminal and returns all that it wrote.
+// on runs the command on the terminal and returns its whole output.
 func (p *project) on(tty terminal, args ...string) string {
 	p.t.Helper()
 	return p.attach(tty, p.command(args...))
 }
 
-// shellOn is on for a line as one types it.
+// shellOn runs a command line in a shell on the terminal.
 func (p *project) shellOn(tty terminal, line string) string {
 	p.t.Helper()
 	shell, err := exec.LookPath("sh")
@@ -58,7 +58,7 @@ func (p *project) attach(tty terminal, cmd *exec.Cmd) string {
 	require.NoError(p.t, tty.theirs.Close())
 	var said bytes.Buffer
 	_, err := io.Copy(&said, tty.ours)
-	if !errors.Is(err, syscall.EIO) { // how Linux says that the other end is closed
+	if !errors.Is(err, syscall.EIO) { // Linux returns EIO when the other end is closed
 		require.NoError(p.t, err)
 	}
 	_ = cmd.Wait()
@@ -70,8 +70,8 @@ var (
 	sequence = regexp.MustCompile(`\x1b\[[?\d;]*[a-zA-Z]`)
 )
 
-// pictures are the frames that were drawn one over the other; the last one has
-// what follows it too.
+// pictures returns the frames that were drawn one over the other. The last frame
+// includes the text after it.
 func pictures(text string) []string {
 	return strings.Split(colour.ReplaceAllString(text, ""), eraseBelow)
 }
@@ -155,10 +155,10 @@ func TestADumbTerminalGetsPlainLines(t *testing.T) {
 	p.env = []string{"TERM=dumb"}
 	said := p.on(openTerminal(t, 100, 40), "run", "order.yaml")
 	require.NotContains(t, said, "\x1b")
-	requireInOrder(t, said, "reserve  started\n", "reserve | reserving\n", "reserve  complete in ", "charge   failed (attempt 1 of 2)", "charge   failed for good (attempt 2 of 2)")
+	requireInOrder(t, said, "reserve  started\n", "reserve | reserving\n", "reserve  complete in ", "charge   failed (attempt 1 of 2)", "charge   ended in error (attempt 2 of 2)")
 }
 
-// A terminal that answers nothing must not hold a command up.
+// A terminal that answers no queries must not delay a command.
 func TestNoCommandAsksTheTerminal(t *testing.T) {
 	t.Parallel()
 	p := &project{t: t, dir: t.TempDir()}
@@ -167,8 +167,8 @@ func TestNoCommandAsksTheTerminal(t *testing.T) {
 	require.NotContains(t, said, "\x1b")
 }
 
-// A terminal that becomes narrower wraps the lines that are there; the picture
-// is drawn over all of them.
+// A terminal that becomes narrower wraps the lines of the picture. The next
+// picture is drawn over all of them.
 func TestATerminalThatBecomesNarrower(t *testing.T) {
 	t.Parallel()
 	tty := openTerminal(t, 100, 40)

@@ -9,7 +9,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// plainDisplay prints a line for each event, for pipes and log files.
+// plainDisplay prints a line for each event. It serves pipes and log files.
 type plainDisplay struct {
 	out   io.Writer
 	log   *stepLog
@@ -26,7 +26,7 @@ func (d *plainDisplay) event(e orchestration.Event) {
 	}
 }
 
-// eventLine says what happened in a line.
+// eventLine describes an event in one line.
 func eventLine(e orchestration.Event, names int) string {
 	step := pad(e.Step, names)
 	switch e.Kind {
@@ -43,7 +43,7 @@ func eventLine(e orchestration.Event, names int) string {
 		}
 		return fmt.Sprintf("%s  failed%s: %s; next attempt %s", step, attemptOf(e), oneLine(e.Err), next)
 	case orchestration.EventStepFailed:
-		return fmt.Sprintf("%s  failed for good%s: %s", step, attemptOf(e), oneLine(e.Err))
+		return fmt.Sprintf("%s  ended in error%s: %s", step, attemptOf(e), oneLine(e.Err))
 	case orchestration.EventStepReleased:
 		return fmt.Sprintf("%s  interrupted", step)
 	case orchestration.EventStepCancelled:

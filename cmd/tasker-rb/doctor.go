@@ -15,7 +15,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
-// doctor checks what tasker-rb needs, one thing after the other.
+// doctor checks the things that tasker-rb needs, one after the other.
 type doctor struct {
 	out      io.Writer
 	handlers handlerFlags
@@ -42,7 +42,7 @@ func newDoctor() *cobra.Command {
 		},
 	}
 	d.handlers.add(cmd)
-	cmd.Flags().StringVar(&template, "template", "", "`FILE` of a template whose handler classes must be there")
+	cmd.Flags().StringVar(&template, "template", "", "`FILE` of a template whose handler classes must exist")
 	return cmd
 }
 

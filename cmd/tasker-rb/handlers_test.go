@@ -55,7 +55,8 @@ func TestNoHandlersFolder(t *testing.T) {
 	require.Zero(t, r.code, r.stderr)
 }
 
-// No Ruby: the first library of that name is an empty file, so none is loaded.
+// The first library with the name of libruby is an empty file, so Ruby cannot be
+// loaded.
 func TestNoRuby(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})

@@ -9,17 +9,17 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
 )
 
-// lazyPool is a database that is opened when it is first needed: a command
-// whose handlers do not load leaves nothing behind.
+// lazyPool is a pool that is opened when it is first needed. A command whose
+// handlers do not load leaves no trace in the database.
 type lazyPool struct {
 	ephemeral, migrate bool
 	size               int32
-	sql                *rubysteps.SQL // what handlers have of it
+	sql                *rubysteps.SQL // serves the SQL of handlers
 
 	mu          sync.Mutex
 	db          *database
 	ready       *pgxpool.Pool
-	unreachable bool // the server does not answer, not even to a good-bye
+	unreachable bool // the server does not answer, so closing does not wait for it
 }
 
 func (l *lazyPool) open(ctx context.Context) (*pgxpool.Pool, error) {
@@ -40,10 +40,10 @@ func (l *lazyPool) open(ctx context.Context) (*pgxpool.Pool, error) {
 	return pool, err
 }
 
-// place is that of the database, once it is open.
+// place names the database for a message. The pool must be open.
 func (l *lazyPool) place() string { return l.db.place() }
 
-// discarded reports whether what is in the database is gone with the command.
+// discarded reports whether the database ends with the command.
 func (l *lazyPool) discarded() bool { return l.ephemeral && l.db.local != nil }
 
 func (l *lazyPool) close() error {

@@ -13,8 +13,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// printError prints one line of cause and one of remedy. Errors that are lists
-// print their list.
+// printError prints one line for the cause and one for the remedy. An error that
+// is a list prints these lines for each element.
 func printError(w io.Writer, err error) {
 	var problems *templates.Problems
 	var violations *badContext
@@ -29,7 +29,7 @@ func printError(w io.Writer, err error) {
 	case errors.As(err, &ruby):
 		printCause(w, ruby.Message, errors.FlattenHints(err))
 	default:
-		var connecting *pgconn.ConnectError // of a pool that opens another one
+		var connecting *pgconn.ConnectError // from a pool that opens a connection
 		if errors.As(err, &connecting) {
 			err = connectError(connecting.Config, connecting)
 		}
@@ -50,8 +50,8 @@ func printProblem(w io.Writer, p templates.Problem) {
 	printCause(w, p.String(), hint)
 }
 
-// packagePrefix is how a package begins its errors, which is no concern of who
-// reads them here.
+// packagePrefix matches the package name at the beginning of an error. Users do
+// not need it.
 var packagePrefix = regexp.MustCompile(`^(localpg|rubyhost|orchestration|templates): `)
 
 func plain(cause string) string { return packagePrefix.ReplaceAllString(strings.TrimSpace(cause), "") }

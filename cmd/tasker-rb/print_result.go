@@ -10,7 +10,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// printResult prints what each step ended with, and why the task failed.
+// printResult prints the results of each step, and the errors of a failed task.
 func printResult(w io.Writer, t *orchestration.TaskDetail) error {
 	var b strings.Builder
 	state := green
@@ -50,8 +50,9 @@ func indent(results json.RawMessage) string {
 	return "  " + b.String()
 }
 
-// printFailure prints the user's lines of the backtrace first: the library's
-// are of no use to whoever wrote the handler.
+// printFailure prints an error and its causes. From the backtrace it prints only
+// the user's own lines, because the library's lines do not help the author of
+// the handler.
 func printFailure(b *strings.Builder, e *orchestration.StepError) {
 	for at := e; at != nil; at = at.Cause {
 		if at != e {

@@ -40,7 +40,7 @@ end
 		"charge  failed (attempt 1 of 2): RuntimeError: the bank said …; next attempt now\n",
 		"charge  started (attempt 2 of 2)\n",
 		"charge | attempt\ncharge | 2\n",
-		"charge  failed for good (attempt 2 of 2): RuntimeError: the bank said …\n",
+		"charge  ended in error (attempt 2 of 2): RuntimeError: the bank said …\n",
 		"default/order 0.1.0  error\n",
 		"\ncharge  error after 2 attempts\n",
 		"  RuntimeError: the bank said\n  no\n    from "+file+":11:in `rescue in call_the_bank'\n",

@@ -9,7 +9,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 )
 
-// badInput is one way to be wrong.
+// badInput is one case of wrong input.
 type badInput struct {
 	name     string
 	template string            // of t.yaml; default: one("Fine")
@@ -19,7 +19,7 @@ type badInput struct {
 	hint     string            // a part of the last hint
 }
 
-// emptyProject has a sound template and handler, and a database without tables.
+// emptyProject has a valid template and handler, and a database without tables.
 func emptyProject(t *testing.T) *project {
 	t.Helper()
 	p := &project{t: t, dir: t.TempDir(), url: pgtest.URL(t)}
@@ -44,8 +44,8 @@ func refuseAll(t *testing.T, cases []badInput) {
 	}
 }
 
-// requireRefused wants exit code 2, nothing on standard output, and lines of
-// cause and remedy on standard error that a user can read.
+// requireRefused requires exit code 2, an empty standard output, and lines with
+// causes and remedies on standard error.
 func requireRefused(t *testing.T, r result, causes []string, hint string) {
 	t.Helper()
 	require.Equal(t, exitBadInput, r.code, r.stdout+r.stderr)
@@ -73,7 +73,7 @@ func requireRefused(t *testing.T, r result, causes []string, hint string) {
 	}
 }
 
-// requireInOrder wants each part after the one before it.
+// requireInOrder requires the parts in this order.
 func requireInOrder(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	rest := text

@@ -28,10 +28,11 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run TEMPLATE",
 		Short: "Run one task to its end",
-		Long: `Run one task to its end, retries included, and show how its steps go.
+		Long: `Run one task to its end, retries included, and show the progress of its steps.
 
 The exit code is 0 when the task is complete, 1 when it ended in error, and 2
-when something was wrong with the input, in which case nothing was written.`,
+when the input was wrong. With exit code 2 nothing was written, unless the error
+says so.`,
 		Example: `  tasker-rb run order.yaml --context '{"order_id": 42}'
   tasker-rb run order.yaml --context @order.json --handlers app/handlers
   jq .order cart.json | tasker-rb run order.yaml --context - --output json`,
@@ -40,14 +41,14 @@ when something was wrong with the input, in which case nothing was written.`,
 	}
 	r.handlers.add(cmd)
 	cmd.Flags().StringVar(&r.context, "context", "{}", "the task's context: `JSON`, @FILE, or - for standard input")
-	cmd.Flags().StringVar(&r.env, "env", "", "`NAME` of the template's environment whose changes apply")
+	cmd.Flags().StringVar(&r.env, "env", "", "apply the template's environment `NAME`")
 	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
-	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is gone afterwards")
+	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is deleted afterwards")
 	return cmd
 }
 
-// run checks everything that can be checked before it touches the database.
+// run makes every check that needs no database, and then opens the database.
 func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 	ctx := cmd.Context()
 	if err := oneOf("output", r.output, "text", "json"); err != nil {
@@ -90,7 +91,7 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
 	submitted, err := engine.Submit(ctx, orchestration.Submission{Template: t, Context: input, SourceSystem: "tasker-rb run"})
 	if errors.Is(err, orchestration.ErrTemplateChanged) && db.db.local != nil {
-		return errors.WithHint(err, "While you work on it, `--scratch` runs it in a database that knows no other.")
+		return errors.WithHint(err, "While you work on it, `--scratch` runs it in an empty database of its own.")
 	}
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	}
 	if errors.Is(context.Cause(there), orchestration.ErrDatabaseGone) {
 		db.unreachable = true
-		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, as far as it came", db.place(), submitted.TaskID),
+		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, with the steps it has done", db.place(), submitted.TaskID),
 			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
 	}
 	if ctx.Err() != nil && !db.discarded() {
@@ -126,7 +127,8 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	return nil
 }
 
-// notShown is for an output that could not be written when the task was run.
+// notShown is the error of a task that was run but whose result could not be
+// printed.
 func notShown(task int64, err error) error {
 	return errors.WithHintf(errors.Newf("task %d was run, but its result could not be written: %v", task, lastCause(err)),
 		"`tasker-rb tasks show %d` shows it.", task)

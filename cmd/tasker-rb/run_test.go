@@ -17,7 +17,7 @@ var (
 	taskPattern  = regexp.MustCompile(`"task_id": \d+`)
 )
 
-// timeless is the JSON of a run without what differs between two of them.
+// timeless replaces the parts of a run's JSON that differ between two runs.
 func timeless(text string) string {
 	return taskPattern.ReplaceAllString(timesPattern.ReplaceAllString(text, "TIME"), `"task_id": ID`)
 }
@@ -61,7 +61,8 @@ func TestEveryExampleTwiceGivesTheSame(t *testing.T) {
 	}
 }
 
-// The keys, their order and the nulls are a promise: programs read this.
+// Programs read this JSON, so its keys, their order and the nulls must not
+// change.
 func TestTheJSONOfACompleteTask(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{
@@ -82,7 +83,7 @@ class Double
 end
 `,
 	})
-	p.env = []string{"TZ=Asia/Kathmandu"} // times are in UTC wherever one is
+	p.env = []string{"TZ=Asia/Kathmandu"} // times are in UTC in every time zone
 	r := p.run("run", "power.yaml", "--context", `{"exponent": 200}`, "--output", "json")
 	require.Zero(t, r.code, r.stderr)
 	require.Empty(t, r.stderr)
@@ -207,8 +208,8 @@ func TestThePrivateDatabaseKeepsWhatIsInIt(t *testing.T) {
 	require.Contains(t, r.stdout, "task 1  default/one")
 }
 
-// enterable is a folder that every user may enter: for root, PostgreSQL runs as
-// somebody else.
+// enterable makes a folder that every user may enter. Under root, PostgreSQL runs
+// as another user.
 func enterable(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tasker-rb-cli-")
@@ -226,7 +227,7 @@ func TestMigrateFirst(t *testing.T) {
 	require.Positive(t, p.written())
 }
 
-// The task is run, and nobody can be told.
+// The task is complete, but its result cannot be printed.
 func TestAResultThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})

@@ -12,18 +12,18 @@ import (
 	"sync"
 )
 
-// stepLog prints what handlers print and log, each line after the name of its
-// step.
+// stepLog prints the lines that handlers print and log, each after the name of
+// its step.
 type stepLog struct {
 	sink  *logSink
 	attrs []slog.Attr
 }
 
-// logSink is where the lines of a log and of those derived from it go.
+// logSink receives the lines of a log and of the logs derived from it.
 type logSink struct {
 	mu    sync.Mutex
 	write func(line string)
-	tasks bool // say which task a line is about
+	tasks bool // name the task of each line
 }
 
 func newStepLog(w io.Writer) *stepLog {
@@ -84,8 +84,8 @@ func (l *stepLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (l *stepLog) WithGroup(string) slog.Handler { return l }
 
-// structuredLine turns the JSON of Tasker::Logging's log_structured into the message
-// and its facts, key=value, in their order. Any other line stays as it is.
+// structuredLine turns the JSON that log_structured writes into the message and
+// its facts as key=value, in their order. Any other line is returned unchanged.
 func structuredLine(line string) string {
 	if !strings.HasPrefix(line, `{"message":`) {
 		return line
@@ -123,7 +123,8 @@ func unquoted(value json.RawMessage) string {
 	return *text
 }
 
-// factText leaves the quotes where the end of a text would not be clear.
+// factText returns the text of a fact. It keeps the quotes if the end of the text
+// would not be clear without them.
 func factText(value json.RawMessage) string {
 	text := unquoted(value)
 	if bytes.HasPrefix(value, []byte(`"`)) && (text == "" || strings.ContainsAny(text, " \"=\n") || strconv.Quote(text) != `"`+text+`"`) {

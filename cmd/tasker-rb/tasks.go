@@ -14,7 +14,7 @@ import (
 func newTasks() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tasks",
-		Short: "See tasks, and set right what went wrong",
+		Short: "Show tasks, and retry, resolve or cancel them",
 		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -22,12 +22,12 @@ func newTasks() *cobra.Command {
 	return cmd
 }
 
-// operatorFlags say who does something and why, for the audit.
+// operatorFlags name the operator and the reason of a change, for the audit.
 type operatorFlags struct{ actor, reason string }
 
 func (f *operatorFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.actor, "by", "", "`NAME` of who does it, for the task's record (default this user)")
-	cmd.Flags().StringVar(&f.reason, "reason", "", "`TEXT` that says why, for the task's record")
+	cmd.Flags().StringVar(&f.actor, "by", "", "`NAME` of the operator, for the audit (default this user)")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "reason `TEXT`, for the audit")
 }
 
 func (f *operatorFlags) by() orchestration.By {
@@ -49,7 +49,8 @@ func taskID(arg string) (int64, error) {
 	return id, nil
 }
 
-// printDone says what was done, unless it was not.
+// printDone prints what was done. If err is not nil, it prints nothing and returns
+// err.
 func printDone(cmd *cobra.Command, err error, format string, args ...any) error {
 	if err == nil {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)

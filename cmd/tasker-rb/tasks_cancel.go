@@ -11,7 +11,7 @@ func newTasksCancel() *cobra.Command {
 	var step string
 	cmd := &cobra.Command{
 		Use:   "cancel TASK",
-		Short: "End a task, or a step and what depends on it; running handlers are interrupted",
+		Short: "Cancel a task, or a step and the steps that depend on it; running handlers are interrupted",
 		Example: `  tasker-rb tasks cancel 42 --reason "the customer changed their mind"
   tasker-rb tasks cancel 42 --step send_newsletter`,
 		Args: exactly("TASK"),

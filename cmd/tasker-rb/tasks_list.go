@@ -14,7 +14,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// filterFlags select tasks.
+// filterFlags are the flags that select tasks.
 type filterFlags struct {
 	namespace, name, version, errorClass string
 	states, tags                         []string
@@ -39,10 +39,10 @@ func (f *filterFlags) add(cmd *cobra.Command, states bool) {
 	}
 }
 
-// narrowingFlags are the flags that select some tasks of all.
+// narrowingFlags are the names of the flags that narrow the selection.
 var narrowingFlags = []string{"namespace", "name", "version", "error-class", "tag", "newer-than", "older-than"}
 
-// narrows reports whether anything narrows the selection.
+// narrows reports whether a flag narrows the selection.
 func (f *filterFlags) narrows(cmd *cobra.Command) bool {
 	for _, name := range narrowingFlags {
 		if cmd.Flags().Changed(name) {
@@ -136,7 +136,8 @@ func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) 
 	return nil
 }
 
-// problemText says which step failed, or waits for another try.
+// problemText names the step that failed or waits for its next attempt, and its
+// error.
 func problemText(s orchestration.TaskSummary) string {
 	if s.FailedStep == "" {
 		return ""

@@ -14,7 +14,7 @@ func newTasksResolve() *cobra.Command {
 	var step, results string
 	cmd := &cobra.Command{
 		Use:   "resolve TASK",
-		Short: "Settle a failed task by hand, or end a step with results of yours",
+		Short: "Resolve a failed task, or a step with results that you give",
 		Example: `  tasker-rb tasks resolve 42 --step charge --results '{"charge_id": "manual-7"}' --reason "charged by phone"
   tasker-rb tasks resolve 42 --reason "refunded"`,
 		Args: exactly("TASK"),
@@ -24,7 +24,7 @@ func newTasksResolve() *cobra.Command {
 				return err
 			}
 			if step == "" && results != "" {
-				return errors.WithHint(errors.New("--results are those of a step"), "Name it with --step.")
+				return errors.WithHint(errors.New("--results needs a step"), "Name it with --step.")
 			}
 			document, err := readDocument("results", results, cmd.InOrStdin())
 			if err != nil {
@@ -42,7 +42,7 @@ func newTasksResolve() *cobra.Command {
 		},
 	}
 	by.add(cmd)
-	cmd.Flags().StringVar(&step, "step", "", "the step `NAME`, whose children then run")
-	cmd.Flags().StringVar(&results, "results", "", "what the step is to end with: `JSON`, @FILE, or - for standard input (default {})")
+	cmd.Flags().StringVar(&step, "step", "", "only the step `NAME`; its children then run")
+	cmd.Flags().StringVar(&results, "results", "", "the step's results: `JSON`, @FILE, or - for standard input (default {})")
 	return cmd
 }

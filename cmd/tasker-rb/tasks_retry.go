@@ -23,10 +23,10 @@ func newTasksRetry() *cobra.Command {
 	r := &retryCommand{}
 	cmd := &cobra.Command{
 		Use:   "retry [TASK]",
-		Short: "Give failed steps another go, with all their attempts",
-		Long: `Give the failed steps of a task another go, or one step with --step. Without a
-task number, all tasks that ended in error and that the filters select;
---dry-run only says which.`,
+		Short: "Retry failed steps, with all their attempts",
+		Long: `Retry the failed steps of a task, or one step with --step. Without a task
+number, retry all tasks that ended in error and match the filters; --dry-run
+only prints which ones.`,
 		Example: `  tasker-rb tasks retry 42 --reason "the gateway is back"
   tasker-rb tasks retry --name fulfill_order --error-class Gateway::Down --dry-run`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +45,7 @@ task number, all tasks that ended in error and that the filters select;
 	r.by.add(cmd)
 	r.filter.add(cmd, false)
 	cmd.Flags().StringVar(&r.step, "step", "", "only the step `NAME`")
-	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "say which tasks, and change nothing")
+	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "print which tasks, and change nothing")
 	cmd.Flags().StringVar(&r.output, "output", "text", "with filters: print as `FORMAT`: text or json")
 	return cmd
 }
@@ -57,7 +57,7 @@ func (r *retryCommand) retryOne(cmd *cobra.Command, arg string) error {
 	}
 	for _, name := range append([]string{"dry-run", "output", "limit"}, narrowingFlags...) {
 		if cmd.Flags().Changed(name) {
-			return errors.WithHintf(errors.Newf("--%s is for retrying many", name), "Leave the task number or --%s out.", name)
+			return errors.WithHintf(errors.Newf("--%s is for retrying many tasks", name), "Leave out the task number or --%s.", name)
 		}
 	}
 	return withEngine(cmd, func(e *orchestration.Engine) error {
@@ -73,7 +73,7 @@ func (r *retryCommand) retryMany(cmd *cobra.Command) error {
 		return err
 	}
 	if r.step != "" {
-		return errors.WithHint(errors.New("--step is of one task"), "Name the task.")
+		return errors.WithHint(errors.New("--step needs a task number"), "Name the task.")
 	}
 	if !r.filter.narrows(cmd) {
 		return errors.WithHint(errors.New("retrying every failed task needs a filter"), "Give a task, or --namespace, --name, --error-class, --newer-than and the like.")

@@ -10,8 +10,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// printSteps draws the steps of a task and what depends on what, and below it
-// why those failed that did.
+// printSteps draws the steps of a task and their dependencies. Below it prints
+// the errors of the failed steps.
 func printSteps(b *strings.Builder, t *orchestration.TaskDetail) {
 	width := 0
 	steps := map[string]*orchestration.StepDetail{}
@@ -44,7 +44,7 @@ func printSteps(b *strings.Builder, t *orchestration.TaskDetail) {
 	}
 }
 
-// stepLine is how a step stands.
+// stepLine describes the state of a step in one line.
 func stepLine(s *orchestration.StepDetail, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %-17s %s", pad(s.Name, width), s.State, plural(s.Attempts, "attempt"))
@@ -55,7 +55,7 @@ func stepLine(s *orchestration.StepDetail, width int) string {
 		fmt.Fprintf(&b, "  next at %s", s.NextAttempt.Local().Format("15:04:05.000"))
 	}
 	if s.WaitsForKey != "" {
-		fmt.Fprintf(&b, "  waits for a slot of %s", printable(s.WaitsForKey))
+		fmt.Fprintf(&b, "  waits for a permit of %s", printable(s.WaitsForKey))
 	}
 	const most = 10
 	if n := len(s.Parents); n > most {

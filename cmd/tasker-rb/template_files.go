@@ -12,7 +12,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// loadEach loads templates, and gathers the problems of those that are none.
+// loadEach loads the files. It returns the valid templates and the problems of
+// the other files.
 func loadEach(files []string) (sound []*templates.Template, found []templates.Problem, err error) {
 	for _, file := range files {
 		t, err := templates.Load(file)
@@ -29,7 +30,7 @@ func loadEach(files []string) (sound []*templates.Template, found []templates.Pr
 	return sound, found, nil
 }
 
-// loadAll loads the templates of files and folders, all of which must be sound.
+// loadAll loads the templates of files and folders. All of them must be valid.
 func loadAll(paths []string) ([]*templates.Template, error) {
 	files, err := templateFiles(paths)
 	if err != nil {
@@ -42,13 +43,13 @@ func loadAll(paths []string) ([]*templates.Template, error) {
 	return sound, err
 }
 
-// templateFiles are the files named, and the YAML files of the folders named.
+// templateFiles returns the named files, and the YAML files in the named folders.
 func templateFiles(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil || !info.IsDir() {
-			files = append(files, path) // loading it says what is wrong
+			files = append(files, path) // if it cannot be read, loading it reports why
 			continue
 		}
 		before := len(files)
@@ -69,7 +70,8 @@ func templateFiles(paths []string) ([]string, error) {
 	return slices.Compact(files), nil
 }
 
-// loadTemplate loads a template for an environment that it knows.
+// loadTemplate loads a template for an environment. The template must mention
+// the environment.
 func loadTemplate(file, env string) (*templates.Template, error) {
 	t, err := templates.Load(file, templates.WithEnvironment(env))
 	if err != nil {

@@ -18,7 +18,7 @@ func newTemplatesLint() *cobra.Command {
 		Use:   "lint PATH...",
 		Short: "Check templates: files, or folders of them",
 		Long: `Check templates and print every problem with its place and a hint. With
---handlers or --require, also check that every handler class is there.
+--handlers or --require, also check that every handler class exists.
 
 The exit code is 0 when all is well, 1 when there are problems.`,
 		Example: `  tasker-rb templates lint config/tasker

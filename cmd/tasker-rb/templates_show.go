@@ -13,7 +13,7 @@ func newTemplatesShow() *cobra.Command {
 	var format, env string
 	cmd := &cobra.Command{
 		Use:   "show TEMPLATE",
-		Short: "Draw a template's steps and what depends on what",
+		Short: "Draw a template's steps and their dependencies",
 		Example: `  tasker-rb templates show order.yaml
   tasker-rb templates show order.yaml --format mermaid > order.mmd`,
 		Args: exactly("TEMPLATE"),
@@ -44,6 +44,6 @@ func newTemplatesShow() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "print as `FORMAT`: text, ascii, mermaid or json")
-	cmd.Flags().StringVar(&env, "env", "", "`NAME` of the template's environment whose changes apply")
+	cmd.Flags().StringVar(&env, "env", "", "apply the template's environment `NAME`")
 	return cmd
 }

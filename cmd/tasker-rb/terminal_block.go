@@ -9,15 +9,15 @@ import (
 	"golang.org/x/term"
 )
 
-// terminalBlock is some lines at the end of a terminal's text that are drawn again and
-// again in place.
+// terminalBlock draws a block of lines at the end of a terminal's text, again and
+// again in the same place.
 //
-// It only ever writes. The libraries for whole programs on a terminal also ask
-// it questions, as soon as they are linked in, and a terminal that does not
-// answer would hold every command up for five seconds.
+// It only writes to the terminal. The libraries for terminal programs also query
+// the terminal as soon as they are linked in. If the terminal does not answer,
+// every command would wait for five seconds.
 type terminalBlock struct {
 	out    *os.File
-	widths []int // of the lines that it has now
+	widths []int // of the lines that are drawn now
 }
 
 const (
@@ -26,8 +26,8 @@ const (
 	eraseBelow = "\r\x1b[J"
 )
 
-// draw prints what is to stand above for good, then the block in its new form.
-// No line of the block may be wider than the terminal.
+// draw prints the lines that stay above the block, and then the new block. No
+// line of the block may be wider than the terminal.
 func (b *terminalBlock) draw(above, lines []string, last bool) error {
 	var s strings.Builder
 	s.WriteString(hideCursor)
@@ -49,8 +49,8 @@ func (b *terminalBlock) draw(above, lines []string, last bool) error {
 	return err
 }
 
-// rows is how many rows the lines take now: a terminal that has become narrower
-// has wrapped them.
+// rows returns how many rows the lines take now. A terminal that has become
+// narrower has wrapped them.
 func (b *terminalBlock) rows() int {
 	columns, _ := b.size()
 	rows := 0
@@ -60,7 +60,7 @@ func (b *terminalBlock) rows() int {
 	return rows
 }
 
-// size is that of the terminal now, or what is usual.
+// size returns the terminal's current size, or 80 by 24 if it is unknown.
 func (b *terminalBlock) size() (columns, rows int) {
 	columns, rows, err := term.GetSize(int(b.out.Fd()))
 	if err != nil || columns <= 0 || rows <= 0 {

@@ -17,15 +17,15 @@ var (
 	bold   = lipgloss.NewStyle().Bold(true)
 )
 
-// marks are what stands before a step's name.
+// marks are the signs before a step's name.
 type marks struct {
 	running                             []string
 	pending, complete, retrying, failed string
-	busy, done                          string // running and complete, in a picture that stands still
-	more                                string // where a line is cut
+	busy, done                          string // running and complete, in a still picture
+	more                                string // at the end of a line that was cut
 }
 
-// cut makes a line fit, and shows that it did.
+// cut shortens a line to the columns, and marks that it was cut.
 func (m marks) cut(line string, columns int) string {
 	if lipgloss.Width(line) <= columns {
 		return line
@@ -40,11 +40,11 @@ func marksFor(utf8 bool) marks {
 	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗", busy: "▶", done: "✓", more: "…"}
 }
 
-// of is the sign for a step in that state.
+// of returns the sign of a step in the state.
 func (m marks) of(state orchestration.StepState) string {
 	switch state {
 	case orchestration.StepComplete, orchestration.StepResolvedManually:
-		return m.done // not complete, which in ASCII is what lines cross with
+		return m.done // not m.complete: in ASCII that is "+", the sign of a crossing
 	case orchestration.StepInError, orchestration.StepCancelled:
 		return m.failed
 	case orchestration.StepWaitingForRetry:
@@ -66,5 +66,5 @@ func utf8Terminal() bool {
 	return false
 }
 
-// dumbTerminal: it cannot move its cursor.
+// dumbTerminal reports whether the terminal cannot move its cursor.
 func dumbTerminal() bool { return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" }

@@ -10,8 +10,9 @@ import (
 	"github.com/charmbracelet/lipgloss"
 )
 
-// printable shows what is for a terminal to obey: the text of an error or a
-// reason may come from anywhere. Ends of lines and tabs stay.
+// printable replaces control characters by their codes. The text of an error or
+// a reason may come from anywhere, and the terminal must not obey it. Line ends
+// and tabs stay.
 func printable(s string) string {
 	odd := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
 	if strings.IndexFunc(s, odd) < 0 {
@@ -28,14 +29,14 @@ func printable(s string) string {
 	return b.String()
 }
 
-// The most characters of an error that are shown, in a line and in full.
+// The most characters of an error that are shown: in one line, and in full.
 const (
 	mostInLine = 300
 	mostOfText = 4000
 )
 
-// shorten cuts a text that is longer than most characters, and says what to do
-// about that in more, which gets the number of those left out.
+// shorten cuts a text after most characters and adds more. In more, %d stands for
+// the number of characters that were cut.
 func shorten(s string, most int, more string) string {
 	if len(s) <= most {
 		return s
@@ -73,7 +74,7 @@ func shortDuration(d time.Duration) string {
 	}
 }
 
-// pad fills a name up to so many columns of a terminal.
+// pad fills a name with spaces to a width in terminal columns.
 func pad(name string, columns int) string {
 	return name + strings.Repeat(" ", max(columns-lipgloss.Width(name), 0))
 }

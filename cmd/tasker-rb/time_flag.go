@@ -8,7 +8,7 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// timeSpan is a flag for a time such as 90s, 24h or 7d.
+// timeSpan is the value of a flag for a time such as 90s, 24h or 7d.
 type timeSpan time.Duration
 
 func (s *timeSpan) Set(text string) error {
@@ -37,7 +37,7 @@ func parseTimeSpan(text string) (time.Duration, error) {
 	return d, err
 }
 
-// parseMoment reads a moment, or a time from now.
+// parseMoment reads a moment (RFC 3339) or a time from now.
 func parseMoment(flag, text string, now time.Time) (time.Time, error) {
 	if d, err := parseTimeSpan(text); err == nil {
 		return now.Add(d), nil

@@ -10,12 +10,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// usageError makes a complaint about the command line, with the way to the help.
+// usageError returns an error about the command line, with a hint at --help.
 func usageError(cmd *cobra.Command, format string, args ...any) error {
 	return errors.WithHintf(errors.Newf(format, args...), "`%s --help` shows how it is used.", cmd.CommandPath())
 }
 
-// exactly wants arguments of these names, as the command's Use line has them.
+// exactly accepts exactly these arguments. The names are those of the command's
+// Use line.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -29,7 +30,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// atLeastOne wants one argument or more.
+// atLeastOne accepts one argument or more.
 func atLeastOne(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -39,7 +40,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 	}
 }
 
-// subcommand is for a command that has only commands below it.
+// subcommand refuses arguments of a command that only has subcommands.
 func subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -54,7 +55,7 @@ func subcommand(cmd *cobra.Command, args []string) error {
 
 var badValue = regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?(--[\w-]+)" flag: `)
 
-// flagError words what the flag library says of a flag.
+// flagError rewords an error of the flag library.
 func flagError(cmd *cobra.Command, err error) error {
 	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
 		if hint := valueHint(cmd, strings.TrimPrefix(m[2], "--")); hint != "" {
@@ -65,7 +66,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError(cmd, "%s", err)
 }
 
-// valueHint is what a flag's value may be.
+// valueHint says which values a flag accepts.
 func valueHint(cmd *cobra.Command, flag string) string {
 	f := cmd.Flags().Lookup(flag)
 	if f == nil {
@@ -81,7 +82,7 @@ func valueHint(cmd *cobra.Command, flag string) string {
 	}
 }
 
-// oneOf checks a flag whose values are few.
+// oneOf checks that a flag has one of the allowed values.
 func oneOf(flag, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil

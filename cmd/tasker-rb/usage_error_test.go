@@ -29,7 +29,7 @@ func TestBadUsage(t *testing.T) {
 		{"tasks list --newer-than soon", `--newer-than cannot be "soon"`, "90s, 24h or 7d"},
 		{"tasks list --limit 1001", "--limit 1001", "from 1 to 1000"},
 		{"tasks retry 1 2", "one argument too many: 2", "`tasker-rb tasks retry --help`"},
-		{"tasks retry 1 --name one", "--name is for retrying many", "Leave the task number"},
+		{"tasks retry 1 --name one", "--name is for retrying many tasks", "Leave out the task number"},
 		{"submit one.yaml --run-at noon", `--run-at cannot be "noon"`, "2026-01-31T08:00:00Z"},
 		{"submit one.yaml --priority 40000", `--priority cannot be "40000"`, "-32768 to 32767"},
 		{"worker --handlers . --templates nowhere.yaml", "nowhere.yaml: the file does not exist", "Check the path"},

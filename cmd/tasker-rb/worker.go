@@ -25,27 +25,28 @@ func newWorker() *cobra.Command {
 	w := &workerCommand{}
 	cmd := &cobra.Command{
 		Use:   "worker",
-		Short: "Run tasks as they come, until told to stop",
-		Long: `Run tasks that are due, many at a time, until SIGTERM or ^C. Then it takes no
-more, lets running steps come to their end (for --drain at most, then they are
-interrupted and their attempts do not count), and leaves with exit code 0.
+		Short: "Run tasks until told to stop",
+		Long: `Run tasks that are due, many at a time, until SIGTERM or ^C. Then the worker
+takes no more tasks and lets running steps finish, for --drain at most. Steps
+that still run after that are interrupted, and their attempts do not count. The
+exit code is 0.
 
-Any number of workers share a database. When one dies, its tasks are taken over
-by the others.
+Any number of workers can share a database. When one dies, the others take over
+its tasks.
 
-Tasks bring their templates with them. With --templates it refuses to begin when
-a handler class of those templates is missing, before any task fails for that.`,
+Each task carries its template, so the worker needs no template files. With
+--templates it refuses to start if a handler class of these templates is missing.`,
 		Example: `  tasker-rb worker --handlers app/handlers
   DATABASE_URL=postgres://app@db/orders tasker-rb worker --handlers app/handlers --threads 16`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
 	}
 	w.handlers.add(cmd)
-	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` are there, may be repeated")
-	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "`N` tasks in hand at a time")
+	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` exist, may be repeated")
+	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "hold `N` tasks at a time")
 	w.drain = timeSpan(30 * time.Second)
-	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may go on once it is told to stop")
-	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "say nothing of steps that go well")
+	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
+	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "print nothing about steps that succeed")
 	return cmd
 }
 
@@ -104,15 +105,15 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// stopping says what a worker waits for that was told to stop.
+// stopping is the message of a worker that was told to stop.
 func (w *workerCommand) stopping() string {
 	if w.drain <= 0 {
-		return "stopping; steps that run are interrupted"
+		return "stopping; running steps are interrupted"
 	}
-	return fmt.Sprintf("stopping; steps that run have %v to come to their end (--drain), a second ^C ends them now", time.Duration(w.drain))
+	return fmt.Sprintf("stopping; running steps have %v to finish (--drain), a second ^C ends them now", time.Duration(w.drain))
 }
 
-// printEvents prints what happens, a line each.
+// printEvents returns a function that prints one line for each event.
 func (w *workerCommand) printEvents(lines *stepLog) func(orchestration.Event) {
 	return func(e orchestration.Event) {
 		switch e.Kind {

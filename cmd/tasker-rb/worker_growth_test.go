@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two hundred tasks in a row in one process: one worker, one task at a time,
-// with a step that fails first, one that fails for good, and output.
+// One worker runs two hundred tasks, one at a time. One step fails at its first
+// attempt, one step ends in error, and the handlers print.
 func TestNothingGrowsWithTheTasks(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{
@@ -59,8 +59,8 @@ end
 			return conn.QueryRow(t.Context(), "select count(*) from tasker.tasks where state = 'error'").Scan(&there) == nil && there == ended
 		}, patience, 10*time.Millisecond, out)
 	}
-	// One measurement is noise: Go's own threads and a pool's connections come
-	// as they are wanted. A leak shows in every later one.
+	// A single measurement is noisy, because Go starts threads and the pool opens
+	// connections as needed. A leak shows in every later measurement.
 	tasks(40)
 	var threads, files, connections [4]int
 	for i := range threads {
@@ -72,14 +72,14 @@ end
 	t.Log("threads", threads, "files", files, "connections", connections)
 	for _, v := range [][4]int{threads, files, connections} {
 		require.LessOrEqual(t, min(v[1]-v[0], v[2]-v[1], v[3]-v[2]), 0, "it grows with every fifty tasks")
-		require.LessOrEqual(t, v[3]-v[0], 8) // a pool opens a connection whenever all are busy for a moment
+		require.LessOrEqual(t, v[3]-v[0], 8) // the pool opens a connection when all others are busy
 	}
 
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, worker.Wait(), out)
 }
 
-// entries counts what a process has of something in /proc.
+// entries counts the entries of a process's folder in /proc.
 func entries(t *testing.T, pid int, of string) int {
 	t.Helper()
 	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, of))
