@@ -64,7 +64,7 @@ func TestTheGuideSaysWhenATaskEnds(t *testing.T) {
 		"one runs, or can run now": func(steps []stepView) bool {
 			return slices.ContainsFunc(steps, is(StepInProgress)) || open(steps, true)
 		},
-		"one waits for its next attempt, or for a slot, and its parents are done": func(steps []stepView) bool { return open(steps, false) },
+		"one waits for its next attempt, or for a permit, and its parents are done": func(steps []stepView) bool { return open(steps, false) },
 		"all are `complete` or `resolved_manually`": func(steps []stepView) bool {
 			return !slices.ContainsFunc(steps, func(s stepView) bool { return !s.state.Done() })
 		},
@@ -107,7 +107,7 @@ func TestTheGuideSaysWhatAFailureLeadsTo(t *testing.T) {
 	permanent := func(a failedAttempt) bool { return a.permanent }
 	means := map[string]func(failedAttempt) bool{
 		"failed with a permanent error":                                      permanent,
-		"returned what cannot be kept (not JSON, a NUL character)":           permanent,
+		"returned a value that cannot be stored (not JSON, a NUL character)": permanent,
 		"has a handler class that cannot be found":                           permanent,
 		"failed otherwise, and the step is not retryable":                    func(a failedAttempt) bool { return !a.retryable },
 		"failed otherwise, and it was the last one of `default_retry_limit`": func(a failedAttempt) bool { return a.attempts >= a.limit },

@@ -6,7 +6,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// Curve is how the wait grows from one retry to the next.
+// Curve says how the wait grows from one retry to the next.
 type Curve string
 
 // The values of Curve, with the wait before the retry that follows attempt n.
@@ -16,20 +16,20 @@ const (
 	CurveExponential Curve = "exponential" // Base * 2^(n-1)
 )
 
-// Backoff says how long to wait before a step is tried again.
+// Backoff says how long a step waits before its next attempt.
 type Backoff struct {
 	Curve Curve
 	// Base is the wait after the first attempt, Max the longest wait.
 	Base, Max time.Duration
-	// Min is the shortest wait, jitter included. It is one second unless the
-	// template sets base_seconds or max_seconds, and then 0.
+	// Min is the shortest wait, jitter included. It is one second. If the
+	// template sets base_seconds or max_seconds, it is 0.
 	Min time.Duration
-	// Jitter is the share, 0 to 1, by which a wait may be longer or shorter:
-	// 0.1 stands for ±10 %.
+	// Jitter is the share, from 0 to 1, by which a wait may be longer or
+	// shorter: 0.1 means ±10 %.
 	Jitter float64
 }
 
-// DefaultBackoff is the Backoff of a step whose template says nothing.
+// DefaultBackoff returns the Backoff of a step whose template sets none.
 func DefaultBackoff() Backoff {
 	return Backoff{
 		Curve:  CurveExponential,

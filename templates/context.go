@@ -10,10 +10,10 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// rootPath begins the path of every violation.
+// rootPath is the first part of every violation's path.
 const rootPath = "context"
 
-// Violation is one thing that is wrong with a context.
+// Violation is one fault of a context.
 type Violation struct {
 	// Path leads to the value: context.items[3].price.
 	Path string
@@ -21,7 +21,7 @@ type Violation struct {
 	Message string
 }
 
-// String is the path and the message.
+// String returns the path and the message.
 func (v Violation) String() string { return v.Path + " " + v.Message }
 
 // ContextError is the error of [Template.ValidateContext].
@@ -30,8 +30,8 @@ type ContextError struct {
 	Template string
 	// Violations has at least one element.
 	Violations []Violation
-	// Malformed says that the context is no JSON object that can be stored, so
-	// that the schema was not asked.
+	// Malformed says that the context is not a JSON object that can be stored.
+	// It was not checked against the schema.
 	Malformed bool
 }
 
@@ -48,15 +48,17 @@ func (e *ContextError) Error() string {
 	return out.String()
 }
 
-// ValidateContext checks the context of a new task, a JSON object, against the
-// template's schema and fills in the schema's defaults. The result is compact
-// JSON with the keys in the order of the input and defaults behind them.
-// Numbers stay as they are written, whatever their size. A template without a
-// schema takes any object.
+// ValidateContext checks the context of a new task against the template's
+// schema and fills in the schema's defaults. The context must be a JSON object.
+// A template without a schema accepts any object.
 //
-// The error is a [*ContextError] with every violation: of JSON's grammar,
-// of what can be stored (no duplicate keys, no NUL character, no half surrogate
-// pairs), of the schema.
+// The result is compact JSON. Keys keep the order of the input, and defaults
+// follow them. Numbers keep the text they were written with, whatever their
+// size.
+//
+// The error is a [*ContextError] that lists every violation. A context violates
+// the grammar of JSON, the limits of storage (no duplicate keys, no NUL
+// character, no half of a surrogate pair), or the schema.
 func (t *Template) ValidateContext(context []byte) (json.RawMessage, error) {
 	fail := func(violations ...Violation) (json.RawMessage, error) {
 		return nil, &ContextError{Template: t.ID(), Violations: violations}
@@ -90,7 +92,7 @@ func (t *Template) ValidateContext(context []byte) (json.RawMessage, error) {
 	return root.AppendJSON(nil), nil
 }
 
-// jsonName is what JSON calls a kind.
+// jsonName returns JSON's name of a kind.
 func jsonName(k tree.Kind) string {
 	switch k {
 	case tree.Null:

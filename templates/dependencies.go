@@ -10,10 +10,10 @@ import (
 )
 
 // order links the drafts to their parents and returns the steps in topological
-// order: of the steps whose parents are placed, the one written first comes
-// next. It returns nil after a problem. When complete is false some steps could
-// not be read, and a name that is not found may be one of theirs.
-func (b *builder) order(drafts []*draft, complete bool) []*Step {
+// order. Among the steps whose parents are placed, the one written first comes
+// next. After a problem order returns nil. When complete is false, some steps
+// could not be read, so a name that is not found may be the name of one of them.
+func (b *builder) order(drafts []*stepDraft, complete bool) []*Step {
 	place := make(map[string]int, len(drafts))
 	names := make([]string, len(drafts))
 	for i, d := range drafts {
@@ -30,7 +30,7 @@ func (b *builder) order(drafts []*draft, complete bool) []*Step {
 				children[p] = append(children[p], i)
 			case complete:
 				good = false
-				b.problems.at(node, b.problems.near(node.Text, names, "Add the step, or correct the name."),
+				b.problems.at(node, b.problems.suggestion(node.Text, names, "Add the step, or correct the name."),
 					"the step %q depends on %q, which is not a step", d.step.Name, tree.Shorten(node.Text))
 			}
 		}
@@ -57,7 +57,8 @@ func (b *builder) order(drafts []*draft, complete bool) []*Step {
 	return steps
 }
 
-// sortTopologically returns the nodes that are not on or behind a cycle.
+// sortTopologically returns the nodes in topological order. It leaves out those
+// that are on a cycle or depend on one.
 func sortTopologically(parents, children [][]int) []int {
 	waiting := make([]int, len(parents))
 	ready := &intHeap{}
@@ -95,8 +96,8 @@ func (h *intHeap) Pop() any {
 }
 
 // cycles reports one cycle for every group of steps that wait for each other.
-// free are the steps before and behind all cycles.
-func (b *builder) cycles(drafts []*draft, parents [][]int, free []int) {
+// free holds the steps before and after all cycles.
+func (b *builder) cycles(drafts []*stepDraft, parents [][]int, free []int) {
 	done := make([]bool, len(drafts))
 	for _, i := range free {
 		done[i] = true
@@ -107,7 +108,7 @@ func (b *builder) cycles(drafts []*draft, parents [][]int, free []int) {
 		}
 		path := cycleFrom(i, parents, done)
 		if path == nil {
-			done[i] = true // between cycles, or in one that is already reported
+			done[i] = true // between two cycles, or on one that is already reported
 			continue
 		}
 		for _, step := range path {
@@ -117,8 +118,8 @@ func (b *builder) cycles(drafts []*draft, parents [][]int, free []int) {
 	}
 }
 
-func (b *builder) reportCycle(drafts []*draft, path []int) {
-	// The path follows parents; told from its first step it reads "a needs b".
+func (b *builder) reportCycle(drafts []*stepDraft, path []int) {
+	// The path follows parents, so its text reads "a needs b".
 	const most = 20
 	var names []string
 	for _, i := range path[:min(most, len(path))] {

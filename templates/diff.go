@@ -6,8 +6,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// Diff lists what differs between two templates, a line for each value that was
-// there before (-) and that is there now (+), each with the path to it:
+// Diff lists the differences between two templates. It writes one line for each
+// value that was removed (-) or added (+), with the path to the value:
 //
 //   - step_templates.charge.default_retry_limit: 3
 //   - step_templates.charge.default_retry_limit: 5
@@ -19,8 +19,8 @@ func Diff(before, after *Template) string {
 	return d.out.String()
 }
 
-// byStep is the comparable form with the steps under their names, so that a
-// line can name the step it is about.
+// byStep returns the comparable form with the steps under their names, so that
+// each line of the diff can name its step.
 func byStep(t *Template) *tree.Node {
 	n := t.comparable()
 	m := n.Get("step_templates")
@@ -34,7 +34,7 @@ func byStep(t *Template) *tree.Node {
 
 type differ struct{ out strings.Builder }
 
-// compare walks two nodes; a nil one stands for a value that is not there.
+// compare walks two nodes. A nil node means that the value does not exist.
 func (d *differ) compare(path string, before, after *tree.Node) {
 	if before != nil && after != nil && before.Kind == tree.Object && after.Kind == tree.Object {
 		d.members(path, before, after)
@@ -48,7 +48,7 @@ func (d *differ) compare(path string, before, after *tree.Node) {
 	d.side("+ ", path, after)
 }
 
-// members walks two objects, whose keys are sorted, side by side.
+// members walks two objects side by side. Their keys are sorted.
 func (d *differ) members(path string, before, after *tree.Node) {
 	x, y := before.Members, after.Members
 	for len(x) > 0 || len(y) > 0 {
@@ -66,7 +66,7 @@ func (d *differ) members(path string, before, after *tree.Node) {
 	}
 }
 
-// side writes a value, an object as a line for each of its members.
+// side writes a value. An object becomes one line for each of its members.
 func (d *differ) side(mark, path string, n *tree.Node) {
 	switch {
 	case n == nil:

@@ -1,5 +1,6 @@
-// Package templates reads task templates: YAML files that name the steps of a
-// task, what each depends on, and the Ruby class that does it.
+// Package templates reads task templates. A template is a YAML file that names
+// the steps of a task, the dependencies of each step, and the Ruby class that
+// handles it.
 //
 //	tmpl, err := templates.Load("order.yml", templates.WithEnvironment("production"))
 //	if err != nil {
@@ -10,13 +11,13 @@
 //	}
 //	input, err := tmpl.ValidateContext(body) // defaults filled in, numbers untouched
 //
-// A [Template] is complete and never changes: environments are merged, defaults
-// filled in, dependencies checked and put in order, the context's JSON Schema
-// compiled. It travels as JSON ([Template.Encode], [Decode]), so that a running
-// task keeps the template it began with, and [Template.Digest] tells whether two
-// templates say the same.
+// A [Template] is complete and never changes. Its environment is merged, its
+// defaults are filled in, its steps are in the order of their dependencies, and
+// the JSON Schema of its context is compiled. [Template.Encode] writes it as JSON
+// and [Decode] reads it back, so a running task keeps the template it began with.
+// Two templates that mean the same have the same [Template.Digest].
 //
-// The keys and their meaning are in docs/templates.md. The package knows no
-// database and no Ruby: whether a handler class exists is checked elsewhere,
-// with the places that a Template keeps.
+// docs/templates.md describes every key. The package uses no database and no
+// Ruby. Its callers check whether a handler class exists; Step.HandlerPosition
+// tells them where the file names the class.
 package templates

@@ -6,20 +6,22 @@ import (
 	"strings"
 )
 
-// Drawing says how [Template.Draw] draws the steps. The zero value draws with
-// Unicode's lines, a dot for each step and its name.
+// Drawing holds the options of [Template.Draw]. The zero value draws Unicode
+// lines, a dot for each step, and its name.
 type Drawing struct {
-	// ASCII keeps to characters that every terminal has.
+	// ASCII draws with ASCII characters only.
 	ASCII bool
-	// Mark is the one-column sign of a step; nil, and "", stand for a dot.
+	// Mark returns the sign of a step, one column wide. Without Mark, or when
+	// it returns "", the sign is a dot.
 	Mark func(*Step) string
-	// Label is what stands beside the sign; nil stands for the name and, where
-	// the picture alone could be misread, the names of the parents.
+	// Label returns the text beside the sign. Without Label it is the name. If
+	// the step has several parents, their names follow, because the picture
+	// alone could be misread.
 	Label func(*Step) string
 }
 
-// Text draws the template for a terminal: a head line, and a line for each step
-// with the ways from its parents.
+// Text draws the template for a terminal: a head line, and one line for each
+// step with the lines from its parents.
 //
 //	ecommerce/order 1.0.0 (4 steps, 3 levels)
 //
@@ -40,10 +42,11 @@ func (t *Template) head() string {
 	return fmt.Sprintf("%s (%s, %s)\n\n", t.ID(), count(len(t.Steps), "step"), count(levels, "level"))
 }
 
-// Draw draws the steps, a line each, in the order of Steps. Each step begins a
-// lane that goes down until its last child; a child sits in a lane that ends
-// with it, or in a free one, joined to the lanes of its parents. A template that
-// would be too wide for any terminal is a list by level instead.
+// Draw draws one line for each step, in the order of Steps. A step begins a
+// lane, a column of the picture, that goes down to its last child. A child sits
+// in a lane that ends with it, or in a free lane, and is joined to the lanes of
+// its parents. If the picture is too wide for a terminal, Draw lists the steps
+// by level instead.
 func (t *Template) Draw(d Drawing) string {
 	p := &painter{template: t, drawing: d}
 	rows := make([]string, len(t.Steps))
@@ -65,14 +68,14 @@ func (t *Template) Draw(d Drawing) string {
 }
 
 const (
-	// widest is how many columns of lanes a picture may have. What is wider can
-	// be followed by nobody, and wraps on any terminal.
+	// widest is how many columns the lanes may take. A wider picture wraps on a
+	// terminal and cannot be followed.
 	widest = 80
 	// mostParents is how many parents a label names.
 	mostParents = 10
 )
 
-// list is for templates that are too wide to be drawn: the steps by their level.
+// list lists the steps by level. It serves templates that are too wide to draw.
 func (p *painter) list() string {
 	var out strings.Builder
 	for i, level := range p.template.Levels() {
@@ -88,7 +91,7 @@ func (p *painter) list() string {
 	return out.String()
 }
 
-// painter keeps the lanes from row to row.
+// painter draws the rows and keeps the lanes between them.
 type painter struct {
 	template *Template
 	drawing  Drawing
@@ -97,10 +100,10 @@ type painter struct {
 
 // lane is one column of the picture.
 type lane struct {
-	step *Step // whose children are still to come; nil when the lane is free
-	left int   // how many of them
-	// fresh tells that the lane ended in the row above: a step put there would
-	// look like a child of that row's.
+	step *Step // has children in later rows; nil when the lane is free
+	left int   // how many children are in later rows
+	// fresh means that the lane ended in the row above. A step placed in it
+	// would look like a child of the step in that row.
 	fresh bool
 }
 
@@ -161,8 +164,8 @@ func (p *painter) row(s *Step) string {
 	return strings.TrimRight(out.String(), " ")
 }
 
-// parentLanes finds the lanes of the parents: those that end here, because no
-// other child is to come, and those that go on.
+// parentLanes finds the lanes of the parents. A lane ends here if the parent has
+// no child in a later row.
 func (p *painter) parentLanes(s *Step) (ending, going []int) {
 	for i, l := range p.lanes {
 		if l.step == nil || !slices.Contains(s.Parents, l.step.Name) {
@@ -190,11 +193,11 @@ func (p *painter) column(ending []int) int {
 	return len(p.lanes)
 }
 
-// shape is what a cell of the picture joins.
+// shape says which sides of a cell the picture joins.
 type shape struct {
 	step                  bool
 	up, down, left, right bool
-	// joins tells that the horizontal line meets this lane rather than pass it.
+	// joins means that the horizontal line meets this lane; otherwise it passes.
 	joins bool
 }
 

@@ -142,18 +142,8 @@ func TestDrawWithMarksAndLabels(t *testing.T) {
 	require.Equal(t, "✔    A\n├─●  B\n●    C\n", drawn)
 }
 
-func TestMermaid(t *testing.T) {
-	t.Parallel()
-	tmpl := parse(t, "name: x\nstep_templates:\n  - {name: 'say \"hi\" <b>', handler_class: A}\n  - {name: '#2', handler_class: A, depends_on_step: 'say \"hi\" <b>'}\n")
-	require.Equal(t, `flowchart TD
-    s0["say #quot;hi#quot; #lt;b#gt;"]
-    s1["#35;2"]
-    s0 --> s1
-`, tmpl.Mermaid())
-}
-
-// A thousand steps side by side are a list, and a step with a thousand parents
-// names some of them.
+// A thousand steps side by side are listed by level. A step with a thousand
+// parents names only some of them.
 func TestWideTemplatesAreListed(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder

@@ -13,14 +13,14 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// Encode returns the template as JSON: a document with the keys of a template
-// file, the environment merged, every default written out. It depends on
-// nothing but the template, and [Decode] reads it back. Store it as text: a
-// jsonb column would reorder the keys of handler_config.
+// Encode returns the template as JSON. The document has the keys of a template
+// file, with the environment merged and every default written out. The same
+// template always gives the same text, and [Decode] reads it back. Store it as
+// text: a jsonb column would reorder the keys of handler_config.
 func (t *Template) Encode() []byte { return t.document().AppendJSON(nil) }
 
-// Decode reads what [Template.Encode] wrote. The positions of the result are
-// empty. The error is a [*Problems].
+// Decode reads a document that [Template.Encode] wrote. The positions of the
+// result are empty. The error is a [*Problems].
 func Decode(data []byte) (*Template, error) {
 	problems := newCollector("")
 	root, err := tree.ParseJSON(data)
@@ -42,16 +42,16 @@ func Decode(data []byte) (*Template, error) {
 	return t, nil
 }
 
-// Digest is the SHA-256, in hexadecimal, of what the template says. The order in
-// which a file writes its keys and its steps does not change it, nor do
-// comments, positions, or the way a value is spelled; a default written out is
-// the same as one left out.
+// Digest returns the SHA-256 of the template's meaning, in hexadecimal. Comments,
+// positions, the spelling of a value, and the order of keys and steps in the file
+// do not change it. A default that is written out gives the same digest as one
+// that is left out.
 func (t *Template) Digest() string {
 	sum := sha256.Sum256(t.comparable().AppendJSON(nil))
 	return hex.EncodeToString(sum[:])
 }
 
-// document is the tree that Encode writes.
+// document returns the tree that Encode writes.
 func (t *Template) document() *tree.Node {
 	d := object()
 	d.text("name", t.Name)
@@ -108,8 +108,8 @@ func (s *Step) document() *tree.Node {
 	return d.node
 }
 
-// document writes the two times only where the template sets one: that they are
-// there is what takes the shortest wait away.
+// document writes the two times only if the template sets one of them. Their
+// presence means that the wait has no minimum.
 func (b Backoff) document() *tree.Node {
 	d := object()
 	d.text("curve", string(b.Curve))
@@ -121,7 +121,8 @@ func (b Backoff) document() *tree.Node {
 	return d.node
 }
 
-// comparable is the document with everything in one order that has no meaning.
+// comparable returns the document with its keys, steps and lists sorted where
+// their order has no meaning.
 func (t *Template) comparable() *tree.Node {
 	d := t.document().Sorted()
 	byText := func(key string) func(a, b *tree.Node) int {

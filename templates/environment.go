@@ -6,7 +6,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// environments returns the environments that a document describes.
+// environments returns the environments of a document.
 func environments(root *tree.Node, problems *collector) []tree.Member {
 	m := root.Get("environments")
 	if m == nil || m.Value.Kind == tree.Null {
@@ -19,8 +19,8 @@ func environments(root *tree.Node, problems *collector) []tree.Member {
 	return m.Value.Members
 }
 
-// withoutEnvironments is the document as it reads in an environment that the
-// file does not mention.
+// withoutEnvironments returns the document without its environments. It applies
+// in an environment that the file does not mention.
 func withoutEnvironments(root *tree.Node) *tree.Node {
 	base := *root
 	base.Members = slices.DeleteFunc(slices.Clone(root.Members), func(m tree.Member) bool {
@@ -29,9 +29,9 @@ func withoutEnvironments(root *tree.Node) *tree.Node {
 	return &base
 }
 
-// overlay lays an environment over the document. Mappings are merged key by
-// key, steps by name, everything else is replaced. Values keep the place they
-// were written at, so that a problem found later points into the environment.
+// overlay applies an environment to the document. Mappings are merged key by
+// key and steps by name. Everything else is replaced. Values keep their place in
+// the file, so a problem found later points into the environment.
 func overlay(base *tree.Node, env tree.Member, problems *collector) *tree.Node {
 	b := &builder{problems: problems}
 	if env.Value.Kind == tree.Null {
@@ -50,10 +50,10 @@ func overlay(base *tree.Node, env tree.Member, problems *collector) *tree.Node {
 		case m.Key == "step_templates":
 			overlaySteps(&merged, m, problems)
 		default:
-			put(&merged, m, false)
+			overlayMember(&merged, m, false)
 		}
 	}
-	// The older form comes last whatever the order of the file is.
+	// The older form is applied last, whatever the order in the file.
 	if m := env.Value.Get("step_overrides"); m != nil && m.Value.Kind != tree.Null && b.object(*m) {
 		for _, override := range m.Value.Members {
 			if b.object(override) {
@@ -64,7 +64,7 @@ func overlay(base *tree.Node, env tree.Member, problems *collector) *tree.Node {
 	return &merged
 }
 
-// overlaySteps lays environments.<name>.step_templates over the document's.
+// overlaySteps applies environments.<name>.step_templates to the document's.
 func overlaySteps(merged *tree.Node, m tree.Member, problems *collector) {
 	b := &builder{problems: problems}
 	first := make(map[string]*tree.Node)
@@ -92,8 +92,8 @@ func overlaySteps(merged *tree.Node, m tree.Member, problems *collector) {
 	}
 }
 
-// overlayStep changes one step of the document; place is where its name was
-// written in the environment.
+// overlayStep changes one step of the document. place is the place of its name
+// in the environment.
 func overlayStep(merged *tree.Node, name string, place tree.Member, override *tree.Node, problems *collector) {
 	steps := merged.Get("step_templates")
 	if steps == nil || steps.Value.Kind != tree.Array {
@@ -118,22 +118,22 @@ func overlayStep(merged *tree.Node, name string, place tree.Member, override *tr
 				}
 				continue
 			}
-			put(&changed, m, false)
+			overlayMember(&changed, m, false)
 		}
 		list := *steps.Value
 		list.Items = slices.Clone(list.Items)
 		list.Items[i] = &changed
-		put(merged, tree.Member{Key: steps.Key, Line: steps.Line, Column: steps.Column, Value: &list}, false)
+		overlayMember(merged, tree.Member{Key: steps.Key, Line: steps.Line, Column: steps.Column, Value: &list}, false)
 		return
 	}
-	problems.key(place, problems.near(name, names, "An environment can change steps, not add them."),
+	problems.key(place, problems.suggestion(name, names, "An environment can change steps, not add them."),
 		"the environment changes the step %q, which is not a step of this template", tree.Shorten(name))
 }
 
-// put sets a member of an object. Two mappings are merged. A null takes the key
-// away, so that the default holds again. Inside of free data (a handler's
-// configuration, a schema) null is a value like others.
-func put(object *tree.Node, m tree.Member, free bool) {
+// overlayMember sets a member of an object. Two mappings are merged. A null
+// removes the key, so its default applies again. In free data (handler_config,
+// schema) null is an ordinary value.
+func overlayMember(object *tree.Node, m tree.Member, free bool) {
 	i := slices.IndexFunc(object.Members, func(own tree.Member) bool { return own.Key == m.Key })
 	switch {
 	case m.Value.Kind == tree.Null && !free:
@@ -146,7 +146,7 @@ func put(object *tree.Node, m tree.Member, free bool) {
 		both := *object.Members[i].Value
 		both.Members = slices.Clone(both.Members)
 		for _, inner := range m.Value.Members {
-			put(&both, inner, free || m.Key == "handler_config" || m.Key == "schema")
+			overlayMember(&both, inner, free || m.Key == "handler_config" || m.Key == "schema")
 		}
 		object.Members[i].Value = &both
 	default:

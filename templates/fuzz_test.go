@@ -14,8 +14,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// FuzzParse checks that any file gives a template or problems with places, and
-// that a template survives its encoding.
+// FuzzParse checks that any file gives a template, or problems with places. It
+// also checks that Decode reads the encoded template back.
 func FuzzParse(f *testing.F) {
 	for _, tc := range problemCases {
 		f.Add([]byte(tc.yaml))
@@ -55,8 +55,9 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzValidateContext checks, beside encoding/json, that a context is taken or
-// refused for a reason, and that what is taken is not changed.
+// FuzzValidateContext compares ValidateContext with encoding/json. A context that
+// only one of them refuses must have a reason, and an accepted context must not
+// be changed.
 func FuzzValidateContext(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `[]`, `{"a":1}`, `{"a":{"b":[1,2.5,-3e10,null,true,"x\u00e9\ud83d\ude00"]}}`, `{"a":1,"a":2}`, `{"a":"\ud800"}`,
@@ -94,8 +95,8 @@ func FuzzValidateContext(f *testing.F) {
 	})
 }
 
-// requireOurOwnReason checks that JSON which encoding/json takes was refused for
-// what we refuse beyond the grammar.
+// requireOurOwnReason checks a context that encoding/json accepts and we refuse.
+// It must hold one of the things that only we refuse.
 func requireOurOwnReason(t *testing.T, text string) {
 	t.Helper()
 	for _, reason := range []string{"is given twice", "NUL character", "surrogate pair", "not valid UTF-8", "the limit of", "nest deeper"} {

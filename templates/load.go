@@ -12,16 +12,16 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// Option changes how a template is read.
+// Option is an option of [Load], [Parse] and [LoadDir].
 type Option func(*options)
 
 type options struct {
 	environment string
 }
 
-// WithEnvironment selects what environments.<name> of the file says. A name
-// that the file does not mention, and "", select nothing: the file is read as
-// if it had no environments, as tasker-engine does.
+// WithEnvironment applies environments.<name> of the file. If the file does not
+// mention the name, or the name is "", no environment is applied, as in
+// tasker-engine.
 func WithEnvironment(name string) Option {
 	return func(o *options) { o.environment = name }
 }
@@ -35,9 +35,9 @@ func Load(path string, opts ...Option) (*Template, error) {
 	return Parse(data, path, opts...)
 }
 
-// Parse checks the text of a template. file is the name for messages and
-// positions; nothing is read from it. Every environment of the template is
-// checked, not only the one that is selected. The error is a [*Problems].
+// Parse checks the text of a template. file is used only as the name in messages
+// and positions. Every environment of the template is checked, not only the
+// selected one. The error is a [*Problems].
 func Parse(data []byte, file string, opts ...Option) (*Template, error) {
 	var o options
 	for _, opt := range opts {
@@ -59,8 +59,8 @@ func Parse(data []byte, file string, opts ...Option) (*Template, error) {
 	return parseDocument(root, o.environment, &builder{problems: problems})
 }
 
-// parseDocument builds the template as it reads in every environment and
-// returns the one that was asked for.
+// parseDocument builds the template in every environment. It returns the one of
+// the selected environment.
 func parseDocument(root *tree.Node, environment string, b *builder) (*Template, error) {
 	problems := b.problems
 	b.schemas = make(map[*tree.Node]*contextSchema)
@@ -81,7 +81,8 @@ func parseDocument(root *tree.Node, environment string, b *builder) (*Template, 
 	return selected, nil
 }
 
-// absorb takes over what the reader of a document found.
+// absorb adds the faults that the reader of a document found. It reports whether
+// there were any.
 func (c *collector) absorb(err error) bool {
 	var faults tree.Errors
 	if !errors.As(err, &faults) {
@@ -93,7 +94,7 @@ func (c *collector) absorb(err error) bool {
 	return true
 }
 
-// readFile reads a file, or says as a *Problems why it cannot be read.
+// readFile reads a file. The error is a *Problems with a hint.
 func readFile(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err == nil {
@@ -129,7 +130,7 @@ func readFile(path string) ([]byte, error) {
 	return nil, &Problems{List: []Problem{problem}, cause: err}
 }
 
-// templateFiles names the YAML files of a directory.
+// templateFiles returns the names of the YAML files in a directory.
 func templateFiles(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// mermaidText escapes what has a meaning of its own in a Mermaid label.
+// mermaidText escapes the characters that Mermaid interprets in a label.
 var mermaidText = strings.NewReplacer(
 	"#", "#35;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "`", "#96;", "\\", "#92;",
 )

@@ -2,15 +2,14 @@ package templates
 
 import "fmt"
 
-// Position is a place in a template file. Line and Column count from 1; they
-// are 0 when the place is the whole file, and File is empty in a template that
-// was decoded rather than read.
+// Position is a place in a template file. Line and Column count from 1. They are
+// 0 when the place is the whole file. File is empty in a decoded template.
 type Position struct {
 	File         string
 	Line, Column int
 }
 
-// String is file:line:column, the form editors and terminals make a link of.
+// String returns file:line:column, which editors and terminals turn into a link.
 func (p Position) String() string {
 	file := p.File
 	if file == "" {

@@ -12,25 +12,25 @@ import (
 // Problem is one fault of a template file.
 type Problem struct {
 	File string
-	// Line and Column count from 1; they are 0 when the fault has no place in
-	// the file, as when the file does not exist.
+	// Line and Column count from 1. They are 0 when the fault has no place in
+	// the file, for example when the file does not exist.
 	Line, Column int
 	// Message says what is wrong, Hint what to do. Hint may be empty.
 	Message, Hint string
 }
 
-// Position is the place of the fault.
+// Position returns the place of the fault.
 func (p Problem) Position() Position {
 	return Position{File: p.File, Line: p.Line, Column: p.Column}
 }
 
-// String is the place and the message, without the hint.
+// String returns the place and the message, without the hint.
 func (p Problem) String() string {
 	return p.Position().String() + ": " + p.Message
 }
 
-// Problems is the error of [Load], [Parse] and [LoadDir]: everything that is
-// wrong, in the order of the places, at least one Problem.
+// Problems is the error of [Load], [Parse] and [LoadDir]. It lists every fault in
+// the order of their places. It has at least one Problem.
 type Problems struct {
 	List []Problem
 	// cause is the operating system's error when a file could not be read.
@@ -56,16 +56,17 @@ func (p *Problems) Error() string {
 // so that errors.Is(err, fs.ErrNotExist) works.
 func (p *Problems) Unwrap() error { return p.cause }
 
-// maxProblems is where a list stops to be of use to a reader.
+// maxProblems is how many problems are listed. Nobody reads a longer list.
 const maxProblems = 200
 
-// collector gathers the problems of one file. The same problem, found again
-// while another environment is checked, counts once.
+// collector gathers the problems of one file. A problem that is found again in
+// another environment counts once.
 type collector struct {
 	file string
 	list []Problem
 	seen map[Problem]bool
-	// suggestions left to compute; each costs a pass over all names.
+	// suggestions is how many more suggestions may be computed. Each one costs a
+	// pass over all names.
 	suggestions int
 }
 
@@ -95,7 +96,7 @@ func (c *collector) position(line, column int) Position {
 	return Position{File: c.file, Line: line, Column: column}
 }
 
-// err is nil, or the *Problems in order of place.
+// err returns nil, or a *Problems in the order of the places.
 func (c *collector) err() error {
 	if len(c.list) == 0 {
 		return nil

@@ -19,11 +19,11 @@ type Registry struct {
 
 type registryKey struct{ namespace, name, version string }
 
-// ErrNotFound is what errors.Is finds in the error of [Registry.Find].
+// ErrNotFound is the error of [Registry.Find], for errors.Is.
 var ErrNotFound = errors.New("no such template")
 
-// NewRegistry returns a registry that holds the given templates, later ones in
-// place of earlier ones of the same identity.
+// NewRegistry returns a registry that holds the given templates. If two have the
+// same identity, the later one is kept.
 func NewRegistry(list ...*Template) *Registry {
 	r := &Registry{templates: make(map[registryKey]*Template)}
 	for _, t := range list {
@@ -34,8 +34,8 @@ func NewRegistry(list ...*Template) *Registry {
 
 func keyOf(t *Template) registryKey { return registryKey{t.Namespace, t.Name, t.Version} }
 
-// Add adds a template. One with the same namespace, name and version is
-// refused with a [*Problems] that names both places.
+// Add adds a template. If the registry has one with the same namespace, name and
+// version, Add returns a [*Problems] that names both places.
 func (r *Registry) Add(t *Template) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,9 +50,9 @@ func (r *Registry) Add(t *Template) error {
 	return nil
 }
 
-// Find returns the template. An empty namespace stands for "default", an empty
-// version for the highest one, where a release is above its pre-releases. The
-// error is an [ErrNotFound] with a hint that names near ones.
+// Find returns a template. An empty namespace means "default". An empty version
+// means the highest one; a release is higher than its pre-releases. The error is
+// an [ErrNotFound] with a hint that names similar templates.
 func (r *Registry) Find(namespace, name, version string) (*Template, error) {
 	namespace = cmp.Or(namespace, defaultNamespace)
 	all := r.All()
@@ -108,15 +108,15 @@ func (r *Registry) All() []*Template {
 	return list
 }
 
-// Len is the number of templates.
+// Len returns the number of templates.
 func (r *Registry) Len() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.templates)
 }
 
-// compareVersions orders semantic versions; those that differ in build metadata
-// alone by their text.
+// compareVersions orders semantic versions. Versions that differ only in their
+// build metadata are ordered by their text.
 func compareVersions(a, b string) int {
 	x, errA := semver.StrictNewVersion(a)
 	y, errB := semver.StrictNewVersion(b)

@@ -16,7 +16,7 @@ type contextSchema struct {
 	compiled *jsonschema.Schema
 }
 
-// schemaURL is the name of the schema for the compiler; nothing is fetched.
+// schemaURL is the compiler's name of the schema. Nothing is fetched.
 const schemaURL = "tasker:///schema"
 
 // schemaFault is one fault of a schema, at a path of keys within it.
@@ -25,15 +25,15 @@ type schemaFault struct {
 	message, hint string
 }
 
-// compile compiles the schema of a document, once for all environments that
-// share it.
+// compile compiles the schema of a document. Environments that share a schema
+// share the result.
 func (b *builder) compile(n *tree.Node) *contextSchema {
 	if known, ok := b.schemas[n]; ok {
 		return known
 	}
 	schema, faults := compileSchema(n)
 	if len(faults) == 0 && !b.stored {
-		faults = schema.defaultFaults()
+		faults = schema.faultyDefaults()
 	}
 	for _, f := range faults {
 		line, column := n.At(f.path)
@@ -47,9 +47,9 @@ func (b *builder) compile(n *tree.Node) *contextSchema {
 	return schema
 }
 
-// compileSchema reads a schema that names no dialect as draft 2020-12, and, if
-// it does not hold as one, as draft 4, in which the schemas of tasker-engine's
-// templates are written.
+// compileSchema compiles a schema. A schema without $schema is read as draft
+// 2020-12. If it is not valid in that draft, it is read as draft 4, which the
+// templates of tasker-engine use.
 func compileSchema(n *tree.Node) (*contextSchema, []schemaFault) {
 	compiled, err := compileDraft(n, jsonschema.Draft2020)
 	if err != nil && n.Get("$schema") == nil {
@@ -61,13 +61,13 @@ func compileSchema(n *tree.Node) (*contextSchema, []schemaFault) {
 		return nil, schemaFaults(n, err)
 	}
 	schema := &contextSchema{compiled: compiled}
-	if err := schema.checkDefaults(); err != nil {
+	if err := schema.checkDefaultsEnd(); err != nil {
 		return nil, []schemaFault{{message: err.Error(), hint: "Remove the default inside of the schema that refers to itself."}}
 	}
 	return schema, nil
 }
 
-// errForeign is why a reference to another document does not resolve.
+// errForeign is the reason why a reference to another document fails.
 var errForeign = errors.New("it is outside of the template")
 
 type refuseLoader struct{}
@@ -106,7 +106,7 @@ func schemaFaults(n *tree.Node, err error) []schemaFault {
 	switch {
 	case errors.As(err, &invalid) && errors.As(invalid.Err, &detail):
 		var faults []schemaFault
-		for _, v := range flatten(detail, n) {
+		for _, v := range listViolations(detail, n) {
 			hint := ""
 			if strings.HasPrefix(v.Message, "must be a valid regex") {
 				hint = patternHint
@@ -164,8 +164,8 @@ func fragmentPath(location string) []string {
 	return tokens
 }
 
-// referencePath finds the reference that the compiler could not resolve; the
-// compiler says where it leads and not where it stands.
+// referencePath finds the reference that the compiler could not resolve. The
+// compiler gives only the target of the reference, not its place.
 func referencePath(n *tree.Node, target string) []string {
 	target = strings.TrimSuffix(target, "#")
 	var search func(n *tree.Node, path []string) []string
@@ -194,14 +194,14 @@ func referencePath(n *tree.Node, target string) []string {
 	return search(n, nil)
 }
 
-// checkDefaults fills in an empty context, so that defaults without end are
-// found when the template is read.
-func (s *contextSchema) checkDefaults() error {
+// checkDefaultsEnd fills in an empty context. It finds defaults that never end
+// when the template is read.
+func (s *contextSchema) checkDefaultsEnd() error {
 	_, err := s.fill(tree.FromPlain(map[string]any{}))
 	return err
 }
 
-// validate returns what of the filled context does not fit, in document order.
+// validate returns the violations of a filled-in context, in document order.
 func (s *contextSchema) validate(n *tree.Node) (violations []Violation) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -216,7 +216,7 @@ func (s *contextSchema) validate(n *tree.Node) (violations []Violation) {
 	if !errors.As(err, &detail) {
 		return []Violation{{Path: rootPath, Message: err.Error()}}
 	}
-	for _, v := range flatten(detail, n) {
+	for _, v := range listViolations(detail, n) {
 		violations = append(violations, v.Violation)
 	}
 	return violations

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// near is a hint that names what the writer may have meant, or the fallback.
-func (c *collector) near(name string, known []string, fallback string) string {
+// suggestion returns a hint that names similar known names. Without one it
+// returns the fallback.
+func (c *collector) suggestion(name string, known []string, fallback string) string {
 	if c.suggestions == 0 {
 		return fallback
 	}
@@ -40,8 +41,8 @@ func joinOr(names []string) string {
 	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
 }
 
-// nearest returns the known names, at most three, that a slip of the hand may
-// have turned into name, nearest first.
+// nearest returns up to three known names that name may be a misspelling of, the
+// nearest first.
 func nearest(name string, known []string) []string {
 	type candidate struct {
 		name     string
@@ -54,8 +55,8 @@ func nearest(name string, known []string) []string {
 			continue
 		}
 		d := editDistance(strings.ToLower(name), strings.ToLower(k))
-		// A word of the name alone (default_retryable for retryable) is a
-		// common slip that edit distance does not see.
+		// People often write only a part of a name (retryable for
+		// default_retryable). Edit distance does not find that.
 		if d > allowed && len(name) >= 4 && (strings.HasSuffix(k, "_"+name) || strings.HasPrefix(k, name+"_") ||
 			strings.HasSuffix(name, "_"+k) || strings.HasPrefix(name, k+"_")) {
 			d = allowed
@@ -73,7 +74,7 @@ func nearest(name string, known []string) []string {
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of
-// neighbours between a and b. Names far apart in length are not compared.
+// neighbours between a and b. Names of very different lengths are not compared.
 func editDistance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	if d := len(x) - len(y); d > 10 || d < -10 || len(x) > 300 {

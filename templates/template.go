@@ -7,32 +7,32 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// Template is a checked task template. It is shared by everything that runs its
-// tasks: read it, never change it.
+// Template is a checked task template. All its tasks share it, so never change
+// it.
 type Template struct {
 	Namespace, Name, Version string
 	Description              string
-	// TaskHandlerClass is the Ruby constant of the task's own class with
-	// ModuleNamespace in front, or "" when the template names none.
+	// TaskHandlerClass is the Ruby constant of the task's own class, with
+	// ModuleNamespace in front. It is "" when the template names none.
 	TaskHandlerClass string
 	ModuleNamespace  string
-	// Concurrent tells whether independent steps may run at the same time.
+	// Concurrent says whether independent steps may run at the same time.
 	Concurrent             bool
 	DefaultDependentSystem string
 	// Schema is the JSON Schema of the context, or nil.
 	Schema json.RawMessage
-	// HandlerConfig is a JSON object for the task as a whole; steps do not
-	// inherit it. It is {} when the template has none.
+	// HandlerConfig is a JSON object for the whole task. Steps do not inherit
+	// it. It is {} when the template has none.
 	HandlerConfig json.RawMessage
 	CustomEvents  []CustomEvent
 
-	// Steps are in an order in which each comes after its parents, as near to
-	// the order of the file as that allows.
+	// Steps holds the steps. Each comes after its parents; apart from that they
+	// keep the order of the file.
 	Steps []*Step
 
-	// Environment is the name that was asked for, whether or not the file says
-	// anything about it; Environments are the names the file knows, in its order.
-	// Neither is part of the encoding: they say where a template came from.
+	// Environment is the name given to WithEnvironment, even if the file does
+	// not mention it. Environments are the names in the file, in its order.
+	// Neither is part of the encoding.
 	Environment  string
 	Environments []string
 	// Position is the place of the template's name.
@@ -43,7 +43,7 @@ type Template struct {
 	schema    *contextSchema
 }
 
-// Step is one step of a Template. Read it, never change it.
+// Step is one step of a Template. Never change it.
 type Step struct {
 	// Index is the place of the step in Template.Steps.
 	Index       int
@@ -56,8 +56,8 @@ type Step struct {
 	// RetryLimit counts all attempts, the first one included.
 	RetryLimit int
 	Skippable  bool
-	// HandlerConfig is a JSON object, {} when the template has none. Numbers are
-	// as exact as they were written, keys in their order.
+	// HandlerConfig is a JSON object. It is {} when the template has none.
+	// Numbers keep all their digits, and keys keep their order.
 	HandlerConfig json.RawMessage
 	CustomEvents  []CustomEvent
 	// Timeout is the time one attempt may take; 0 means the engine's default.
@@ -68,16 +68,16 @@ type Step struct {
 	Isolation      Isolation
 	ConcurrencyKey string
 	// ConcurrencyLimit is how many attempts of steps with that key may run at
-	// once; 0 without a key.
+	// once. It is 0 without a key.
 	ConcurrencyLimit int
 
 	// Parents and Children are names of steps, in the order of Template.Steps.
 	Parents, Children []string
-	// Level is the length of the longest way from a root: 0 for a root.
+	// Level is the length of the longest path from a root. A root has level 0.
 	Level int
 
-	// Position is the place of the step's name, HandlerPosition that of its
-	// handler class.
+	// Position is the place of the step's name. HandlerPosition is the place of
+	// its handler class.
 	Position, HandlerPosition Position
 }
 
@@ -112,7 +112,7 @@ const (
 	IsolationSerializable    Isolation = "serializable"
 )
 
-// ID is namespace/name version, the way messages name a template.
+// ID returns namespace/name version. Messages name a template this way.
 func (t *Template) ID() string {
 	return t.Namespace + "/" + t.Name + " " + t.Version
 }
@@ -131,7 +131,7 @@ func (t *Template) Roots() []*Step {
 	return roots
 }
 
-// Levels returns the steps by their Level. Those of one level do not depend on
+// Levels returns the steps by their Level. Steps of one level do not depend on
 // each other.
 func (t *Template) Levels() [][]*Step {
 	var levels [][]*Step
@@ -144,8 +144,8 @@ func (t *Template) Levels() [][]*Step {
 	return levels
 }
 
-// Ancestors returns every step that the named one depends on, directly or not,
-// in the order of Steps; nil for an unknown name.
+// Ancestors returns every step that the named step depends on, directly or not,
+// in the order of Steps. It returns nil for an unknown name.
 func (t *Template) Ancestors(name string) []*Step {
 	s := t.index[name]
 	if s == nil {
@@ -160,56 +160,13 @@ func (t *Template) Ancestors(name string) []*Step {
 	return found
 }
 
-// DependsOn tells whether the step depends on the ancestor, directly or not.
+// DependsOn reports whether the step depends on the ancestor, directly or not.
 func (t *Template) DependsOn(step, ancestor string) bool {
 	s, a := t.index[step], t.index[ancestor]
 	return s != nil && a != nil && t.ancestors.has(s.Index, a.Index)
 }
 
-// seal computes what follows from Steps and their Parents. Steps must be in
-// topological order.
-func (t *Template) seal() {
-	t.index = make(map[string]*Step, len(t.Steps))
-	for i, s := range t.Steps {
-		s.Index, s.Level, s.Children = i, 0, nil
-		t.index[s.Name] = s
-	}
-	t.ancestors = newAncestry(len(t.Steps))
-	for _, s := range t.Steps {
-		for _, name := range s.Parents {
-			parent := t.index[name]
-			parent.Children = append(parent.Children, s.Name)
-			s.Level = max(s.Level, parent.Level+1)
-			t.ancestors.inherit(s.Index, parent.Index)
-		}
-	}
-}
-
-// ancestry is a bit for each pair of steps.
-type ancestry struct {
-	words int
-	bits  []uint64
-}
-
-func newAncestry(steps int) ancestry {
-	words := (steps + 63) / 64
-	return ancestry{words: words, bits: make([]uint64, words*steps)}
-}
-
-func (a ancestry) has(step, ancestor int) bool {
-	return a.bits[step*a.words+ancestor/64]&(1<<(ancestor%64)) != 0
-}
-
-// inherit gives step its parent and all ancestors of the parent.
-func (a ancestry) inherit(step, parent int) {
-	own, theirs := a.bits[step*a.words:][:a.words], a.bits[parent*a.words:][:a.words]
-	for i, word := range theirs {
-		own[i] |= word
-	}
-	own[parent/64] |= 1 << (parent % 64)
-}
-
-// emptyObject is the JSON of a configuration that is not given.
+// emptyObject is the HandlerConfig of a template or step that has none.
 var emptyObject = json.RawMessage("{}")
 
 func rawJSON(n *tree.Node) json.RawMessage { return n.AppendJSON(nil) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"strings"
-	"sync"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -12,10 +11,10 @@ import (
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
-	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
 )
 
-// database is where the tasks are: the one of DATABASE_URL, or the private one.
+// database is the database that holds the tasks: the one in DATABASE_URL, or the
+// private one.
 type database struct {
 	url   string
 	local *localpg.Server // nil with DATABASE_URL
@@ -39,7 +38,7 @@ func (d *database) close() error {
 	return d.local.Close()
 }
 
-// place says which database it is, without what is secret of its address.
+// place names the database for a message, without the secrets of its address.
 func (d *database) place() string {
 	if d.local != nil {
 		return "the private database"
@@ -47,8 +46,8 @@ func (d *database) place() string {
 	return "the database at " + redact(d.url)
 }
 
-// connect opens one connection and, if asked to or if the database is the
-// private one, brings the tables up to date. Otherwise they must be.
+// connect opens one connection. With migrate, and always in the private database,
+// it brings the tables up to date. Otherwise it fails if they are not current.
 func (d *database) connect(ctx context.Context, migrate bool) (*pgx.Conn, error) {
 	conn, err := dial(ctx, d.url)
 	if err != nil {
@@ -73,7 +72,7 @@ func checkTables(ctx context.Context, conn *pgx.Conn) error {
 	return orchestration.CheckWritable(ctx, conn)
 }
 
-// pool prepares the tables as connect does, and opens a pool.
+// pool checks or migrates the tables like connect, and opens a pool.
 func (d *database) pool(ctx context.Context, size int32, migrate bool) (*pgxpool.Pool, error) {
 	conn, err := d.connect(ctx, migrate)
 	if err != nil {
@@ -84,66 +83,11 @@ func (d *database) pool(ctx context.Context, size int32, migrate bool) (*pgxpool
 	}
 	config, err := pgxpool.ParseConfig(d.url)
 	if err != nil {
-		return nil, explainAddress(d.url, err)
+		return nil, addressError(d.url, err)
 	}
-	limitConnecting(config.ConnConfig)
+	setConnectTimeout(config.ConnConfig)
 	if !strings.Contains(d.url, "pool_max_conns") {
 		config.MaxConns = size
 	}
 	return pgxpool.NewWithConfig(ctx, config)
-}
-
-// lazyPool is a database that is opened when it is first needed: a command
-// whose handlers do not load leaves nothing behind.
-type lazyPool struct {
-	ephemeral, migrate bool
-	size               int32
-	sql                *rubysteps.SQL // what handlers have of it
-
-	mu    sync.Mutex
-	db    *database
-	ready *pgxpool.Pool
-	lost  bool // the server does not answer, not even to a good-bye
-}
-
-func (l *lazyPool) open(ctx context.Context) (*pgxpool.Pool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ready != nil {
-		return l.ready, nil
-	}
-	if l.db == nil {
-		db, err := openDatabase(ctx, l.ephemeral)
-		if err != nil {
-			return nil, err
-		}
-		l.db = db
-	}
-	pool, err := l.db.pool(ctx, l.size, l.migrate)
-	l.ready = pool
-	return pool, err
-}
-
-// place is that of the database, once it is open.
-func (l *lazyPool) place() string { return l.db.place() }
-
-// gone reports whether what is in the database is gone with the command.
-func (l *lazyPool) gone() bool { return l.ephemeral && l.db.local != nil }
-
-func (l *lazyPool) close() error {
-	if l.sql != nil {
-		l.sql.Close(context.Background())
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.ready != nil && l.lost:
-		go l.ready.Close()
-	case l.ready != nil:
-		l.ready.Close()
-	}
-	if l.db == nil {
-		return nil
-	}
-	return l.db.close()
 }

@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/mattn/go-isatty"
@@ -13,26 +12,26 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// display shows how a task goes and what came of it.
+// display shows the progress of a task and its result.
 type display interface {
 	begin()
 	event(orchestration.Event)
 	end() error // after the last event
 	result(*orchestration.TaskDetail) error
-	logHandler() slog.Handler // for what handlers print and log
+	logHandler() slog.Handler // receives the lines that handlers print and log
 }
 
-// newDisplay chooses: live on a terminal, plain lines otherwise, or nothing
-// but the JSON of the result.
+// newDisplay returns the display for --output json, for a terminal, or for a pipe
+// or file.
 func newDisplay(output string, t *templates.Template, out, errOut io.Writer) display {
 	file, isFile := out.(*os.File)
 	switch {
 	case output == "json":
-		return &jsonDisplay{out: out, log: newLineLog(errOut)}
+		return &jsonDisplay{out: out, log: newStepLog(errOut)}
 	case isFile && isatty.IsTerminal(file.Fd()) && !dumbTerminal():
 		return newLiveDisplay(t, file)
 	default:
-		return &plainDisplay{out: out, log: newLineLog(out), names: nameWidth(t)}
+		return &plainDisplay{out: out, log: newStepLog(out), names: nameWidth(t)}
 	}
 }
 
@@ -42,12 +41,4 @@ func nameWidth(t *templates.Template) int {
 		width = max(width, lipgloss.Width(s.Name))
 	}
 	return width
-}
-
-// dumbTerminal: it cannot move its cursor.
-func dumbTerminal() bool { return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" }
-
-// pad fills a name up to so many columns of a terminal.
-func pad(name string, columns int) string {
-	return name + strings.Repeat(" ", max(columns-lipgloss.Width(name), 0))
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// jsonDisplay prints one document at the end; what handlers print goes to
+// jsonDisplay prints one document at the end. The output of handlers goes to
 // standard error.
 type jsonDisplay struct {
 	out io.Writer
@@ -21,7 +21,7 @@ func (d *jsonDisplay) event(orchestration.Event) {}
 func (d *jsonDisplay) end() error                { return nil }
 func (d *jsonDisplay) logHandler() slog.Handler  { return d.log }
 
-// taskJSON is the documented shape, see docs/cli.md.
+// taskJSON is the document of --output json. docs/cli.md describes it.
 type taskJSON struct {
 	TaskID    int64      `json:"task_id"`
 	Namespace string     `json:"namespace"`
@@ -41,12 +41,12 @@ type stepJSON struct {
 	CompletedAt *moment         `json:"completed_at"`
 }
 
-// moment is a time in UTC with six digits after the point, always, so that the
-// texts sort as the times do.
+// moment is a time in UTC. It is always written with six digits after the point,
+// so the texts sort like the times.
 type moment struct{ time.Time }
 
-// at is nil for a time that has not come.
-func at(t time.Time) *moment {
+// momentOf returns nil for the zero time.
+func momentOf(t time.Time) *moment {
 	if t.IsZero() {
 		return nil
 	}
@@ -79,17 +79,17 @@ func (d *jsonDisplay) result(t *orchestration.TaskDetail) error {
 	return e.Encode(document)
 }
 
-// stepAsJSON gives the last attempt: its times, and its error if the step did
-// not recover from it.
+// stepAsJSON describes a step by its last attempt: its times, and its error
+// unless the step is done.
 func stepAsJSON(s *orchestration.StepDetail) stepJSON {
 	j := stepJSON{Name: s.Name, Status: string(s.State), Attempts: s.Attempts, Results: s.Results()}
 	last := s.Last()
 	if last == nil {
 		return j
 	}
-	j.StartedAt = at(last.StartedAt)
+	j.StartedAt = momentOf(last.StartedAt)
 	if s.State.Done() {
-		j.CompletedAt = at(last.EndedAt)
+		j.CompletedAt = momentOf(last.EndedAt)
 	} else if last.Err != nil {
 		j.Error = &errorJSON{
 			Class: last.Err.Class, Message: last.Err.Message, Backtrace: last.Err.Backtrace,

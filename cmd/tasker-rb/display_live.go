@@ -8,27 +8,26 @@ import (
 	"sync"
 	"time"
 
-	"github.com/charmbracelet/lipgloss"
 	"github.com/cockroachdb/errors"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// liveDisplay keeps a line for each step on the terminal, with its time and
-// its retries; what handlers print scrolls above.
+// liveDisplay keeps a line for each step on the terminal, with its time and its
+// retries. The output of handlers scrolls above these lines.
 type liveDisplay struct {
 	out   *os.File
-	log   *lineLog
+	log   *stepLog
 	marks marks
 	title string
 	names int
 
-	mu      sync.Mutex // guards what is below
+	mu      sync.Mutex // guards the fields below
 	steps   []liveStep
 	index   map[string]int
 	pending []string // lines to print above the picture
-	block   block
+	block   terminalBlock
 	frame   int
 	err     error
 
@@ -37,12 +36,12 @@ type liveDisplay struct {
 
 type liveStep struct {
 	name  string
-	last  orchestration.Event // zero until it has begun
-	since time.Time           // when it was started, by this machine's clock
-	until time.Time           // when it is tried again
+	last  orchestration.Event // zero until the step has begun
+	since time.Time           // start of the attempt, by this machine's clock
+	until time.Time           // start of the next attempt, by this machine's clock
 }
 
-// repaint is how often the picture is drawn. Events wait for the next one.
+// repaint is the time between two pictures. An event is shown in the next one.
 const repaint = 80 * time.Millisecond
 
 func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
@@ -54,12 +53,12 @@ func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
 		d.steps = append(d.steps, liveStep{name: s.Name})
 		d.index[s.Name] = i
 	}
-	d.log = newLineLog(out)
+	d.log = newStepLog(out)
 	return d
 }
 
 func (d *liveDisplay) begin() {
-	d.block = block{out: d.out}
+	d.block = terminalBlock{out: d.out}
 	d.log.redirect(func(line string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -90,7 +89,7 @@ func (d *liveDisplay) event(e orchestration.Event) {
 	}
 	s := &d.steps[i]
 	s.last = e
-	// The event's times are the database's, whose clock may be another one.
+	// The event's times are from the database's clock, which may differ.
 	switch e.Kind {
 	case orchestration.EventStepStarted:
 		s.since = time.Now()
@@ -99,7 +98,7 @@ func (d *liveDisplay) event(e orchestration.Event) {
 	}
 }
 
-// end leaves the last picture where it is.
+// end leaves the last picture on the terminal.
 func (d *liveDisplay) end() error {
 	close(d.quit)
 	<-d.done
@@ -137,8 +136,8 @@ func (d *liveDisplay) paint(last bool) {
 	}
 }
 
-// busiest chooses the steps to show where there is no room for all: those that
-// run, wait or failed, then those to come, then those that are done.
+// busiest chooses the steps to show when there is no room for all. First come the
+// steps that run, wait or failed, then the ones not yet begun, then the done ones.
 func busiest(steps []liveStep, room int) []liveStep {
 	ranks := make([][]liveStep, 3)
 	for _, s := range steps {
@@ -157,14 +156,6 @@ func busiest(steps []liveStep, room int) []liveStep {
 	}
 	return chosen
 }
-
-var (
-	faint  = lipgloss.NewStyle().Faint(true)
-	green  = lipgloss.NewStyle().Foreground(lipgloss.Color("2"))
-	red    = lipgloss.NewStyle().Foreground(lipgloss.Color("1"))
-	yellow = lipgloss.NewStyle().Foreground(lipgloss.Color("3"))
-	bold   = lipgloss.NewStyle().Bold(true)
-)
 
 func (d *liveDisplay) line(s liveStep) string {
 	name := pad(s.name, d.names)
@@ -192,27 +183,4 @@ func (d *liveDisplay) line(s liveStep) string {
 	default:
 		return faint.Render("  " + d.marks.pending + " " + strings.TrimRight(name, " "))
 	}
-}
-
-// marks are what stands before a step's name.
-type marks struct {
-	running                             []string
-	pending, complete, retrying, failed string
-	busy, done                          string // running and complete, in a picture that stands still
-	more                                string // where a line is cut
-}
-
-// cut makes a line fit, and shows that it did.
-func (m marks) cut(line string, columns int) string {
-	if lipgloss.Width(line) <= columns {
-		return line
-	}
-	return lipgloss.NewStyle().MaxWidth(max(columns-lipgloss.Width(m.more), 1)).Render(line) + m.more
-}
-
-func marksFor(utf8 bool) marks {
-	if !utf8 {
-		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x", busy: ">", done: "*", more: ".."}
-	}
-	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗", busy: "▶", done: "✓", more: "…"}
 }

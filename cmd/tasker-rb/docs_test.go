@@ -21,8 +21,8 @@ func readDocs(t *testing.T) string {
 	return string(b)
 }
 
-// docs/cli.md has a section for each command with one row for each flag, in the
-// very words of --help.
+// docs/cli.md has a section for each command. Its table has one row for each
+// flag, with the words of --help.
 func TestTheDocsHaveEveryCommandAndFlag(t *testing.T) {
 	t.Parallel()
 	sections := map[string]string{}
@@ -73,7 +73,7 @@ func row(f *pflag.Flag) string {
 	return strings.ReplaceAll(fmt.Sprintf("| `%s` | %s | %s |", strings.TrimSpace(name+" "+value), fallback, usage), "|  |", "| |")
 }
 
-// The JSON of the docs is what the command would print.
+// The JSON in the docs has the form that the command prints.
 func TestTheDocsHaveTheJSON(t *testing.T) {
 	t.Parallel()
 	block := regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(readDocs(t))

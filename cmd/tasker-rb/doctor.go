@@ -15,7 +15,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
-// doctor checks what tasker-rb needs, one thing after the other.
+// doctor checks the things that tasker-rb needs, one after the other.
 type doctor struct {
 	out      io.Writer
 	handlers handlerFlags
@@ -36,13 +36,13 @@ func newDoctor() *cobra.Command {
 			d.ruby(cmd.Context(), template)
 			d.postgres(cmd.Context())
 			if d.failed {
-				return &failure{exitTaskFailed}
+				return &exitError{exitTaskFailed}
 			}
 			return nil
 		},
 	}
 	d.handlers.add(cmd)
-	cmd.Flags().StringVar(&template, "template", "", "`FILE` of a template whose handler classes must be there")
+	cmd.Flags().StringVar(&template, "template", "", "`FILE` of a template whose handler classes must exist")
 	return cmd
 }
 
@@ -60,7 +60,7 @@ func (d *doctor) say(what, detail string, err error) {
 }
 
 func (d *doctor) ruby(ctx context.Context, template string) {
-	host, err := d.handlers.start(slog.New(newLineLog(d.out)))
+	host, err := d.handlers.start(slog.New(newStepLog(d.out)))
 	if err != nil {
 		d.say("Ruby", "", err)
 		return
@@ -96,7 +96,7 @@ func (d *doctor) loadHandlers(ctx context.Context, host *rubyhost.Host, template
 	if err != nil {
 		return err
 	}
-	return resolveAll(ctx, host, t)
+	return resolveHandlers(ctx, host, t)
 }
 
 func (d *doctor) postgres(ctx context.Context) {

@@ -10,14 +10,15 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// noHandlers is for commands that change tasks and run none.
+// noHandlers serves commands that change tasks but run none.
 type noHandlers struct{}
 
 func (noHandlers) ResolveHandler(_ context.Context, class string) (orchestration.StepHandler, error) {
-	return nil, errors.Newf("this command runs no handlers, and was to run %s", class)
+	return nil, errors.Newf("this command runs no handlers, but it was told to run %s", class)
 }
 
-// withEngine opens the database and an engine that runs nothing.
+// withEngine opens the database and an engine that runs no tasks, and passes the
+// engine to f.
 func withEngine(cmd *cobra.Command, f func(*orchestration.Engine) error) (err error) {
 	ctx := cmd.Context()
 	db, err := openDatabase(ctx, false)
@@ -31,7 +32,7 @@ func withEngine(cmd *cobra.Command, f func(*orchestration.Engine) error) (err er
 	}
 	defer pool.Close()
 	engine, err := orchestration.New(ctx, orchestration.Config{
-		Pool: pool, Handlers: noHandlers{}, Logger: slog.New(newLineLog(cmd.ErrOrStderr())),
+		Pool: pool, Handlers: noHandlers{}, Logger: slog.New(newStepLog(cmd.ErrOrStderr())),
 	})
 	if err != nil {
 		return err

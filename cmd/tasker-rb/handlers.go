@@ -14,7 +14,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// handlerFlags say what Ruby code to load.
+// handlerFlags are the flags that say which Ruby code to load.
 type handlerFlags struct {
 	dirs     []string
 	requires []string
@@ -23,20 +23,20 @@ type handlerFlags struct {
 	threads  int
 	yjit     bool
 
-	own bool // the program's output is its own, and not logged
+	passOutput bool // the program writes to standard output itself
 }
 
 func (f *handlerFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.dirs, "handlers", nil, "`DIR` of handler files, may be repeated (default handlers/ beside the template)")
 	cmd.Flags().StringArrayVar(&f.requires, "require", nil, "Ruby `FEATURE` or ./FILE to require before the handlers, may be repeated")
-	cmd.Flags().StringArrayVarP(&f.loadPath, "load-path", "I", nil, "`DIR` in which Ruby looks first, may be repeated")
-	cmd.Flags().StringVar(&f.gemfile, "gemfile", "", "`FILE` of Bundler's whose gems the handlers may use")
-	cmd.Flags().IntVar(&f.threads, "threads", 8, "Ruby threads, `N` of them: how many steps run at once")
+	cmd.Flags().StringArrayVarP(&f.loadPath, "load-path", "I", nil, "`DIR` to put first on Ruby's load path, may be repeated")
+	cmd.Flags().StringVar(&f.gemfile, "gemfile", "", "Gemfile `FILE` with the gems of the handlers")
+	cmd.Flags().IntVar(&f.threads, "threads", 8, "start `N` Ruby threads; so many steps run at once")
 	cmd.Flags().BoolVar(&f.yjit, "yjit", false, "turn on Ruby's YJIT compiler")
 }
 
-// boot starts Ruby, gives it the database, and loads what the flags say, or
-// handlers/ beside the template.
+// boot starts Ruby, gives it the database, and loads the handlers. Without
+// --handlers it loads the folder handlers/ beside the template.
 func (f *handlerFlags) boot(ctx context.Context, templateFile string, db *lazyPool, log *slog.Logger) (*rubyhost.Host, error) {
 	dirs, err := f.folders(templateFile)
 	if err != nil {
@@ -55,7 +55,7 @@ func (f *handlerFlags) boot(ctx context.Context, templateFile string, db *lazyPo
 	return host, nil
 }
 
-// start boots Ruby as the flags say.
+// start boots Ruby with the options of the flags.
 func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 	if f.threads < 1 || f.threads > 256 {
 		return nil, errors.WithHint(errors.Newf("--threads cannot be %d", f.threads), "Give a number from 1 to 256.")
@@ -66,7 +66,7 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 		}
 	}
 	return rubyhost.Boot(rubyhost.Options{
-		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.own,
+		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.passOutput,
 	})
 }
 
@@ -83,8 +83,8 @@ func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []str
 	return errors.WithHint(err, loadHint(err))
 }
 
-// folders are those of --handlers, or handlers/ beside the template, as absolute
-// paths.
+// folders returns the absolute paths of --handlers, or of handlers/ beside the
+// template.
 func (f *handlerFlags) folders(templateFile string) ([]string, error) {
 	dirs := f.dirs
 	if len(dirs) == 0 && templateFile != "" {
@@ -113,7 +113,8 @@ func (f *handlerFlags) folders(templateFile string) ([]string, error) {
 	return found, nil
 }
 
-// loadHint is what to do about a file that does not load, by what Ruby raised.
+// loadHint says what to do about a file that does not load. The hint depends on
+// the error that Ruby raised.
 func loadHint(err error) string {
 	var ruby *rubyhost.Error
 	if !errors.As(err, &ruby) || ruby.Cause == nil {
@@ -131,9 +132,9 @@ func loadHint(err error) string {
 	}
 }
 
-// resolveAll finds the class of every step, so that a missing one is known
-// before anything is written. All that are missing are reported at once.
-func resolveAll(ctx context.Context, host *rubyhost.Host, list ...*templates.Template) error {
+// resolveHandlers finds the class of every step, so that a missing class is known
+// before anything is written. It reports all missing classes at once.
+func resolveHandlers(ctx context.Context, host *rubyhost.Host, list ...*templates.Template) error {
 	var problems templates.Problems
 	var steps []*templates.Step
 	for _, t := range list {

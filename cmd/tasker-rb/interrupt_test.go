@@ -26,8 +26,8 @@ class Long
 end
 `
 
-// interrupt starts a task, sends the signal to its whole process group in the
-// middle of the step, as a terminal does, and waits for the end.
+// interrupt starts a task and waits for its end. In the middle of the step it
+// sends the signal to the whole process group, as a terminal does.
 func interrupt(p *project, signal syscall.Signal, args ...string) (code int, stdout, stderr string) {
 	p.t.Helper()
 	cmd := p.command(append([]string{"run", "long.yaml"}, args...)...)
@@ -59,7 +59,7 @@ func TestInterruptedInTheMiddleOfAStep(t *testing.T) {
 			code, stdout, stderr := interrupt(p, signal)
 			require.Equal(t, exitInterrupted, code, stderr)
 			requireInOrder(t, stdout, "only | in the middle\n", "only | cleaned up\n", "only  interrupted\n")
-			requireInOrder(t, stderr, "error: interrupted\n", "hint: Task 1 stays as far as it came; ", "`tasker-rb tasks cancel 1` ends it.\n")
+			requireInOrder(t, stderr, "error: interrupted\n", "hint: Task 1 keeps the steps it has done; ", "`tasker-rb tasks cancel 1` ends it.\n")
 
 			ctx := context.Background()
 			conn, err := pgx.Connect(ctx, p.url)
@@ -96,7 +96,8 @@ func TestInterruptedWithThePrivateDatabaseNothingIsLeft(t *testing.T) {
 	require.Empty(t, left)
 }
 
-// processesWith are the processes whose command line or folder names the path.
+// processesWith lists the processes whose command line or folder contains the
+// path.
 func processesWith(path string) []string {
 	var found []string
 	folders, _ := filepath.Glob("/proc/[0-9]*")
@@ -110,7 +111,7 @@ func processesWith(path string) []string {
 	return found
 }
 
-// A handler that does not let go must not hold a person who asks twice.
+// A second ^C ends the process although the handler goes on.
 func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"long.yaml": one("Stubborn"), "handlers/stubborn.rb": `

@@ -1,5 +1,5 @@
-// Command tasker-rb runs Ruby step handlers without Rails: every step in a
-// real CRuby inside this process, its SQL committed together with its result.
+// Command tasker-rb runs Ruby step handlers without Rails. Every step runs in a
+// real CRuby inside this process, and its SQL commits together with its result.
 package main
 
 import (
@@ -24,11 +24,11 @@ func main() { os.Exit(execute(os.Args[1:])) }
 func execute(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second ^C does not wait for a handler
+	context.AfterFunc(ctx, stop) // a second ^C ends the process at once
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var failed *failure
+	var failed *exitError
 	switch {
 	case err == nil:
 		return exitOK
@@ -43,23 +43,24 @@ func execute(args []string) int {
 	}
 }
 
-// interruption says what is left after ^C.
+// interruption is the error to print after ^C. It says what remains of the task.
 func interruption(err error) error {
 	said := errors.New("interrupted")
 	var run *interruptedRun
 	if errors.As(err, &run) {
-		return errors.WithHintf(said, "Task %d stays as far as it came; the step that was running counts no attempt. "+
+		return errors.WithHintf(said, "Task %d keeps the steps it has done; the interrupted attempt does not count. "+
 			"A `tasker-rb worker` runs the rest, `tasker-rb tasks cancel %d` ends it.", run.task, run.task)
 	}
 	return said
 }
 
-// interruptedRun is of a task that is still in a database.
+// interruptedRun is the error of an interrupted task that is still in the
+// database.
 type interruptedRun struct{ task int64 }
 
 func (r *interruptedRun) Error() string { return "interrupted" }
 
-// failure ends the command with a code after everything has been said.
-type failure struct{ code int }
+// exitError ends the command with a code. All messages are already printed.
+type exitError struct{ code int }
 
-func (f *failure) Error() string { return "" }
+func (f *exitError) Error() string { return "" }

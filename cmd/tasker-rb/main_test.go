@@ -18,7 +18,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// binary is the command, built once: the tests run it as a user does.
+// binary is the path of the command. It is built once, and the tests run it like
+// a user.
 var binary string
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -38,7 +39,7 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// patience bounds every command; none is expected to come near it.
+// patience is the time limit of every command. All are expected to be much faster.
 const patience = 2 * time.Minute
 
 // project is a folder of templates and handlers, and a database.
@@ -49,7 +50,8 @@ type project struct {
 	env []string
 }
 
-// newProject writes the files, named by their paths, beside a migrated database.
+// newProject writes the files, keyed by their paths, and makes a migrated
+// database.
 func newProject(t *testing.T, files map[string]string) *project {
 	t.Helper()
 	p := &project{t: t, dir: t.TempDir(), url: pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))}
@@ -66,7 +68,7 @@ func (p *project) write(files map[string]string) {
 	}
 }
 
-// result is what a command left.
+// result is the exit code and the output of a command.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -101,7 +103,8 @@ func (p *project) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// plainEnvironment has nothing that changes what the command does or prints.
+// plainEnvironment leaves out every variable that changes the command's behaviour
+// or output.
 func plainEnvironment() []string {
 	var kept []string
 	for _, v := range os.Environ() {
@@ -115,7 +118,7 @@ func plainEnvironment() []string {
 	return append(kept, "LC_ALL=C.UTF-8", "TERM=xterm-256color")
 }
 
-// written counts the rows that tasks have, or -1 where there are no tables.
+// written counts the rows of tasks. It returns -1 if the tables do not exist.
 func (p *project) written() int {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -135,12 +138,12 @@ func (p *project) written() int {
 	return n
 }
 
-// one is a template of one step.
+// one returns a template with one step.
 func one(class string) string {
 	return "name: one\nstep_templates:\n  - {name: only, handler_class: " + class + ", default_retry_limit: 1}\n"
 }
 
-// fine is a handler that does nothing wrong.
+// fine is a handler that succeeds.
 const fine = `
 class Fine < Tasker::StepHandler::Base
   def process(_task, _sequence, _step) = { "ok" => true }

@@ -49,7 +49,7 @@ func newMigrate() *cobra.Command {
 	}
 	var output string
 	status := &cobra.Command{
-		Use: "status", Short: "Say which version the tables are of", Args: exactly(),
+		Use: "status", Short: "Print the version of the tables", Args: exactly(),
 		Example: "  tasker-rb migrate status --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := oneOf("output", output, "text", "json"); err != nil {

@@ -18,8 +18,8 @@ func readRepository(t *testing.T, file string) string {
 	return string(b)
 }
 
-// readmeExample is the README's blocks under `<!-- example: NAME -->`: files
-// by their paths, and "command" and "output".
+// readmeExample returns the README's blocks under `<!-- example: NAME -->`. The
+// names are the paths of files, "command" and "output".
 func readmeExample(t *testing.T) map[string]string {
 	t.Helper()
 	blocks := map[string]string{}
@@ -35,8 +35,8 @@ var (
 	taskNumber  = regexp.MustCompile(`(?m)^task \d+`)
 )
 
-// The README's own task, typed as it stands there, on a terminal, ends as the
-// README says; only times and the task's number may differ.
+// The README's command, run on a terminal, prints the output that the README
+// shows. Only times and the task's number may differ.
 func TestTheExampleOfTheReadme(t *testing.T) {
 	t.Parallel()
 	files := readmeExample(t)
@@ -60,13 +60,12 @@ func TestTheExampleOfTheReadme(t *testing.T) {
 	require.Equal(t, anyTask(output+"exit code 0\n"), anyTask(last))
 }
 
-// anyTask is what a run printed without what differs between two of them.
+// anyTask replaces the parts of a run's output that differ between two runs.
 func anyTask(text string) string {
 	return taskNumber.ReplaceAllString(tookPattern.ReplaceAllString(text, "TIME"), "task N")
 }
 
-// The README's table has every command, each with all its subcommands that it
-// names, and no other.
+// The README's table names every command and subcommand, and nothing else.
 func TestTheReadmeHasEveryCommand(t *testing.T) {
 	t.Parallel()
 	var documented []string
@@ -104,7 +103,7 @@ func TestTheReadmeHasEveryCommand(t *testing.T) {
 	}
 }
 
-// Every document's links lead to a file that is there, and to a heading in it.
+// Every link in a document leads to an existing file, and to a heading in it.
 func TestTheLinksOfTheDocuments(t *testing.T) {
 	t.Parallel()
 	var documents []string
@@ -140,7 +139,7 @@ func TestTheLinksOfTheDocuments(t *testing.T) {
 	require.Greater(t, checked, 10)
 }
 
-// What the README tells one to type at make is there.
+// Every make target that the README names exists.
 func TestTheTargetsOfTheReadme(t *testing.T) {
 	t.Parallel()
 	makefile := readRepository(t, "Makefile")
@@ -151,8 +150,7 @@ func TestTheTargetsOfTheReadme(t *testing.T) {
 	}
 }
 
-// The figures say how they were measured: every benchmark and test that
-// docs/performance.md names is there.
+// Every benchmark and test that docs/performance.md names exists.
 func TestTheBenchmarksOfTheFigures(t *testing.T) {
 	t.Parallel()
 	named := regexp.MustCompile("`((?:Benchmark|Test)\\w+)").FindAllStringSubmatch(readRepository(t, "docs/performance.md"), -1)
@@ -171,13 +169,13 @@ func TestTheBenchmarksOfTheFigures(t *testing.T) {
 	}
 }
 
-// withoutCode leaves out what is between backquotes, where a bracket is no link.
+// withoutCode removes the text between backquotes, where a bracket is not a link.
 func withoutCode(text string) string {
 	text = regexp.MustCompile("(?s)```.*?```").ReplaceAllString(text, "")
 	return regexp.MustCompile("`[^`\n]*`").ReplaceAllString(text, "")
 }
 
-// headings are the anchors that a reader of Markdown gives to the headings.
+// headings returns the anchors of a document's headings.
 func headings(text string) []string {
 	var anchors []string
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {

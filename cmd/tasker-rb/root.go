@@ -11,11 +11,11 @@ func newRoot() *cobra.Command {
 		Use:     "tasker-rb",
 		Short:   "Run Ruby step handlers without Rails",
 		Version: version(),
-		Long: `tasker-rb runs the step handlers that a task template names in a real CRuby
-inside this process, and keeps tasks, retries and results in PostgreSQL.
+		Long: `tasker-rb runs the step handlers of a task template in a real CRuby inside this
+process. It keeps tasks, retries and results in PostgreSQL.
 
-Without DATABASE_URL it keeps them in a private PostgreSQL of its own, which it
-starts when needed and stops afterwards.`,
+Without DATABASE_URL it uses a private PostgreSQL. It starts this server when it
+is needed and stops it afterwards.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          subcommand,
@@ -28,7 +28,8 @@ starts when needed and stops afterwards.`,
 	return root
 }
 
-// version is that of the module, with the commit where it is built from one.
+// version returns the version of the module. A build from a commit includes the
+// commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

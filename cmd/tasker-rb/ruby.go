@@ -16,19 +16,19 @@ type rubyCommand struct {
 	scratch  bool
 }
 
-// programConnections is how many connections of the database a program may
-// hold at once, with its threads, unless DATABASE_URL says otherwise.
+// programConnections is how many database connections a program and its threads
+// may hold at once. pool_max_conns in DATABASE_URL overrides it.
 const programConnections = 32
 
 func newRuby() *cobra.Command {
-	r := &rubyCommand{handlers: handlerFlags{own: true}}
+	r := &rubyCommand{handlers: handlerFlags{passOutput: true}}
 	cmd := &cobra.Command{
 		Use:   "ruby [FILE] [ARG...]",
 		Short: "Run a Ruby program with the database that handlers have",
-		Long: `Run a Ruby program as ruby itself would, with its arguments, its at_exit blocks
-and its exit code, and with the database that handlers have: Tasker.db, Sequel
-and ActiveRecord are there outside steps, with transactions of their own. It is
-for setting things up, for looking into things, and for test suites.`,
+		Long: `Run a Ruby program like ruby itself, with its arguments, its at_exit blocks and
+its exit code. The program has the same database as handlers: Tasker.db, Sequel
+and ActiveRecord work outside steps, with transactions of their own. Use it for
+setup, for looking at data, and for test suites.`,
 		Example: `  tasker-rb ruby db/seed.rb
   tasker-rb ruby -e 'p Tasker.db.first("SELECT version()")'
   tasker-rb ruby --scratch --handlers app/handlers test/handlers_test.rb --name test_charge`,
@@ -37,8 +37,8 @@ for setting things up, for looking into things, and for test suites.`,
 	r.handlers.add(cmd)
 	cmd.Flags().StringVarP(&r.code, "execute", "e", "", "run `CODE` in place of a file")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
-	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is gone afterwards")
-	cmd.Flags().SetInterspersed(false) // what follows FILE is the program's
+	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is deleted afterwards")
+	cmd.Flags().SetInterspersed(false) // arguments after FILE belong to the program
 	return cmd
 }
 
@@ -47,14 +47,14 @@ func (r *rubyCommand) run(cmd *cobra.Command, args []string) (err error) {
 	var file *string
 	if !cmd.Flags().Changed("execute") {
 		if len(args) == 0 {
-			return usage(cmd, "FILE is missing")
+			return usageError(cmd, "FILE is missing")
 		}
 		file, args = &args[0], args[1:]
 		if info, err := os.Stat(*file); err != nil || info.IsDir() {
 			return errors.WithHint(errors.Newf("there is no Ruby file %s", *file), "Name a file, or give code with -e CODE.")
 		}
 	}
-	log := slog.New(newLineLog(cmd.ErrOrStderr()))
+	log := slog.New(newStepLog(cmd.ErrOrStderr()))
 	db := &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: programConnections}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
 	host, err := r.handlers.boot(ctx, "", db, log)
@@ -78,7 +78,7 @@ func (r *rubyCommand) run(cmd *cobra.Command, args []string) (err error) {
 		return errors.Wrap(err, "the program's exit code")
 	}
 	if code != exitOK {
-		return &failure{code}
+		return &exitError{code}
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func TestRubyProgramsEnd(t *testing.T) {
 	}
 }
 
-// A test suite that runs itself at exit, with handlers and SQL of its own.
+// The test suite runs itself at exit. It uses handlers and SQL.
 func TestRubyRunsASuite(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{

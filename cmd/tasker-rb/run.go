@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"slices"
-	"strings"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -30,10 +28,11 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run TEMPLATE",
 		Short: "Run one task to its end",
-		Long: `Run one task to its end, retries included, and show how its steps go.
+		Long: `Run one task to its end, retries included, and show the progress of its steps.
 
 The exit code is 0 when the task is complete, 1 when it ended in error, and 2
-when something was wrong with the input, in which case nothing was written.`,
+when the input was wrong. With exit code 2 nothing was written, unless the error
+says so.`,
 		Example: `  tasker-rb run order.yaml --context '{"order_id": 42}'
   tasker-rb run order.yaml --context @order.json --handlers app/handlers
   jq .order cart.json | tasker-rb run order.yaml --context - --output json`,
@@ -42,14 +41,14 @@ when something was wrong with the input, in which case nothing was written.`,
 	}
 	r.handlers.add(cmd)
 	cmd.Flags().StringVar(&r.context, "context", "{}", "the task's context: `JSON`, @FILE, or - for standard input")
-	cmd.Flags().StringVar(&r.env, "env", "", "`NAME` of the template's environment whose changes apply")
+	cmd.Flags().StringVar(&r.env, "env", "", "apply the template's environment `NAME`")
 	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
-	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is gone afterwards")
+	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is deleted afterwards")
 	return cmd
 }
 
-// run checks everything that can be checked before it touches the database.
+// run makes every check that needs no database, and then opens the database.
 func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 	ctx := cmd.Context()
 	if err := oneOf("output", r.output, "text", "json"); err != nil {
@@ -71,7 +70,7 @@ func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, host.Close()) }()
-	if err := resolveAll(ctx, host, template); err != nil {
+	if err := resolveHandlers(ctx, host, template); err != nil {
 		return err
 	}
 	return r.execute(ctx, host, db, template, input, show)
@@ -92,24 +91,24 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
 	submitted, err := engine.Submit(ctx, orchestration.Submission{Template: t, Context: input, SourceSystem: "tasker-rb run"})
 	if errors.Is(err, orchestration.ErrTemplateChanged) && db.db.local != nil {
-		return errors.WithHint(err, "While you work on it, `--scratch` runs it in a database that knows no other.")
+		return errors.WithHint(err, "While you work on it, `--scratch` runs it in an empty database of its own.")
 	}
 	if err != nil {
 		return err
 	}
 	show.begin()
-	there, stop := whileThere(ctx, pool)
+	there, stop := untilDatabaseGone(ctx, pool)
 	defer stop()
 	_, runErr := engine.Run(there, submitted.TaskID)
 	if err := show.end(); err != nil {
 		return notShown(submitted.TaskID, err)
 	}
 	if errors.Is(context.Cause(there), orchestration.ErrDatabaseGone) {
-		db.lost = true
-		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, as far as it came", db.place(), submitted.TaskID),
+		db.unreachable = true
+		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, with the steps it has done", db.place(), submitted.TaskID),
 			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
 	}
-	if ctx.Err() != nil && !db.gone() {
+	if ctx.Err() != nil && !db.discarded() {
 		return &interruptedRun{submitted.TaskID}
 	}
 	if runErr != nil {
@@ -123,29 +122,14 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 		return notShown(submitted.TaskID, err)
 	}
 	if detail.State != orchestration.TaskComplete {
-		return &failure{exitTaskFailed}
+		return &exitError{exitTaskFailed}
 	}
 	return nil
 }
 
-// notShown is for an output that could not be written when the task was run.
+// notShown is the error of a task that was run but whose result could not be
+// printed.
 func notShown(task int64, err error) error {
 	return errors.WithHintf(errors.Newf("task %d was run, but its result could not be written: %v", task, lastCause(err)),
 		"`tasker-rb tasks show %d` shows it.", task)
-}
-
-// loadTemplate loads a template for an environment that it knows.
-func loadTemplate(file, env string) (*templates.Template, error) {
-	t, err := templates.Load(file, templates.WithEnvironment(env))
-	if err != nil {
-		return nil, err
-	}
-	if env != "" && !slices.Contains(t.Environments, env) {
-		known := "Leave --env out; the template has no environments: section."
-		if len(t.Environments) > 0 {
-			known = "It has " + strings.Join(t.Environments, ", ") + "."
-		}
-		return nil, errors.WithHint(errors.Newf("%s has no environment %q", file, env), known)
-	}
-	return t, nil
 }

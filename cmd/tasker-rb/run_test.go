@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,7 +17,7 @@ var (
 	taskPattern  = regexp.MustCompile(`"task_id": \d+`)
 )
 
-// timeless is the JSON of a run without what differs between two of them.
+// timeless replaces the parts of a run's JSON that differ between two runs.
 func timeless(text string) string {
 	return taskPattern.ReplaceAllString(timesPattern.ReplaceAllString(text, "TIME"), `"task_id": ID`)
 }
@@ -60,7 +61,8 @@ func TestEveryExampleTwiceGivesTheSame(t *testing.T) {
 	}
 }
 
-// The keys, their order and the nulls are a promise: programs read this.
+// Programs read this JSON, so its keys, their order and the nulls must not
+// change.
 func TestTheJSONOfACompleteTask(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{
@@ -81,7 +83,7 @@ class Double
 end
 `,
 	})
-	p.env = []string{"TZ=Asia/Kathmandu"} // times are in UTC wherever one is
+	p.env = []string{"TZ=Asia/Kathmandu"} // times are in UTC in every time zone
 	r := p.run("run", "power.yaml", "--context", `{"exponent": 200}`, "--output", "json")
 	require.Zero(t, r.code, r.stderr)
 	require.Empty(t, r.stderr)
@@ -206,8 +208,8 @@ func TestThePrivateDatabaseKeepsWhatIsInIt(t *testing.T) {
 	require.Contains(t, r.stdout, "task 1  default/one")
 }
 
-// enterable is a folder that every user may enter: for root, PostgreSQL runs as
-// somebody else.
+// enterable makes a folder that every user may enter. Under root, PostgreSQL runs
+// as another user.
 func enterable(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tasker-rb-cli-")
@@ -223,4 +225,22 @@ func TestMigrateFirst(t *testing.T) {
 	r := p.run("run", "one.yaml", "--migrate")
 	require.Zero(t, r.code, r.stderr)
 	require.Positive(t, p.written())
+}
+
+// The task is complete, but its result cannot be printed.
+func TestAResultThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	for _, format := range []string{"text", "json"} {
+		cmd := p.command("run", "one.yaml", "--output", format)
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		require.NoError(t, err)
+		var complaint strings.Builder
+		cmd.Stdout, cmd.Stderr = full, &complaint
+		require.Error(t, cmd.Run())
+		require.NoError(t, full.Close())
+		require.Equal(t, exitBadInput, cmd.ProcessState.ExitCode())
+		require.Regexp(t, `^error: task \d was run, but its result could not be written: `+syscall.ENOSPC.Error()+"\nhint: `tasker-rb tasks show \\d` shows it.\n$", complaint.String())
+	}
+	require.Equal(t, 2, done(t, p, "complete"))
 }

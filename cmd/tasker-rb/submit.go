@@ -33,8 +33,8 @@ func newSubmit() *cobra.Command {
 		Short: "Submit a task for the workers",
 		Long: `Submit a task and return at once; a worker runs it.
 
-The context is checked against the template's schema. Handlers are not loaded:
-that is the worker's part.`,
+The context is checked against the template's schema. Handlers are not loaded;
+the worker loads them.`,
 		Example: `  tasker-rb submit order.yaml --context @order.json
   tasker-rb submit order.yaml --context @order.json --key order-42
   tasker-rb submit order.yaml --context '{"order_id": 1}' --count 1000`,
@@ -43,15 +43,15 @@ that is the worker's part.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.context, "context", "{}", "the task's context: `JSON`, @FILE, or - for standard input")
-	f.StringVar(&s.env, "env", "", "`NAME` of the template's environment whose changes apply")
+	f.StringVar(&s.env, "env", "", "apply the template's environment `NAME`")
 	f.IntVar(&s.count, "count", 1, "submit `N` tasks")
-	f.StringVar(&s.key, "key", "", "identity `KEY`: a second submission with the same key finds the first one's task")
+	f.StringVar(&s.key, "key", "", "identity `KEY`: a second submission with the same key returns the first task")
 	f.BoolVar(&s.once, "once", false, "identity by content: the same name, version and context are one task")
 	f.Int16Var(&s.priority, "priority", 0, "priority `N`, higher first")
 	f.StringArrayVar(&s.tags, "tag", nil, "`TAG` to find it by, may be repeated")
-	f.StringVar(&s.reason, "reason", "", "`TEXT` that says why, for the task's record")
-	f.StringVar(&s.who, "initiator", "", "`NAME` of who submits it, for the task's record")
-	f.StringVar(&s.source, "source", "tasker-rb submit", "`NAME` of the system it comes from, for the task's record")
+	f.StringVar(&s.reason, "reason", "", "reason `TEXT`, kept with the task")
+	f.StringVar(&s.who, "initiator", "", "`NAME` of the submitter, kept with the task")
+	f.StringVar(&s.source, "source", "tasker-rb submit", "`NAME` of the system it comes from, kept with the task")
 	f.StringVar(&s.runAt, "run-at", "", "not before `TIME`: a moment such as 2026-01-31T08:00:00Z, or a time from now such as 2h")
 	f.StringVar(&s.output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd

@@ -14,11 +14,11 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// filterFlags select tasks.
+// filterFlags are the flags that select tasks.
 type filterFlags struct {
 	namespace, name, version, errorClass string
 	states, tags                         []string
-	newer, older                         span
+	newer, older                         timeSpan
 	limit                                int
 	below                                int64
 }
@@ -39,12 +39,12 @@ func (f *filterFlags) add(cmd *cobra.Command, states bool) {
 	}
 }
 
-// narrowing are the flags that select some tasks of all.
-var narrowing = []string{"namespace", "name", "version", "error-class", "tag", "newer-than", "older-than"}
+// narrowingFlags are the names of the flags that narrow the selection.
+var narrowingFlags = []string{"namespace", "name", "version", "error-class", "tag", "newer-than", "older-than"}
 
-// given reports whether anything narrows the selection.
-func (f *filterFlags) given(cmd *cobra.Command) bool {
-	for _, name := range narrowing {
+// narrows reports whether a flag narrows the selection.
+func (f *filterFlags) narrows(cmd *cobra.Command) bool {
+	for _, name := range narrowingFlags {
 		if cmd.Flags().Changed(name) {
 			return true
 		}
@@ -122,7 +122,7 @@ func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) 
 		})
 	for _, s := range list {
 		t.Row(fmt.Sprint(s.TaskID), s.Namespace+"/"+s.Name+" "+s.Version, string(s.State), fmt.Sprintf("%d/%d", s.Done, s.Steps),
-			s.CreatedAt.Local().Format(time.DateTime), problem(s))
+			s.CreatedAt.Local().Format(time.DateTime), problemText(s))
 	}
 	for line := range strings.Lines(t.String() + "\n") {
 		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil {
@@ -136,8 +136,9 @@ func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) 
 	return nil
 }
 
-// problem says which step failed, or waits for another try.
-func problem(s orchestration.TaskSummary) string {
+// problemText names the step that failed or waits for its next attempt, and its
+// error.
+func problemText(s orchestration.TaskSummary) string {
 	if s.FailedStep == "" {
 		return ""
 	}
@@ -174,7 +175,7 @@ func summariesJSON(list []orchestration.TaskSummary) []summaryJSON {
 func summaryOf(s orchestration.TaskSummary) summaryJSON {
 	out := summaryJSON{
 		TaskID: s.TaskID, Namespace: s.Namespace, Name: s.Name, Version: s.Version, Status: string(s.State), Tags: s.Tags,
-		Priority: s.Priority, CreatedAt: at(s.CreatedAt), EndedAt: at(s.EndedAt), DueAt: at(s.DueAt), Held: s.Held,
+		Priority: s.Priority, CreatedAt: momentOf(s.CreatedAt), EndedAt: momentOf(s.EndedAt), DueAt: momentOf(s.DueAt), Held: s.Held,
 		Steps: s.Steps, Done: s.Done, Failed: s.Failed,
 	}
 	if s.FailedStep != "" {

@@ -12,7 +12,7 @@ import (
 )
 
 type retryCommand struct {
-	by     byFlags
+	by     operatorFlags
 	filter filterFlags
 	step   string
 	output string
@@ -23,10 +23,10 @@ func newTasksRetry() *cobra.Command {
 	r := &retryCommand{}
 	cmd := &cobra.Command{
 		Use:   "retry [TASK]",
-		Short: "Give failed steps another go, with all their attempts",
-		Long: `Give the failed steps of a task another go, or one step with --step. Without a
-task number, all tasks that ended in error and that the filters select;
---dry-run only says which.`,
+		Short: "Retry failed steps, with all their attempts",
+		Long: `Retry the failed steps of a task, or one step with --step. Without a task
+number, retry all tasks that ended in error and match the filters; --dry-run
+only prints which ones.`,
 		Example: `  tasker-rb tasks retry 42 --reason "the gateway is back"
   tasker-rb tasks retry --name fulfill_order --error-class Gateway::Down --dry-run`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -37,45 +37,45 @@ task number, all tasks that ended in error and that the filters select;
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return r.many(cmd)
+				return r.retryMany(cmd)
 			}
-			return r.one(cmd, args[0])
+			return r.retryOne(cmd, args[0])
 		},
 	}
 	r.by.add(cmd)
 	r.filter.add(cmd, false)
 	cmd.Flags().StringVar(&r.step, "step", "", "only the step `NAME`")
-	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "say which tasks, and change nothing")
+	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "print which tasks, and change nothing")
 	cmd.Flags().StringVar(&r.output, "output", "text", "with filters: print as `FORMAT`: text or json")
 	return cmd
 }
 
-func (r *retryCommand) one(cmd *cobra.Command, arg string) error {
+func (r *retryCommand) retryOne(cmd *cobra.Command, arg string) error {
 	id, err := taskID(arg)
 	if err != nil {
 		return err
 	}
-	for _, name := range append([]string{"dry-run", "output", "limit"}, narrowing...) {
+	for _, name := range append([]string{"dry-run", "output", "limit"}, narrowingFlags...) {
 		if cmd.Flags().Changed(name) {
-			return errors.WithHintf(errors.Newf("--%s is for retrying many", name), "Leave the task number or --%s out.", name)
+			return errors.WithHintf(errors.Newf("--%s is for retrying many tasks", name), "Leave out the task number or --%s.", name)
 		}
 	}
 	return withEngine(cmd, func(e *orchestration.Engine) error {
 		if r.step != "" {
-			return did(cmd, e.RetryStep(cmd.Context(), id, r.step, r.by.by()), "task %d: step %s is to be retried", id, r.step)
+			return printDone(cmd, e.RetryStep(cmd.Context(), id, r.step, r.by.by()), "task %d: step %s is to be retried", id, r.step)
 		}
-		return did(cmd, e.RetryTask(cmd.Context(), id, r.by.by()), "task %d is to be retried", id)
+		return printDone(cmd, e.RetryTask(cmd.Context(), id, r.by.by()), "task %d is to be retried", id)
 	})
 }
 
-func (r *retryCommand) many(cmd *cobra.Command) error {
+func (r *retryCommand) retryMany(cmd *cobra.Command) error {
 	if err := oneOf("output", r.output, "text", "json"); err != nil {
 		return err
 	}
 	if r.step != "" {
-		return errors.WithHint(errors.New("--step is of one task"), "Name the task.")
+		return errors.WithHint(errors.New("--step needs a task number"), "Name the task.")
 	}
-	if !r.filter.given(cmd) {
+	if !r.filter.narrows(cmd) {
 		return errors.WithHint(errors.New("retrying every failed task needs a filter"), "Give a task, or --namespace, --name, --error-class, --newer-than and the like.")
 	}
 	f, err := r.filter.filter()
@@ -106,7 +106,7 @@ func (r *retryCommand) print(w io.Writer, list []orchestration.Retried) error {
 		default:
 			done++
 		}
-		fmt.Fprintf(w, "task %d %s (%s/%s %s, %s)\n", t.TaskID, what, t.Namespace, t.Name, t.Version, problem(t.TaskSummary))
+		fmt.Fprintf(w, "task %d %s (%s/%s %s, %s)\n", t.TaskID, what, t.Namespace, t.Name, t.Version, problemText(t.TaskSummary))
 	}
 	total := plural(len(list), "task")
 	if !r.dryRun && done < len(list) {

@@ -19,7 +19,7 @@ func newTasksShow() *cobra.Command {
 	var history bool
 	cmd := &cobra.Command{
 		Use:   "show TASK",
-		Short: "Show a task: its steps, attempts, errors, and what happened when",
+		Short: "Show a task: its steps, attempts, errors and history",
 		Example: `  tasker-rb tasks show 42
   tasker-rb tasks show 42 --output json`,
 		Args: exactly("TASK"),
@@ -43,8 +43,8 @@ func newTasksShow() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json, in the shape of run's")
-	cmd.Flags().BoolVar(&history, "history", true, "also the transitions, oldest first")
+	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text, or json as run prints it")
+	cmd.Flags().BoolVar(&history, "history", true, "also print the transitions, oldest first")
 	return cmd
 }
 
@@ -85,7 +85,7 @@ type entry struct {
 	w    orchestration.Transition
 }
 
-// rank puts the end of a task behind that of the step that ended it.
+// rank sorts the end of a task after the end of its last step.
 func (e entry) rank() int {
 	if e.what == "task" && orchestration.TaskState(e.w.To).Final() {
 		return 1
@@ -103,7 +103,7 @@ func printHistory(b *strings.Builder, t *orchestration.TaskDetail) {
 			all = append(all, entry{t.Steps[i].Name, w})
 		}
 	}
-	// What happened at the same time stays in the order of the steps.
+	// Transitions with the same time stay in the order of the steps.
 	slices.SortStableFunc(all, func(a, b entry) int {
 		return cmp.Or(a.w.At.Compare(b.w.At), cmp.Compare(a.rank(), b.rank()))
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// flaky is a project whose second step fails until the file good is there.
+// flaky is a project whose second step fails until the file "good" exists.
 func flaky(t *testing.T) *project {
 	p := newProject(t, map[string]string{
 		"flaky.yaml": `name: flaky
@@ -91,8 +91,8 @@ func TestTasksResolveAndCancel(t *testing.T) {
 	require.EqualValues(t, 2, summaries[0].TaskID)
 }
 
-// What comes from anywhere does not move the terminal's cursor, fill the screen
-// or the columns' edges.
+// Text of unknown origin must not move the terminal's cursor, fill the screen or
+// break the columns.
 func TestOddTextIsShown(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{
@@ -118,7 +118,7 @@ step_templates:
 	require.Contains(t, p.run("tasks", "show", "1", "--output", "json").stdout, strings.Repeat("x", 10_000))
 }
 
-// A retry of many says of each what it is, also to a program.
+// A retry of many tasks prints a line, or a JSON object, for each task.
 func TestRetryOfMany(t *testing.T) {
 	t.Parallel()
 	p := flaky(t)
@@ -141,7 +141,7 @@ func TestRetryOfMany(t *testing.T) {
 	require.Equal(t, "0 tasks\n", p.run("tasks", "retry", "--name", "flaky").stdout)
 }
 
-// A task with a time is not due before.
+// A task with --run-at is not due before that time.
 func TestSubmitForLater(t *testing.T) {
 	t.Parallel()
 	p := flaky(t)
@@ -156,7 +156,7 @@ func TestSubmitForLater(t *testing.T) {
 	require.Regexp(t, `\n  not before \d{4}-`, show)
 }
 
-// What makes no sense is refused, with the reason and what can be done.
+// Wrong commands are refused with the reason and a hint.
 func TestTasksRefusals(t *testing.T) {
 	t.Parallel()
 	p := flaky(t)

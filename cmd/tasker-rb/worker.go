@@ -14,38 +14,39 @@ import (
 )
 
 type workerCommand struct {
-	handlers handlerFlags
-	tasks    int
-	drain    span
-	quiet    bool
-	checked  []string
+	handlers  handlerFlags
+	tasks     int
+	drain     timeSpan
+	quiet     bool
+	templates []string
 }
 
 func newWorker() *cobra.Command {
 	w := &workerCommand{}
 	cmd := &cobra.Command{
 		Use:   "worker",
-		Short: "Run tasks as they come, until told to stop",
-		Long: `Run tasks that are due, many at a time, until SIGTERM or ^C. Then it takes no
-more, lets running steps come to their end (for --drain at most, then they are
-interrupted and their attempts do not count), and leaves with exit code 0.
+		Short: "Run tasks until told to stop",
+		Long: `Run tasks that are due, many at a time, until SIGTERM or ^C. Then the worker
+takes no more tasks and lets running steps finish, for --drain at most. Steps
+that still run after that are interrupted, and their attempts do not count. The
+exit code is 0.
 
-Any number of workers share a database. When one dies, its tasks are taken over
-by the others.
+Any number of workers can share a database. When one dies, the others take over
+its tasks.
 
-Tasks bring their templates with them. With --templates it refuses to begin when
-a handler class of those templates is missing, before any task fails for that.`,
+Each task carries its template, so the worker needs no template files. With
+--templates it refuses to start if a handler class of these templates is missing.`,
 		Example: `  tasker-rb worker --handlers app/handlers
   DATABASE_URL=postgres://app@db/orders tasker-rb worker --handlers app/handlers --threads 16`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
 	}
 	w.handlers.add(cmd)
-	cmd.Flags().StringArrayVar(&w.checked, "templates", nil, "check first that the handlers of the templates in `PATH` are there, may be repeated")
-	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "`N` tasks in hand at a time")
-	w.drain = span(30 * time.Second)
-	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may go on once it is told to stop")
-	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "say nothing of steps that go well")
+	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` exist, may be repeated")
+	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "hold `N` tasks at a time")
+	w.drain = timeSpan(30 * time.Second)
+	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
+	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "print nothing about steps that succeed")
 	return cmd
 }
 
@@ -57,11 +58,11 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if w.tasks < 1 {
 		return errors.WithHint(errors.Newf("--tasks %d", w.tasks), "Give a number of 1 or more.")
 	}
-	list, err := loadAll(w.checked)
+	list, err := loadAll(w.templates)
 	if err != nil {
 		return err
 	}
-	lines := newLineLog(cmd.OutOrStdout())
+	lines := newStepLog(cmd.OutOrStdout())
 	lines.sink.tasks = true
 	db := &lazyPool{size: int32(w.handlers.threads) + 8}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
@@ -70,7 +71,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, host.Close()) }()
-	if err := resolveAll(ctx, host, list...); err != nil {
+	if err := resolveHandlers(ctx, host, list...); err != nil {
 		return err
 	}
 	pool, err := db.open(ctx)
@@ -78,7 +79,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	engine, err := orchestration.New(ctx, orchestration.Config{
-		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.show(lines),
+		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.printEvents(lines),
 		Logger: slog.New(lines),
 	})
 	if err != nil {
@@ -104,16 +105,16 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// stopping says what a worker waits for that was told to stop.
+// stopping is the message of a worker that was told to stop.
 func (w *workerCommand) stopping() string {
 	if w.drain <= 0 {
-		return "stopping; steps that run are interrupted"
+		return "stopping; running steps are interrupted"
 	}
-	return fmt.Sprintf("stopping; steps that run have %v to come to their end (--drain), a second ^C ends them now", time.Duration(w.drain))
+	return fmt.Sprintf("stopping; running steps have %v to finish (--drain), a second ^C ends them now", time.Duration(w.drain))
 }
 
-// show prints what happens, a line each.
-func (w *workerCommand) show(lines *lineLog) func(orchestration.Event) {
+// printEvents returns a function that prints one line for each event.
+func (w *workerCommand) printEvents(lines *stepLog) func(orchestration.Event) {
 	return func(e orchestration.Event) {
 		switch e.Kind {
 		case orchestration.EventStepRetrying, orchestration.EventStepFailed, orchestration.EventStepReleased, orchestration.EventStepCancelled:
@@ -128,6 +129,6 @@ func (w *workerCommand) show(lines *lineLog) func(orchestration.Event) {
 		if e.Step != "" {
 			where = fmt.Sprintf("task %d ", e.TaskID)
 		}
-		lines.print(e.At.Local().Format("15:04:05.000") + " " + where + describe(e, 0))
+		lines.print(e.At.Local().Format("15:04:05.000") + " " + where + eventLine(e, 0))
 	}
 }

@@ -50,11 +50,12 @@ func startWorker(t *testing.T, p *project, args ...string) (*exec.Cmd, *lockedBu
 	return worker, out
 }
 
-// worked runs a worker until what is wanted is so, and stops it.
+// worked runs a worker until the condition holds, and stops it.
 func worked(t *testing.T, p *project, wanted func() bool) {
 	t.Helper()
 	worker, out := startWorker(t, p)
-	require.Eventually(t, wanted, patience, 20*time.Millisecond, out)
+	// Before the worker has started, SIGTERM interrupts the command.
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "working on ") && wanted() }, patience, 20*time.Millisecond, out)
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, worker.Wait(), out)
 	require.Contains(t, out.String(), "stopped")
@@ -70,7 +71,7 @@ func done(t *testing.T, p *project, state string) int {
 	return len(list)
 }
 
-// SIGTERM lets the running step come to its end.
+// After SIGTERM the running step finishes.
 func TestWorkerDrains(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{
@@ -89,7 +90,7 @@ end`,
 	worker, out := startWorker(t, p)
 	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(p.dir, "begun")); return err == nil }, patience, 5*time.Millisecond)
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "stopping; steps that run have 30s") }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "stopping; running steps have 30s") }, patience, 5*time.Millisecond)
 	p.write(map[string]string{"finish": ""})
 	require.NoError(t, worker.Wait(), out)
 	require.Contains(t, out.String(), "task 1 only | still at it\n")
@@ -97,7 +98,7 @@ end`,
 	require.Equal(t, 1, done(t, p, "complete"), out)
 }
 
-// What is printed of a step that somebody cancels.
+// The worker prints a line for a cancelled step.
 func TestWorkerTellsOfCancels(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"long.yaml": one("Long"), "handlers/long.rb": long})
@@ -111,7 +112,7 @@ func TestWorkerTellsOfCancels(t *testing.T) {
 	require.NotContains(t, out.String(), "claim was lost")
 }
 
-// A worker that was told of templates takes no task when a handler is missing.
+// A worker with --templates takes no task if a handler is missing.
 func TestWorkerChecksTemplates(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"config/one.yaml": one("Fine"), "config/two.yaml": one("Gone"), "handlers/fine.rb": fine})
@@ -121,8 +122,8 @@ func TestWorkerChecksTemplates(t *testing.T) {
 	require.Equal(t, 1, done(t, p, "pending"))
 }
 
-// A worker is killed in the middle, again and again; others take over, and
-// every step's outcome is there once.
+// Workers are killed in the middle of tasks. Others take over, and every step has
+// exactly one outcome.
 func TestWorkerIsKilled(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{
@@ -138,7 +139,7 @@ step_templates:
 	for range 3 {
 		before := done(t, p, "complete")
 		if before == tasks {
-			break // looking takes a while where much else goes on
+			break // the check takes a while on a busy machine
 		}
 		worker, out := startWorker(t, p)
 		require.Eventually(t, func() bool { return done(t, p, "complete") > before }, patience, 5*time.Millisecond, out)

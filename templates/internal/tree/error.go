@@ -13,7 +13,7 @@ type Error struct {
 	Hint string
 }
 
-// Errors are all faults found in a document, in the order of their places.
+// Errors holds all faults of a document, in the order of their places.
 type Errors []Error
 
 // Error lists the faults, one a line.

@@ -9,14 +9,14 @@ import (
 )
 
 // MaxDepth is how deep a document may nest. The readers and the validator
-// recurse, and nothing that a person writes comes near it.
+// recurse. Documents written by people nest far less.
 const MaxDepth = 1000
 
-// ParseJSON reads one JSON document. Beyond the grammar it refuses duplicate
-// keys, text that is not valid UTF-8 or that holds NUL or half of a surrogate
-// pair (no database keeps those), absurd numbers, and nesting beyond
-// [MaxDepth]. When the error is not nil it is of type [Errors] and the node may
-// be nil.
+// ParseJSON reads one JSON document. It also refuses what the grammar of JSON
+// allows but a task cannot use: duplicate keys, text that is not valid UTF-8,
+// NUL and half of a surrogate pair (no database stores them), numbers that are
+// too long, and nesting beyond [MaxDepth]. A non-nil error is of type [Errors],
+// and the node may then be nil.
 func ParseJSON(data []byte) (*Node, error) {
 	r := &jsonReader{data: data, line: 1}
 	r.skipSpace()
@@ -38,11 +38,11 @@ type jsonReader struct {
 	pos       int
 	line      int
 	lineStart int
-	// counted is the place up to which runes of the line have been counted: a
-	// document of one long line would otherwise cost the square of its length.
+	// counted is the place up to which the runes of the line have been counted.
+	// Without it, the cost of one long line is the square of its length.
 	counted, runes int
 	errs           Errors
-	// stopped is set by a fault of grammar: nothing after it can be trusted.
+	// stopped is set by a fault of grammar. The text after it is not read.
 	stopped bool
 }
 
@@ -56,7 +56,7 @@ func (r *jsonReader) column() int {
 	return r.runes + 1
 }
 
-// fault records what is wrong with a value that can still be read over.
+// fault records a fault after which reading can go on.
 func (r *jsonReader) fault(line, column int, format string, args ...any) {
 	const most = 100
 	if len(r.errs) < most {
@@ -72,7 +72,7 @@ func (r *jsonReader) stop(format string, args ...any) *Node {
 	return nil
 }
 
-// peek describes what stands at the reader's place.
+// peek describes the text at the reader's place.
 func (r *jsonReader) peek() string {
 	if r.pos >= len(r.data) {
 		return "the end of the text"
@@ -269,8 +269,8 @@ var simpleEscapes = map[byte]rune{
 	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
 }
 
-// escape reads one escape sequence; why says what is wrong with a character
-// that is written well and still cannot be kept.
+// escape reads one escape sequence. why is set for a character that is written
+// correctly but cannot be stored.
 func (r *jsonReader) escape() (ch rune, why string) {
 	r.pos++
 	if r.pos >= len(r.data) {

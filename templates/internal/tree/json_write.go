@@ -34,8 +34,8 @@ func (n *Node) AppendJSON(out []byte) []byte {
 	}
 }
 
-// AppendString appends text as a JSON string. Only what JSON forbids is
-// escaped. Bytes that are not UTF-8 become U+FFFD.
+// AppendString appends text as a JSON string. It escapes only the characters that
+// JSON requires to be escaped. Bytes that are not UTF-8 become U+FFFD.
 func AppendString(out []byte, text string) []byte {
 	const hex = "0123456789abcdef"
 	out = append(out, '"')

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// Kind is the JSON type of a [Node].
+// Kind is the JSON type of a [Node]. JSON has one type for all numbers; Kind has
+// two.
 type Kind int
 
 // The kinds of nodes. An integer is a number written without a fraction and
@@ -24,7 +25,7 @@ const (
 	Object
 )
 
-// String is the name of the kind as a message to a person uses it.
+// String returns the name of the kind for a message.
 func (k Kind) String() string {
 	switch k {
 	case Null:
@@ -49,12 +50,12 @@ type Node struct {
 	Kind Kind
 	// Text is the content of a string, the JSON text of a number or a Boolean.
 	Text string
-	// Source is a scalar as it was written, without quotes. It differs from
+	// Source is the scalar's text in the file, without quotes. It differs from
 	// Text for numbers such as 0x1F and Booleans such as yes.
 	Source  string
 	Items   []*Node
 	Members []Member
-	// Line and Column count from 1. They are 0 in nodes made by the program.
+	// Line and Column count from 1. They are 0 in a node that the program made.
 	Line, Column int
 }
 
@@ -104,8 +105,9 @@ func Shorten(s string) string {
 	return s
 }
 
-// At follows path, a list of keys and array indexes, as far as it leads, and
-// returns the place of the last step: that of the key for a member.
+// At follows path, a list of keys and array indexes, as far as it exists. It
+// returns the place of the last value found. For a member this is the place of
+// its key.
 func (n *Node) At(path []string) (line, column int) {
 	line, column = n.Line, n.Column
 	for _, token := range path {
@@ -127,7 +129,7 @@ func (n *Node) At(path []string) (line, column int) {
 	return line, column
 }
 
-// Has tells whether path leads to a value.
+// Has reports whether path leads to a value.
 func (n *Node) Has(path []string) bool {
 	for _, token := range path {
 		if n.Kind == Array {
@@ -174,8 +176,8 @@ func (n *Node) Plain() any {
 	}
 }
 
-// FromPlain is the inverse of [Node.Plain]. Keys come out sorted. It panics on
-// a type that Plain does not produce.
+// FromPlain is the inverse of [Node.Plain]. It sorts the keys. It panics on a
+// type that Plain does not produce.
 func FromPlain(value any) *Node {
 	switch v := value.(type) {
 	case nil:

@@ -7,16 +7,18 @@ import (
 )
 
 const (
-	// maxDigits is far beyond any real number and what PostgreSQL's numeric
-	// holds before the point. Without it, a number of some megabytes would keep
-	// the schema validator, whose cost is quadratic in digits, busy for minutes.
+	// maxDigits is how many digits PostgreSQL's numeric holds before the point,
+	// far more than any real number has. The schema validator's cost is quadratic
+	// in the digits. Without the limit, a number of some megabytes would keep it
+	// busy for minutes.
 	maxDigits = 131072
-	// maxExponent bounds what 1e999999999 would cost the validator, which works
-	// on exact fractions. Every finite float64 lies well within it.
+	// maxExponent limits the exponent. The validator uses exact fractions, so
+	// 1e999999999 would cost too much. Every finite float64 is within the limit.
 	maxExponent = 1000
 )
 
-// checkNumber reports why a number in JSON's grammar is refused, or "".
+// checkNumber returns why a number is refused, or "". The number is valid in
+// JSON's grammar.
 func checkNumber(text string) string {
 	mantissa, exponent := text, ""
 	if i := strings.IndexAny(text, "eE"); i >= 0 {

@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// What plain YAML scalars mean follows Ruby's Psych, which reads the templates
-// of tasker-engine, where Psych and YAML 1.2 agree or where Ruby writers rely on
-// Psych: yes, no, on and off are Booleans in any case, a number with a leading
-// zero is octal, or text when it is no octal number (08540 is a postal code).
-// Four habits of Psych are not followed because they surprise everybody: 12:30
-// is not 750, 1,000 is not 1000, a date stays the text it was written as, and
-// :name is not a Symbol, which JSON does not have.
+// Plain YAML scalars mostly mean what they mean in Ruby's Psych, because
+// tasker-engine reads its templates with Psych. So yes, no, on and off are
+// Booleans in upper or lower case. A number with a leading zero is octal; if it
+// is not a valid octal number, it is text (08540 is a postal code).
+//
+// Four rules of Psych are not followed, because they surprise people: 12:30 is
+// not 750, 1,000 is not 1000, a date stays text, and :name is not a Symbol, since
+// JSON has no Symbols.
 var (
 	nullPattern    = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
 	booleanPattern = regexp.MustCompile(`(?i)^(?:(yes|true|on)|no|false|off)$`)
@@ -22,8 +23,8 @@ var (
 	specialPattern = regexp.MustCompile(`^(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
 )
 
-// resolvePlain finds the kind of a scalar without quotes and its JSON text. why
-// is not empty when the value has no JSON form.
+// resolvePlain finds the kind and the JSON text of a scalar without quotes. why
+// is not empty if the value has no JSON form.
 func resolvePlain(source string) (kind Kind, text, why string) {
 	switch {
 	case nullPattern.MatchString(source):
@@ -48,8 +49,8 @@ func resolvePlain(source string) (kind Kind, text, why string) {
 	}
 }
 
-// LooksLike tells whether a text would be a value of the named kind if it had no
-// quotes; "a number" may be an integer.
+// LooksLike reports whether a text would be a value of the named kind without its
+// quotes. "a number" includes integers.
 func LooksLike(text, kind string) bool {
 	k, _, why := resolvePlain(text)
 	return why == "" && (k.String() == kind || k == Integer && kind == Float.String())
@@ -74,8 +75,8 @@ func resolveRadix(source string) (Kind, string, string) {
 	return String, source, ""
 }
 
-// floatText makes JSON of a YAML float: +.5 is 0.5 and 1. is 1.0, and no digit
-// is lost or rounded.
+// floatText turns a YAML float into JSON: +.5 becomes 0.5, and 1. becomes 1.0. It
+// keeps every digit.
 func floatText(source string) string {
 	text := strings.ReplaceAll(source, "_", "")
 	sign := ""

@@ -46,7 +46,7 @@ func TestJSONGoesThrough(t *testing.T) {
 		require.Equal(t, value, read.Plain())
 		require.Equal(t, string(written), string(read.AppendJSON(nil)))
 
-		// JSON of another writer, which escapes other characters, reads the same.
+		// encoding/json escapes other characters. Its JSON must read the same.
 		other, err := json.MarshalIndent(value, "", "\t")
 		require.NoError(t, err)
 		read, err = tree.ParseJSON(other)

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// maxValues bounds a document after its aliases are expanded, so that nine
-	// lines of aliases of aliases cannot fill the memory.
+	// maxValues limits a document after its aliases are expanded. Otherwise nine
+	// lines of aliases of aliases could fill the memory.
 	maxValues = 200_000
 	maxBytes  = 4 << 20
 )
 
 // ParseYAML reads one YAML document. Anchors, aliases and merge keys are
-// expanded. An empty document gives a nil node. When the error is not nil it is
-// of type [Errors]; the node is then nil after a fault of syntax, and otherwise
-// holds all that could be read.
+// expanded. The node of an empty document is nil. A non-nil error is of type
+// [Errors]. The node is then nil after a syntax fault; after other faults it
+// holds the part that could be read.
 func ParseYAML(data []byte) (*Node, error) {
 	if len(data) > maxBytes {
 		return nil, Errors{{
@@ -66,8 +66,8 @@ func ParseYAML(data []byte) (*Node, error) {
 	return root, nil
 }
 
-// decode reads the next document. The parser is known to panic on some
-// malformed input; that is a fault of the input here.
+// decode reads the next document. The parser panics on some malformed input;
+// decode reports that as a fault of the input.
 func decode(decoder *yaml.Decoder) (document *yaml.Node, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -81,8 +81,8 @@ func decode(decoder *yaml.Decoder) (document *yaml.Node, err error) {
 
 var yamlErrorPattern = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 
-// syntaxError gives the parser's message a place. The parser often names the
-// line where the enclosing block began, or none.
+// syntaxError adds a place to the parser's message. The parser often gives the
+// line where the enclosing block began, or no line.
 func syntaxError(data []byte, err error) Error {
 	message := err.Error()
 	if m := yamlErrorPattern.FindStringSubmatch(message); m != nil {
@@ -114,9 +114,9 @@ func syntaxError(data []byte, err error) Error {
 	return fault
 }
 
-// brokenLine finds the line, counted from 0, up to which the document can be
-// read. Prefixes that end inside a construct of several lines do not parse
-// either, so the search goes on behind each such place.
+// brokenLine returns the line, counted from 0, up to which the document can be
+// read. A prefix that ends inside a construct of several lines does not parse
+// either, so the search goes on after each such place.
 func brokenLine(data []byte, lines [][]byte) int {
 	ends := make([]int, len(lines)+1)
 	for i, line := range lines {
@@ -165,7 +165,8 @@ func brokenLine(data []byte, lines [][]byte) int {
 type converter struct {
 	errs   Errors
 	values int
-	// open are the nodes being converted: an alias to one of them is a cycle.
+	// open holds the nodes that are being converted. An alias to one of them is
+	// a cycle.
 	open    map[*yaml.Node]bool
 	tooMuch bool
 }
@@ -215,7 +216,7 @@ func (c *converter) node(n *yaml.Node, depth int) *Node {
 	return out
 }
 
-// tag refuses explicit tags that ask for another kind of value.
+// tag refuses an explicit tag that requires another kind of value.
 func (c *converter) tag(n *yaml.Node, want string) {
 	if n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != want {
 		c.fault(n, "Remove the tag.", "the tag %s has no meaning in a template", Shorten(n.Tag))
@@ -257,7 +258,8 @@ func (c *converter) mapping(n *yaml.Node, out *Node, depth int) {
 	}
 }
 
-// merge adds what a << key brings, behind the mapping's own keys, which win.
+// merge adds the keys of a << key after the mapping's own keys. The mapping's own
+// keys win.
 func (c *converter) merge(n *yaml.Node, out *Node, index map[string]int, depth int) {
 	source := c.node(n, depth+1)
 	sources := []*Node{source}

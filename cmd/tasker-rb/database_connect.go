@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// defaultConnectTimeout is how long to wait for a server that does not answer.
+// connect_timeout in the address overrides it. The driver alone would wait
+// forever.
+const defaultConnectTimeout = 10 * time.Second
+
+func setConnectTimeout(config *pgx.ConnConfig) {
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = defaultConnectTimeout
+	}
+}
+
+// dial opens a connection to the server of an address. The address may contain
+// settings of a pool.
+func dial(ctx context.Context, address string) (*pgx.Conn, error) {
+	config, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return nil, addressError(address, err)
+	}
+	setConnectTimeout(config.ConnConfig)
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, connectError(&config.ConnConfig.Config, err)
+	}
+	return conn, nil
+}
+
+const inPasswords = "In a password, @ is written %40, / is %2F, # is %23 and % is %25."
+
+// addressError explains what is wrong with an address. It never shows the
+// password.
+func addressError(address string, err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) && parse.Unwrap() != nil {
+		// The texts of these errors quote no other part of the address.
+		switch reason := parse.Unwrap().Error(); {
+		case strings.HasPrefix(reason, "sslmode "):
+			return errors.WithHint(errors.Newf("DATABASE_URL: %s", reason), "Give sslmode as disable, allow, prefer, require, verify-ca or verify-full.")
+		case strings.HasPrefix(reason, "unable to read CA file"):
+			return errors.WithHint(errors.Newf("DATABASE_URL: %s", reason), "Correct sslrootcert, or take it out.")
+		}
+	}
+	return errors.WithHint(errors.New("DATABASE_URL is not a PostgreSQL address"), "It looks like postgres://user:password@host:5432/database. "+inPasswords)
+}
+
+// connectError names the server that could not be reached, and says what to
+// check.
+func connectError(config *pgconn.Config, err error) error {
+	where := shownAddress(config)
+	var pg *pgconn.PgError
+	var dns *net.DNSError
+	var network net.Error
+	switch {
+	case errors.As(err, &pg) && (pg.Code == "28P01" || pg.Code == "28000"):
+		return errors.WithHint(errors.Newf("the database at %s refused the login: %s", where, pg.Message),
+			"Check the user and the password in DATABASE_URL, and the server's pg_hba.conf.")
+	case errors.As(err, &pg) && pg.Code == "3D000":
+		return errors.WithHint(errors.Newf("the database at %s: %s", where, pg.Message), "Create it with createdb, or name another one in DATABASE_URL.")
+	case errors.As(err, &pg):
+		return errors.WithHint(errors.Newf("the database at %s: %s (SQLSTATE %s)", where, pg.Message, pg.Code), sqlHint(pg))
+	case errors.As(err, &dns):
+		return errors.WithHint(errors.Newf("the host of the database at %s is not known", where), "Check the host name in DATABASE_URL. "+inPasswords)
+	case errors.As(err, &network) && network.Timeout():
+		return errors.WithHint(errors.Newf("the database at %s did not answer within %s", where, config.ConnectTimeout),
+			"Check the host and the port, and whether a firewall is in between; connect_timeout=SECONDS in DATABASE_URL waits longer.")
+	case strings.Contains(err.Error(), "server refused TLS"):
+		return errors.WithHint(errors.Newf("the database at %s does not speak TLS", where),
+			"Turn ssl on in the server, or write sslmode=disable in DATABASE_URL where the network is trusted.")
+	case strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: "):
+		return errors.WithHint(errors.Newf("the database at %s: %v", where, lastCause(err)),
+			"Check sslmode and sslrootcert in DATABASE_URL, and the server's certificate.")
+	}
+	return errors.WithHint(errors.Wrapf(lastCause(err), "the database at %s cannot be reached", where),
+		"Start that server, or unset DATABASE_URL to use the private one.")
+}
+
+// sqlHint returns the server's own hint. If it has none, sqlHint says what to do.
+func sqlHint(pg *pgconn.PgError) string {
+	switch {
+	case pg.Hint != "":
+		return pg.Hint
+	case pg.Code == "42501":
+		return "Connect as the role that ran `tasker-rb migrate up`, or let it grant this one usage on the schema tasker, and " +
+			"select, insert, update and delete on its tables and usage on its sequences."
+	case pg.Code == "25006":
+		return "Connect to the primary server, as a role whose default_transaction_read_only is off."
+	case pg.Code == "53300":
+		return "Raise the server's max_connections or the role's connection limit, or lower --threads."
+	case pg.Code == "57P03":
+		return "Wait until the server is up."
+	default:
+		return "The server's log may say more."
+	}
+}
+
+func lastCause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return errors.UnwrapAll(err)
+}
+
+// redact returns an address that is safe to show.
+func redact(address string) string {
+	config, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	return shownAddress(&config.ConnConfig.Config)
+}
+
+// shownAddress returns the address without the password and the settings.
+// Servers that are tried one after the other are separated by commas.
+func shownAddress(config *pgconn.Config) string {
+	u := url.URL{Scheme: "postgres", Path: "/" + config.Database}
+	if config.User != "" {
+		u.User = url.User(config.User)
+	}
+	if strings.HasPrefix(config.Host, "/") {
+		u.RawQuery = fmt.Sprintf("host=%s&port=%d", config.Host, config.Port)
+		return u.String()
+	}
+	hosts := []string{hostAndPort(config.Host, config.Port)}
+	for _, f := range config.Fallbacks {
+		if h := hostAndPort(f.Host, f.Port); !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+	u.Host = strings.Join(hosts, ",")
+	return u.String()
+}
+
+func hostAndPort(host string, port uint16) string { return net.JoinHostPort(host, fmt.Sprint(port)) }

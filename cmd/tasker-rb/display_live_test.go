@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// terminal holds both ends of a terminal that answers no queries.
+type terminal struct{ ours, theirs *os.File }
+
+func openTerminal(t *testing.T, columns, rows uint16) terminal {
+	t.Helper()
+	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = ours.Close() })
+	fd := int(ours.Fd())
+	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	require.NoError(t, err)
+	theirs, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}))
+	return terminal{ours, theirs}
+}
+
+// on runs the command on the terminal and returns its whole output.
+func (p *project) on(tty terminal, args ...string) string {
+	p.t.Helper()
+	return p.attach(tty, p.command(args...))
+}
+
+// shellOn runs a command line in a shell on the terminal.
+func (p *project) shellOn(tty terminal, line string) string {
+	p.t.Helper()
+	shell, err := exec.LookPath("sh")
+	require.NoError(p.t, err)
+	cmd := p.command()
+	cmd.Path, cmd.Args = shell, []string{"sh", "-c", line}
+	return p.attach(tty, cmd)
+}
+
+func (p *project) attach(tty terminal, cmd *exec.Cmd) string {
+	p.t.Helper()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty.theirs, tty.theirs, tty.theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(p.t, cmd.Start())
+	require.NoError(p.t, tty.theirs.Close())
+	var said bytes.Buffer
+	_, err := io.Copy(&said, tty.ours)
+	if !errors.Is(err, syscall.EIO) { // Linux returns EIO when the other end is closed
+		require.NoError(p.t, err)
+	}
+	_ = cmd.Wait()
+	return strings.ReplaceAll(said.String(), "\r\n", "\n")
+}
+
+var (
+	colour   = regexp.MustCompile(`\x1b\[[\d;]*m`)
+	sequence = regexp.MustCompile(`\x1b\[[?\d;]*[a-zA-Z]`)
+)
+
+// pictures returns the frames that were drawn one over the other. The last frame
+// includes the text after it.
+func pictures(text string) []string {
+	return strings.Split(colour.ReplaceAllString(text, ""), eraseBelow)
+}
+
+func liveProject(t *testing.T) *project {
+	return newProject(t, map[string]string{
+		"order.yaml": `
+name: order
+step_templates:
+  - {name: reserve, handler_class: Reserve}
+  - {name: charge, handler_class: Charge, depends_on_step: reserve, default_retry_limit: 2, backoff: {curve: none}}
+  - {name: ship, handler_class: Reserve, depends_on_step: charge}
+`,
+		"handlers/order.rb": `
+class Reserve
+  def process(_task, _sequence, step)
+    puts "reserving"
+    sleep 0.3
+    { "ok" => true }
+  end
+end
+class Charge
+  def process(_task, _sequence, step)
+    raise Tasker::RetryableError.new("the bank is busy", retry_after: 0.5) if step.attempts == 1
+    raise Tasker::PermanentError.new("declined", error_code: "D1")
+  end
+end
+`,
+	})
+}
+
+func TestTheLiveDisplay(t *testing.T) {
+	t.Parallel()
+	p := liveProject(t)
+	said := p.on(openTerminal(t, 100, 40), "run", "order.yaml")
+	frames := pictures(said)
+	seen := strings.Join(frames, "\n")
+	require.Regexp(t, `reserve \| reserving\ndefault/order 0.1.0\n  \S reserve  0\.\ds\n  · charge\n  · ship\n`, seen)
+	require.Regexp(t, `  ✓ reserve  3\d\dms\n  ↻ charge   again in 0\.\ds \(attempt 1 of 2\) Tasker::RetryableError: the bank is busy\n  · ship\n`, seen)
+	last := sequence.ReplaceAllString(frames[len(frames)-1], "")
+	requireInOrder(t, last,
+		"default/order 0.1.0\n  ✓ reserve  3", "\n  ✗ charge   (attempt 2 of 2) Tasker::PermanentError: declined\n  · ship\n",
+		"\ntask ", "  default/order 0.1.0  error\n", "\ncharge  error after 2 attempts\n", "Tasker::PermanentError: declined\n  error code D1\n    from ", "handlers/order.rb:12:in `process'\n")
+	require.Regexp(t, colour, said)
+	require.Greater(t, strings.LastIndex(said, showCursor), strings.LastIndex(said, hideCursor), "the cursor must come back")
+}
+
+func TestANarrowTerminalWithoutColours(t *testing.T) {
+	t.Parallel()
+	p := liveProject(t)
+	p.env = []string{"NO_COLOR=1", "LC_ALL=C"}
+	said := p.on(openTerminal(t, 30, 40), "run", "order.yaml")
+	require.NotRegexp(t, colour, said)
+	frames := pictures(said)
+	for _, frame := range frames[:len(frames)-1] {
+		_, picture, _ := strings.Cut(frame, "default/order 0.1.0\n")
+		for line := range strings.Lines(sequence.ReplaceAllString(picture, "")) {
+			require.LessOrEqual(t, len(strings.TrimSuffix(line, "\n")), 30, frame)
+			require.NotRegexp(t, `[^\x00-\x7f]`, line, "the locale is not UTF-8")
+		}
+	}
+	require.Regexp(t, `\n  ~ charge   again in 0\.\ds \(\.\.\n`, strings.Join(frames, "\n"))
+}
+
+func TestALowTerminalShowsWhatGoesOn(t *testing.T) {
+	t.Parallel()
+	template := "name: many\nstep_templates:\n"
+	for i := range 12 {
+		template += fmt.Sprintf("  - {name: step%02d, handler_class: Slow%s}\n", i, map[bool]string{true: ", depends_on_step: step00"}[i > 0])
+	}
+	p := newProject(t, map[string]string{"many.yaml": template, "handlers/slow.rb": "class Slow\n  def process(*) = sleep(0.3)\nend\n"})
+	said := p.on(openTerminal(t, 80, 8), "run", "many.yaml")
+	require.Regexp(t, `default/many 0.1.0\n  \S step00  0\.\ds\n(  · step\d\d\n){4}  and 7 other steps\n`, strings.Join(pictures(said), "\n"))
+	frames := pictures(said)
+	require.Equal(t, 12, strings.Count(frames[len(frames)-1], "✓ step"), "the last picture is whole")
+}
+
+func TestADumbTerminalGetsPlainLines(t *testing.T) {
+	t.Parallel()
+	p := liveProject(t)
+	p.env = []string{"TERM=dumb"}
+	said := p.on(openTerminal(t, 100, 40), "run", "order.yaml")
+	require.NotContains(t, said, "\x1b")
+	requireInOrder(t, said, "reserve  started\n", "reserve | reserving\n", "reserve  complete in ", "charge   failed (attempt 1 of 2)", "charge   ended in error (attempt 2 of 2)")
+}
+
+// A terminal that answers no queries must not delay a command.
+func TestNoCommandAsksTheTerminal(t *testing.T) {
+	t.Parallel()
+	p := &project{t: t, dir: t.TempDir()}
+	said := p.on(openTerminal(t, 100, 40), "templates", "--help")
+	require.Contains(t, said, "lint")
+	require.NotContains(t, said, "\x1b")
+}
+
+// A terminal that becomes narrower wraps the lines of the picture. The next
+// picture is drawn over all of them.
+func TestATerminalThatBecomesNarrower(t *testing.T) {
+	t.Parallel()
+	tty := openTerminal(t, 100, 40)
+	b := terminalBlock{out: tty.theirs}
+	read := func() string {
+		text := make([]byte, 4096)
+		n, err := tty.ours.Read(text)
+		require.NoError(t, err)
+		return string(text[:n])
+	}
+	require.NoError(t, b.draw(nil, []string{"short", strings.Repeat("x", 100), bold.Render("1234567")}, false))
+	require.NotContains(t, read(), "A")
+	require.NoError(t, b.draw(nil, []string{"short", strings.Repeat("x", 100), bold.Render("1234567")}, false))
+	require.Contains(t, read(), "\x1b[3A")
+	require.NoError(t, unix.IoctlSetWinsize(int(tty.ours.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 30, Row: 40}))
+	require.NoError(t, b.draw(nil, []string{"short"}, true))
+	require.Contains(t, read(), "\x1b[6A")
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBadHandlers(t *testing.T) {
+	file := func(content string) map[string]string { return map[string]string{"handlers/broken.rb": content} }
+	refuseAll(t, []badInput{
+		{name: "syntax error", files: file("class Broken\n  def process(\nend\n"), errors: []string{"/handlers/broken.rb:3: syntax error"}, hint: "ruby -wc"},
+		{name: "raises", files: file("class Broken\n  frobnicate\nend\n"), errors: []string{"/handlers/broken.rb:2: undefined local variable or method `frobnicate'"}, hint: "Correct the file"},
+		{name: "constant missing", files: file("class Broken < Nowhere::Base\nend\n"), errors: []string{"/handlers/broken.rb:1: uninitialized constant Nowhere"}, hint: "--handlers DIR"},
+		{name: "gem missing", files: file("require 'no_such_gem'\n"), errors: []string{"/handlers/broken.rb:1: LoadError: cannot load such file -- no_such_gem"}, hint: "Install the gem"},
+		{name: "defined twice", files: map[string]string{"handlers/a.rb": "class Twice; end\n", "handlers/b.rb": "class Twice < String; end\n"},
+			errors: []string{"/handlers/b.rb:1: TypeError: superclass mismatch for class Twice; it was defined at /"}, hint: "Correct the file"},
+		{name: "exits", files: file("exit\n"), errors: []string{"/handlers/broken.rb:1: the file called exit"}, hint: "may only define"},
+		{name: "class not found", template: one("Orders::Fine"),
+			errors: []string{"t.yaml:3:33: the handler of step only: there is no class Orders::Fine; it was expected in "}, hint: "handler_class:"},
+		{name: "class misspelt", template: one("Fien"), errors: []string{"/handlers/fien.rb; did you mean Fine?"}, hint: "handler_class:"},
+		{name: "module", template: one("Tasker"), errors: []string{"Tasker is a Module, not a class"}, hint: "handler_class:"},
+		{name: "without process", template: one("Idle"), files: map[string]string{"handlers/idle.rb": "class Idle\n  private def process(*) = nil\nend\n"},
+			errors: []string{"/handlers/idle.rb:1) has no public method process(task, sequence, step); the one it has is not public"}, hint: "process(task, sequence, step)"},
+		{name: "process misspelt", template: one("Idle"), files: map[string]string{"handlers/idle.rb": "class Idle < Tasker::StepHandler::Base\n  def proccess(*) = nil\nend\n"},
+			errors: []string{"/handlers/idle.rb:1) does not say what process(task, sequence, step) does; did you mean proccess to be it?"}, hint: "process(task, sequence, step)"},
+		{name: "process of the class", template: one("Idle"), files: map[string]string{"handlers/idle.rb": "class Idle\n  def self.process(*) = nil\nend\n"},
+			errors: []string{"/handlers/idle.rb:1) has no public method process(task, sequence, step); the one it has is of the class itself"}, hint: "process(task, sequence, step)"},
+		{name: "no such folder", args: []string{"--handlers", "elsewhere"}, errors: []string{"--handlers elsewhere: no such file or directory"}, hint: "Name the folder"},
+		{name: "not a folder", args: []string{"--handlers", "handlers/fine.rb"}, errors: []string{"--handlers handlers/fine.rb is not a folder"}, hint: "--require ./handlers/fine.rb"},
+		{name: "feature not there", args: []string{"--require", "no_such_feature"}, errors: []string{"cannot load such file -- no_such_feature"}, hint: "--require no_such_feature"},
+	})
+}
+
+func TestEveryMissingClassAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"handlers/fine.rb": fine,
+		"t.yaml": "name: t\nstep_templates:\n  - {name: a, handler_class: Lost}\n  - {name: b, handler_class: Fine}\n  - {name: c, handler_class: Gone}\n"})
+	requireRefused(t, p.run("run", "t.yaml"), []string{"t.yaml:3:30: the handler of step a: there is no class Lost", "t.yaml:5:30: the handler of step c: there is no class Gone"}, "handler_class:")
+	require.Zero(t, p.written())
+}
+
+func TestNoHandlersFolder(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "app/fine.rb": fine})
+	requireRefused(t, p.run("run", "one.yaml"), []string{"there is no folder handlers"}, "--handlers DIR")
+	require.Zero(t, p.written())
+	for _, args := range [][]string{{"--handlers", "app"}, {"--require", "./app/fine.rb"}} {
+		r := p.run(append([]string{"run", "one.yaml"}, args...)...)
+		require.Zero(t, r.code, r.stderr)
+	}
+	r := p.run("run", filepath.Join(p.dir, "one.yaml"), "--handlers", "app", "--handlers", "app")
+	require.Zero(t, r.code, r.stderr)
+}
+
+// The first library with the name of libruby is an empty file, so Ruby cannot be
+// loaded.
+func TestNoRuby(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	p.env = hideRuby(t)
+	requireRefused(t, p.run("run", "one.yaml"), []string{"libruby"}, "Install CRuby")
+	require.Zero(t, p.written())
+
+	r := p.run("doctor")
+	require.Equal(t, exitTaskFailed, r.code)
+	require.Regexp(t, `(?m)^FAIL  Ruby +.*libruby \d\.\d is not installed`, r.stdout)
+	require.Contains(t, r.stdout, "Install CRuby")
+	require.Regexp(t, `(?m)^ok    PostgreSQL`, r.stdout)
+
+	r = p.run("templates", "lint", "one.yaml")
+	require.Zero(t, r.code, r.stderr)
+}
+
+func hideRuby(t *testing.T) []string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, minor := range []string{"3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "4.0"} {
+		for _, name := range []string{"libruby.so." + minor, "libruby-" + minor + ".so." + minor} {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
+		}
+	}
+	return []string{"LD_LIBRARY_PATH=" + dir}
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// printError prints one line for the cause and one for the remedy. An error that
+// is a list prints these lines for each element.
+func printError(w io.Writer, err error) {
+	var problems *templates.Problems
+	var violations *badContext
+	var ruby *rubyhost.Error
+	switch {
+	case errors.As(err, &problems):
+		for _, p := range problems.List {
+			printProblem(w, p)
+		}
+	case errors.As(err, &violations):
+		violations.print(w)
+	case errors.As(err, &ruby):
+		printCause(w, ruby.Message, errors.FlattenHints(err))
+	default:
+		var connecting *pgconn.ConnectError // from a pool that opens a connection
+		if errors.As(err, &connecting) {
+			err = connectError(connecting.Config, connecting)
+		}
+		hint := errors.FlattenHints(err)
+		var pg *pgconn.PgError
+		if hint == "" && errors.As(err, &pg) {
+			hint = sqlHint(pg)
+		}
+		printCause(w, err.Error(), hint)
+	}
+}
+
+func printProblem(w io.Writer, p templates.Problem) {
+	hint := p.Hint
+	if hint == "" {
+		hint = "Correct that place; docs/templates.md says what every key takes."
+	}
+	printCause(w, p.String(), hint)
+}
+
+// packagePrefix matches the package name at the beginning of an error. Users do
+// not need it.
+var packagePrefix = regexp.MustCompile(`^(localpg|rubyhost|orchestration|templates): `)
+
+func plain(cause string) string { return packagePrefix.ReplaceAllString(strings.TrimSpace(cause), "") }
+
+func printCause(w io.Writer, cause, remedy string) {
+	fmt.Fprintf(w, "error: %s\n", strings.ReplaceAll(plain(cause), "\n", "\n  "))
+	if remedy != "" {
+		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(strings.TrimSpace(remedy), "\n--\n", " "))
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/errors"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// loadEach loads the files. It returns the valid templates and the problems of
+// the other files.
+func loadEach(files []string) (sound []*templates.Template, found []templates.Problem, err error) {
+	for _, file := range files {
+		t, err := templates.Load(file)
+		var problems *templates.Problems
+		switch {
+		case errors.As(err, &problems):
+			found = append(found, problems.List...)
+		case err != nil:
+			return nil, nil, err
+		default:
+			sound = append(sound, t)
+		}
+	}
+	return sound, found, nil
+}
+
+// loadAll loads the templates of files and folders. All of them must be valid.
+func loadAll(paths []string) ([]*templates.Template, error) {
+	files, err := templateFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	sound, found, err := loadEach(files)
+	if err == nil && len(found) > 0 {
+		err = &templates.Problems{List: found}
+	}
+	return sound, err
+}
+
+// templateFiles returns the named files, and the YAML files in the named folders.
+func templateFiles(paths []string) ([]string, error) {
+	var files []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil || !info.IsDir() {
+			files = append(files, path) // if it cannot be read, loading it reports why
+			continue
+		}
+		before := len(files)
+		err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && (strings.HasSuffix(file, ".yaml") || strings.HasSuffix(file, ".yml")) {
+				files = append(files, file)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, errors.Wrapf(err, "reading %s", path)
+		}
+		if len(files) == before {
+			return nil, errors.WithHint(errors.Newf("there is no template below %s", path), "Templates end in .yaml or .yml.")
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// loadTemplate loads a template for an environment. The template must mention
+// the environment.
+func loadTemplate(file, env string) (*templates.Template, error) {
+	t, err := templates.Load(file, templates.WithEnvironment(env))
+	if err != nil {
+		return nil, err
+	}
+	if env != "" && !slices.Contains(t.Environments, env) {
+		known := "Leave --env out; the template has no environments: section."
+		if len(t.Environments) > 0 {
+			known = "It has " + strings.Join(t.Environments, ", ") + "."
+		}
+		return nil, errors.WithHint(errors.Newf("%s has no environment %q", file, env), known)
+	}
+	return t, nil
+}

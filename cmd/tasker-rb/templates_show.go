@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+)
+
+func newTemplatesShow() *cobra.Command {
+	var format, env string
+	cmd := &cobra.Command{
+		Use:   "show TEMPLATE",
+		Short: "Draw a template's steps and their dependencies",
+		Example: `  tasker-rb templates show order.yaml
+  tasker-rb templates show order.yaml --format mermaid > order.mmd`,
+		Args: exactly("TEMPLATE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("format", format, "text", "ascii", "mermaid", "json"); err != nil {
+				return err
+			}
+			t, err := loadTemplate(args[0], env)
+			if err != nil {
+				return err
+			}
+			var text string
+			switch format {
+			case "text":
+				text = t.Text()
+				if file, ok := cmd.OutOrStdout().(*os.File); ok && isatty.IsTerminal(file.Fd()) && !utf8Terminal() {
+					text = t.TextASCII()
+				}
+			case "ascii":
+				text = t.TextASCII()
+			case "mermaid":
+				text = t.Mermaid()
+			case "json":
+				text = string(t.Encode())
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(text, "\n"))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "print as `FORMAT`: text, ascii, mermaid or json")
+	cmd.Flags().StringVar(&env, "env", "", "apply the template's environment `NAME`")
+	return cmd
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"github.com/charmbracelet/lipgloss"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+var (
+	faint  = lipgloss.NewStyle().Faint(true)
+	green  = lipgloss.NewStyle().Foreground(lipgloss.Color("2"))
+	red    = lipgloss.NewStyle().Foreground(lipgloss.Color("1"))
+	yellow = lipgloss.NewStyle().Foreground(lipgloss.Color("3"))
+	bold   = lipgloss.NewStyle().Bold(true)
+)
+
+// marks are the signs before a step's name.
+type marks struct {
+	running                             []string
+	pending, complete, retrying, failed string
+	busy, done                          string // running and complete, in a still picture
+	more                                string // at the end of a line that was cut
+}
+
+// cut shortens a line to the columns, and marks that it was cut.
+func (m marks) cut(line string, columns int) string {
+	if lipgloss.Width(line) <= columns {
+		return line
+	}
+	return lipgloss.NewStyle().MaxWidth(max(columns-lipgloss.Width(m.more), 1)).Render(line) + m.more
+}
+
+func marksFor(utf8 bool) marks {
+	if !utf8 {
+		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x", busy: ">", done: "*", more: ".."}
+	}
+	return marks{running: strings.Split("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", ""), pending: "·", complete: "✓", retrying: "↻", failed: "✗", busy: "▶", done: "✓", more: "…"}
+}
+
+// of returns the sign of a step in the state.
+func (m marks) of(state orchestration.StepState) string {
+	switch state {
+	case orchestration.StepComplete, orchestration.StepResolvedManually:
+		return m.done // not m.complete: in ASCII that is "+", the sign of a crossing
+	case orchestration.StepInError, orchestration.StepCancelled:
+		return m.failed
+	case orchestration.StepWaitingForRetry:
+		return m.retrying
+	case orchestration.StepInProgress:
+		return m.busy
+	default:
+		return m.pending
+	}
+}
+
+func utf8Terminal() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := os.Getenv(name); v != "" {
+			v = strings.ToUpper(v)
+			return strings.Contains(v, "UTF-8") || strings.Contains(v, "UTF8")
+		}
+	}
+	return false
+}
+
+// dumbTerminal reports whether the terminal cannot move its cursor.
+func dumbTerminal() bool { return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" }

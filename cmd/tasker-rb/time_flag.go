@@ -1,0 +1,51 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/errors"
+)
+
+// timeSpan is the value of a flag for a time such as 90s, 24h or 7d.
+type timeSpan time.Duration
+
+func (s *timeSpan) Set(text string) error {
+	d, err := parseTimeSpan(text)
+	*s = timeSpan(d)
+	return err
+}
+
+func (s *timeSpan) String() string { return time.Duration(*s).String() }
+func (*timeSpan) Type() string     { return "duration" }
+
+const timeSpanHint = "Give a time such as 90s, 24h or 7d."
+
+func parseTimeSpan(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if days, isDays := strings.CutSuffix(text, "d"); isDays {
+		var n float64
+		if n, err = strconv.ParseFloat(days, 64); err == nil && (n < -36500 || n > 36500 || n != n) {
+			err = errors.New("out of range")
+		}
+		d = time.Duration(n * 24 * float64(time.Hour))
+	}
+	if err == nil && d < 0 {
+		err = errors.New("negative")
+	}
+	return d, err
+}
+
+// parseMoment reads a moment (RFC 3339) or a time from now.
+func parseMoment(flag, text string, now time.Time) (time.Time, error) {
+	if d, err := parseTimeSpan(text); err == nil {
+		return now.Add(d), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, errors.WithHint(errors.Newf("--%s cannot be %q", flag, text),
+			"Give a moment such as 2026-01-31T08:00:00Z, or a time from now such as 2h or 7d.")
+	}
+	return at, nil
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+)
+
+// usageError returns an error about the command line, with a hint at --help.
+func usageError(cmd *cobra.Command, format string, args ...any) error {
+	return errors.WithHintf(errors.Newf(format, args...), "`%s --help` shows how it is used.", cmd.CommandPath())
+}
+
+// exactly accepts exactly these arguments. The names are those of the command's
+// Use line.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usageError(cmd, "%s is missing", names[len(args)])
+		case len(args) > len(names):
+			return usageError(cmd, "one argument too many: %s", args[len(names)])
+		default:
+			return nil
+		}
+	}
+}
+
+// atLeastOne accepts one argument or more.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError(cmd, "%s is missing", name)
+		}
+		return nil
+	}
+}
+
+// subcommand refuses arguments of a command that only has subcommands.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := errors.Newf("%s has no command %q", cmd.CommandPath(), args[0])
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return errors.WithHintf(err, "Did you mean %s?", strings.Join(near, " or "))
+	}
+	return errors.WithHintf(err, "`%s --help` shows the commands there are.", cmd.CommandPath())
+}
+
+var badValue = regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?(--[\w-]+)" flag: `)
+
+// flagError rewords an error of the flag library.
+func flagError(cmd *cobra.Command, err error) error {
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		if hint := valueHint(cmd, strings.TrimPrefix(m[2], "--")); hint != "" {
+			return errors.WithHint(errors.Newf("%s cannot be %q", m[2], m[1]), hint)
+		}
+		return usageError(cmd, "%s cannot be %q", m[2], m[1])
+	}
+	return usageError(cmd, "%s", err)
+}
+
+// valueHint says which values a flag accepts.
+func valueHint(cmd *cobra.Command, flag string) string {
+	f := cmd.Flags().Lookup(flag)
+	if f == nil {
+		return ""
+	}
+	switch f.Value.Type() {
+	case "duration":
+		return timeSpanHint
+	case "int16":
+		return "Give a whole number from -32768 to 32767."
+	default:
+		return ""
+	}
+}
+
+// oneOf checks that a flag has one of the allowed values.
+func oneOf(flag, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	last := len(allowed) - 1
+	return errors.WithHint(errors.Newf("--%s cannot be %q", flag, value),
+		fmt.Sprintf("Give %s or %s.", strings.Join(allowed[:last], ", "), allowed[last]))
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBadUsage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ args, cause, hint string }{
+		{"bogus", `tasker-rb has no command "bogus"`, "`tasker-rb --help`"},
+		{"runn one.yaml", `tasker-rb has no command "runn"`, "Did you mean run or ruby?"},
+		{"templates lnt", `tasker-rb templates has no command "lnt"`, "Did you mean lint?"},
+		{"migrate sideways", `tasker-rb migrate has no command "sideways"`, "`tasker-rb migrate --help`"},
+		{"run", "TEMPLATE is missing", "`tasker-rb run --help`"},
+		{"run one.yaml two.yaml", "one argument too many: two.yaml", "`tasker-rb run --help`"},
+		{"run one.yaml --bogus", "unknown flag: --bogus", "`tasker-rb run --help`"},
+		{"run one.yaml -x", "unknown shorthand flag: 'x'", "`tasker-rb run --help`"},
+		{"run one.yaml --context", "flag needs an argument: --context", "`tasker-rb run --help`"},
+		{"run one.yaml --threads many", `--threads cannot be "many"`, "`tasker-rb run --help`"},
+		{"run one.yaml --threads 0", "--threads cannot be 0", "from 1 to 256"},
+		{"run one.yaml --threads 257", "--threads cannot be 257", "from 1 to 256"},
+		{"run one.yaml --gemfile none", "--gemfile none: no such file", "Gemfile"},
+		{"run one.yaml --output xml", `--output cannot be "xml"`, "Give text or json."},
+		{"run one.yaml --env prod", `one.yaml has no environment "prod"`, "Leave --env out"},
+		{"tasks bogus", `tasker-rb tasks has no command "bogus"`, "`tasker-rb tasks --help`"},
+		{"tasks list --newer-than soon", `--newer-than cannot be "soon"`, "90s, 24h or 7d"},
+		{"tasks list --limit 1001", "--limit 1001", "from 1 to 1000"},
+		{"tasks retry 1 2", "one argument too many: 2", "`tasker-rb tasks retry --help`"},
+		{"tasks retry 1 --name one", "--name is for retrying many tasks", "Leave out the task number"},
+		{"submit one.yaml --run-at noon", `--run-at cannot be "noon"`, "2026-01-31T08:00:00Z"},
+		{"submit one.yaml --priority 40000", `--priority cannot be "40000"`, "-32768 to 32767"},
+		{"worker --handlers . --templates nowhere.yaml", "nowhere.yaml: the file does not exist", "Check the path"},
+		{"templates lint", "PATH is missing", "`tasker-rb templates lint --help`"},
+		{"templates lint one.yaml --output xml", `--output cannot be "xml"`, "Give text or json."},
+		{"templates lint empty", "there is no template below empty", ".yaml or .yml"},
+		{"templates show", "TEMPLATE is missing", "`tasker-rb templates show --help`"},
+		{"templates show one.yaml --format png", `--format cannot be "png"`, "Give text, ascii, mermaid or json."},
+		{"doctor now", "one argument too many: now", "`tasker-rb doctor --help`"},
+		{"migrate down", "VERSION is missing", "`tasker-rb migrate down --help`"},
+		{"migrate down latest", `"latest" is not a version`, "migrate status"},
+		{"migrate down 7", "cannot go down to 7", "between 0 and the current one"},
+		{"migrate status --output xml", `--output cannot be "xml"`, "Give text or json."},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			t.Parallel()
+			p := emptyProject(t)
+			p.write(map[string]string{"empty/README.md": "nothing here"})
+			requireRefused(t, p.run(strings.Fields(c.args)...), []string{c.cause}, c.hint)
+			require.Equal(t, -1, p.written())
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	p := &project{t: t, dir: t.TempDir()}
+	r := p.run("--version")
+	require.Zero(t, r.code, r.stderr)
+	require.Regexp(t, `^tasker-rb (\(devel\)|v\d+\.\d+\.\d+\S*)\n$`, r.stdout)
+}

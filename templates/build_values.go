@@ -1,0 +1,208 @@
+package templates
+
+import (
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
+)
+
+// The methods of builder in this file read one value each. When the value is
+// wrong, they report the problem and return false or the zero value.
+
+// maxNameRunes is the longest name. Names are columns of a database index,
+// which limits their size.
+const maxNameRunes = 255
+
+// maxDuration is the longest time that a template may set.
+const maxDuration = 7 * 24 * time.Hour
+
+// wrongType reports that a value has the wrong type for its key.
+func (b *builder) wrongType(m tree.Member, want string) {
+	hint := ""
+	switch v := m.Value; {
+	case v.Kind == tree.Null:
+		hint = "Give it a value, or remove the key."
+	case want == "text" && (v.Kind == tree.Integer || v.Kind == tree.Float || v.Kind == tree.Bool):
+		hint = "Put it in quotes: " + strconv.Quote(tree.Shorten(v.Source))
+	case want == "a list" && v.Kind == tree.String && !strings.Contains(v.Text, "\n"):
+		hint = "Write a list: [" + tree.Shorten(v.Text) + "]"
+	case v.Kind == tree.String && tree.LooksLike(v.Text, want):
+		hint = "Write it without quotes."
+	}
+	b.problems.at(m.Value, hint, "%s must be %s, found %s", m.Key, want, m.Value.Describe())
+}
+
+func (b *builder) object(m tree.Member) bool {
+	if m.Value.Kind != tree.Object {
+		b.wrongType(m, "a mapping")
+		return false
+	}
+	return true
+}
+
+func (b *builder) list(m tree.Member) []*tree.Node {
+	if m.Value.Kind != tree.Array {
+		b.wrongType(m, "a list")
+		return nil
+	}
+	return m.Value.Items
+}
+
+// text reads a text. It may be long, and it may be empty.
+func (b *builder) text(m tree.Member) (string, bool) {
+	if m.Value.Kind != tree.String {
+		b.wrongType(m, "text")
+		return "", false
+	}
+	return m.Value.Text, true
+}
+
+// label reads a name: one line of printable text that is not empty.
+func (b *builder) label(m tree.Member) (string, bool) {
+	text, ok := b.text(m)
+	if !ok {
+		return "", false
+	}
+	return text, b.checkLabel(m.Value, m.Key)
+}
+
+func (b *builder) checkLabel(n *tree.Node, what string) bool {
+	text := n.Text
+	switch {
+	case text == "":
+		b.problems.at(n, "Give it a value, or remove the key.", "%s is empty", what)
+	case text != strings.TrimSpace(text):
+		b.problems.at(n, "Write "+strconv.Quote(tree.Shorten(strings.TrimSpace(text)))+".", "%s %q has space around it", what, tree.Shorten(text))
+	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		b.problems.at(n, "Use printable characters on one line.", "%s %q holds a character that cannot be printed", what, tree.Shorten(text))
+	case len([]rune(text)) > maxNameRunes:
+		b.problems.at(n, "", "%s has %d characters, the limit is %d", what, len([]rune(text)), maxNameRunes)
+	default:
+		return true
+	}
+	return false
+}
+
+// labels reads a list of names. It returns the nodes that hold them.
+func (b *builder) labels(m tree.Member) []*tree.Node {
+	var good []*tree.Node
+	for i, item := range b.list(m) {
+		element := tree.Member{Key: m.Key + "[" + strconv.Itoa(i) + "]", Value: item}
+		if _, ok := b.label(element); ok {
+			good = append(good, item)
+		}
+	}
+	return good
+}
+
+func (b *builder) boolean(m *tree.Member, fallback bool) bool {
+	if m == nil {
+		return fallback
+	}
+	if m.Value.Kind != tree.Bool {
+		b.wrongType(*m, "true or false")
+		return fallback
+	}
+	return m.Value.Text == "true"
+}
+
+// integer reads an integer from low to high.
+func (b *builder) integer(m *tree.Member, fallback, low, high int) int {
+	if m == nil {
+		return fallback
+	}
+	if m.Value.Kind != tree.Integer {
+		b.wrongType(*m, "an integer")
+		return fallback
+	}
+	n, err := strconv.Atoi(m.Value.Text)
+	if err != nil || n < low || n > high {
+		b.problems.at(m.Value, "", "%s is %s; it must be from %d to %d", m.Key, tree.Shorten(m.Value.Source), low, high)
+		return fallback
+	}
+	return n
+}
+
+func (b *builder) number(m tree.Member) (float64, bool) {
+	if m.Value.Kind != tree.Integer && m.Value.Kind != tree.Float {
+		b.wrongType(m, "a number")
+		return 0, false
+	}
+	f, _ := strconv.ParseFloat(m.Value.Text, 64)
+	return f, true
+}
+
+// seconds reads a number of seconds, at least low. Fractions are allowed.
+func (b *builder) seconds(m tree.Member, low time.Duration) time.Duration {
+	if _, ok := b.number(m); !ok {
+		return low
+	}
+	d, ok := parseSeconds(m.Value.Text)
+	if !ok || d < low || d > maxDuration {
+		least := "at least 0"
+		if low > 0 {
+			least = "more than 0"
+		}
+		b.problems.at(m.Value, "", "%s is %s; it must be %s and at most %d (7 days)",
+			m.Key, tree.Shorten(m.Value.Source), least, int(maxDuration.Seconds()))
+		return low
+	}
+	return d
+}
+
+// parseSeconds converts a number of seconds. It is exact to the nanosecond.
+func parseSeconds(text string) (time.Duration, bool) {
+	r, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return 0, false
+	}
+	r.Mul(r, big.NewRat(int64(time.Second), 1))
+	ns := new(big.Int).Quo(r.Num(), r.Denom())
+	if !ns.IsInt64() {
+		return 0, false
+	}
+	return time.Duration(ns.Int64()), true
+}
+
+// formatSeconds is the inverse of parseSeconds.
+func formatSeconds(d time.Duration) string {
+	text := big.NewRat(int64(d), int64(time.Second)).FloatString(9)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
+
+// oneOf reads a text that must be one of the allowed words.
+func oneOf[T ~string](b *builder, m tree.Member, fallback T, allowed ...T) T {
+	text, ok := b.text(m)
+	if !ok || slices.Contains(allowed, T(text)) {
+		if ok {
+			return T(text)
+		}
+		return fallback
+	}
+	names := make([]string, len(allowed))
+	for i, a := range allowed {
+		names[i] = string(a)
+	}
+	b.problems.at(m.Value, b.problems.suggestion(text, names, ""), "%s is %q; it must be %s", m.Key, tree.Shorten(text), joinOr(names))
+	return fallback
+}
+
+// checkKeys reports the keys of a mapping that are not known.
+func (b *builder) checkKeys(n *tree.Node, known []key, what string) {
+	checkKeys(b.problems, n, known, what)
+}
+
+func checkKeys(problems *collector, n *tree.Node, known []key, what string) {
+	names := keyNames(known)
+	for _, m := range n.Members {
+		if !slices.Contains(names, m.Key) {
+			problems.key(m, problems.suggestion(m.Key, names, "Known keys: "+strings.Join(names, ", ")+"."),
+				"%s has no key %q", what, tree.Shorten(m.Key))
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package templates
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
+)
+
+// constantPattern matches a path of Ruby constants. In Ruby a constant begins
+// with an upper-case letter of any script.
+var constantPattern = regexp.MustCompile(`^(?:::)?[\p{Lu}\p{Lt}][\p{L}\p{Mn}\p{Nd}_]*(?:::[\p{Lu}\p{Lt}][\p{L}\p{Mn}\p{Nd}_]*)*$`)
+
+// constant reads the name of a Ruby class or module. It returns the name
+// without a leading "::".
+func (b *builder) constant(m tree.Member) string {
+	text, ok := b.text(m)
+	switch {
+	case !ok:
+		return ""
+	case text == "":
+		b.problems.at(m.Value, "Write the name of a Ruby class, such as Orders::ValidateOrder.", "%s is empty", m.Key)
+		return ""
+	case !constantPattern.MatchString(text) || len([]rune(text)) > maxNameRunes:
+		hint := "Write a constant path, such as Orders::ValidateOrder."
+		if camel := camelize(text); constantPattern.MatchString(camel) {
+			hint = "Did you mean " + strconv.Quote(tree.Shorten(camel)) + "?"
+		}
+		b.problems.at(m.Value, hint, "%s %q is not the name of a Ruby class", m.Key, tree.Shorten(text))
+		return ""
+	}
+	return strings.TrimPrefix(text, "::")
+}
+
+// camelize turns a file name (orders/validate_order.rb), or a name with the
+// separators of another language, into the name of a Ruby constant.
+func camelize(text string) string {
+	text = strings.TrimSuffix(strings.TrimSpace(text), ".rb")
+	parts := strings.FieldsFunc(text, func(r rune) bool { return r == ':' || r == '/' || r == '.' })
+	for i, part := range parts {
+		words := strings.FieldsFunc(part, func(r rune) bool { return r == '_' || r == '-' || r == ' ' })
+		for j, word := range words {
+			runes := []rune(word)
+			words[j] = string(unicode.ToUpper(runes[0])) + string(runes[1:])
+		}
+		parts[i] = strings.Join(words, "")
+	}
+	return strings.Join(parts, "::")
+}
