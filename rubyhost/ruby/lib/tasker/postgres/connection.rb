@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "escaping"
+
 module Tasker
   module Postgres
     # A connection in the shape of PG::Connection.
@@ -12,6 +14,9 @@ module Tasker
     #
     # Not thread-safe outside steps, as the pg gem's is not.
     class Connection
+      extend Escaping
+      include Escaping
+
       IDLE = 0 # PQTRANS_IDLE
       INTRANS = 2
       INERROR = 3
@@ -29,29 +34,6 @@ module Tasker
         # @!visibility private
         def next_number
           @lock.synchronize { @last += 1 }
-        end
-
-        def escape_string(text)
-          text.to_s.gsub("'", "''")
-        end
-        alias escape escape_string
-
-        def quote_ident(name)
-          return name.map { |n| quote_ident(n) }.join(".") if name.is_a?(Array)
-
-          "\"#{name.to_s.gsub('"', '""')}\""
-        end
-
-        def escape_bytea(bytes)
-          "\\x#{bytes.unpack1("H*")}"
-        end
-
-        # @param text [String] as the server writes a bytea
-        # @return [String] the bytes
-        def unescape_bytea(text)
-          return [text.byteslice(2..)].pack("H*") if text.start_with?("\\x")
-
-          text.b.gsub(/\\(\\|[0-7]{3})/n) { Regexp.last_match(1) == "\\" ? "\\".b : Regexp.last_match(1).oct.chr }
         end
       end
 
@@ -386,36 +368,6 @@ module Tasker
       end
 
       attr_accessor :encoder_for_put_copy_data, :decoder_for_get_copy_data
-
-      # @!group Escaping
-
-      def escape_string(text)
-        Connection.escape_string(text)
-      end
-      alias escape escape_string
-
-      def escape_literal(text)
-        text = text.to_s
-        return "'#{text.gsub("'", "''")}'" unless text.include?("\\")
-
-        " E'#{text.gsub("'", "''").gsub("\\") { "\\\\" }}'"
-      end
-
-      def escape_identifier(name)
-        Connection.quote_ident(name.to_s)
-      end
-
-      def quote_ident(name)
-        Connection.quote_ident(name)
-      end
-
-      def escape_bytea(bytes)
-        Connection.escape_bytea(bytes)
-      end
-
-      def unescape_bytea(text)
-        Connection.unescape_bytea(text)
-      end
 
       # @!group Notices and notifications
 
