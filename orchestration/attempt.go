@@ -1,7 +1,6 @@
 package orchestration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,12 +10,24 @@ import (
 
 	"github.com/cockroachdb/errors"
 
-	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// finished is what the goroutine that ran an attempt reports.
-type finished struct {
+// attempt runs a claimed step once.
+type attempt struct {
+	engine   *Engine
+	x        *StepExecution
+	step     *stepRun
+	claimant int64
+	last     bool // every other step of the task is done
+	report   func(attemptResult)
+
+	interrupt context.CancelCauseFunc // ends the handler's context
+	finished  atomic.Bool             // the attempt has results or a failure
+}
+
+// attemptResult is what an attempt reports to its task's loop.
+type attemptResult struct {
 	step      *stepRun
 	outcome   outcome
 	endedTask bool
@@ -24,94 +35,92 @@ type finished struct {
 	err       error // the outcome could not be recorded
 }
 
-// attempt is a step that is run once.
-type attempt struct {
-	*Engine
-	x        *StepExecution
-	step     *stepRun
-	claimant int64
-	last     bool // every other step of the task is done
-	report   func(finished)
-
-	interrupt context.CancelCauseFunc // of the context that the handler gets
-	over      atomic.Bool             // it has results, or a failure
-}
-
-// perform runs the attempt, records what came of it, and reports that, once.
+// perform runs the attempt, records its outcome, and reports it once.
 //
-// ctx is the engine's; handling, below it, also ends when the step is taken
-// away from this engine, as by a cancel.
-func (a *attempt) perform(ctx, handling context.Context) {
-	ended := false
+// ctx is the engine's. handlerCtx is derived from it, and also ends when this
+// engine loses the step, for example to a cancel.
+func (a *attempt) perform(ctx, handlerCtx context.Context) {
+	returned := false
 	defer func() {
-		if !ended { // by runtime.Goexit, as the assertions of tests do
-			a.conclude(ctx, nil, &StepError{Class: "runtime.Goexit", Message: "the handler ended its goroutine"})
+		if !returned { // the handler called runtime.Goexit, as a test's assertions do
+			a.finish(ctx, nil, &StepError{Class: "runtime.Goexit", Message: "the handler ended its goroutine"})
 		}
 	}()
-	results, failure := a.call(handling, func(stuck *StepError) { a.conclude(ctx, nil, stuck) })
-	ended = true
-	a.conclude(ctx, results, failure)
+	results, failure := a.callHandler(handlerCtx, func(stuck *StepError) { a.finish(ctx, nil, stuck) })
+	returned = true
+	a.finish(ctx, results, failure)
 }
 
-// conclude records what came of the attempt. Whoever is first says what that is:
-// the handler, or the one who does not wait for it any longer.
-func (a *attempt) conclude(ctx context.Context, results json.RawMessage, failure *StepError) {
-	if !a.over.CompareAndSwap(false, true) {
+// finish records the outcome and reports it. Only the first call counts: it comes
+// from the handler's return, or from the watch that abandons a stuck handler.
+func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *StepError) {
+	if !a.finished.CompareAndSwap(false, true) {
 		return
 	}
-	f := a.record(ctx, results, failure)
-	a.hub.end(a.step.id)
-	a.report(f)
+	r := a.recordOutcome(ctx, results, failure)
+	a.engine.watchers.endAttempt(a.step.id)
+	a.report(r)
 }
 
-func (a *attempt) record(ctx context.Context, results json.RawMessage, failure *StepError) finished {
-	s, f := a.step, finished{step: a.step}
+// recordOutcome commits a success together with the handler's SQL. For a failure
+// it rolls that back first. If ctx has ended, a failed attempt is released instead.
+func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, failure *StepError) attemptResult {
+	r := attemptResult{step: a.step}
 	open, failed := a.x.session.Finish()
 	if failed != nil && failure == nil {
 		failure = sqlFailure(failed)
 	}
-	// What follows must happen also when ctx has ended.
-	settleCtx, cancel := settling(ctx, a.settle)
+	// Everything below must also happen after ctx has ended.
+	recording, cancel := recordingContext(ctx, a.engine.recordTimeout)
 	defer cancel()
 	committed := false
 	defer func() { a.x.session.Done(committed) }()
 	if failure == nil {
-		f.outcome = outcome{to: StepComplete, kind: "complete", results: results, started: s.lastAttempted, ended: a.now(), last: a.last}
-		f.endedTask, f.err = a.commit(settleCtx, a.x.session, open, a.x.TaskID, s, a.claimant, f.outcome)
-		if committed = f.err == nil; committed || errors.Is(f.err, errClaimLost) {
-			return f
+		r.outcome = a.success(results)
+		r.endedTask, r.err = a.commitSuccess(recording, open, r.outcome)
+		if committed = r.err == nil; committed || errors.Is(r.err, errClaimLost) {
+			return r
 		}
-		// What the handler did could not be committed: that fails the attempt.
-		failure = commitFailure(f.err)
+		failure = commitFailure(r.err)
 	} else {
-		a.x.session.Rollback(settleCtx)
+		a.x.session.Rollback(recording)
 	}
 	if ctx.Err() != nil {
-		f.released = true
-		f.err = a.release(settleCtx, s, a.claimant)
-		return f
+		r.released = true
+		r.err = a.release(recording)
+		return r
 	}
-	f.outcome = a.failed(s, failure)
-	f.endedTask, f.err = a.Engine.record(settleCtx, s, a.claimant, f.outcome)
-	return f
+	r.outcome = a.failure(failure)
+	r.endedTask, r.err = a.engine.commitOutcome(recording, a.step, a.claimant, r.outcome)
+	return r
 }
 
-// call runs the handler within the step's time, and turns whatever comes of it
-// into results or a StepError. stuck is called if the handler does not return
-// when it should, and nobody waits for it any longer.
-func (a *attempt) call(ctx context.Context, stuck func(*StepError)) (json.RawMessage, *StepError) {
+// commitSuccess records a success, in the handler's transaction if one is open.
+func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome) (endedTask bool, err error) {
+	if !open {
+		defer a.x.session.Rollback(ctx) // no statement to undo, but it may return a connection to the pool
+		return a.engine.commitOutcome(ctx, a.step, a.claimant, o)
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.engine.recordTimeout)
+	defer cancel()
+	return a.commitInTx(ctx, o)
+}
+
+// callHandler finds the handler, runs it within the step's time, and returns
+// results that can be stored, or a StepError. stuck is called, from another
+// goroutine, if the engine abandons the handler.
+func (a *attempt) callHandler(ctx context.Context, stuck func(*StepError)) (json.RawMessage, *StepError) {
 	step := a.step.template
 	if step.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, step.Timeout, errTimeout{step.Timeout})
 		defer cancel()
 	}
-	// Statements that are still running when the handler has returned end too.
-	defer a.interrupt(errHandlerReturned)
+	defer a.interrupt(errHandlerReturned) // ends statements that the handler left running
 	a.x.session.Until(ctx)
 	var handler StepHandler
 	err := guarded(func() (err error) {
-		handler, err = a.cfg.Handlers.ResolveHandler(ctx, step.HandlerClass)
+		handler, err = a.engine.cfg.Handlers.ResolveHandler(ctx, step.HandlerClass)
 		return err
 	})
 	if err != nil {
@@ -124,10 +133,10 @@ func (a *attempt) call(ctx context.Context, stuck func(*StepError)) (json.RawMes
 			return nil, stepError(ctx, err)
 		}
 	}
-	results, err := a.run(ctx, handler, stuck)
+	results, err := a.awaitHandler(ctx, handler, stuck)
 	var timeout errTimeout
 	if err == nil && errors.As(context.Cause(ctx), &timeout) {
-		err = timeout // it did not notice, and its results come too late
+		err = timeout // the handler returned normally, but too late
 	}
 	if err != nil {
 		return nil, stepError(ctx, err)
@@ -135,7 +144,7 @@ func (a *attempt) call(ctx context.Context, stuck func(*StepError)) (json.RawMes
 	if problem := unstorable(results); problem != "" {
 		return nil, &StepError{
 			Class: "Tasker::UnrepresentableError", Permanent: true, ErrorCode: "UNREPRESENTABLE_RESULT",
-			Message: "the results are not JSON that can be kept: " + problem,
+			Message: "the results cannot be stored as JSON: " + problem,
 		}
 	}
 	if len(results) == 0 {
@@ -144,23 +153,24 @@ func (a *attempt) call(ctx context.Context, stuck func(*StepError)) (json.RawMes
 	return results, nil
 }
 
-// run runs the handler, and has an eye on how long it goes on once its time is
-// over.
-func (a *attempt) run(ctx context.Context, h StepHandler, stuck func(*StepError)) (json.RawMessage, error) {
+// awaitHandler calls the handler. If the handler has not returned Grace after ctx
+// ended, it is abandoned: stuck is called, and the engine goes on without it.
+func (a *attempt) awaitHandler(ctx context.Context, h StepHandler, stuck func(*StepError)) (json.RawMessage, error) {
 	returned := make(chan struct{})
+	cfg := &a.engine.cfg
 	unwatch := context.AfterFunc(ctx, func() {
-		grace := time.NewTimer(a.cfg.Grace)
+		grace := time.NewTimer(cfg.Grace)
 		defer grace.Stop()
 		select {
 		case <-returned:
 			return
 		case <-grace.C:
 		}
-		a.cfg.Logger.Error("a handler did not return after its context had ended, and is left behind",
-			"task", a.x.TaskID, "step", a.x.StepName, "attempt", a.x.Attempt, "grace", a.cfg.Grace)
+		cfg.Logger.Error("a handler did not return after its context had ended, and was abandoned",
+			"task", a.x.TaskID, "step", a.x.StepName, "attempt", a.x.Attempt, "grace", cfg.Grace)
 		stuck(stepError(ctx, &StepError{
 			Class:   "Tasker::StepStuck",
-			Message: fmt.Sprintf("the handler did not return within %v after it was to stop (%v)", a.cfg.Grace, context.Cause(ctx)),
+			Message: fmt.Sprintf("the handler did not return within %v after it was told to stop (%v)", cfg.Grace, context.Cause(ctx)),
 		}))
 	})
 	defer func() {
@@ -175,7 +185,7 @@ func (a *attempt) run(ctx context.Context, h StepHandler, stuck func(*StepError)
 	return results, err
 }
 
-// guarded turns a panic of code that is written in Go into an error.
+// guarded turns a panic of Go code into an error.
 func guarded(call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -185,43 +195,6 @@ func guarded(call func() error) (err error) {
 	return call()
 }
 
-func unstorable(results json.RawMessage) string {
-	if len(results) == 0 {
-		return ""
-	}
-	if !json.Valid(results) {
-		return "they are not valid JSON"
-	}
-	if bytes.Contains(results, []byte(`\u0000`)) && hasNUL(results) {
-		return "a string in them holds a NUL character"
-	}
-	return ""
-}
-
-// hasNUL tells the escape of a NUL from a backslash followed by u0000.
-func hasNUL(document []byte) bool {
-	for i := 0; i < len(document); i++ {
-		if document[i] != '\\' {
-			continue
-		}
-		if bytes.HasPrefix(document[i:], []byte(`\u0000`)) {
-			return true
-		}
-		i++ // what is escaped is not an escape
-	}
-	return false
-}
-
-// commit records success, in the handler's transaction if it has one.
-func (e *Engine) commit(ctx context.Context, session *sqlsession.Session, open bool, taskID int64, s *stepRun, claimant int64, o outcome) (ended bool, err error) {
-	if !open {
-		defer session.Rollback(ctx) // there is nothing to roll back, but perhaps a connection to give back
-		return e.record(ctx, s, claimant, o)
-	}
-	ctx, cancel := context.WithTimeout(ctx, e.settle)
-	defer cancel()
-	return commitOwn(ctx, session, taskID, s, claimant, o)
-}
-
-// errHandlerReturned is why the context of a step ended whose handler is done.
+// errHandlerReturned is the cause with which a step's context ends after its
+// handler has returned.
 var errHandlerReturned = errors.New("the handler had returned")

@@ -44,14 +44,14 @@ type Config struct {
 
 // Engine runs tasks. All methods may be called from any goroutine.
 type Engine struct {
-	cfg     Config
-	pool    *pgxpool.Pool
-	session *session
-	hub     *hub
-	clock   *databaseClock
-	group   *groupCommit
-	loads   *groupLoad
-	settle  time.Duration
+	cfg           Config
+	pool          *pgxpool.Pool
+	session       *session
+	watchers      *watchers
+	clock         *databaseClock
+	group         *groupCommit
+	loads         *groupLoad
+	recordTimeout time.Duration
 
 	closed    sync.Once
 	templates sync.Map // digest -> *templates.Template
@@ -87,9 +87,9 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	e := &Engine{cfg: cfg, pool: cfg.Pool, hub: newHub(), clock: clock, settle: settle}
+	e := &Engine{cfg: cfg, pool: cfg.Pool, watchers: newWatchers(), clock: clock, recordTimeout: recordTimeout}
 	var err error
-	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.hub.heard, e.hub.nudgeAll); err != nil {
+	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.watchers.notified, e.watchers.wakeAll); err != nil {
 		return nil, err
 	}
 	e.group, e.loads = newGroupCommit(cfg.Pool), newGroupLoad(cfg.Pool)

@@ -36,3 +36,12 @@ type Event struct {
 	Err         *StepError      // of EventStepRetrying and EventStepFailed
 	NextAttempt time.Time       // of EventStepRetrying and EventTaskWaiting
 }
+
+// tell completes an event and hands it to OnEvent. s is nil for events of the task.
+func (e *Engine) tell(t *taskRun, s *stepRun, event Event) {
+	event.At, event.TaskID, event.TaskState = e.now(), t.id, t.state
+	if s != nil {
+		event.Step, event.Attempt, event.RetryLimit = s.template.Name, s.attempts, s.limit
+	}
+	e.cfg.OnEvent(event)
+}

@@ -20,15 +20,15 @@ type lease struct {
 // lease takes tasks that are due, by priority and then by age, and begins those
 // that are pending.
 func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
-	holder, err := w.session.claimant(ctx)
+	holder, err := w.engine.session.claimant(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// An answer that nobody waits for would leave tasks with a worker that stops.
-	asking, cancel := settling(ctx, w.settle)
+	asking, cancel := recordingContext(ctx, w.engine.recordTimeout)
 	defer cancel()
 	var leases []lease
-	err = w.group.exec(asking, func(rows pgx.Rows) (err error) {
+	err = w.engine.group.exec(asking, func(rows pgx.Rows) (err error) {
 		leases, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (lease, error) {
 			l := lease{heldBy: holder}
 			return l, row.Scan(&l.taskID, &l.begun)
@@ -45,7 +45,7 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 		w as (
 			insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
 			select task_id, was, 'in_progress', 'begun', $2 from u where was = 'pending')
-		select task_id, was = 'pending' from u`, holder, w.now(), n)
+		select task_id, was = 'pending' from u`, holder, w.engine.now(), n)
 	return leases, errors.Wrap(err, "taking tasks")
 }
 
@@ -60,14 +60,14 @@ const giveBackAtEnd = time.Second
 // While this engine lives, nobody else takes a task that it holds: it tries until
 // it works or the worker is at its end.
 func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision int) {
-	trying, cancel := settling(ctx, min(w.settle, giveBackAtEnd))
+	trying, cancel := recordingContext(ctx, min(w.engine.recordTimeout, giveBackAtEnd))
 	defer cancel()
 	for {
 		err := w.returnLease(trying, l, next, revision)
 		if err == nil {
 			return
 		}
-		w.cfg.Logger.Error("a task could not be given back; trying again", "task", l.taskID, "error", err)
+		w.engine.cfg.Logger.Error("a task could not be given back; trying again", "task", l.taskID, "error", err)
 		timer := time.NewTimer(w.config.Poll)
 		select {
 		case <-timer.C:
@@ -80,11 +80,11 @@ func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision
 
 func (w *worker) returnLease(ctx context.Context, l lease, next time.Time, revision int) error {
 	var given int
-	return w.group.exec(ctx, rowCount(&given), `
+	return w.engine.group.exec(ctx, rowCount(&given), `
 		update tasker.tasks set held_by = null,
 			wake_at = case when $4 < 0 or revision = $4 then $3::timestamptz else least($3::timestamptz, $5::timestamptz) end
 		where task_id = $1 and held_by = $2
-		returning task_id`, l.taskID, l.heldBy, next, revision, w.now())
+		returning task_id`, l.taskID, l.heldBy, next, revision, w.engine.now())
 }
 
 // atOnceSQL is the wake_at of tasks that were begun and wait for nothing but a
@@ -101,7 +101,7 @@ func (w *worker) reclaim(ctx context.Context) {
 	batch.Queue(`select clock_timestamp()`).QueryRow(func(row pgx.Row) error {
 		err := row.Scan(&database)
 		if err == nil {
-			w.clock.set(database, before, time.Now())
+			w.engine.clock.set(database, before, time.Now())
 		}
 		return err
 	})
@@ -109,12 +109,12 @@ func (w *worker) reclaim(ctx context.Context) {
 		update tasker.tasks set held_by = null, wake_at = ` + atOnceSQL + `
 		where held_by is not null and state in ('pending', 'in_progress') and held_by not in (` + livingSQL + `)
 		returning task_id`).Query(rowCount(&freed))
-	err := w.pool.SendBatch(ctx, &batch).Close()
+	err := w.engine.pool.SendBatch(ctx, &batch).Close()
 	switch {
 	case err != nil && ctx.Err() == nil:
-		w.cfg.Logger.Warn("the tasks of workers that are gone could not be looked for; trying again", "error", err)
+		w.engine.cfg.Logger.Warn("the tasks of workers that are gone could not be looked for; trying again", "error", err)
 	case freed > 0:
-		w.cfg.Logger.Warn("took over the tasks of workers that are gone", "tasks", freed)
+		w.engine.cfg.Logger.Warn("took over the tasks of workers that are gone", "tasks", freed)
 	}
 }
 
@@ -125,10 +125,10 @@ func (w *worker) untilDue(ctx context.Context, room bool) time.Duration {
 		return w.config.Poll
 	}
 	var next *time.Time
-	err := w.pool.QueryRow(ctx, `select min(wake_at) from tasker.tasks
-		where state in ('pending', 'in_progress') and held_by is null and wake_at < $1`, w.now().Add(w.config.Poll)).Scan(&next)
+	err := w.engine.pool.QueryRow(ctx, `select min(wake_at) from tasker.tasks
+		where state in ('pending', 'in_progress') and held_by is null and wake_at < $1`, w.engine.now().Add(w.config.Poll)).Scan(&next)
 	if err != nil || next == nil {
 		return w.config.Poll
 	}
-	return min(max(next.Sub(w.now()), time.Millisecond), w.config.Poll)
+	return min(max(next.Sub(w.engine.now()), time.Millisecond), w.config.Poll)
 }

@@ -121,3 +121,24 @@ func queueOutcomes(batch *pgx.Batch, group []*statement) {
 		return err
 	})
 }
+
+// row is the outcome as outcomeSQL takes it.
+func (o outcome) row(s *stepRun, claimant int64) *outcomeRow {
+	row := &outcomeRow{
+		step: s.id, claimant: claimant, number: int32(s.number), to: string(o.to), kind: o.kind,
+		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait, reason: o.reason,
+		last: o.last && o.to.Done(),
+	}
+	if o.results != nil {
+		results := string(o.results)
+		row.results = &results
+	}
+	if o.err != nil {
+		failed := errorJSON(o.err)
+		row.failed = &failed
+	}
+	if o.to == StepWaitingForRetry {
+		row.due = &o.due
+	}
+	return row
+}

@@ -52,10 +52,10 @@ func (s *stepRun) appendHead(b []byte, taskID int64) []byte {
 	b = strconv.AppendBool(append(b, `,"in_process":`...), s.state == StepInProgress)
 	b = appendTime(append(b, `,"inputs":null,"last_attempted_at":`...), s.lastAttempted)
 	b = append(b, `,"backoff_request_seconds":`...)
-	if s.asked == nil {
+	if s.requestedWait == nil {
 		b = append(b, "null"...)
 	} else {
-		b = append(b, mustMarshal(*s.asked)...)
+		b = append(b, mustMarshal(*s.requestedWait)...)
 	}
 	b = appendTexts(append(b, `,"parents":`...), s.template.Parents)
 	b = appendTexts(append(b, `,"children":`...), s.template.Children)
@@ -138,15 +138,16 @@ func mustMarshal(v any) json.RawMessage {
 	return b
 }
 
-// execution makes what the handler of s is given.
-func (e *Engine) execution(t *taskRun, s *stepRun) *StepExecution {
+// execution makes the StepExecution for one attempt of s.
+func (l *taskLoop) execution(s *stepRun) *StepExecution {
+	t := l.task
 	heads := t.stepHeads()
 	x := &StepExecution{
 		TaskID: t.id, StepID: s.id, Namespace: t.template.Namespace, TaskName: t.template.Name,
 		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts,
 		Context: t.context, Config: s.template.HandlerConfig,
 		TaskHead: t.taskHeadJSON(), StepHead: s.head, StepHeads: heads,
-		session: e.sessionFor(s.template),
+		session: l.engine.sessionFor(s.template),
 	}
 	for _, a := range t.template.Ancestors(s.template.Name) {
 		if r := t.steps[a.Index].results; r != nil {

@@ -29,7 +29,7 @@ const (
 )
 
 // slotWait is how long a step waits of a key that so many steps wait for.
-func slotWait(waiting int) time.Duration {
+func permitWait(waiting int) time.Duration {
 	return min(max(time.Duration(waiting)*slotPace, slotWaitMin), slotWaitMax)
 }
 
@@ -187,13 +187,13 @@ func queueSlotClaims(batch *pgx.Batch, group []*statement) {
 
 // slotFreed wakes those who wait for a slot of the step's key, if it has one.
 // It is a matter of speed: who waits asks again by itself.
-func (e *Engine) slotFreed(ctx context.Context, s *stepRun) {
+func (e *Engine) permitFreed(ctx context.Context, s *stepRun) {
 	if s.template.ConcurrencyKey == "" {
 		return
 	}
-	ctx, cancel := settling(ctx, e.settle)
+	ctx, cancel := recordingContext(ctx, e.recordTimeout)
 	defer cancel()
-	ctx, stop := context.WithTimeout(ctx, e.settle)
+	ctx, stop := context.WithTimeout(ctx, e.recordTimeout)
 	defer stop()
 	err := e.group.commit(&statement{ctx: ctx, freed: []string{s.template.ConcurrencyKey}, at: e.now()})
 	if err != nil {
@@ -202,17 +202,17 @@ func (e *Engine) slotFreed(ctx context.Context, s *stepRun) {
 	}
 }
 
-// postpone keeps a step that found no slot from being tried before until.
-func (s *stepRun) postpone(until time.Time) {
-	if !s.slotless {
-		s.slotless, s.dueBefore = true, s.dueAt
+// waitForPermit makes a step that got no permit wait until then.
+func (s *stepRun) waitForPermit(until time.Time) {
+	if !s.waitsForPermit {
+		s.waitsForPermit, s.dueBeforeWait = true, s.dueAt
 	}
 	s.dueAt = until
 }
 
-// resume ends that.
-func (s *stepRun) resume() {
-	if s.slotless {
-		s.slotless, s.dueAt = false, s.dueBefore
+// endPermitWait undoes waitForPermit.
+func (s *stepRun) endPermitWait() {
+	if s.waitsForPermit {
+		s.waitsForPermit, s.dueAt = false, s.dueBeforeWait
 	}
 }

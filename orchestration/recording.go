@@ -7,17 +7,36 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// settle is how long recording what happened may take after the engine was told
-// to stop.
-const settle = 10 * time.Second
+// recordTimeout is how long recording may continue after the engine was told to
+// stop.
+const recordTimeout = 10 * time.Second
 
-// ErrDatabaseGone is for the cause of a context that ends because the database
-// is not waited for any more. [Engine.Run] then returns as soon as its handlers
-// have: what cannot be recorded at once is left to whoever takes the task over.
+// ErrDatabaseGone is a cause for a context that ends because the database no
+// longer answers. [Engine.Run] then returns as soon as its handlers have returned.
+// It leaves unrecorded outcomes to the engine that takes the task over.
 var ErrDatabaseGone = errors.New("the database does not answer any more")
 
-// untilGone gives a context that ends when one of the statements learns that the
-// database is gone.
+// recordingContext returns the context for recording an outcome. It outlives ctx by
+// timeout, so a stop does not lose results. While ctx lasts there is no limit: an
+// outage of the database does not lose results either.
+//
+// If ctx ends with [ErrDatabaseGone], the returned context ends at once.
+func recordingContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	recording, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	cancel := func() { end(nil) }
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), ErrDatabaseGone) {
+			end(ErrDatabaseGone)
+			return
+		}
+		timer := time.AfterFunc(timeout, cancel)
+		context.AfterFunc(recording, func() { timer.Stop() })
+	})
+	return recording, func() { stop(); cancel() }
+}
+
+// untilGone returns a context that ends when the context of one of the requests
+// ends with [ErrDatabaseGone].
 func untilGone(group []*statement) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	stops := make([]func() bool, len(group))
@@ -34,22 +53,4 @@ func untilGone(group []*statement) (context.Context, context.CancelFunc) {
 		}
 		cancel()
 	}
-}
-
-// settling gives the context in which to record what came of an attempt. For as
-// long as ctx lasts, so does it: results are not thrown away because the
-// database is away. After that there is some time left, but for a database that
-// is gone.
-func settling(ctx context.Context, left time.Duration) (context.Context, context.CancelFunc) {
-	recording, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	cancel := func() { end(nil) }
-	stop := context.AfterFunc(ctx, func() {
-		if errors.Is(context.Cause(ctx), ErrDatabaseGone) {
-			end(ErrDatabaseGone)
-			return
-		}
-		timer := time.AfterFunc(left, cancel)
-		context.AfterFunc(recording, func() { timer.Stop() })
-	})
-	return recording, func() { stop(); cancel() }
 }

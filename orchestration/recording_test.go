@@ -37,7 +37,7 @@ func TestResultsOutliveAnOutage(t *testing.T) {
 		return json.RawMessage(`"done"`), nil
 	}
 	b := engineOn(t, pool, funcs{"A": away}, mayLogErrors)
-	b.SetSettle(time.Nanosecond)
+	b.SetRecordTimeout(time.Nanosecond)
 	d := b.run(t, template(t, "a:\nb: a", ""))
 	require.Equal(t, orchestration.TaskComplete, d.State)
 	require.EqualValues(t, 1, runs.Load())
@@ -73,7 +73,7 @@ func TestDatabaseThatIsGoneIsNotWaitedFor(t *testing.T) {
 				<-attempt.Done()
 				return nil, attempt.Err()
 			}}, mayLogErrors)
-			b.SetSettle(time.Hour)
+			b.SetRecordTimeout(time.Hour)
 			if hangs {
 				away = func() error { return hang(t, pool) }
 			}
@@ -121,7 +121,7 @@ func TestTaskThatCannotBeGivenBack(t *testing.T) {
 		}
 		return nil, nil
 	}}, func(c *orchestration.Config) { c.Logger, c.Now = slog.New(log), clock.now })
-	b.SetSettle(time.Nanosecond)
+	b.SetRecordTimeout(time.Nanosecond)
 	_, err := b.pool.Exec(t.Context(), `
 		create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
 		create trigger refuse before update on tasker.tasks for each row
@@ -141,7 +141,7 @@ func TestTaskThatCannotBeGivenBack(t *testing.T) {
 func TestWorkerThatCannotTakeTasksStops(t *testing.T) {
 	t.Parallel()
 	b := engine(t, nil, mayLogErrors)
-	b.SetSettle(time.Millisecond)
+	b.SetRecordTimeout(time.Millisecond)
 	_, err := b.pool.Exec(t.Context(), `
 		create sequence tries;
 		create function refuse() returns trigger language plpgsql as $$

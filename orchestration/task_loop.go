@@ -7,123 +7,104 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// drive runs the steps of one loaded task. Its goroutine alone touches the
-// task; those that run attempts report to it.
-type drive struct {
-	*Engine
-	t        *taskRun
-	changed  <-chan struct{} // the task was changed by someone else
-	stopping <-chan struct{} // closed when no more steps are to start
-	results  chan finished
+// taskLoop runs the steps of one loaded task. Only its goroutine touches the task;
+// attempts run in goroutines of their own and send their results.
+type taskLoop struct {
+	engine   *Engine
+	task     *taskRun
+	changed  <-chan struct{} // another party changed the task
+	stopping <-chan struct{} // closed when no more steps may start
+	results  chan attemptResult
 
-	running int
-	stale   bool  // the task in memory is not what it is in the database
-	refused bool  // a step found no slot, so that there may be room for others
-	failure error // what ends the drive once the running attempts have
+	running        int
+	stale          bool  // the database has a newer version of the task
+	permitRejected bool  // a step got no permit, so another step may have room
+	failure        error // ends the loop after the running attempts have ended
 }
 
-// run returns once nothing runs and nothing can. again means that the task
-// must be loaded anew.
-func (d *drive) run(ctx context.Context) (out Outcome, again bool, err error) {
+// run returns when no step runs and none can start. again means that the task must
+// be loaded anew.
+func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error) {
 	for {
-		if d.stale && d.failure == nil {
-			d.failure = d.refresh(ctx)
-			d.stale = false
+		if l.stale && l.failure == nil {
+			l.failure = l.refresh(ctx)
+			l.stale = false
 		}
-		now := d.now()
-		starting := d.failure == nil && ctx.Err() == nil && !d.drained()
-		if starting && !d.t.state.Final() {
-			d.failure = d.startViable(ctx, now)
-			if (d.stale || d.refused) && d.failure == nil {
+		now := l.engine.now()
+		starting := l.failure == nil && ctx.Err() == nil && !l.isStopping()
+		if starting && !l.task.state.Final() {
+			l.failure = l.startViable(ctx, now)
+			if (l.stale || l.permitRejected) && l.failure == nil {
 				continue
 			}
 		}
-		if d.running == 0 {
+		if l.running == 0 {
 			break
 		}
-		d.await(now, starting)
+		l.await(now, starting)
 	}
 	switch {
-	case d.failure != nil:
-		return Outcome{}, false, d.failure
+	case l.failure != nil:
+		return Outcome{}, false, l.failure
 	case ctx.Err() != nil:
-		return Outcome{State: d.t.state}, false, errors.Wrapf(context.Cause(ctx), "task %d was interrupted", d.t.id)
-	case d.t.hasDeadClaims():
+		return Outcome{State: l.task.state}, false, errors.Wrapf(context.Cause(ctx), "task %d was interrupted", l.task.id)
+	case l.task.hasDeadClaims():
 		return Outcome{}, true, nil
 	}
-	out, again, err = d.conclude(ctx, d.t)
-	if again && d.drained() { // something could run, and is left to others
-		return Outcome{State: d.t.state}, false, err
+	out, again, err = l.endOrWait(ctx)
+	if again && l.isStopping() { // another worker runs what is left
+		return Outcome{State: l.task.state}, false, err
 	}
 	return out, again, err
 }
 
-// await waits for an attempt to end, for a retry to become due, or for someone
-// else to change the task. starting says that more steps may be started.
-func (d *drive) await(now time.Time, starting bool) {
+// await waits until an attempt ends, a retry becomes due, or another party changes
+// the task. starting says that more steps may start.
+func (l *taskLoop) await(now time.Time, starting bool) {
 	var due <-chan time.Time
-	if next := d.t.nextDue(); starting && d.running < d.parallel() && !next.IsZero() {
+	if next := l.task.nextDue(); starting && l.running < l.parallel() && !next.IsZero() {
 		timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
 		defer timer.Stop()
 		due = timer.C
 	}
 	select {
-	case f := <-d.results:
-		d.settle(f)
-	case <-d.changed:
-		d.stale = true
+	case r := <-l.results:
+		l.noteResult(r)
+	case <-l.changed:
+		l.stale = true
 	case <-due:
 	}
 }
 
-// drained reports whether the worker stops.
-func (d *drive) drained() bool {
+// isStopping reports whether the worker stops.
+func (l *taskLoop) isStopping() bool {
 	select {
-	case <-d.stopping:
+	case <-l.stopping:
 		return true
 	default:
 		return false
 	}
 }
 
-// settle takes note of an attempt that has ended.
-func (d *drive) settle(f finished) {
-	d.running--
-	f.step.running = false
-	f.step.interrupt(nil)
-	switch {
-	case errors.Is(f.err, errClaimLost) && f.step.taken:
-		d.stale = true // somebody cancelled it, and the handler was interrupted for that
-	case errors.Is(f.err, errClaimLost):
-		d.cfg.Logger.Warn("a result came after its claim was lost and was dropped",
-			"task", d.t.id, "step", f.step.template.Name, "attempt", f.step.attempts)
-		d.stale = true
-	case f.err != nil:
-		d.failure = errors.CombineErrors(d.failure, f.err)
-	default:
-		d.apply(d.t, f)
-	}
-}
-
-// parallel is how many steps of the task may run at once.
-func (d *drive) parallel() int {
-	if !d.t.template.Concurrent {
+// parallel is how many steps of the task may run at the same time.
+func (l *taskLoop) parallel() int {
+	if !l.task.template.Concurrent {
 		return 1
 	}
-	return d.cfg.MaxParallelSteps
+	return l.engine.cfg.MaxParallelSteps
 }
 
-// startViable claims and starts as many steps as there is room for.
-func (d *drive) startViable(ctx context.Context, now time.Time) error {
-	d.refused = false
-	views := d.t.views()
+// startViable claims and starts as many steps as may run now.
+func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
+	l.permitRejected = false
+	views := l.task.views()
 	var wanted []*stepRun
 	unfinished := 0
-	for i, s := range d.t.steps {
+	for i, s := range l.task.steps {
 		if !s.state.Done() {
 			unfinished++
 		}
-		if d.running+len(wanted) < d.parallel() && viable(views, i, now) {
+		if l.running+len(wanted) < l.parallel() && viable(views, i, now) {
 			wanted = append(wanted, s)
 		}
 	}
@@ -131,12 +112,12 @@ func (d *drive) startViable(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	for _, s := range wanted {
-		d.hub.begin(s.id)
+		l.engine.watchers.beginAttempt(s.id)
 	}
-	got, claimant, err := d.claim(ctx, d.t, wanted)
+	claimed, claimant, err := l.claim(ctx, wanted)
 	for _, s := range wanted {
 		if s.state != StepInProgress {
-			d.hub.end(s.id)
+			l.engine.watchers.endAttempt(s.id)
 		}
 	}
 	if err != nil {
@@ -144,83 +125,176 @@ func (d *drive) startViable(ctx context.Context, now time.Time) error {
 	}
 	for _, s := range wanted {
 		switch {
-		case s.slotless:
-			d.refused = true
+		case s.waitsForPermit:
+			l.permitRejected = true
 		case s.state != StepInProgress:
-			d.stale = true
+			l.stale = true
 		}
 	}
-	for _, s := range got {
-		d.start(ctx, s, claimant, unfinished == 1)
+	for _, s := range claimed {
+		l.start(ctx, s, claimant, unfinished == 1)
 	}
 	return nil
 }
 
-func (d *drive) start(ctx context.Context, s *stepRun, claimant int64, last bool) {
-	s.running, s.taken = true, false
-	d.running++
-	d.tell(d.t, s, Event{Kind: EventStepStarted})
-	handling, interrupt := context.WithCancelCause(ctx)
+// start starts the attempt of a claimed step in a goroutine of its own.
+func (l *taskLoop) start(ctx context.Context, s *stepRun, claimant int64, last bool) {
+	s.running, s.interrupted = true, false
+	l.running++
+	l.engine.tell(l.task, s, Event{Kind: EventStepStarted})
+	handlerCtx, interrupt := context.WithCancelCause(ctx)
 	s.interrupt = interrupt
 	a := &attempt{
-		Engine: d.Engine, x: d.execution(d.t, s), step: s, claimant: claimant, last: last, interrupt: interrupt,
-		report: func(f finished) {
-			d.slotFreed(ctx, s)
-			d.results <- f
+		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, last: last, interrupt: interrupt,
+		report: func(r attemptResult) {
+			l.engine.permitFreed(ctx, s)
+			l.results <- r
 		},
 	}
 	go func() {
 		growStack(0)
-		a.perform(ctx, handling)
+		a.perform(ctx, handlerCtx)
 	}()
 }
 
-// refresh takes over into memory what others did to the task, and interrupts
-// the steps that they took away.
-func (d *drive) refresh(ctx context.Context) error {
-	loading, cancel := settling(ctx, d.Engine.settle)
+// noteResult takes note of an ended attempt.
+func (l *taskLoop) noteResult(r attemptResult) {
+	l.running--
+	r.step.running = false
+	r.step.interrupt(nil)
+	switch {
+	case errors.Is(r.err, errClaimLost) && r.step.interrupted:
+		l.stale = true // a person cancelled the step, and refresh interrupted it
+	case errors.Is(r.err, errClaimLost):
+		l.engine.cfg.Logger.Warn("a result arrived after its claim was lost, and was dropped",
+			"task", l.task.id, "step", r.step.template.Name, "attempt", r.step.attempts)
+		l.stale = true
+	case r.err != nil:
+		l.failure = errors.CombineErrors(l.failure, r.err)
+	default:
+		l.applyOutcome(r)
+	}
+}
+
+// applyOutcome changes the task in memory as its rows were changed.
+func (l *taskLoop) applyOutcome(r attemptResult) {
+	s, o := r.step, r.outcome
+	l.task.changed(s)
+	s.claimedBy = 0
+	if r.released {
+		s.state = StepPending
+		s.number--
+		s.attempts--
+		l.engine.tell(l.task, s, Event{Kind: EventStepReleased})
+		return
+	}
+	s.state, s.dueAt, s.requestedWait = o.to, o.due, o.wait
+	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
+	switch o.to {
+	case StepComplete:
+		s.results = o.results
+	case StepWaitingForRetry:
+		event.Kind, event.NextAttempt = EventStepRetrying, o.due
+	default:
+		event.Kind = EventStepFailed
+	}
+	l.engine.tell(l.task, s, event)
+	if r.endedTask {
+		l.task.state = TaskComplete
+		l.engine.tell(l.task, nil, Event{Kind: EventTaskEnded})
+	}
+}
+
+// refresh loads the changes of other parties, and interrupts the running steps whose
+// claim this engine lost.
+func (l *taskLoop) refresh(ctx context.Context) error {
+	loading, cancel := recordingContext(ctx, l.engine.recordTimeout)
 	defer cancel()
-	fresh, err := d.load(loading, d.t.id)
+	fresh, err := l.engine.load(loading, l.task.id)
 	if err != nil {
 		return err
 	}
-	t := d.t
+	t := l.task
 	if t.state != fresh.state {
 		t.state, t.headJSON = fresh.state, nil
 		if t.state.Final() {
-			d.tell(t, nil, Event{Kind: EventTaskEnded})
+			l.engine.tell(t, nil, Event{Kind: EventTaskEnded})
 		}
 	}
 	t.revision = fresh.revision
 	for i, s := range t.steps {
-		s.resume()
+		s.endPermitWait()
 		f := fresh.steps[i]
 		ours := f.state == StepInProgress && f.claimedBy == s.claimedBy && f.number == s.number
 		switch {
 		case s.running && !ours:
-			s.taken = true
+			s.interrupted = true
 			s.interrupt(errClaimLost)
 		case !s.running && (f.state != s.state || f.number != s.number || f.attempts != s.attempts):
 			cancelled := f.state == StepCancelled
-			s.stepView, s.number, s.lastAttempted, s.asked = f.stepView, f.number, f.lastAttempted, f.asked
+			s.stepView, s.number, s.lastAttempted, s.requestedWait = f.stepView, f.number, f.lastAttempted, f.requestedWait
 			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
 			t.changed(s)
 			if cancelled {
-				d.tell(t, s, Event{Kind: EventStepCancelled})
+				l.engine.tell(t, s, Event{Kind: EventStepCancelled})
 			}
 		}
 	}
 	return nil
 }
 
-// nextDue is when the next step that waits could be started.
-func (t *taskRun) nextDue() time.Time {
-	views := t.views()
-	var next time.Time
-	for i := range views {
-		if startable(views, i) && (next.IsZero() || views[i].dueAt.Before(next)) {
-			next = views[i].dueAt
-		}
+// endOrWait ends the task, or says when to continue with it. again means that the
+// task must be loaded anew.
+func (l *taskLoop) endOrWait(ctx context.Context) (out Outcome, again bool, err error) {
+	t := l.task
+	if t.state.Final() {
+		return Outcome{State: t.state}, false, nil
 	}
-	return next
+	v := finalize(t.views(), l.engine.now())
+	if v.state == TaskInProgress {
+		for _, s := range t.steps {
+			if s.state == StepInProgress { // under another engine
+				return Outcome{State: t.state}, false, nil
+			}
+		}
+		return Outcome{State: t.state, Next: v.next}, v.next.IsZero(), nil
+	}
+	ended, err := l.endTask(ctx, v.state)
+	if err != nil || !ended {
+		return Outcome{}, true, err
+	}
+	t.state = v.state
+	l.engine.tell(t, nil, Event{Kind: EventTaskEnded})
+	return Outcome{State: t.state}, false, nil
+}
+
+// endTaskSQL ends a task unless a step runs, or the task's revision has changed.
+// Its parameters:
+// $1 task, $2 states it may come from, $3 new state, $4 reason, $5 now, $6 revision.
+const endTaskSQL = `
+	with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) and revision = $6 for no key update),
+	u as (
+		update tasker.tasks k set state = $3, ended_at = $5, held_by = null from o
+		where k.task_id = o.task_id and not exists (
+			select 1 from tasker.steps s where s.task_id = $1 and s.state = 'in_progress')
+		returning k.task_id, o.state as was)
+	insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
+	select task_id, was, $3, $4, $5 from u
+	returning task_id`
+
+// endTask records that the whole task has ended. False means that the task has
+// changed, and must be loaded anew.
+func (l *taskLoop) endTask(ctx context.Context, to TaskState) (bool, error) {
+	t := l.task
+	var ended int
+	err := l.engine.group.exec(ctx, rowCount(&ended), endTaskSQL,
+		t.id, sources(TaskTransitions, to), string(to), endReasons[to], l.engine.now(), t.revision)
+	return ended == 1, errors.Wrapf(err, "ending task %d", t.id)
+}
+
+// endReasons are the audit's reasons for the end of a task.
+var endReasons = map[TaskState]string{
+	TaskComplete:  "every step is done",
+	TaskInError:   "a step failed, and nothing else can run",
+	TaskCancelled: "a step was cancelled, and nothing else can run",
 }

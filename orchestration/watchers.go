@@ -5,94 +5,98 @@ import (
 	"sync"
 )
 
-// anyTask is watched by those who wait for something to do.
+// anyTask is the number to watch for "there is something to do".
 const anyTask = 0
 
-// hub tells those who run a task that someone else has changed it.
-type hub struct {
-	mu       sync.Mutex
-	watchers map[int64]map[chan struct{}]struct{}
-	// running counts, by the step's number, who of this engine runs it or is
-	// about to claim it: Run and Work may have the same task in hand.
-	running map[int64]int
+// watchers tells the goroutines that run a task when another party changes it. It
+// also knows which steps this engine runs.
+type watchers struct {
+	mu     sync.Mutex
+	byTask map[int64]map[chan struct{}]struct{}
+	// attempts counts, by step, the attempts that this engine runs or is about to
+	// claim. Run and Work may run the same task at the same time.
+	attempts map[int64]int
 }
 
-func newHub() *hub {
-	return &hub{watchers: map[int64]map[chan struct{}]struct{}{}, running: map[int64]int{}}
+func newWatchers() *watchers {
+	return &watchers{byTask: map[int64]map[chan struct{}]struct{}{}, attempts: map[int64]int{}}
 }
 
-// watch returns a channel that has something to receive once the task was
-// changed since the last receive, and a function that ends the watch.
-func (h *hub) watch(taskID int64) (<-chan struct{}, func()) {
+// watch returns a channel that receives a value when the task has changed since the
+// last receive, and a function that ends the watch.
+func (w *watchers) watch(taskID int64) (<-chan struct{}, func()) {
 	c := make(chan struct{}, 1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.watchers[taskID] == nil {
-		h.watchers[taskID] = map[chan struct{}]struct{}{}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.byTask[taskID] == nil {
+		w.byTask[taskID] = map[chan struct{}]struct{}{}
 	}
-	h.watchers[taskID][c] = struct{}{}
+	w.byTask[taskID][c] = struct{}{}
 	return c, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.watchers[taskID], c)
-		if len(h.watchers[taskID]) == 0 {
-			delete(h.watchers, taskID)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.byTask[taskID], c)
+		if len(w.byTask[taskID]) == 0 {
+			delete(w.byTask, taskID)
 		}
 	}
 }
 
-func (h *hub) nudge(taskID int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for c := range h.watchers[taskID] {
+func (w *watchers) wake(taskID int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.byTask[taskID] {
 		signal(c)
 	}
 }
 
-// nudgeAll is for when notifications may have been missed.
-func (h *hub) nudgeAll() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, watchers := range h.watchers {
-		for c := range watchers {
+// wakeAll is for the time after a lost connection, when notifications may be
+// missing.
+func (w *watchers) wakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, channels := range w.byTask {
+		for c := range channels {
 			signal(c)
 		}
 	}
 }
 
-// heard takes a notification of the session.
-func (h *hub) heard(channel, payload string) {
+// notified handles a notification that the session received.
+func (w *watchers) notified(channel, payload string) {
 	if channel == channelWake {
-		h.nudge(anyTask)
+		w.wake(anyTask)
 		return
 	}
 	if id, err := strconv.ParseInt(payload, 10, 64); err == nil {
-		h.nudge(id)
+		w.wake(id)
 	}
 }
 
-// begin and end bracket the attempt of a step, from before its claim until
-// its outcome is recorded.
-func (h *hub) begin(stepID int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.running[stepID]++
+// beginAttempt and endAttempt enclose a step's attempt: from before the claim until
+// the outcome is recorded.
+func (w *watchers) beginAttempt(stepID int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.attempts[stepID]++
 }
 
-func (h *hub) end(stepID int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.running[stepID]--; h.running[stepID] <= 0 {
-		delete(h.running, stepID)
+func (w *watchers) endAttempt(stepID int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.attempts[stepID]--; w.attempts[stepID] <= 0 {
+		delete(w.attempts, stepID)
 	}
 }
 
-func (h *hub) runs(stepID int64) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.running[stepID] > 0
+// runs reports whether this engine runs the step, or is about to claim it.
+func (w *watchers) runs(stepID int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.attempts[stepID] > 0
 }
 
+// signal sends without waiting. One value in the channel is enough.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -51,10 +51,10 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	if err != nil {
 		return err
 	}
-	w := &worker{Engine: e, config: cfg, inHand: map[int64]bool{}, freed: make(chan struct{}, 1), stopping: ctx.Done()}
+	w := &worker{engine: e, config: cfg, leased: map[int64]bool{}, freed: make(chan struct{}, 1), stopping: ctx.Done()}
 	handlers, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nil)
-	woken, stop := e.hub.watch(anyTask)
+	woken, stop := e.watchers.watch(anyTask)
 	defer stop()
 	w.loop(ctx, handlers, woken)
 	w.drain(interrupt)
@@ -63,14 +63,14 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 
 // worker is one call of Work.
 type worker struct {
-	*Engine
+	engine   *Engine
 	config   WorkerConfig
 	stopping <-chan struct{}
 	tasks    sync.WaitGroup
 	freed    chan struct{} // a task has left the worker's hands
 
 	mu     sync.Mutex
-	inHand map[int64]bool
+	leased map[int64]bool
 }
 
 // loop takes tasks while there are any, and then waits to be told of more.
@@ -116,7 +116,7 @@ var errDrained = errors.New("the worker stops, and the handler took longer than 
 func (w *worker) room() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.config.MaxTasks - len(w.inHand)
+	return w.config.MaxTasks - len(w.leased)
 }
 
 // take leases up to n tasks and handles each in a goroutine of its own.
@@ -124,17 +124,17 @@ func (w *worker) take(ctx, handlers context.Context, n int) int {
 	leases, err := w.lease(ctx, n)
 	if err != nil {
 		if ctx.Err() == nil {
-			w.cfg.Logger.Error("tasks could not be taken; trying again", "error", err)
+			w.engine.cfg.Logger.Error("tasks could not be taken; trying again", "error", err)
 		}
 		return 0
 	}
 	for _, l := range leases {
 		w.mu.Lock()
-		again := w.inHand[l.taskID]
-		w.inHand[l.taskID] = true
+		again := w.leased[l.taskID]
+		w.leased[l.taskID] = true
 		w.mu.Unlock()
 		if again { // its lease was lost with the session, and came back here
-			w.giveBack(ctx, l, w.now().Add(w.config.Poll), -1)
+			w.giveBack(ctx, l, w.engine.now().Add(w.config.Poll), -1)
 			continue
 		}
 		w.tasks.Go(func() { w.handle(handlers, l) })
@@ -145,7 +145,7 @@ func (w *worker) take(ctx, handlers context.Context, n int) int {
 func (w *worker) handle(ctx context.Context, l lease) {
 	defer func() {
 		w.mu.Lock()
-		delete(w.inHand, l.taskID)
+		delete(w.leased, l.taskID)
 		w.mu.Unlock()
 		signal(w.freed)
 	}()
@@ -155,15 +155,15 @@ func (w *worker) handle(ctx context.Context, l lease) {
 	case err == nil && out.State.Final():
 		return // ending a task ends its lease
 	case err != nil && ctx.Err() == nil:
-		w.cfg.Logger.Error("a task could not be handled; it is tried again", "task", l.taskID, "error", err)
-		next, revision = w.now().Add(w.config.Poll), -1
+		w.engine.cfg.Logger.Error("a task could not be handled; it is tried again", "task", l.taskID, "error", err)
+		next, revision = w.engine.now().Add(w.config.Poll), -1
 	case err != nil:
-		next, revision = w.now(), -1
+		next, revision = w.engine.now(), -1
 	case next.IsZero(): // drained, or another engine runs what is left
-		next = w.now().Add(min(elsewhere, w.config.Poll))
+		next = w.engine.now().Add(min(otherEnginePause, w.config.Poll))
 		select {
 		case <-w.stopping:
-			next = w.now()
+			next = w.engine.now()
 		default:
 		}
 	}
@@ -177,5 +177,5 @@ func (w *worker) handleTask(ctx context.Context, l lease) (out Outcome, revision
 			err = errors.Newf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return w.handleUntil(ctx, handling{taskID: l.taskID, stopping: w.stopping, begun: l.begun})
+	return w.engine.handle(ctx, handleOptions{taskID: l.taskID, stopping: w.stopping, begun: l.begun})
 }
