@@ -15,12 +15,12 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun) (claimed []*ste
 		return nil, 0, err
 	}
 	now := l.engine.now()
-	request := &statement{ctx: ctx, claims: make([]claimRow, len(wanted))}
+	request := &claimRequest{requestBase: requestBase{ctx: ctx}, rows: make([]claimRow, len(wanted))}
 	byID := make(map[int64]*stepRun, len(wanted))
 	for i, s := range wanted {
 		s.endPermitWait()
-		request.claims[i] = claimRow{
-			step: s.id, claimant: claimant, number: int32(s.number), at: now,
+		request.rows[i] = claimRow{
+			step: s.id, claimant: claimant, attempts: int32(s.number), at: now,
 			key: s.template.ConcurrencyKey, capacity: int32(s.template.ConcurrencyLimit),
 		}
 		byID[s.id] = s
@@ -31,8 +31,8 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun) (claimed []*ste
 	for id, waiting := range request.waiting {
 		byID[id].waitForPermit(now.Add(permitWait(waiting)))
 	}
-	claimed = make([]*stepRun, 0, len(request.taken))
-	for _, id := range request.taken {
+	claimed = make([]*stepRun, 0, len(request.claimed))
+	for _, id := range request.claimed {
 		s := byID[id]
 		s.state, s.claimedBy, s.claimAlive = StepInProgress, claimant, true
 		s.number++

@@ -6,39 +6,62 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// claimRequest asks for the claims on some steps of a task.
+type claimRequest struct {
+	requestBase
+	rows []claimRow
+
+	// The answer: the claimed steps, and the steps that got no permit, each with the
+	// number of steps that wait for its key.
+	claimed []int64
+	waiting map[int64]int
+}
+
 // claimRow is a step that an engine wants to run.
 type claimRow struct {
+	request        int32 // the row's place in requestsByKind.claims
 	step, claimant int64
-	number         int32 // the attempts so far
+	attempts       int32 // so far
 	at             time.Time
-	key            string // of concurrency, or ""
-	capacity       int32  // how many of that key may run
+	key            string // concurrency key, or ""
+	capacity       int32  // permits of that key
 }
 
-// claimColumns are claims for unnest.
-type claimColumns struct {
-	requests, numbers []int32
-	steps, claimants  []int64
-	at                []time.Time
+func (r *claimRequest) join(g *requestsByKind) {
+	r.claimed, r.waiting = nil, nil
+	for i := range r.rows {
+		row := &r.rows[i]
+		row.request = int32(len(g.claims))
+		if row.key == "" {
+			g.claimRows = append(g.claimRows, row)
+		} else {
+			g.permitRows = append(g.permitRows, row)
+		}
+	}
+	g.claims = append(g.claims, r)
 }
 
-func (c *claimColumns) add(request int, row claimRow) {
-	c.requests, c.steps, c.claimants = append(c.requests, int32(request)), append(c.steps, row.step), append(c.claimants, row.claimant)
-	c.numbers, c.at = append(c.numbers, row.number), append(c.at, row.at)
+var claimColumns = columns[*claimRow]{
+	newColumn("request", "int", func(r *claimRow) int32 { return r.request }),
+	newColumn("step_id", "bigint", func(r *claimRow) int64 { return r.step }),
+	newColumn("claimant", "bigint", func(r *claimRow) int64 { return r.claimant }),
+	newColumn("attempts", "int", func(r *claimRow) int32 { return r.attempts }),
+	newColumn("at", "timestamptz", func(r *claimRow) time.Time { return r.at }),
 }
 
-// claimSQL takes the steps that are as they were when they were loaded, counts
-// their attempts, and returns (request, step) of those it took. A step that two
-// requests want goes to one of them.
-const claimSQL = `
+// claimSQL claims the steps that have not changed since they were loaded, and counts
+// their attempts. Each row stands alone: a step that has changed is left out, and the
+// others are claimed. If two requests want a step, one of them gets it.
+//
+// $1 is claimable, and claimColumns follow. It returns (request, step) of each claim.
+var claimSQL = `
 	with i as (
-		select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[])
-			as i (request, step_id, claimant, attempts, at)),
+		select * from ` + claimColumns.unnest("i", 2) + `),
 	o as (
 		select i.request, i.claimant, i.at, s.step_id, s.state as was
 		from i join tasker.steps s on s.step_id = i.step_id and s.attempts = i.attempts
 		join tasker.tasks k on k.task_id = s.task_id
-		where s.state = any($6) and k.state = 'in_progress'
+		where s.state = any($1) and k.state = 'in_progress'
 		order by s.step_id for no key update of s),
 	u as (
 		update tasker.steps s
@@ -50,28 +73,20 @@ const claimSQL = `
 		select step_id, was, 'in_progress', attempts, 'claimed', at, 'engine ' || claimant from u)
 	select request, step_id from u`
 
+// claimable are the states in which a step can be claimed.
 var claimable = sources(StepTransitions, StepInProgress)
 
-// queueClaims puts the claims of the group into the batch, but for those with
-// a key: queueSlotClaims, which comes after it.
-func queueClaims(batch *pgx.Batch, group []*statement) {
-	var c claimColumns
-	for i, s := range group {
-		s.taken = nil
-		for _, row := range s.claims {
-			if row.key == "" {
-				c.add(i, row)
-			}
-		}
-	}
-	if len(c.steps) == 0 {
+// queueClaims adds the claims without a concurrency key to the batch.
+func queueClaims(batch *pgx.Batch, g *requestsByKind) {
+	if len(g.claimRows) == 0 {
 		return
 	}
-	batch.Queue(claimSQL, c.requests, c.steps, c.claimants, c.numbers, c.at, claimable).Query(func(rows pgx.Rows) error {
+	batch.Queue(claimSQL, claimColumns.args(g.claimRows, claimable)...).Query(func(rows pgx.Rows) error {
 		var request int
 		var step int64
 		_, err := pgx.ForEachRow(rows, []any{&request, &step}, func() error {
-			group[request].taken = append(group[request].taken, step)
+			r := g.claims[request]
+			r.claimed = append(r.claimed, step)
 			return nil
 		})
 		return err

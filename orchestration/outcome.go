@@ -59,12 +59,12 @@ func (a *attempt) failure(failure *StepError) outcome {
 // commitOutcome records the outcome in a commit that it shares with other steps.
 // It reports whether that ended the task.
 func (e *Engine) commitOutcome(ctx context.Context, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
-	request := &statement{ctx: ctx, outcome: o.row(s, claimant)}
+	request := &outcomeRequest{requestBase: requestBase{ctx: ctx}, row: o.row(s, claimant)}
 	err = e.group.commit(request)
 	if err == nil && !request.recorded {
 		return false, errClaimLost
 	}
-	return request.ended, recordingError(s, err)
+	return request.endedTask, recordingError(s, err)
 }
 
 func recordingError(s *stepRun, err error) error {

@@ -6,18 +6,24 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// What happens most, claims and outcomes, is written by one statement for many
-// steps. Each row says which request of the group it belongs to, and stands for
-// itself: a row whose step is not as it should be is left out, and the others
-// are not touched by that.
+// outcomeRequest asks for the outcome of one attempt to be recorded.
+type outcomeRequest struct {
+	requestBase
+	row outcomeRow
 
-// outcomeRow is what came of an attempt.
+	// The answer: whether the claim was still valid, so that the outcome was recorded,
+	// and whether the task ended with it.
+	recorded, endedTask bool
+}
+
+// outcomeRow is the outcome of one attempt.
 type outcomeRow struct {
+	request         int32 // the row's place in requestsByKind.outcomes
 	step, claimant  int64
-	number          int32
+	attempt         int32
 	to, kind        string
-	results, failed *string
-	class           *string
+	results, failed *string // JSON
+	class           *string // of the error
 	started, at     time.Time
 	due             *time.Time
 	wait            *float64
@@ -25,20 +31,64 @@ type outcomeRow struct {
 	last            bool // every other step of the task is done
 }
 
-// outcomeSQL records what came of attempts: the step's new state, the attempt's
-// row, the audit row and, when that is the task's last, the end of the task.
-// All of it happens for a row or, if the claim is not that engine's any more,
-// none. It returns (request, whether the task has ended) of those it recorded.
-const outcomeSQL = `
+// row is the outcome as outcomeSQL takes it.
+func (o outcome) row(s *stepRun, claimant int64) outcomeRow {
+	row := outcomeRow{
+		step: s.id, claimant: claimant, attempt: int32(s.number), to: string(o.to), kind: o.kind,
+		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait, reason: o.reason,
+		last: o.last && o.to.Done(),
+	}
+	if o.results != nil {
+		results := string(o.results)
+		row.results = &results
+	}
+	if o.err != nil {
+		failed := errorJSON(o.err)
+		row.failed = &failed
+	}
+	if o.to == StepWaitingForRetry {
+		row.due = &o.due
+	}
+	return row
+}
+
+func (r *outcomeRequest) join(g *requestsByKind) {
+	r.recorded, r.endedTask = false, false
+	r.row.request = int32(len(g.outcomes))
+	g.outcomes, g.outcomeRows = append(g.outcomes, r), append(g.outcomeRows, &r.row)
+}
+
+var outcomeColumns = columns[*outcomeRow]{
+	newColumn("request", "int", func(r *outcomeRow) int32 { return r.request }),
+	newColumn("step_id", "bigint", func(r *outcomeRow) int64 { return r.step }),
+	newColumn("claimant", "bigint", func(r *outcomeRow) int64 { return r.claimant }),
+	newColumn("attempt", "int", func(r *outcomeRow) int32 { return r.attempt }),
+	newColumn("to_state", "text", func(r *outcomeRow) string { return r.to }),
+	newColumn("outcome", "text", func(r *outcomeRow) string { return r.kind }),
+	newColumn("results", "text", func(r *outcomeRow) *string { return r.results }),
+	newColumn("error", "text", func(r *outcomeRow) *string { return r.failed }),
+	newColumn("error_class", "text", func(r *outcomeRow) *string { return r.class }),
+	newColumn("started_at", "timestamptz", func(r *outcomeRow) time.Time { return r.started }),
+	newColumn("at", "timestamptz", func(r *outcomeRow) time.Time { return r.at }),
+	newColumn("due_at", "timestamptz", func(r *outcomeRow) *time.Time { return r.due }),
+	newColumn("wait", "float8", func(r *outcomeRow) *float64 { return r.wait }),
+	newColumn("reason", "text", func(r *outcomeRow) string { return r.reason }),
+	newColumn("last", "bool", func(r *outcomeRow) bool { return r.last }),
+}
+
+// outcomeSQL records outcomes: the step's new state, the row of the attempt, the row
+// of the audit and, if the step was the task's last, the end of the task. Each row
+// stands alone. If its claim is no longer valid, nothing is recorded for it.
+//
+// $1 is stepMoves, and outcomeColumns follow. It returns (request, whether the task
+// ended) of each recorded outcome.
+var outcomeSQL = `
 	with i as (
-		select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-				$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::float8[], $14::text[], $15::bool[])
-			as i (request, step_id, claimant, attempt, to_state, outcome, results, error, error_class,
-				started_at, at, due_at, wait, reason, last)),
+		select * from ` + outcomeColumns.unnest("i", 2) + `),
 	o as (
 		select i.*, s.task_id, s.state as was
 		from i join tasker.steps s on s.step_id = i.step_id and s.claimed_by = i.claimant and s.attempts = i.attempt
-		where s.state || '>' || i.to_state = any($16)
+		where s.state || '>' || i.to_state = any($1)
 		order by s.step_id for no key update of s),
 	u as (
 		update tasker.steps s
@@ -64,7 +114,8 @@ const outcomeSQL = `
 		select task_id, 'in_progress', 'complete', 'every step is done', at from k)
 	select request, exists (select 1 from k where k.request = u.request) from u`
 
-// stepMoves are the allowed transitions as outcomeSQL writes them.
+// stepMoves are the allowed transitions of steps, in the form that outcomeSQL
+// compares.
 var stepMoves = func() []string {
 	var moves []string
 	for from, targets := range StepTransitions {
@@ -75,70 +126,19 @@ var stepMoves = func() []string {
 	return moves
 }()
 
-// outcomeArgs are the columns of the rows, request i for the i-th that is not nil.
-func outcomeArgs(rows []*outcomeRow) []any {
-	var requests, numbers []int32
-	var last []bool
-	var steps, claimants []int64
-	var to, kinds, reasons []string
-	var results, failed, classes []*string
-	var started, at []time.Time
-	var due []*time.Time
-	var waits []*float64
-	for i, r := range rows {
-		if r == nil {
-			continue
-		}
-		requests, steps, claimants, numbers = append(requests, int32(i)), append(steps, r.step), append(claimants, r.claimant), append(numbers, r.number)
-		to, kinds, reasons, last = append(to, r.to), append(kinds, r.kind), append(reasons, r.reason), append(last, r.last)
-		results, failed, classes = append(results, r.results), append(failed, r.failed), append(classes, r.class)
-		started, at, due, waits = append(started, r.started), append(at, r.at), append(due, r.due), append(waits, r.wait)
-	}
-	if len(requests) == 0 {
-		return nil
-	}
-	return []any{requests, steps, claimants, numbers, to, kinds, results, failed, classes, started, at, due, waits, reasons, last, stepMoves}
-}
-
-// queueOutcomes puts the outcomes of the group into the batch.
-func queueOutcomes(batch *pgx.Batch, group []*statement) {
-	rows := make([]*outcomeRow, len(group))
-	for i, s := range group {
-		s.recorded, s.ended = false, false
-		rows[i] = s.outcome
-	}
-	args := outcomeArgs(rows)
-	if args == nil {
+// queueOutcomes adds the group's outcomes to the batch.
+func queueOutcomes(batch *pgx.Batch, g *requestsByKind) {
+	if len(g.outcomes) == 0 {
 		return
 	}
-	batch.Queue(outcomeSQL, args...).Query(func(rows pgx.Rows) error {
+	batch.Queue(outcomeSQL, outcomeColumns.args(g.outcomeRows, stepMoves)...).Query(func(rows pgx.Rows) error {
 		var request int
 		var ended bool
 		_, err := pgx.ForEachRow(rows, []any{&request, &ended}, func() error {
-			group[request].recorded, group[request].ended = true, ended
+			r := g.outcomes[request]
+			r.recorded, r.endedTask = true, ended
 			return nil
 		})
 		return err
 	})
-}
-
-// row is the outcome as outcomeSQL takes it.
-func (o outcome) row(s *stepRun, claimant int64) *outcomeRow {
-	row := &outcomeRow{
-		step: s.id, claimant: claimant, number: int32(s.number), to: string(o.to), kind: o.kind,
-		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait, reason: o.reason,
-		last: o.last && o.to.Done(),
-	}
-	if o.results != nil {
-		results := string(o.results)
-		row.results = &results
-	}
-	if o.err != nil {
-		failed := errorJSON(o.err)
-		row.failed = &failed
-	}
-	if o.to == StepWaitingForRetry {
-		row.due = &o.due
-	}
-	return row
 }

@@ -37,12 +37,13 @@ func recordingContext(ctx context.Context, timeout time.Duration) (context.Conte
 
 // untilGone returns a context that ends when the context of one of the requests
 // ends with [ErrDatabaseGone].
-func untilGone(group []*statement) (context.Context, context.CancelFunc) {
+func untilGone(group []groupRequest) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	stops := make([]func() bool, len(group))
-	for i, s := range group {
-		stops[i] = context.AfterFunc(s.ctx, func() {
-			if errors.Is(context.Cause(s.ctx), ErrDatabaseGone) {
+	for i, r := range group {
+		caller := r.base().ctx
+		stops[i] = context.AfterFunc(caller, func() {
+			if errors.Is(context.Cause(caller), ErrDatabaseGone) {
 				cancel()
 			}
 		})
