@@ -270,7 +270,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 		"cancel step of ended task": {b.CancelStep(t.Context(), inError, "bad", ops), "while its task has not ended"},
 		"results not JSON":          {b.ResolveStep(t.Context(), inError, "bad", json.RawMessage("{"), ops), "not valid JSON"},
 		"results with a NUL":        {b.ResolveStep(t.Context(), inError, "bad", json.RawMessage(`"\u0000"`), ops), "NUL"},
-		"no results":                {b.ResolveStep(t.Context(), inError, "bad", nil, ops), "there are none"},
+		"no results":                {b.ResolveStep(t.Context(), inError, "bad", nil, ops), "they are empty"},
 		"nobody":                    {b.RetryTask(t.Context(), inError, orchestration.By{}), "Actor is empty"},
 	} {
 		require.ErrorIs(t, c.err, orchestration.ErrRefused, name)

@@ -48,7 +48,7 @@ func (a *attempt) failure(failure *StepError) outcome {
 		o.wait = &seconds
 		o.reason = "the handler failed and may be tried again: "
 	case failure.Permanent:
-		o.reason = "the handler failed for good: "
+		o.reason = "the handler failed permanently: "
 	default:
 		o.reason = "the handler failed in its last attempt: "
 	}
@@ -71,6 +71,8 @@ func recordingError(s *stepRun, err error) error {
 	return errors.Wrapf(err, "recording the outcome of step %q", s.template.Name)
 }
 
+// releaseSQL's parameters:
+// $1 step, $2 claimant, $3 attempt, $4 now, $5 states that may become pending.
 const releaseSQL = `
 	with o as (
 		select step_id, state, attempts from tasker.steps

@@ -60,8 +60,8 @@ func (a *attempt) commitInTx(ctx context.Context, o outcome) (endedTask bool, er
 			})
 		}
 	})
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == claimLostState {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == claimLostState {
 		return false, errClaimLost
 	}
 	return endedTask && err == nil, recordingError(s, err)

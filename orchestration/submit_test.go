@@ -134,7 +134,7 @@ func TestWhatIsTooLongForAnIndex(t *testing.T) {
 	}})
 	tpl := template(t, "a:", "")
 	_, err := b.Submit(t.Context(), orchestration.Submission{Template: tpl, IdentityKey: key})
-	require.ErrorContains(t, err, "IdentityKey has 8000 bytes, and 2000 at most")
+	require.ErrorContains(t, err, "IdentityKey has 8000 bytes; at most 2000 are allowed")
 	_, err = b.Submit(t.Context(), orchestration.Submission{Template: tpl, IdentityKey: key[:2000]})
 	require.NoError(t, err)
 	d := b.run(t, tpl)
