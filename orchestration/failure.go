@@ -17,7 +17,7 @@ type errTimeout struct{ limit time.Duration }
 func (e errTimeout) Error() string        { return fmt.Sprintf("the step took longer than its %v", e.limit) }
 func (e errTimeout) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// stepError makes any error a StepError.
+// stepError converts any error into a StepError.
 func stepError(ctx context.Context, err error) *StepError {
 	var timeout errTimeout
 	if errors.As(context.Cause(ctx), &timeout) {

@@ -10,7 +10,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// ErrTaskNotFound says that there is no task with that number.
+// ErrTaskNotFound says that no task has that number.
 var ErrTaskNotFound = errors.New("there is no such task")
 
 // taskRun is a task in memory while the engine handles it. It belongs to one
@@ -27,7 +27,7 @@ type taskRun struct {
 	headJSON json.RawMessage
 	steps    []*stepRun // in the template's order
 	heads    json.RawMessage
-	seen     []stepView // what views returned
+	seen     []stepView // the slice that views reuses
 }
 
 // stepRun is one step of a taskRun.
@@ -62,7 +62,7 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 		return nil, errors.Wrapf(ErrTaskNotFound, "task %d", id)
 	}
 	if t.template, err = e.templateOf(ctx, t.digest); err != nil {
-		return nil, errors.Wrapf(err, "the template of task %d", id)
+		return nil, errors.Wrapf(err, "reading the template of task %d", id)
 	}
 	for _, s := range t.steps {
 		// A claim of this engine on a step that it does not run is dead: the engine
@@ -74,12 +74,12 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 	return t, t.connect()
 }
 
-// connect gives each step its part of the template.
+// connect connects each step to its part of the template.
 func (t *taskRun) connect() error {
 	for _, s := range t.steps {
 		s.template = t.template.Step(s.template.Name)
 		if s.template == nil || s.template.Index != s.index {
-			return errors.Newf("task %d: its steps are not those of its template %s", t.id, t.template.ID())
+			return errors.Newf("task %d: its steps do not match its template %s", t.id, t.template.ID())
 		}
 		for _, p := range s.template.Parents {
 			s.parents = append(s.parents, t.template.Step(p).Index)
