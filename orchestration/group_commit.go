@@ -54,8 +54,8 @@ type requestBase struct {
 
 func (b *requestBase) base() *requestBase { return b }
 
-// requestsByKind is a group in the order of its statements: one statement for all
-// requests of a kind, but one for each sqlRequest.
+// requestsByKind is a group in the order of its statements. All requests of a kind share
+// one statement, except that each sqlRequest has its own.
 type requestsByKind struct {
 	outcomes    []*outcomeRequest
 	outcomeRows []*outcomeRow

@@ -3,7 +3,6 @@ package orchestration_test
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,9 +19,9 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
-// A handler returns while the database is away, for longer than a stopping
-// engine would wait: its result is kept until it can be recorded.
-func TestResultsOutliveAnOutage(t *testing.T) {
+// A handler returns during an outage that is longer than recordTimeout. Its result is
+// kept and recorded later.
+func TestResultsOutliveADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	pool, postmaster := privateDatabase(t, nil)
 	var runs atomic.Int32
@@ -32,7 +31,7 @@ func TestResultsOutliveAnOutage(t *testing.T) {
 			return nil, err
 		}
 		for pool.Ping(ctx) == nil {
-			time.Sleep(time.Millisecond) // Ping is the condition
+			time.Sleep(time.Millisecond) // between two pings
 		}
 		return json.RawMessage(`"done"`), nil
 	}
@@ -44,17 +43,16 @@ func TestResultsOutliveAnOutage(t *testing.T) {
 	require.Len(t, step(t, d, "a").History, 1)
 }
 
-// The database is given up while a handler runs: Run ends with the handler,
-// however long it would else try to record that, whether the server is down or
-// hangs.
-func TestDatabaseThatIsGoneIsNotWaitedFor(t *testing.T) {
+// Run's context ends with ErrDatabaseGone while a handler runs. Run then ends with the
+// handler, despite a long recordTimeout, whether the server is down or hangs.
+func TestErrDatabaseGoneEndsRecording(t *testing.T) {
 	t.Parallel()
 	for name, hangs := range map[string]bool{"down": false, "hangs": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
 			require.NoError(t, err)
-			stop := sync.OnceFunc(func() { _ = server.Close() }) // it may complain of the sessions that it ends
+			stop := sync.OnceFunc(func() { _ = server.Close() }) // an error about its open sessions does not matter
 			t.Cleanup(stop)
 			pool, err := pgxpool.New(t.Context(), server.URL())
 			require.NoError(t, err)
@@ -85,7 +83,7 @@ func TestDatabaseThatIsGoneIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// hang stops the server's processes until the end of the test.
+// hang stops the server's processes until the test ends.
 func hang(t *testing.T, pool *pgxpool.Pool) error {
 	postmaster, err := postmasterOf(t.Context(), pool)
 	if err != nil {
@@ -106,84 +104,4 @@ func hang(t *testing.T, pool *pgxpool.Pool) error {
 		err = errors.CombineErrors(err, syscall.Kill(pid, syscall.SIGSTOP))
 	}
 	return err
-}
-
-// What keeps a worker from giving a task back may pass; until then the task is
-// its own, and after that it goes on.
-func TestTaskThatCannotBeGivenBack(t *testing.T) {
-	t.Parallel()
-	var runs atomic.Int32
-	log := &records{seen: make(chan string, 1000)}
-	clock := jumpingClock{start: time.Now()}
-	b := engine(t, funcs{"A": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
-		if later := time.Minute; runs.Add(1) == 1 {
-			return nil, &orchestration.StepError{Class: "Later", RetryAfter: &later}
-		}
-		return nil, nil
-	}}, func(c *orchestration.Config) { c.Logger, c.Now = slog.New(log), clock.now })
-	b.SetRecordTimeout(time.Nanosecond)
-	_, err := b.pool.Exec(t.Context(), `
-		create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
-		create trigger refuse before update on tasker.tasks for each row
-			when (old.held_by is not null and new.held_by is null and new.state = 'in_progress') execute function refuse()`)
-	require.NoError(t, err)
-	b.work(t, orchestration.WorkerConfig{Poll: 10 * time.Millisecond})
-	b.submit(t, template(t, "a:", ""), "{}")
-	log.waitFor(t, "a task could not be given back; trying again")
-	_, err = b.pool.Exec(t.Context(), "drop trigger refuse on tasker.tasks")
-	require.NoError(t, err)
-	clock.jump.Store(int64(2 * time.Minute))
-	b.waitForTasks(t, orchestration.TaskComplete, 1)
-	require.EqualValues(t, 2, runs.Load())
-}
-
-// A worker that cannot take tasks, for a reason that may pass, still stops.
-func TestWorkerThatCannotTakeTasksStops(t *testing.T) {
-	t.Parallel()
-	b := engine(t, nil, mayLogErrors)
-	b.SetRecordTimeout(time.Millisecond)
-	_, err := b.pool.Exec(t.Context(), `
-		create sequence tries;
-		create function refuse() returns trigger language plpgsql as $$
-			begin perform nextval('tries'); raise 'going down' using errcode = 'admin_shutdown'; end $$;
-		create trigger refuse before update on tasker.tasks for each row
-			when (old.held_by is null and new.held_by is not null) execute function refuse()`)
-	require.NoError(t, err)
-	b.submit(t, template(t, "a:", ""), "{}")
-	stop := b.work(t, orchestration.WorkerConfig{})
-	require.Eventually(t, func() bool {
-		var tries int
-		return b.pool.QueryRow(t.Context(), "select last_value from tries").Scan(&tries) == nil && tries > 2
-	}, 20*time.Second, 5*time.Millisecond)
-	stop()
-	require.Equal(t, 1, b.inState(t, orchestration.TaskPending))
-}
-
-// records passes on the messages of a log.
-type records struct{ seen chan string }
-
-func (*records) Enabled(context.Context, slog.Level) bool { return true }
-func (r *records) WithAttrs([]slog.Attr) slog.Handler     { return r }
-func (r *records) WithGroup(string) slog.Handler          { return r }
-
-func (r *records) Handle(_ context.Context, record slog.Record) error {
-	select {
-	case r.seen <- record.Message:
-	default:
-	}
-	return nil
-}
-
-func (r *records) waitFor(t *testing.T, message string) {
-	t.Helper()
-	for {
-		select {
-		case seen := <-r.seen:
-			if seen == message {
-				return
-			}
-		case <-time.After(20 * time.Second):
-			t.Fatalf("%q was not logged", message)
-		}
-	}
 }
