@@ -19,10 +19,10 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/queue test/ruby test/go test/race test/fuzz lint bench fmt clean
+.PHONY: help setup build demo test test/queue test/ruby test/go test/race test/fuzz lint bench docs/pictures fmt clean
 
 help: ## print this
-	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: ## install what is missing: Ruby with headers, PostgreSQL, pkg-config, a C compiler
 	@scripts/setup.sh
@@ -85,6 +85,9 @@ bench: setup ## measure; docs/performance.md says how to read it
 	RUBYHOST_BENCH_THREADS=8 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./rubyhost
 	RUBYHOST_GROWTH_CALLS=1000000 $(GO) test -count 1 -v -run TestNothingGrows ./rubyhost
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./templates/... ./orchestration/...
+
+docs/pictures: ## draw docs/pictures/*.svg from the text beside them (needs graphviz and mscgen)
+	@scripts/pictures.sh
 
 fmt: ## format the Go code
 	gofmt -w cmd internal orchestration rubyhost templates

@@ -1,21 +1,42 @@
-// Package orchestration is the engine: it keeps tasks in PostgreSQL, decides
-// which of their steps can run, runs them through a [StepHandler], and records
-// what came of it.
+// Package orchestration is the engine. It keeps tasks in PostgreSQL, decides
+// which steps can run, runs them through a [StepHandler], and records each
+// outcome.
 //
 // [Migrate] prepares a database. [Engine.Submit] writes a task, its steps and
 // their edges in one transaction. [Engine.Handle] runs every step that can run
-// now, independent ones at the same time, until nothing is left to do or only
-// waiting is; [Engine.Run] also does the waiting. [Engine.Task] reads a task
-// back whole, with every attempt and transition.
+// now, until the task ends or has to wait; [Engine.Run] also waits;
+// [Engine.Work] takes tasks from the queue. [Engine.Task] reads a task back,
+// with every attempt and transition.
 //
-// A step is claimed by a compare-and-swap that counts the attempt. Its outcome
-// (result or error, new state, audit row, and the end of the task if it was
-// the last step) is written by one statement, in the handler's own transaction
-// if it asked for one with [StepExecution.Tx]. A claim lives as long as the
-// database session of the engine that made it; a result that comes after that
-// changes nothing.
+// # The main path
 //
-// The package knows handlers as an interface. Package rubysteps, below it,
-// runs those written in Ruby. docs/engine.md has the tables of states, the
-// decisions and the life of a step.
+// Read these files in this order; docs/architecture.md has the functions.
+//
+//	submit.go        a task is written
+//	worker.go        a worker leases due tasks (lease.go) and handles each
+//	handle.go        one task: load, task loop, end or wait
+//	load.go          the task and its steps as the database has them
+//	task_loop.go     finds the steps that can run (finalize.go), starts them
+//	claim.go         claims a step: a compare-and-swap that counts the attempt
+//	attempt.go       calls the handler within the step's time
+//	outcome.go       what the attempt led to (failure.go, backoff.go)
+//	group_commit.go  commits claims and outcomes of many steps together
+//	outcome_in_tx.go commits an outcome with the handler's own SQL
+//
+// Beside the path: session.go is the engine's own connection, whose end is the
+// end of its claims. maintenance.go finds the tasks of dead workers.
+// operator.go is what a person does to a task. permits.go limits how many steps
+// of a concurrency key run at once. watchers.go tells a running task that
+// somebody changed it.
+//
+// # What holds
+//
+// A step is claimed by one engine. Its outcome (result or error, new state,
+// audit row, and the end of the task if it was the last step) is one statement,
+// in the handler's own transaction if it asked for one with
+// [StepExecution.Tx]. A claim lives as long as the database session of its
+// engine. A result that arrives later changes nothing.
+//
+// Package rubysteps, below this one, runs handlers written in Ruby.
+// docs/engine.md has the tables of states and decisions.
 package orchestration

@@ -1,0 +1,164 @@
+// Package docs_test holds the map of the house against the house.
+package docs_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/tasker-rb/tasker-rb"
+
+// place is `file` or `file:name`, as the map writes it.
+var place = regexp.MustCompile("`([\\w./-]+\\.(?:go|c|h|rb|sql|msc|dot))(?::([\\w.?!#]+))?`")
+
+// maps of the house: the pages whose every place must exist.
+var pages = []string{"architecture.md", "../CONTRIBUTING.md", "../orchestration/doc.go", "../rubyhost/doc.go"}
+
+func TestEveryPlaceOfTheMapExists(t *testing.T) {
+	t.Parallel()
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		places := place.FindAllStringSubmatch(string(text), -1)
+		if page == "architecture.md" {
+			require.Greater(t, len(places), 25, "the map names the main path by file and function")
+		}
+		for _, p := range places {
+			file, name := p[1], p[2]
+			source, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(file)))
+			require.NoError(t, err, "%s names the file %s", page, file)
+			if name != "" {
+				require.True(t, declares(t, file, source, name), "%s: %s declares no %s", page, file, name)
+			}
+		}
+	}
+}
+
+// declares reports whether the source defines the function, type or constant.
+func declares(t *testing.T, file string, source []byte, name string) bool {
+	t.Helper()
+	switch path.Ext(file) {
+	case ".go":
+		return slices.Contains(goNames(t, file, source), name)
+	case ".rb":
+		method := name[strings.LastIndexAny(name, ".#")+1:]
+		return regexp.MustCompile(`(?m)^\s*(?:def (?:self\.)?|class |module )` + regexp.QuoteMeta(method) + `(?:\W|$)`).Match(source)
+	default:
+		return regexp.MustCompile(`(?m)^(?:[\w*]+[ *]+)+` + regexp.QuoteMeta(name) + `\(`).Match(source)
+	}
+}
+
+// goNames are the declarations of a file; a method is "Type.Method".
+func goNames(t *testing.T, file string, source []byte) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, source, 0)
+	require.NoError(t, err)
+	var names []string
+	for _, d := range parsed.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil {
+				names = append(names, d.Name.Name)
+				continue
+			}
+			receiver := d.Recv.List[0].Type
+			if star, ok := receiver.(*ast.StarExpr); ok {
+				receiver = star.X
+			}
+			if generic, ok := receiver.(*ast.IndexExpr); ok {
+				receiver = generic.X
+			}
+			names = append(names, receiver.(*ast.Ident).Name+"."+d.Name.Name)
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					names = append(names, s.Name.Name)
+				case *ast.ValueSpec:
+					for _, n := range s.Names {
+						names = append(names, n.Name)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+var arrow = regexp.MustCompile(`(?m)^\s*"([^"]+)" -> "([^"]+)"`)
+
+// The picture of the packages shows what imports what, no more and no less.
+func TestPackagesPictureHasTheImports(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("pictures/packages.dot")
+	require.NoError(t, err)
+	drawn := map[string]bool{}
+	for _, a := range arrow.FindAllStringSubmatch(string(source), -1) {
+		drawn[a[1]+" -> "+a[2]] = true
+	}
+	require.ElementsMatch(t, slices.Collect(maps.Keys(imports(t))), slices.Collect(maps.Keys(drawn)))
+}
+
+// imports are the arrows between the packages of the program, without tests
+// and without what only tests use.
+func imports(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(strings.TrimPrefix(file, ".."+string(filepath.Separator)))
+		if d.IsDir() {
+			if d.Name() == "testdata" || name == "bench" || name == "internal" || file != ".." && strings.HasPrefix(d.Name(), ".") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range parsed.Imports {
+			if to, ours := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), module+"/"); ours {
+				found[path.Dir(name)+" -> "+to] = true
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	return found
+}
+
+// A picture bears the checksum of the text that it was drawn from.
+func TestPicturesAreDrawnFromTheirSources(t *testing.T) {
+	t.Parallel()
+	sources, err := filepath.Glob("pictures/*.[dm]*")
+	require.NoError(t, err)
+	require.NotEmpty(t, sources)
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		require.NoError(t, err)
+		picture, err := os.ReadFile(strings.TrimSuffix(source, filepath.Ext(source)) + ".svg")
+		require.NoError(t, err)
+		require.Contains(t, string(picture), fmt.Sprintf("<!-- source %x -->", sha256.Sum256(text)),
+			"%s has changed: draw it with `make docs/pictures`", source)
+	}
+}

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Draws docs/pictures/*.svg from the text beside them. Each picture bears the
+# checksum of its source, which a test compares: a source that has changed
+# needs its picture drawn anew.
+set -eu
+cd "$(dirname "$0")/../docs/pictures"
+for tool in dot mscgen; do
+	command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install graphviz mscgen" >&2; exit 1; }
+done
+for source in *.dot *.msc; do
+	picture="${source%.*}.svg"
+	case "$source" in
+	*.dot) dot -Tsvg "$source" ;;
+	# mscgen leaves the background transparent, which a dark page shows as black on black.
+	*.msc) mscgen -T svg -i "$source" -o - | sed '0,/^stroke-width.*>$\|^ stroke-width.*>$/s//&\n<rect width="100%" height="100%" fill="white"\/>/; s/<text /<text dy="-2" /' ;;
+	esac > "$picture"
+	echo "<!-- source $(sha256sum "$source" | cut -d' ' -f1) -->" >> "$picture"
+	echo "docs/pictures/$picture"
+done
