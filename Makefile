@@ -1,15 +1,15 @@
-# `make` alone prints what there is.
+# `make` without a target lists the targets.
 
 SHELL := /bin/sh
 GO ?= go
 RUBY ?= ruby
 BIN := bin/tasker-rb
 
-# staticcheck comes from the module proxy and is in no go.mod of ours.
+# staticcheck comes from the module proxy. It is not in go.mod.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# Where pkg-config does not know Ruby (rbenv and such), scripts/ruby-pc.sh
-# writes what it needs to know here.
+# If pkg-config does not know Ruby (for example with rbenv), scripts/ruby-pc.sh
+# writes a ruby.pc into this folder.
 export PKG_CONFIG_PATH := $(CURDIR)/.build/pkgconfig:$(PKG_CONFIG_PATH)
 
 C_FILES := $(wildcard rubyhost/*.c)
@@ -40,7 +40,7 @@ test: setup ## run all tests: the C queue, the Ruby half, the Go packages
 	@$(MAKE) --no-print-directory test/queue test/ruby test/go
 	@echo "make test: all passed"
 
-test/queue: ## the queue between Go and Ruby, alone, under the sanitizers
+test/queue: ## the queue between Go and Ruby alone, under the sanitizers
 	@mkdir -p .build
 	@for s in thread address,undefined; do \
 		echo "== the C queue under -fsanitize=$$s" && \
@@ -52,7 +52,7 @@ test/ruby: ## the unit tests of the Ruby half, with warnings on
 	@echo "== the Ruby half"
 	@$(RUBY) -w -Irubyhost/ruby/lib test/ruby/unit/all.rb
 
-# make lint vets; here it would only take time.
+# make lint runs vet, so the tests leave it out.
 test/go: ## the Go packages, on a real Ruby and a real PostgreSQL
 	@echo "== the Go packages"
 	@$(GO) test -vet=off -timeout 15m ./...

@@ -1,5 +1,5 @@
 #!/bin/sh
-# ruby -wc for every Ruby file; a warning is an error.
+# Runs ruby -wc on every Ruby file. A warning is an error.
 set -eu
 
 ruby=${1:-ruby}

@@ -1,7 +1,7 @@
 #!/bin/sh
-# cgo asks pkg-config for "ruby". Where pkg-config does not know the Ruby that
-# is first in PATH, this writes .build/pkgconfig/ruby.pc from what that Ruby
-# says of itself.
+# cgo asks pkg-config for "ruby". If pkg-config does not know the Ruby that is
+# first in PATH, this script writes .build/pkgconfig/ruby.pc. The values come from
+# that Ruby's RbConfig.
 set -eu
 
 ruby=${RUBY:-ruby}

@@ -1,24 +1,25 @@
 #!/bin/sh
-# Installs what is missing and nothing else; says nothing when nothing is.
-# With --for-tests also what only the tests need.
+# Installs only what is missing. If nothing is missing, it prints nothing.
+# With --for-tests it also installs what only the tests need.
 set -eu
 
 log=.build/setup.log
 missing=""
 need() { missing="$missing $1"; }
 
-# A Ruby that can be embedded: with headers and a shared library.
+# Checks that Ruby can be embedded: it needs headers and a shared library.
 have_ruby() {
 	command -v ruby >/dev/null 2>&1 && ruby -rjson -rrbconfig -e '
 		c = RbConfig::CONFIG
 		exit c["ENABLE_SHARED"] == "yes" && File.exist?(File.join(c["rubyhdrdir"], "ruby.h"))' >/dev/null 2>&1
 }
 
-# What the tests require, by the name that Ruby requires it by.
+# The gems of the tests, by the names to require.
 test_gems="minitest faraday pg sequel active_record"
 have_gem() { ruby -e 'require ARGV[0]' "$1" >/dev/null 2>&1; }
 
-# The folders that orchestration/localpg looks in; Debian leaves them out of PATH.
+# Looks in the same folders as orchestration/localpg. On Debian they are not in
+# PATH.
 have_postgres() {
 	old=$IFS
 	IFS=:
@@ -62,7 +63,8 @@ for m in apt-get dnf apk pacman brew; do
 	if command -v $m >/dev/null 2>&1; then manager=$m; break; fi
 done
 
-# The packages of a thing, by package manager; gem:NAME is what only RubyGems has.
+# Prints the packages of a thing, by package manager. gem:NAME is a gem that only
+# RubyGems has.
 packages() {
 	case "$manager:$1" in
 	apt-get:compiler) echo "gcc libc6-dev" ;;
@@ -96,7 +98,7 @@ packages() {
 	brew:pkg-config) echo pkgconf ;;
 	brew:ruby) echo ruby ;;
 	brew:postgres) echo postgresql ;;
-	# A gem with an extension in C is built against libpq.
+	# This gem has an extension in C and is built against libpq.
 	apk:pg) echo "build-base libpq-dev gem:pg" ;;
 	pacman:pg) echo "postgresql-libs gem:pg" ;;
 	*:active_record) echo "gem:activerecord" ;;
@@ -115,15 +117,15 @@ END
 	exit 1
 }
 
-[ -n "$manager" ] || say_what "no package manager that this script knows (apt-get, dnf, apk, pacman, brew); install them by hand."
+[ -n "$manager" ] || say_what "this script found no package manager that it knows (apt-get, dnf, apk, pacman, brew); install the missing things yourself."
 
 sudo=""
 if [ "$(id -u)" != 0 ] && [ "$manager" != brew ]; then
-	command -v sudo >/dev/null 2>&1 || say_what "installing needs root, and there is no sudo; run make setup as root."
+	command -v sudo >/dev/null 2>&1 || say_what "installing needs root, and sudo was not found; run make setup as root."
 	sudo=sudo
 fi
 
-# Runs a command that says much, and shows it only if the command fails.
+# Runs a command. Its output is shown only if it fails.
 quietly() {
 	mkdir -p .build
 	"$@" >"$log" 2>&1 || {
@@ -132,8 +134,8 @@ quietly() {
 	}
 }
 
-# The private server needs PostgreSQL's programs, not a cluster of the system's,
-# which Debian's package makes and starts unless it is told not to.
+# The private server needs only PostgreSQL's programs. Debian's package also makes
+# and starts a cluster of the system, unless this file forbids it.
 cluster_conf=/etc/postgresql-common/createcluster.conf
 forbid_cluster() {
 	[ ! -e $cluster_conf ] || return 0
@@ -142,7 +144,7 @@ forbid_cluster() {
 	echo "create_main_cluster = false" | $sudo tee $cluster_conf >/dev/null
 }
 
-# From then on it is as the package wants it.
+# Restores the configuration that the package wants.
 restore_cluster_conf() {
 	if [ -e $cluster_conf.ucf-dist ]; then
 		$sudo mv $cluster_conf.ucf-dist $cluster_conf
@@ -169,7 +171,7 @@ done
 
 echo "setup: installing$system$gems"
 if [ -n "$system" ]; then
-	# The lists are split into words on purpose.
+	# The lists are split into words deliberately.
 	# shellcheck disable=SC2086
 	case "$manager" in
 	apt-get)
@@ -185,11 +187,11 @@ fi
 # shellcheck disable=SC2086
 if [ -n "$gems" ]; then quietly $sudo gem install --no-document $gems; fi
 
-have_ruby || say_what "there is a Ruby, but without headers or a shared library ($(command -v ruby)); put one with both first in PATH."
+have_ruby || say_what "the Ruby at $(command -v ruby) has no headers or no shared library; put a Ruby with both first in PATH."
 have_postgres || say_what "the PostgreSQL server was not found after installing it."
 if [ "${1:-}" = "--for-tests" ]; then
 	for gem in $test_gems; do
-		have_gem "$gem" || say_what "$(command -v ruby) does not find $gem after installing it; put the Ruby that the packages belong to first in PATH, or install it with that Ruby's gem."
+		have_gem "$gem" || say_what "$(command -v ruby) does not find $gem after installing it; put the Ruby of the packages first in PATH, or install $gem with the gem command of that Ruby."
 	done
-	have_sanitizers || say_what "the C compiler (${CC:-cc}) has no address or thread sanitizer; make test needs one that has, such as gcc on glibc."
+	have_sanitizers || say_what "the C compiler (${CC:-cc}) has no address or thread sanitizer; make test needs a compiler with both, such as gcc on glibc."
 fi

@@ -14,7 +14,7 @@ import (
 // that refers to itself through a default would never end.
 const maxFilledDefaults = 10_000
 
-var errEndlessDefaults = errors.New("the defaults of the schema do not come to an end")
+var errEndlessDefaults = errors.New("the defaults of the schema never end")
 
 // defaultFiller puts the defaults of a schema into a context. It ignores the
 // conditional parts of the schema (anyOf, oneOf, if, dependentSchemas, not):

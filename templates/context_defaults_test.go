@@ -47,5 +47,5 @@ func TestEndlessDefaultsBehindGivenValues(t *testing.T) {
 	t.Parallel()
 	tmpl := withSchema(t, `{properties: {l: {items: {$ref: "#/$defs/n"}}}, $defs: {n: {properties: {a: {$ref: "#/$defs/n", default: {}}, b: {$ref: "#/$defs/n", default: {}}}}}}`)
 	_, err := tmpl.ValidateContext([]byte(`{"l": [{}]}`))
-	require.Equal(t, []string{"context cannot be completed: the defaults of the schema do not come to an end"}, violations(t, err))
+	require.Equal(t, []string{"context cannot be completed: the defaults of the schema never end"}, violations(t, err))
 }

@@ -112,7 +112,7 @@ var problemCases = []struct {
 		`8:63: schema.properties.o.properties.a.properties.c.default: must be a string, got a number | Correct the default, or the schema of its property; a property that may be left out needs no default.`,
 		`13:32: schema.$defs.color.default: must be one of "red", "blue", got "green" | Correct the default, or the schema of its property; a property that may be left out needs no default.`}},
 	{"schema: endless defaults", "name: x\nschema:\n  properties:\n    x: {$ref: \"#\", default: {}}\n" + steps, []string{
-		`3:3: schema: the defaults of the schema do not come to an end | Remove the default inside of the schema that refers to itself.`}},
+		`3:3: schema: the defaults of the schema never end | Remove the default in the schema that refers to itself.`}},
 
 	{"step: text", "name: x\nstep_templates: [a]\n", []string{`2:18: step_templates[0] must be a mapping, found the text "a"`}},
 	{"step: nothing in it", "name: x\nstep_templates:\n  - {}\n", []string{

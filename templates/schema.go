@@ -62,7 +62,7 @@ func compileSchema(n *tree.Node) (*contextSchema, []schemaFault) {
 	}
 	schema := &contextSchema{compiled: compiled}
 	if err := schema.checkDefaultsEnd(); err != nil {
-		return nil, []schemaFault{{message: err.Error(), hint: "Remove the default inside of the schema that refers to itself."}}
+		return nil, []schemaFault{{message: err.Error(), hint: "Remove the default in the schema that refers to itself."}}
 	}
 	return schema, nil
 }
@@ -205,7 +205,7 @@ func (s *contextSchema) checkDefaultsEnd() error {
 func (s *contextSchema) validate(n *tree.Node) (violations []Violation) {
 	defer func() {
 		if p := recover(); p != nil {
-			violations = []Violation{{Path: rootPath, Message: fmt.Sprintf("the validator gave up: %v", p)}}
+			violations = []Violation{{Path: rootPath, Message: fmt.Sprintf("the validator failed: %v", p)}}
 		}
 	}()
 	err := s.compiled.Validate(n.Plain())
