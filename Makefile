@@ -12,6 +12,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # writes a ruby.pc into this folder.
 export PKG_CONFIG_PATH := $(CURDIR)/.build/pkgconfig:$(PKG_CONFIG_PATH)
 
+# What a program without Ruby imports: it builds without a C compiler, and so do
+# its tests and examples.
+PURE_GO := ./templates/... ./internal/... ./orchestration ./orchestration/localpg ./orchestration/sqlsession
+
 C_FILES := $(wildcard rubyhost/*.c)
 C_WARNINGS := -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 CC ?= cc
@@ -72,7 +76,10 @@ test/fuzz: setup ## fuzz the decoders of FUZZ (default ./...), FUZZTIME each (de
 lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
 	@test -z "$$(gofmt -l .)" || { echo "not formatted (make fmt):"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
+	CGO_ENABLED=0 $(GO) vet $(PURE_GO)
 	$(GO) run $(STATICCHECK) ./...
+	cd bench && $(GO) run $(STATICCHECK) ./...
 	@for f in $(C_FILES); do \
 		$(CC) $(C_WARNINGS) $$(pkg-config --cflags ruby | sed 's/-I/-isystem /g') -O2 -c $$f -o /dev/null || exit 1; \
 	done; echo "C: $(words $(C_FILES)) files, no warning"
@@ -85,12 +92,13 @@ bench: setup ## measure; docs/performance.md says how to read it
 	RUBYHOST_BENCH_THREADS=8 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./rubyhost
 	RUBYHOST_GROWTH_CALLS=1000000 $(GO) test -count 1 -v -run TestNothingGrows ./rubyhost
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./templates/... ./orchestration/...
+	cd bench && $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
 docs/pictures: ## draw docs/pictures/*.svg from the text beside them (needs graphviz and mscgen)
 	@scripts/pictures.sh
 
 fmt: ## format the Go code
-	gofmt -w cmd internal orchestration rubyhost templates
+	gofmt -w bench cmd internal orchestration rubyhost templates
 
 clean: ## remove what was built
 	rm -rf bin .build

@@ -5,78 +5,97 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
-	"log/slog"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
+	"github.com/tasker-rb/tasker-rb/rubyhost"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// A Ruby handler whose SQL commits together with its step.
-func ExampleServeSQL() {
+// A task with a step in Go and one in Ruby. A class that Go has no handler for is
+// looked up in Ruby.
+func Example() {
 	ctx := context.Background()
-	server, err := localpg.Start(ctx, localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	host := bootedHost()
+	_, err := host.Eval(ctx, `
+		class ExampleGreet < Tasker::StepHandler::Base
+			def process(task, sequence, _step)
+				{ greeting: "#{sequence.get_results("choose")}, #{task.context[:name]}" }
+			end
+		end
+		nil`, "greet.rb") // a program has its handlers in files, and calls host.LoadDir
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer func() { _ = server.Close() }()
+
+	choose := func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+		return json.Marshal("good morning")
+	}
+	engine, err := orchestration.New(ctx, orchestration.Config{
+		Pool: pool,
+		Handlers: orchestration.Handlers{
+			ByClass: map[string]orchestration.StepHandler{"Choose": orchestration.StepHandlerFunc(choose)},
+			Next:    rubysteps.New(host),
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	template, err := templates.Parse([]byte(`
+name: greeting
+step_templates:
+  - {name: choose, handler_class: Choose}
+  - {name: greet, handler_class: ExampleGreet, depends_on_step: choose}
+`), "greeting.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := engine.Submit(ctx, orchestration.Submission{Template: template, Context: json.RawMessage(`{"name": "Ada"}`)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := engine.Run(ctx, task.TaskID); err != nil {
+		log.Fatal(err)
+	}
+	detail, err := engine.Task(ctx, task.TaskID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(detail.Steps[1].Results()))
+	// Output: {"greeting":"good morning, Ada"}
+}
+
+// bootedHost is the host that this process has booted: a process does that once,
+// with rubyhost.Boot, and a program does it in main.
+func bootedHost() *rubyhost.Host { return host }
+
+// privateServer is a PostgreSQL of this process's own. All examples share it,
+// and it stops when the process ends.
+var privateServer = sync.OnceValues(func() (*localpg.Server, error) {
+	return localpg.Start(context.Background(), localpg.Options{Ephemeral: true})
+})
+
+// openDatabase returns a pool on a database with the engine's tables. A program
+// with a server of its own does the same with os.Getenv("DATABASE_URL").
+func openDatabase(ctx context.Context) *pgxpool.Pool {
+	server, err := privateServer()
+	if err != nil {
+		log.Fatal(err)
+	}
 	pool, err := pgxpool.New(ctx, server.URL())
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer pool.Close()
 	err = pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return orchestration.Migrate(ctx, c.Conn()) })
 	if err != nil {
 		log.Fatal(err)
 	}
-
-	// host is the *rubyhost.Host that this program has booted.
-	sql, err := rubysteps.ServeSQL(ctx, host, pool, slog.Default())
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer sql.Close(ctx)
-	_, err = host.Eval(ctx, `
-		Tasker.db.exec("CREATE TABLE visits (page text PRIMARY KEY, n int NOT NULL)")
-		class CountVisit < Tasker::StepHandler::Base
-			def process(task, _sequence, _step)
-				Tasker.db.first(<<~SQL, [task.context[:page]])
-					INSERT INTO visits VALUES ($1, 1) ON CONFLICT (page) DO UPDATE SET n = visits.n + 1 RETURNING n
-				SQL
-			end
-		end
-		nil`, "count_visit.rb")
-	if err != nil {
-		log.Fatal(err)
-	}
-	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: rubysteps.New(host)})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer func() { _ = engine.Close() }()
-	template, err := templates.Parse([]byte("name: visit\nstep_templates:\n  - {name: count, handler_class: CountVisit}\n"), "visit.yaml")
-	if err != nil {
-		log.Fatal(err)
-	}
-	for range 2 {
-		task, err := engine.Submit(ctx, orchestration.Submission{Template: template, Context: json.RawMessage(`{"page": "/"}`)})
-		if err != nil {
-			log.Fatal(err)
-		}
-		if _, err := engine.Run(ctx, task.TaskID); err != nil {
-			log.Fatal(err)
-		}
-		done, err := engine.Task(ctx, task.TaskID)
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Printf("%s %s\n", done.State, done.Steps[0].Results())
-	}
-	// Output:
-	// complete {"n":1}
-	// complete {"n":2}
+	return pool
 }

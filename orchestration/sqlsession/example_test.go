@@ -4,33 +4,22 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
-// The life of a step's transaction: its statements, the engine's own writes,
-// and one commit for both.
-func ExampleForStep() {
+// The life of a step's transaction: the handler's statements, the engine's own,
+// and one commit for both. A text of the handler's cannot end the transaction.
+func Example() {
 	ctx := context.Background()
-	server, err := localpg.Start(ctx, localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer func() { _ = server.Close() }()
-	pool, err := pgxpool.New(ctx, server.URL())
-	if err != nil {
-		log.Fatal(err)
-	}
+	pool := openDatabase(ctx)
 	defer pool.Close()
-
-	// Outside steps each statement commits by itself.
-	plain := sqlsession.Plain(pool)
-	if _, err := plain.Exec(ctx, &sqlsession.Statement{SQL: "create table done (step text)"}); err != nil {
+	if _, err := pool.Exec(ctx, "drop table if exists done; create table done (step text)"); err != nil {
 		log.Fatal(err)
 	}
 
@@ -39,24 +28,48 @@ func ExampleForStep() {
 	if _, err := step.Exec(ctx, insert); err != nil {
 		log.Fatal(err)
 	}
-	_, err = step.Exec(ctx, &sqlsession.Statement{SQL: "commit"})
-	fmt.Println(err)
+	_, err := step.Exec(ctx, &sqlsession.Statement{SQL: "commit"})
+	fmt.Println("commit is refused:", err != nil)
+
+	// The handler has returned. Its session takes nothing more.
 	open, failure := step.Finish()
-	fmt.Println(open, failure == nil)
+	if !open || failure != nil {
+		log.Fatal(open, failure)
+	}
 	err = step.Commit(ctx, func(batch *pgx.Batch) {
 		batch.Queue("insert into done values ('by the engine')")
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
+	step.Done(true)
 
-	result, err := plain.Exec(ctx, &sqlsession.Statement{SQL: "select string_agg(step, ', ') from done"})
+	rows, err := pool.Query(ctx, "select step from done")
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%s\n", result.Values)
+	fmt.Println(pgx.CollectRows(rows, pgx.RowTo[string]))
 	// Output:
-	// COMMIT is not possible inside a step: its transaction is the engine's, and commits with the step's results (SQLSTATE 2D000)
-	// true true
-	// by the handler, by the engine
+	// commit is refused: true
+	// [by the handler by the engine] <nil>
+}
+
+// privateServer is a PostgreSQL of this process's own. All examples share it,
+// and it stops when the process ends.
+var privateServer = sync.OnceValues(func() (*localpg.Server, error) {
+	return localpg.Start(context.Background(), localpg.Options{Ephemeral: true})
+})
+
+// openDatabase is pgxpool.New(ctx, os.Getenv("DATABASE_URL")) where there is a
+// server already.
+func openDatabase(ctx context.Context) *pgxpool.Pool {
+	server, err := privateServer()
+	if err != nil {
+		log.Fatal(err)
+	}
+	pool, err := pgxpool.New(ctx, server.URL())
+	if err != nil {
+		log.Fatal(err)
+	}
+	return pool
 }

@@ -1,0 +1,122 @@
+package orchestration_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+// Migrate makes the tables, or brings them to this program's version. Any number
+// of processes may call it when they start.
+func ExampleMigrate() {
+	ctx := context.Background()
+	conn := connectToEmptyDatabase(ctx)
+	defer conn.Close(ctx)
+	fmt.Println(orchestration.Migrate(ctx, conn))
+	fmt.Println(orchestration.Migrate(ctx, conn)) // nothing is left to do
+	// Output:
+	// <nil>
+	// <nil>
+}
+
+// MigrateDown undoes migrations. Version 0 drops all tables of the engine, with
+// everything in them; the tables of others are in other schemas.
+func ExampleMigrateDown() {
+	ctx := context.Background()
+	conn := connectToEmptyDatabase(ctx)
+	defer conn.Close(ctx)
+	if err := orchestration.Migrate(ctx, conn); err != nil {
+		log.Fatal(err)
+	}
+	if err := orchestration.MigrateDown(ctx, conn, 0); err != nil {
+		log.Fatal(err)
+	}
+	schema, err := orchestration.ReadSchema(ctx, conn)
+	fmt.Println(schema.Version, err)
+	// Output: 0 <nil>
+}
+
+// ReadSchema reads which version the tables have, and changes nothing.
+func ExampleReadSchema() {
+	ctx := context.Background()
+	conn := connectToEmptyDatabase(ctx)
+	defer conn.Close(ctx)
+	before, err := orchestration.ReadSchema(ctx, conn)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := orchestration.Migrate(ctx, conn); err != nil {
+		log.Fatal(err)
+	}
+	after, err := orchestration.ReadSchema(ctx, conn)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(before.Version, after.Version == after.Latest)
+	// Output: 0 true
+}
+
+// A program may ask by itself whether the tables are those that it works with.
+func ExampleSchema_Current() {
+	fmt.Println(orchestration.Schema{Version: 2, Latest: 3}.Current())
+	fmt.Println(orchestration.Schema{Version: 3, Latest: 3}.Current())
+	// Output:
+	// false
+	// true
+}
+
+// CheckSchema says what is wrong with the tables, and what to do: for a readiness
+// check, or before a program submits without an engine that runs.
+func ExampleCheckSchema() {
+	ctx := context.Background()
+	conn := connectToEmptyDatabase(ctx)
+	defer conn.Close(ctx)
+	err := orchestration.CheckSchema(ctx, conn)
+	switch {
+	case errors.Is(err, orchestration.ErrSchemaOlder):
+		fmt.Println("migrate first:", errors.FlattenHints(err))
+	case errors.Is(err, orchestration.ErrSchemaNewer):
+		fmt.Println("update this program")
+	case err != nil:
+		log.Fatal(err)
+	}
+	if err := orchestration.Migrate(ctx, conn); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(orchestration.CheckSchema(ctx, conn))
+	// Output:
+	// migrate first: Create them with `tasker-rb migrate up`.
+	// <nil>
+}
+
+// CheckWritable finds a standby, or a role that may only read.
+func ExampleCheckWritable() {
+	ctx := context.Background()
+	conn := connectToEmptyDatabase(ctx)
+	defer conn.Close(ctx)
+	fmt.Println(orchestration.CheckWritable(ctx, conn))
+	if _, err := conn.Exec(ctx, "set default_transaction_read_only = on"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(orchestration.CheckWritable(ctx, conn))
+	// Output:
+	// <nil>
+	// the database is read-only
+}
+
+// connectToEmptyDatabase is pgx.Connect(ctx, os.Getenv("DATABASE_URL")) with a
+// database that has no tables yet.
+func connectToEmptyDatabase(ctx context.Context) *pgx.Conn {
+	pool := openEmptyDatabase(ctx)
+	defer pool.Close()
+	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return conn
+}

@@ -1,0 +1,121 @@
+package localpg_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"strings"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
+)
+
+// exampleDir is a folder for a database. Without Options.Dir, it is DefaultDir.
+func exampleDir() string {
+	dir, err := os.MkdirTemp("", "example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil { // root's server runs as another user, who has to get there
+		log.Fatal(err)
+	}
+	return dir
+}
+
+// runSQL runs a statement on a connection of its own.
+func runSQL(ctx context.Context, server *localpg.Server, sql string) error {
+	conn, err := pgx.Connect(ctx, server.URL())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// Data stays from one start to the next. The first start of all makes the
+// database, which takes about a second. Settings are those of postgresql.conf.
+func ExampleStart() {
+	ctx := context.Background()
+	dir := exampleDir()
+	defer os.RemoveAll(dir)
+	for _, statement := range []string{
+		"create table notes (text text)",
+		"insert into notes values ('the table is still here')",
+	} {
+		server, err := localpg.Start(ctx, localpg.Options{
+			Dir:      dir,
+			Settings: map[string]string{"log_statement": "ddl"},
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(runSQL(ctx, server, statement))
+		text, err := os.ReadFile(server.LogFile())
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("logged:", strings.Contains(string(text), statement))
+		if err := server.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// <nil>
+	// logged: true
+	// <nil>
+	// logged: false
+}
+
+// A second start in the same folder, by this process or by another, joins the
+// server that is up. It stops when the last share is given back.
+func ExampleServer_Close() {
+	ctx := context.Background()
+	dir := exampleDir()
+	defer os.RemoveAll(dir)
+	first, err := localpg.Start(ctx, localpg.Options{Dir: dir})
+	if err != nil {
+		log.Fatal(err)
+	}
+	second, err := localpg.Start(ctx, localpg.Options{Dir: dir})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(first.URL() == second.URL())
+	if err := first.Close(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(runSQL(ctx, second, "select 1"))
+	if err := second.Close(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(runSQL(ctx, second, "select 1") != nil)
+	// Output:
+	// true
+	// <nil>
+	// true
+}
+
+// DefaultDir is the folder of the database that all commands of a user share.
+func ExampleDefaultDir() {
+	before := os.Getenv("XDG_STATE_HOME")
+	defer os.Setenv("XDG_STATE_HOME", before)
+	os.Setenv("XDG_STATE_HOME", "/home/ada/state")
+	fmt.Println(localpg.DefaultDir())
+	// Output: /home/ada/state/tasker-rb/postgres <nil>
+}
+
+// Installations says which PostgreSQL servers this machine has, the newest first.
+// Start takes the newest that can read the data, or the one that BinDir names.
+func ExampleInstallations() {
+	found := localpg.Installations(context.Background())
+	fmt.Println(len(found) > 0)
+	_, err := localpg.Start(context.Background(), localpg.Options{Ephemeral: true, BinDir: "/nowhere"})
+	fmt.Println(err != nil, errors.FlattenHints(err) != "")
+	// Output:
+	// true
+	// true true
+}

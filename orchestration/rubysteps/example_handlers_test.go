@@ -1,0 +1,84 @@
+package rubysteps_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"strings"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// An engine whose handlers are all in Ruby. Errors that Ruby raises are kept with
+// the attempt, with their class and their backtrace.
+func ExampleNew() {
+	ctx := context.Background()
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	host := bootedHost()
+	_, err := host.Eval(ctx, `
+		class ExampleCharge < Tasker::StepHandler::Base
+			def process(task, _sequence, _step)
+				raise Tasker::PermanentError.new("declined", error_code: "CARD") if task.context[:cents] > 1000
+
+				{ paid: task.context[:cents] }
+			end
+		end
+		nil`, "charge.rb")
+	if err != nil {
+		log.Fatal(err)
+	}
+	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: rubysteps.New(host)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	template, err := templates.Parse([]byte("name: charge\nstep_templates: [{name: charge, handler_class: ExampleCharge}]"), "charge.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, document := range []string{`{"cents": 999}`, `{"cents": 1001}`} {
+		task, err := engine.Submit(ctx, orchestration.Submission{Template: template, Context: json.RawMessage(document)})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if _, err := engine.Run(ctx, task.TaskID); err != nil {
+			log.Fatal(err)
+		}
+		detail, err := engine.Task(ctx, task.TaskID)
+		if err != nil {
+			log.Fatal(err)
+		}
+		attempt := detail.Steps[0].Last()
+		if attempt.Err != nil {
+			place, _, _ := strings.Cut(attempt.Err.Backtrace[0], ":in ")
+			fmt.Println(detail.State, attempt.Err.Class, attempt.Err.ErrorCode, place)
+		} else {
+			fmt.Println(detail.State, string(attempt.Results))
+		}
+	}
+	// Output:
+	// complete {"paid":999}
+	// error Tasker::PermanentError CARD charge.rb:4
+}
+
+// A program may look for the handlers of its templates before the first task. The
+// error of a class that cannot be found names the file that it was expected in.
+func ExampleHandlers_ResolveHandler() {
+	ctx := context.Background()
+	handlers := rubysteps.New(bootedHost())
+	_, err := bootedHost().Eval(ctx, "class ExamplePack < Tasker::StepHandler::Base; def process(*) = nil; end; nil", "pack.rb")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, class := range []string{"ExamplePack", "ExampleUnpack"} {
+		_, err := handlers.ResolveHandler(ctx, class)
+		fmt.Println(class, err == nil)
+	}
+	// Output:
+	// ExamplePack true
+	// ExampleUnpack false
+}

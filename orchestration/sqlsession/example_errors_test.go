@@ -1,0 +1,56 @@
+package sqlsession_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
+)
+
+// Class names what an error is about. Ruby has a class of that name below
+// Tasker::SQLError.
+func ExampleError_Class() {
+	ctx := context.Background()
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	session := sqlsession.Plain(pool)
+	defer session.Close(ctx)
+	for _, text := range []string{"select 1 / 0", "select * from nowhere", "select misspelt()"} {
+		_, err := session.Exec(ctx, &sqlsession.Statement{SQL: text})
+		var failure *sqlsession.Error
+		if errors.As(err, &failure) {
+			fmt.Println(failure.SQLState, failure.Class())
+		}
+	}
+	// Output:
+	// 22012 DataException
+	// 42P01 UndefinedTable
+	// 42883 UndefinedFunction
+}
+
+// Passing tells the errors that another attempt may not meet.
+func ExampleError_Passing() {
+	fmt.Println((&sqlsession.Error{SQLState: "40P01"}).Passing()) // a deadlock
+	fmt.Println((&sqlsession.Error{SQLState: "08006"}).Passing()) // the connection is lost
+	fmt.Println((&sqlsession.Error{SQLState: "23505"}).Passing()) // a key exists already
+	// Output:
+	// true
+	// true
+	// false
+}
+
+// PostgreSQL's own error is inside, with all that it says.
+func ExampleError_Unwrap() {
+	ctx := context.Background()
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	session := sqlsession.Plain(pool)
+	defer session.Close(ctx)
+	_, err := session.Exec(ctx, &sqlsession.Statement{SQL: "select 'x'::int"})
+	var server *pgconn.PgError
+	fmt.Println(errors.As(err, &server), server.Severity, server.Position)
+	// Output: true ERROR 8
+}

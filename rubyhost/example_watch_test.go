@@ -1,0 +1,56 @@
+package rubyhost_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// Stats are for metrics. They never wait for Ruby.
+func ExampleHost_Stats() {
+	host := bootedHost()
+	before := host.Stats()
+	if _, err := host.Eval(context.Background(), "1 + 1", "example.rb"); err != nil {
+		log.Fatal(err)
+	}
+	after := host.Stats()
+	fmt.Println(after.Threads > 0, after.Calls > before.Calls)
+	// Output: true true
+}
+
+// Health is for a readiness check. When it fails, the process has to be replaced.
+func ExampleHost_Health() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	fmt.Println(bootedHost().Health(ctx))
+	// Output: <nil>
+}
+
+// GCStats asks Ruby about its heap. It needs a Ruby thread, as any call does.
+func ExampleHost_GCStats() {
+	stats, err := bootedHost().GCStats(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(stats.HeapLiveSlots > 0, stats.RubyVersion != "")
+	// Output: true true
+}
+
+// A handler keeps the name of its class, for logs.
+func ExampleHandler_Class() {
+	ctx := context.Background()
+	host := bootedHost()
+	_, err := host.Eval(ctx, "class ExampleLog < Tasker::StepHandler::Base; def process(*) = nil; end; nil", "log.rb")
+	if err != nil {
+		log.Fatal(err)
+	}
+	var handler *rubyhost.Handler
+	if handler, err = host.Handler(ctx, "ExampleLog"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(handler.Class())
+	// Output: ExampleLog
+}
