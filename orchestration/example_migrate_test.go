@@ -61,7 +61,7 @@ func ExampleReadSchema() {
 	// Output: 0 true
 }
 
-// A program may ask by itself whether the tables are those that it works with.
+// Current compares the two versions of a Schema: the tables' and the program's.
 func ExampleSchema_Current() {
 	fmt.Println(orchestration.Schema{Version: 2, Latest: 3}.Current())
 	fmt.Println(orchestration.Schema{Version: 3, Latest: 3}.Current())

@@ -193,8 +193,8 @@ func ExampleEngine_ResolveStep() {
 	//   ship complete
 }
 
-// ResolveTask ends a task that ended in error: somebody has done its work in
-// another way. Its steps stay as they are.
+// ResolveTask closes a task that ended in error, because its work was done in
+// another way. Its steps do not change.
 func ExampleEngine_ResolveTask() {
 	ctx := context.Background()
 	pool := openDatabase(ctx)

@@ -106,8 +106,8 @@ func ExampleReadTask() {
 	// true
 }
 
-// Results are those that the step ended with: of its last attempt, or of the
-// person who resolved it.
+// Results returns what the step ended with: the results of its last attempt, or
+// the ones that a person resolved it with.
 func ExampleStepDetail_Results() {
 	ctx := context.Background()
 	pool := openDatabase(ctx)

@@ -54,8 +54,8 @@ func ExampleEngine_Work() {
 	// Output: 100 <nil>
 }
 
-// A worker that is stopped drains: it starts no more steps, and lets those that
-// run come to their end. What is left of their tasks is for the next worker.
+// A worker that is stopped drains: it starts no more steps, and waits for the
+// running ones. The next worker goes on with their tasks.
 func ExampleEngine_Work_drain() {
 	ctx := context.Background()
 	pool := openEmptyDatabase(ctx)

@@ -1,6 +1,6 @@
 // Package exampletest checks that the examples of a package are its manual:
 // every exported function and method has one, each runs and has its output
-// checked, and each can be copied by somebody who imports the module.
+// checked, and each compiles in a program that imports the module.
 //
 //	func TestExamples(t *testing.T) {
 //		exampletest.Check(t, map[string]string{
@@ -23,10 +23,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Check fails the test for each fault in the examples of the package in the
-// working directory, which is that of the test. The keys of without are the
-// functions ("Name") and methods ("Type.Name") that need no example, the values
-// are the reasons.
+// Check reports each fault in the examples of the test's own package. The keys of
+// without are the functions ("Name") and methods ("Type.Name") that need no
+// example, the values are the reasons.
 func Check(t *testing.T, without map[string]string) {
 	t.Helper()
 	faults, err := faults(".", without)
@@ -80,8 +79,8 @@ func faults(dir string, without map[string]string) ([]string, error) {
 	return found, nil
 }
 
-// documented are the examples of each exported function and method, by name;
-// those of the package have the name "package", those of a type its name.
+// documented returns the examples of each exported function and method by its
+// name. The package's own have the name "package", a type's own its name.
 func documented(p *doc.Package) map[string][]*doc.Example {
 	all := map[string][]*doc.Example{"package": p.Examples}
 	for _, f := range p.Funcs {
