@@ -48,7 +48,7 @@ func (a *attempt) failure(failure *StepError) outcome {
 		o.wait = &seconds
 		o.reason = "the handler failed and may be tried again: "
 	case failure.Permanent:
-		o.reason = "the handler failed permanently: "
+		o.reason = "the handler failed for good: "
 	default:
 		o.reason = "the handler failed in its last attempt: "
 	}
