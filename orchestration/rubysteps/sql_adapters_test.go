@@ -208,7 +208,10 @@ func deadlocks(t *testing.T, a *adapter) {
 			nil
 		end
 		nil`, "")
-	require.Equal(t, []string{adapters[0].deadlock}, victims)
+	require.NotEmpty(t, victims)
+	for _, class := range victims { // a slow server may find the retried step in a second deadlock
+		require.Equal(t, adapters[0].deadlock, class)
+	}
 	require.Equal(t, []int{2, 2}, a.amounts(t))
 }
 
