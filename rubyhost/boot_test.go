@@ -21,7 +21,11 @@ import (
 func inChild(t testing.TB, name string, env ...string) (string, error) {
 	t.Helper()
 	require.Contains(t, children, name)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	limit := time.Minute
+	if long, err := time.ParseDuration(os.Getenv("RUBYHOST_INTERRUPTS_FOR")); err == nil {
+		limit += long
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	command := exec.CommandContext(ctx, os.Args[0])
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a test of signals to the group is the child's own affair

@@ -65,14 +65,19 @@ typedef struct tasker_job {
     uint64_t room;     /* bytes behind the struct */
 } tasker_job;
 
+/* One thread waits, any thread rings; see bell.c. */
+typedef struct tasker_bell {
+    uint32_t state; /* atomic, a futex */
+} tasker_bell;
+
 /* Ruby asks Go and waits without the GVL. Each side holds a reference. */
 typedef struct tasker_request {
     tasker_message msg;
     uint64_t serial; /* of the job that the asking thread belongs to */
     uint32_t service;
     uint32_t refs;   /* atomic */
-    uint32_t state;  /* atomic, a futex: see request.c */
-    uint32_t status; /* 0, or 1: reply is an error as JSON */
+    tasker_bell answered;
+    uint32_t status; /* 0; 1: reply is an error as JSON; or TASKER_NO_MEMORY */
     char *payload;   /* follows the struct */
     uint64_t payload_len;
     char *reply;

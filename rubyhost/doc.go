@@ -39,7 +39,7 @@
 //
 // These files leave that path:
 //
-//	interrupt.go        the context has ended: bridge_control.go, supervisor.c, worker.c
+//	interrupt.go        the context has ended: bridge_control.go, supervisor.c, captured.c, worker.c
 //	service.go          Ruby asks Go: request.c, bridge_outbox.go
 //	notes.go            Ruby logs: request.c, bridge_outbox.go
 //

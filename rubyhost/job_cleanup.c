@@ -18,17 +18,20 @@ VALUE tasker_check_interrupts(VALUE unused)
     return Qnil;
 }
 
-/* [GVL] */
+/* [GVL] CRuby takes one of several interrupts and leaves the others in the queue,
+ * where they wait for the next reason to look there. So each round gives it one. */
 bool tasker_flush_interrupts(void)
 {
+    TASKER_GVL;
     for (int i = 0; i < 100; i++) {
         int tag = 0;
+        rb_thread_wakeup_alive(rb_thread_current());
         rb_protect(tasker_check_interrupts, Qnil, &tag);
         rb_set_errinfo(Qnil);
         if (tag == 0) return true;
         if (tag == tasker_tag_fatal) return false;
     }
-    return true;
+    return false;
 }
 
 /* [GVL] Under rb_protect: runs the scheduler's close, and with it the fibers
@@ -60,10 +63,10 @@ uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status)
     int tag = 0, again = 0;
     rb_protect(close_scheduler, Qnil, &tag);
     if (tag == 0) return status;
-    if (tag == tasker_tag_fatal) w->replace = true;
+    if (tag == tasker_tag_fatal) tasker_worker_mark(w);
     if (status == TASKER_OK) status = tasker_job_failed(w, tag);
     rb_protect(disarm_scheduler, rb_fiber_scheduler_get(), &again);
-    if (again) w->replace = true;
+    if (again) tasker_worker_mark(w);
     return status;
 }
 
@@ -96,8 +99,8 @@ static VALUE host_forked(VALUE self)
 static VALUE host_replace(VALUE self, VALUE thread)
 {
     (void)self;
-    tasker_worker *w = tasker_worker_on(thread);
-    if (w) w->replace = true;
+    tasker_worker *w = tasker_is_host() ? tasker_worker_on(thread) : NULL;
+    if (w) tasker_worker_mark(w);
     return Qnil;
 }
 
@@ -106,7 +109,7 @@ static VALUE host_replace(VALUE self, VALUE thread)
 static VALUE host_masked(VALUE self, VALUE change)
 {
     (void)self;
-    tasker_worker *w = tasker_worker_on(rb_thread_current());
+    tasker_worker *w = tasker_is_host() ? tasker_worker_on(rb_thread_current()) : NULL;
     if (w) w->masks += NUM2LONG(change);
     return Qnil;
 }

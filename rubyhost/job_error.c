@@ -51,7 +51,7 @@ uint32_t tasker_job_failed(tasker_worker *w, int tag)
     rb_set_errinfo(Qnil);
     w->out.len = 0;
     if (tag == tasker_tag_fatal) {
-        w->replace = true;
+        tasker_worker_mark(w);
         return TASKER_KILLED;
     }
     if (tag != tasker_tag_raise || !RTEST(rb_obj_is_kind_of(exception, tasker_ruby.exception))) return TASKER_JUMPED;
@@ -59,7 +59,7 @@ uint32_t tasker_job_failed(tasker_worker *w, int tag)
     int again = 0;
     rb_protect(report, (VALUE)&a, &again);
     rb_set_errinfo(Qnil);
-    if (again == tasker_tag_fatal) w->replace = true;
+    if (again == tasker_tag_fatal) tasker_worker_mark(w);
     if (again) report_class(&w->out, exception);
     RB_GC_GUARD(exception);
     return TASKER_RAISED;

@@ -25,6 +25,12 @@
 #define POSTPONED(F) F(rb_postponed_job_register_one)
 #endif
 
+/* What the main thread's control of the others needs. */
+#define CONTROL(F) \
+    F(rb_extend_object) F(rb_ivar_set) F(rb_method_call) F(rb_module_new) F(rb_obj_method) F(rb_proc_call_with_block) F(rb_proc_new) \
+    F(rb_ractor_local_storage_value_lookup) F(rb_ractor_local_storage_value_newkey) F(rb_ractor_local_storage_value_set) \
+    F(rb_thread_interrupted) F(rb_thread_kill) F(rb_thread_wakeup_alive) F(rb_tracepoint_disable) F(ruby_thread_has_gvl_p)
+
 #define FUNCTIONS(F) \
     F(rb_ary_entry) F(rb_ary_new) F(rb_ary_new_capa) F(rb_ary_push) F(rb_assoc_new) F(rb_big2str) F(rb_cstr_to_dbl) \
     F(rb_const_get) F(rb_data_typed_object_wrap) F(rb_debug_rstring_null_ptr) F(rb_define_class_under) F(rb_define_const) F(rb_define_method) \
@@ -36,7 +42,7 @@
     F(rb_sym2str) F(rb_thread_check_ints) F(rb_thread_create) F(rb_thread_current) F(rb_uint2inum) F(rb_ull2inum) F(rb_undef_alloc_func) \
     F(rb_usascii_encindex) F(rb_utf8_encindex) F(rb_utf8_encoding) F(rb_utf8_str_new) F(rb_utf8_str_new_cstr) F(ruby_cleanup) \
     F(ruby_executable_node) F(ruby_init_stack) F(ruby_native_thread_p) F(ruby_options) F(ruby_setup) \
-    F(ruby_snprintf) F(ruby_sysinit) POSTPONED(F)
+    F(ruby_snprintf) F(ruby_sysinit) POSTPONED(F) CONTROL(F)
 
 #if defined(__x86_64__)
 #define JUMP(name) "\tjmp *tasker_pointer_" #name "(%rip)\n"
