@@ -130,6 +130,13 @@ VALUE tasker_document_read(const char *text, size_t length, bool contexts);
 void tasker_document_mark(void);
 void tasker_document_init(void);
 
+/* [GVL] What handlers may not do (conduct.c). Init comes before the Ruby half,
+ * loaded after it. Forbid raises a ForbiddenError. */
+void tasker_conduct_init(void);
+void tasker_conduct_loaded(void);
+NORETURN(void tasker_forbid(const char *call, const char *instead));
+void tasker_children_init(VALUE conduct); /* children.c */
+
 /* Signals (signals.c). In this order: with an address inside libruby; before
  * ruby_setup; after boot. The last two on the thread that is Ruby's main thread. */
 void tasker_signals_library(const void *inside);

@@ -16,6 +16,8 @@
  *   supervisor.c   the main Ruby thread: it waits without the GVL for what Go
  *                  asks (interrupt, kill, abandon, ping, stop)
  *   ticker.c       the ticker: a C thread that never touches Ruby
+ *   conduct.c      what handlers may not do
+ *   children.c     what they do with processes
  *   signals.c      which signals are Go's and which are Ruby's
  *   libruby.c      opens libruby at boot
  *
@@ -89,10 +91,12 @@ static VALUE prepare(VALUE unused)
     tasker_job_init();
     tasker_ticker_prepare();
     tasker_segments_init(tasker_ruby.module);
+    tasker_conduct_init();
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
     tasker_json_init(tasker_ruby.module);
     tasker_context_init();
     tasker_segments_loaded();
+    tasker_conduct_loaded();
     tasker_job_error_loaded();
     tasker_supervisor_loaded();
     tasker_document_init();
