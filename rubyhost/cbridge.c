@@ -18,6 +18,8 @@
  *   ticker.c       the ticker: a C thread that never touches Ruby
  *   conduct.c      what handlers may not do
  *   children.c     what they do with processes
+ *   descriptors.c  which descriptors are the host's
+ *   descriptors_guard.c  no IO of those
  *   signals.c      which signals are Go's and which are Ruby's
  *   libruby.c      opens libruby at boot
  *
@@ -123,9 +125,11 @@ static char *boot_failure(void)
     return strndup(RSTRING_PTR(text), (size_t)RSTRING_LEN(text));
 }
 
-/* [any] In the child, after a fork. */
+/* [any] In the child, after a fork, where only async-signal-safe functions may
+ * be called. A child of that child has nothing of the host's. */
 static void note_fork(void)
 {
+    if (!tasker_ruby.forked) tasker_descriptors_leave();
     tasker_ruby.forked = true;
 }
 
@@ -191,6 +195,7 @@ char *tasker_boot(const tasker_boot_options *options)
     if (missing) return missing;
     tasker_signals_library(dlsym(library, "ruby_setup"));
     boot_options = options;
+    tasker_descriptors_init();
     tasker_queue_init(&tasker_the_host.queue, options->spin_ns);
     tasker_the_host.event_fd = options->event_fd;
     if (tasker_start_thread(ruby_main, 16 << 20)) return strdup("cannot create the Ruby thread");

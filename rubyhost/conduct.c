@@ -1,6 +1,6 @@
 /*
  * What handlers may not do, as far as C looks at it: children.c and
- * descriptors.c define the methods, host/conduct.rb prepends them. These
+ * descriptors_guard.c define the methods, host/conduct.rb prepends them. These
  * methods are in C because their frames are in no backtrace, and because a
  * conversion that is done here cannot give another result in Ruby's own method.
  */
@@ -19,6 +19,7 @@ void tasker_conduct_init(void)
 {
     VALUE conduct = rb_define_module_under(tasker_ruby.module, "Conduct");
     tasker_children_init(conduct);
+    tasker_descriptors_guard(conduct);
 }
 
 /* [GVL] After the Ruby half. Raises. */

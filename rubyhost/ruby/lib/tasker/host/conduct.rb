@@ -91,6 +91,10 @@ module Tasker
           Kernel.singleton_class.prepend(NoOtherProcess, ForSignal)
           Kernel.prepend(ForKernel)
           Process::Status.singleton_class.prepend(ForStatus) if Process::Status.respond_to?(:wait)
+          # The bridge has defined these (descriptors_guard.c). File's initialize
+          # does not call IO's, and a socket class may be loaded already.
+          [IO, *IO.subclasses].each { |c| c.singleton_class.prepend(ForIO) }
+          [IO, File].each { |c| c.prepend(ForNewIO) }
         end
 
         # Only this thread exists in the child. It runs its block and exits
