@@ -26,8 +26,7 @@ EXAMPLE := templates/examples/order_fulfillment
 .PHONY: help setup build demo test test/queue test/ruby test/go test/debug test/interrupts test/race test/fuzz lint bench docs/pictures fmt clean
 
 help: ## print this
-	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /	/' | awk -F'	' '{printf "  make %-15s %s
-", $$1, $$2}'
+	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: ## install what is missing: Ruby with headers, PostgreSQL, pkg-config, a C compiler
 	@scripts/setup.sh

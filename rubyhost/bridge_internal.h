@@ -209,6 +209,20 @@ VALUE tasker_document_read(const char *text, size_t length, bool contexts);
 void tasker_document_mark(void);
 void tasker_document_init(void);
 
+/* [GVL] What handlers may not do (conduct.c). Init comes before the Ruby half,
+ * loaded after it. Forbid raises a ForbiddenError. */
+void tasker_conduct_init(void);
+void tasker_conduct_loaded(void);
+NORETURN(void tasker_forbid(const char *call, const char *instead));
+void tasker_children_init(VALUE conduct);     /* children.c */
+void tasker_descriptors_guard(VALUE conduct); /* descriptors_guard.c */
+
+/* [any] The host's descriptors (descriptors.c). Init comes before ruby_setup.
+ * Leave closes them in a forked child; it is async-signal-safe. */
+void tasker_descriptors_init(void);
+void tasker_descriptors_leave(void);
+bool tasker_descriptors_has(int fd);
+
 /* Signals (signals.c). In this order: with an address inside libruby; before
  * ruby_setup; after boot. The last two on the thread that is Ruby's main thread. */
 void tasker_signals_library(const void *inside);

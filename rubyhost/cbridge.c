@@ -22,6 +22,10 @@
  *   bell.c         how one thread waits for another
  *   debug.c        the checks of a debug build
  *   ticker.c       the ticker: a C thread that never touches Ruby
+ *   conduct.c      what handlers may not do
+ *   children.c     what they do with processes
+ *   descriptors.c  which descriptors are the host's
+ *   descriptors_guard.c  no IO of those
  *   signals.c      which signals are Go's and which are Ruby's
  *   libruby.c      opens libruby at boot
  *
@@ -95,10 +99,12 @@ static VALUE prepare(VALUE unused)
     tasker_trace_init();
     tasker_ticker_prepare();
     tasker_segments_init(tasker_ruby.module);
+    tasker_conduct_init();
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
     tasker_json_init(tasker_ruby.module);
     tasker_context_init();
     tasker_segments_loaded();
+    tasker_conduct_loaded();
     tasker_job_error_loaded();
     tasker_captured_loaded();
     tasker_host_only_loaded();
@@ -126,9 +132,11 @@ static char *boot_failure(void)
     return strndup(RSTRING_PTR(text), (size_t)RSTRING_LEN(text));
 }
 
-/* [any] In the child, after a fork. */
+/* [any] In the child, after a fork, where only async-signal-safe functions may
+ * be called. A child of that child has nothing of the host's. */
 static void note_fork(void)
 {
+    if (!tasker_ruby.forked) tasker_descriptors_leave();
     tasker_ruby.forked = true;
 }
 
@@ -199,6 +207,7 @@ char *tasker_boot(const tasker_boot_options *options)
     if (missing) return missing;
     tasker_signals_library(dlsym(library, "ruby_setup"));
     boot_options = options;
+    tasker_descriptors_init();
     tasker_queue_init(&tasker_the_host.queue, options->spin_ns);
     tasker_the_host.event_fd = options->event_fd;
     if (tasker_start_thread(ruby_main, 16 << 20)) return strdup("cannot create the Ruby thread");

@@ -4,8 +4,9 @@
  *
  * libruby installs handlers without SA_ONSTACK. Go then ends with a fatal error
  * at the next signal on one of its own threads. So this file defines sigaction,
- * and the dynamic linker binds every call to it. It changes libruby's calls and
- * passes all others on.
+ * and the dynamic linker binds every call to it. libruby's calls are changed as
+ * the table says. Every other library (a profiler) gets its handler, with
+ * SA_ONSTACK. The same holds for signal, which goes around sigaction in libc.
  *
  *   VTALRM            Ruby's, with SA_ONSTACK: it makes a system call of one of
  *                     Ruby's threads return, and so must not restart it
@@ -21,12 +22,16 @@
 #include "bridge_internal.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 /* CRuby's own: exported, but not in its public headers. */
 int ruby_native_thread_p(void);
+
+/* The dynamic linker finds these before libc's. */
+#define EXPORTED __attribute__((visibility("default")))
 
 typedef int (*sigaction_fn)(int, const struct sigaction *, struct sigaction *);
 
@@ -72,12 +77,34 @@ static bool from_libruby(void *return_address)
     return dladdr(return_address, &info) && info.dli_fbase == libruby_base;
 }
 
+/* [any] */
+static bool is_function(const struct sigaction *s)
+{
+    return s->sa_flags & SA_SIGINFO ? s->sa_sigaction != NULL
+                                    : s->sa_handler != SIG_DFL && s->sa_handler != SIG_IGN;
+}
+
+/* [any] */
+static bool in_host(void)
+{
+    return signal_pid && getpid() == signal_pid;
+}
+
+/* [any] A call of a library other than libruby, or of Go's runtime. */
+static int act_for_others(int number, const struct sigaction *act, struct sigaction *old)
+{
+    if (!act || !is_function(act)) return find_real()(number, act, old);
+    struct sigaction theirs = *act;
+    theirs.sa_flags |= SA_ONSTACK;
+    return find_real()(number, &theirs, old);
+}
+
 /* [any] Async-signal-safe outside boot. */
-__attribute__((visibility("default"))) int sigaction(int number, const struct sigaction *act, struct sigaction *old)
+EXPORTED int sigaction(int number, const struct sigaction *act, struct sigaction *old)
 {
     sigaction_fn real = find_real();
-    if (!signal_pid || getpid() != signal_pid || !from_libruby(__builtin_return_address(0)))
-        return real(number, act, old);
+    if (!in_host()) return real(number, act, old);
+    if (!from_libruby(__builtin_return_address(0))) return act_for_others(number, act, old);
     struct sigaction before;
     memset(&before, 0, sizeof before);
     before.sa_handler = SIG_DFL;
@@ -101,11 +128,31 @@ __attribute__((visibility("default"))) int sigaction(int number, const struct si
     return 0;
 }
 
-/* [any] */
-static bool is_function(const struct sigaction *s)
+/* [any] Async-signal-safe. */
+static sighandler_t install(int number, sighandler_t handler, int flags)
 {
-    return s->sa_flags & SA_SIGINFO ? s->sa_sigaction != NULL
-                                    : s->sa_handler != SIG_DFL && s->sa_handler != SIG_IGN;
+    struct sigaction act, old;
+    memset(&act, 0, sizeof act);
+    act.sa_handler = handler;
+    act.sa_flags = flags;
+    if (handler == SIG_ERR) {
+        errno = EINVAL;
+        return SIG_ERR;
+    }
+    int err = in_host() ? act_for_others(number, &act, &old) : find_real()(number, &act, &old);
+    return err ? SIG_ERR : old.sa_handler;
+}
+
+/* [any] As libc's: the handler stays, and system calls go on. */
+EXPORTED sighandler_t signal(int number, sighandler_t handler)
+{
+    return install(number, handler, SA_RESTART);
+}
+
+/* [any] What signal is in C that was compiled with -std=c11: for one signal only. */
+EXPORTED sighandler_t __sysv_signal(int number, sighandler_t handler)
+{
+    return install(number, handler, (int)SA_RESETHAND | SA_NODEFER);
 }
 
 /* [any] Runs on the thread that faulted, on its alternate stack. */

@@ -41,48 +41,13 @@ module Tasker
         end
       end
 
-      # Prepended to Process's class methods.
+      # Prepended to Process's class methods. The bridge has defined kill, wait,
+      # wait2, waitpid, waitpid2, waitall and detach (children.c).
       module ForProcess
         def daemon(*)
           return super if Host.forked?
 
           raise ForbiddenError.new("Process.daemon", "it would detach the host; use spawn and Process.detach")
-        end
-
-        def wait(pid = -1, *flags)
-          super(Conduct.one_child(pid), *flags)
-        end
-
-        def wait2(pid = -1, *flags)
-          super(Conduct.one_child(pid), *flags)
-        end
-
-        def waitpid(pid = -1, *flags)
-          super(Conduct.one_child(pid), *flags)
-        end
-
-        def waitpid2(pid = -1, *flags)
-          super(Conduct.one_child(pid), *flags)
-        end
-
-        def waitall
-          return super if Host.forked?
-
-          Conduct.one_child(-1)
-        end
-
-        def kill(signal, *pids)
-          if !Host.forked? && Conduct.hits_host?(signal, pids)
-            raise ForbiddenError.new("Process.kill of the host", "raise an error to fail the step, or name another process")
-          end
-          super
-        end
-      end
-
-      # Prepended to the class methods of Process::Status.
-      module ForStatus
-        def wait(pid = -1, *flags)
-          super(Conduct.one_child(pid), *flags)
         end
       end
 
@@ -126,16 +91,10 @@ module Tasker
           Kernel.singleton_class.prepend(NoOtherProcess, ForSignal)
           Kernel.prepend(ForKernel)
           Process::Status.singleton_class.prepend(ForStatus) if Process::Status.respond_to?(:wait)
-        end
-
-        # Whether a signal to these, or to their groups, would reach the host.
-        def hits_host?(signal, pids)
-          name = signal.is_a?(Integer) ? signal : signal.to_s
-          return false if [0, "0", "EXIT", "SIGEXIT"].include?(name)
-
-          group = name.is_a?(Integer) ? name.negative? : name.start_with?("-")
-          own = [0, -1, -Process.getpgrp, group ? Process.getpgrp : Process.pid]
-          pids.any? { |pid| own.include?(pid) }
+          # The bridge has defined these (descriptors_guard.c). File's initialize
+          # does not call IO's, and a socket class may be loaded already.
+          [IO, *IO.subclasses].each { |c| c.singleton_class.prepend(ForIO) }
+          [IO, File].each { |c| c.prepend(ForNewIO) }
         end
 
         # Only this thread exists in the child. It runs its block and exits
@@ -152,13 +111,6 @@ module Tasker
           STDOUT.flush
           STDERR.flush
           @exit_child.call(status)
-        end
-
-        # To wait for any child would also collect the children of the Go half.
-        def one_child(pid)
-          return pid if (pid.is_a?(Integer) && pid.positive?) || Host.forked?
-
-          raise ForbiddenError.new("waiting for any child (#{pid.inspect})", "give the pid that spawn returned")
         end
       end
     end
