@@ -11,6 +11,7 @@ import "C"
 import (
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -27,7 +28,8 @@ const (
 	noteStray   = C.TASKER_NOTE_STRAY
 )
 
-// receiver takes the messages from the outbox.
+// receiver takes the messages from the outbox, one after the other, in the order
+// in which Ruby has sent them.
 type receiver interface {
 	jobDone(call uint32)
 	requestPosted(key unsafe.Pointer, service uint32, serial uint64, payload []byte)
@@ -39,6 +41,9 @@ type receiver interface {
 type outbox struct {
 	event *os.File // an eventfd on the runtime's poller
 	fd    int
+	// delivering is held from taking messages until all of them are delivered. So
+	// no message overtakes an earlier one, whichever goroutine takes it.
+	delivering sync.Mutex
 }
 
 func openOutbox() (*outbox, error) {
@@ -55,19 +60,14 @@ func (o *outbox) close() error { return o.event.Close() }
 // that messages are to be expected, drain polls for a short while before it
 // sleeps: waking it costs both sides a system call.
 func (o *outbox) drain(r receiver, spin time.Duration, busy func() bool) {
+	some := func() bool { return o.deliverWaiting(r) }
 	for {
-		node := takeMessages()
-		if node == nil && busy() {
-			node = lookFor(spin)
+		switch {
+		case some(), busy() && poll(spin, some):
+			runtime.Gosched() // let the callers run whose calls have ended
+		case !o.wait():
+			return
 		}
-		if node == nil {
-			if !o.wait() {
-				return
-			}
-			continue
-		}
-		deliverAll(node, r)
-		runtime.Gosched() // let the callers run whose calls have ended
 	}
 }
 
@@ -79,9 +79,9 @@ func (o *outbox) standIn(r receiver, spin time.Duration) {
 	if !atomic.CompareAndSwapUint32(asleep, 1, 0) {
 		return // the drain goroutine is awake
 	}
-	deliverAll(lookFor(spin), r)
+	poll(spin, func() bool { return o.deliverIfFree(r) })
 	atomic.StoreUint32(asleep, 1)
-	if atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox))) != nil {
+	if hasMessages() {
 		_, _ = unix.Write(o.fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
 }
@@ -91,7 +91,7 @@ func (o *outbox) standIn(r receiver, spin time.Duration) {
 func (o *outbox) wait() bool {
 	asleep := (*uint32)(unsafe.Pointer(&C.tasker_the_host.go_asleep))
 	atomic.StoreUint32(asleep, 1)
-	if atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox))) != nil {
+	if hasMessages() {
 		atomic.StoreUint32(asleep, 0)
 		return true
 	}
@@ -101,23 +101,35 @@ func (o *outbox) wait() bool {
 	return err == nil
 }
 
-// lookFor polls the outbox.
-func lookFor(spin time.Duration) (found *C.tasker_node) {
-	poll(spin, func() bool {
-		found = takeMessages()
-		return found != nil
-	})
-	return found
+// deliverWaiting delivers the messages that are on the outbox. It returns false if
+// there are none. Another goroutine may deliver earlier ones; it waits for that.
+func (o *outbox) deliverWaiting(r receiver) bool {
+	if !hasMessages() {
+		return false
+	}
+	o.delivering.Lock()
+	defer o.delivering.Unlock()
+	return deliverAll(takeMessages(), r)
+}
+
+// deliverIfFree is deliverWaiting, but it leaves the messages to a goroutine that
+// is delivering others.
+func (o *outbox) deliverIfFree(r receiver) bool {
+	if !hasMessages() || !o.delivering.TryLock() {
+		return false
+	}
+	defer o.delivering.Unlock()
+	return deliverAll(takeMessages(), r)
+}
+
+func hasMessages() bool {
+	return atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox))) != nil
 }
 
 // takeMessages takes every message off the outbox and returns them as a list,
-// oldest first.
+// oldest first. The caller holds delivering.
 func takeMessages() *C.tasker_node {
-	top := (*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox))
-	if atomic.LoadPointer(top) == nil {
-		return nil
-	}
-	newest := (*C.tasker_node)(atomic.SwapPointer(top, nil))
+	newest := (*C.tasker_node)(atomic.SwapPointer((*unsafe.Pointer)(unsafe.Pointer(&C.tasker_the_host.outbox)), nil))
 	var oldest *C.tasker_node
 	for newest != nil {
 		next := newest.next
@@ -127,12 +139,17 @@ func takeMessages() *C.tasker_node {
 	return oldest
 }
 
-func deliverAll(node *C.tasker_node, r receiver) {
+// deliverAll delivers a list of messages. It returns false if the list is empty.
+func deliverAll(node *C.tasker_node, r receiver) bool {
+	if node == nil {
+		return false
+	}
 	for node != nil {
 		next := node.next // deliver may free the node
 		deliver((*C.tasker_message)(unsafe.Pointer(node)), r)
 		node = next
 	}
+	return true
 }
 
 func deliver(m *C.tasker_message, r receiver) {

@@ -8,15 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// noteCount counts the notes that the drain goroutine has dealt with.
+// noteCount counts the notes that Go has dealt with.
 type noteCount struct {
 	mu   sync.Mutex
 	more sync.Cond // L is mu
 	n    atomic.Uint64
 }
 
-// awaitNotes waits until the drain goroutine has dealt with every note posted so
-// far. A call's log lines thus come before its result, with its attributes.
+// awaitNotes waits until Go has dealt with every note posted so far. A call's log
+// lines thus come before its result, with its attributes. It relies on the order
+// of the outbox: no later note is counted before an earlier one.
 func (h *Host) awaitNotes() {
 	posted := notesPosted()
 	if h.notes.n.Load() >= posted {
@@ -29,8 +30,7 @@ func (h *Host) awaitNotes() {
 	}
 }
 
-// noted deals with a note: Ruby has sent it and does not wait for an answer. The
-// drain goroutine calls it.
+// noted deals with a note: Ruby has sent it and does not wait for an answer.
 func (h *Host) noted(topic uint32, serial uint64, text []byte) {
 	defer func() {
 		h.notes.mu.Lock()

@@ -82,7 +82,7 @@ func (h *Host) contextOf(serial uint64) context.Context {
 	return over
 }
 
-// requestPosted has a goroutine answer the question. The drain goroutine calls it.
+// requestPosted has a goroutine answer the question.
 func (h *Host) requestPosted(key unsafe.Pointer, number uint32, serial uint64, payload []byte) {
 	ctx, cancel := context.WithCancel(h.contextOf(serial))
 	s := &h.services
@@ -141,7 +141,7 @@ func serve(ctx context.Context, service Service, payload []byte) (answer []byte,
 }
 
 // requestCancelled ends the context of a question for whose answer Ruby no
-// longer waits. The drain goroutine calls it.
+// longer waits.
 func (h *Host) requestCancelled(key unsafe.Pointer) {
 	h.services.mu.Lock()
 	cancel := h.services.pending[key]

@@ -65,6 +65,8 @@ func TestRulesThroughEachAdapter(t *testing.T) {
 				{"AThreadThatOutlivesItsStepHasNoTransaction", leavesAThread},
 				{"AStatementStillRunningIsCancelled", leavesAStatement},
 				{"TheStepsTimeoutIsTheStatements", sleepsPastTheTimeout},
+				{"SettingsEndBeforeTheOutcome", changesSettings},
+				{"AReadOnlyTransactionFailsForGood", readsOnly},
 			} {
 				t.Run(rule.name, func(t *testing.T) {
 					a.eval(t, "$heard = []")

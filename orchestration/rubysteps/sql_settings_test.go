@@ -51,3 +51,25 @@ func TestSettingsOfAConnectionOutsideSteps(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `["2MB","4MB","2MB","3MB","4MB",true]`, string(out))
 }
+
+// The engine records the success under its own settings, and the next step gets
+// the connection as it was. An honest step runs between two that change settings.
+func changesSettings(t *testing.T, a *adapter) {
+	for _, text := range []string{
+		"SET ROLE pg_monitor", "SET SESSION AUTHORIZATION pg_monitor", "SET statement_timeout = 50", "SET search_path TO nowhere",
+		"SELECT set_config('role', 'pg_monitor', false)", "DO $$ BEGIN SET ROLE pg_monitor; END $$", "RESET ROLE; SET ROLE pg_monitor",
+	} {
+		a.completes(t, `1`, `adapter.insert("kept"); adapter.run("`+text+`"); 1`, "")
+		a.completes(t, `2`, `adapter.insert("of the next step"); 2`, "")
+		require.Equal(t, []string{"kept", "of the next step"}, a.entries(t), text)
+		_, err := a.pool.Exec(t.Context(), "truncate ledger")
+		require.NoError(t, err)
+	}
+}
+
+func readsOnly(t *testing.T, a *adapter) {
+	e := a.inError(t, `adapter.run("SELECT 1"); adapter.run("SET TRANSACTION READ ONLY"); 1`, threeAttempts)
+	require.True(t, e.Permanent)
+	require.Contains(t, e.Message, "the handler made the step's transaction read only")
+	require.Equal(t, "25006", e.ErrorCode)
+}

@@ -14,10 +14,14 @@ import (
 const backstop = 2 * time.Second
 
 // before returns the statements that must be sent before this one: the
-// beginning of the step's transaction, and the settings that are not in force
-// yet.
+// beginning of the step's transaction, the question for the engine's settings,
+// and the settings that are not in force yet.
 func (s *Session) before(ctx context.Context, st *Statement, parts []statement) []string {
-	return s.settingsBefore(s.beginning(ctx), st, parts)
+	texts := s.beginning(ctx)
+	if s.mustKeep(parts, st.Settings) && s.conn.status() != inError {
+		texts = append(texts, keepSQL)
+	}
+	return s.settingsBefore(texts, st, parts)
 }
 
 // beginning returns the statements that begin a step's transaction; none if it

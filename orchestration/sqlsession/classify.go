@@ -30,8 +30,10 @@ type statement struct {
 	kind kind
 	name string // of the savepoint
 	verb string // for messages: "COMMIT"
-	// rest is where the text goes on after SET [SESSION].
-	rest int
+	// at is where SET begins in the text, and rest where it goes on after SET [SESSION].
+	at, rest int
+	// touches says that the statement may change one of the engine's settings.
+	touches bool
 }
 
 // changesSchema reports whether the statement may change what a prepared text
@@ -88,7 +90,9 @@ func classify(sql string) []statement {
 	for {
 		words, rest, more := s.statement()
 		if len(words) > 0 {
-			all = append(all, kindOf(words, rest, sql))
+			st := kindOf(words, rest, sql)
+			st.touches = touching(&st, words, sql[words[0].at:rest])
+			all = append(all, st)
 		}
 		if !more {
 			return all
@@ -171,7 +175,11 @@ func kindOf(w []word, semicolon int, sql string) statement {
 			st.kind = lingers
 		}
 	case "SET":
-		if is(1, "LOCAL", "TRANSACTION", "CONSTRAINTS") || is(1, "SESSION") && is(2, "CHARACTERISTICS") {
+		if is(1, "SESSION") && is(2, "CHARACTERISTICS") {
+			st.kind = lingers // there is no SET LOCAL of it
+			break
+		}
+		if is(1, "LOCAL", "TRANSACTION", "CONSTRAINTS") {
 			break
 		}
 		at := 1
@@ -179,7 +187,7 @@ func kindOf(w []word, semicolon int, sql string) statement {
 			at = 2
 		}
 		if at < len(w) {
-			st.kind, st.rest = sets, w[at].at
+			st.kind, st.at, st.rest = sets, w[0].at, w[at].at
 		}
 	case "RESET", "DISCARD":
 		st.kind = resets
@@ -202,7 +210,15 @@ func kindOf(w []word, semicolon int, sql string) statement {
 		case has("STDOUT"):
 			st.kind = copiesOut
 		}
-	case "SELECT", "WITH", "VALUES", "DO", "CALL", "EXECUTE", "TABLE":
+	case "DO":
+		if lingering(sql[w[0].at:semicolon]) || setsInBlock.MatchString(sql[w[0].at:semicolon]) {
+			st.kind = lingers
+		}
+	case "INSERT", "UPDATE", "DELETE", "MERGE":
+		if lingering(sql[w[0].at:semicolon]) {
+			st.kind = lingers
+		}
+	case "SELECT", "WITH", "VALUES", "CALL", "EXECUTE", "TABLE":
 		if has("INTO") && (has("TEMP") || has("TEMPORARY")) || lingering(sql[w[0].at:semicolon]) {
 			st.kind = lingers
 		}
@@ -214,14 +230,38 @@ func kindOf(w []word, semicolon int, sql string) statement {
 // something on the connection. A function of the user's may do so too; that
 // cannot be seen here.
 func lingering(sql string) bool {
-	return containsFold(sql, "pg_advisory_lock") || containsFold(sql, "pg_try_advisory_lock") ||
+	return containsFold(sql, "pg_advisory_lock") || containsFold(sql, "pg_settings") && updateSettings.MatchString(sql) || containsFold(sql, "pg_try_advisory_lock") ||
 		containsFold(sql, "set_config") && len(setConfig.FindAllString(sql, -1)) > len(setConfigLocal.FindAllString(sql, -1))
 }
 
 var (
+	// A rule turns this into set_config(name, setting, false).
+	updateSettings = regexp.MustCompile(`(?i)\bupdate\s[^;]*\bpg_settings\b`)
 	setConfig      = regexp.MustCompile(`(?i)\bset_config\b`)
 	setConfigLocal = regexp.MustCompile(`(?i)\bset_config\s*\([^()]*,\s*(true|'t'|'true')\s*\)`)
 )
+
+// setsInBlock finds SET and RESET where a statement can begin in a block of
+// PL/pgSQL, but not the SET of an UPDATE.
+var setsInBlock = regexp.MustCompile(`(?i)(?:[;$']|\b(?:begin|then|else|loop))\s*(?:reset\s|set\s+(?:[^l\s]|l[^o\s]))`)
+
+// touching reports whether a statement may change one of the engine's settings.
+// What a function of the user's does cannot be seen here.
+func touching(st *statement, w []word, sql string) bool {
+	switch st.verb {
+	case "SET":
+		return len(w) < 2 || w[1].text != "TRANSACTION" && w[1].text != "CONSTRAINTS" || w[1].quoted
+	case "RESET", "DISCARD", "DO", "CALL", "EXECUTE":
+		return true
+	case "SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "EXPLAIN", "DECLARE", "CREATE":
+		return containsFold(sql, "set_config") || containsFold(sql, "pg_settings") && updateSettings.MatchString(sql)
+	case "FETCH", "MOVE", "CLOSE", "ALTER", "DROP", "TRUNCATE", "LOCK", "COMMENT", "GRANT", "REVOKE", "ANALYZE", "REINDEX",
+		"REFRESH", "NOTIFY", "LISTEN", "UNLISTEN", "PREPARE", "DEALLOCATE", "SAVEPOINT", "RELEASE SAVEPOINT",
+		"ROLLBACK TO SAVEPOINT":
+		return false
+	}
+	return true
+}
 
 func containsFold(s, part string) bool {
 	for i := 0; i+len(part) <= len(s); i++ {

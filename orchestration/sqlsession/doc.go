@@ -22,6 +22,7 @@
 //	scanner.go        where a statement ends, as PostgreSQL's lexer sees it
 //	rules.go          what a step refuses; savepoints; what a statement did
 //	build.go          what is sent before a statement, and in which form it is sent
+//	kept.go           the engine's settings, while a handler may have others
 //	settings.go       which SET precede a statement, and how they are taken back
 //	send.go           how it is sent: extended protocol, simple protocol, alone
 //	read.go           the rows of its result

@@ -80,8 +80,9 @@ func (s *Session) endAbandoned() {
 }
 
 // Commit sends the statements that queue puts into the batch, and the commit
-// behind them, in one round trip. If one of them fails, nothing is committed. It
-// must come after Finish.
+// behind them, in one round trip. If one of them fails, nothing is committed. If
+// the handler may have changed settings, another round trip puts the engine's back
+// first. Commit must come after Finish.
 func (s *Session) Commit(ctx context.Context, queue func(*pgx.Batch)) error {
 	<-s.turn
 	defer s.leave()
@@ -93,9 +94,13 @@ func (s *Session) Commit(ctx context.Context, queue func(*pgx.Batch)) error {
 		}
 		return nil
 	})
-	err := s.conn.pgx().SendBatch(ctx, &batch).Close()
+	err := s.putBack(ctx)
+	if err == nil {
+		err = s.conn.pgx().SendBatch(ctx, &batch).Close()
+	}
+	err = s.committing(err)
 	s.release(ctx)
-	return errors.Wrap(err, "committing the step's transaction")
+	return err
 }
 
 // Rollback rolls the transaction back, if there is one, and gives the connection

@@ -2,6 +2,7 @@ package sqlsession
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -110,6 +111,9 @@ type goTx struct {
 
 func (t *goTx) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
 	err = t.inTurnWithin(ctx, func(ctx context.Context) (err error) {
+		if sql, err = t.admitSQL(ctx, sql); err != nil {
+			return err
+		}
 		if t.tx != nil || len(args) == 0 || !batchable(args) { // without arguments it may be several statements
 			tag, err = t.execBegun(ctx, sql, args)
 			return err
@@ -139,6 +143,9 @@ func (t *goTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, er
 	ctx, end := t.s.within(ctx)
 	var rows pgx.Rows
 	err := t.inTurn(ctx, func() (err error) {
+		if sql, err = t.admitSQL(ctx, sql); err != nil {
+			return err
+		}
 		rows, err = t.query(ctx, sql, args)
 		return err
 	})
@@ -198,6 +205,12 @@ func (t *goTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	ctx, end := t.s.within(ctx)
 	var answers pgx.BatchResults
 	err := t.inTurn(ctx, func() error {
+		for _, q := range b.QueuedQueries {
+			var err error
+			if q.SQL, err = t.admitSQL(ctx, q.SQL); err != nil {
+				return err
+			}
+		}
 		tx, err := t.ensureBegun(ctx)
 		if err == nil {
 			answers = tx.SendBatch(ctx, b)
@@ -244,6 +257,9 @@ func (t *goTx) Conn() *pgx.Conn {
 	t.s.raw.Store(true)
 	err := t.inTurnWithin(context.Background(), func(ctx context.Context) error {
 		_, err := t.ensureBegun(ctx)
+		if err == nil {
+			err = t.keepSettings(ctx)
+		}
 		if err != nil {
 			_ = t.conn.Close(ctx)
 		}
@@ -253,6 +269,40 @@ func (t *goTx) Conn() *pgx.Conn {
 		return nil
 	}
 	return t.conn
+}
+
+// admitSQL must come before a text of the handler's is sent. It reads the engine's
+// settings if the text may change them. It returns the text with SET LOCAL for SET.
+func (t *goTx) admitSQL(ctx context.Context, sql string) (string, error) {
+	parts := classified(sql)
+	for i := range parts {
+		if kind := parts[i].kind; (kind == resets || kind == lingers) && t.s.conn != nil {
+			t.s.conn.spoiled = true
+		}
+	}
+	if !slices.ContainsFunc(parts, touches) {
+		return sql, nil
+	}
+	if t.s.failed != nil && t.s.kept == nil && len(parts) > 1 {
+		return sql, errSetAlone
+	}
+	if _, err := t.ensureBegun(ctx); err != nil {
+		return sql, err
+	}
+	return t.s.localised(parts, sql), t.keepSettings(ctx)
+}
+
+// keepSettings reads the engine's settings, once for each transaction.
+func (t *goTx) keepSettings(ctx context.Context) error {
+	s := t.s
+	if s.kept != nil || s.conn.status() != inTransaction {
+		return nil
+	}
+	answer := s.conn.pg().ExecParams(ctx, keepSQL, nil, nil, nil, nil).Read()
+	if answer.Err == nil {
+		s.keep(answer.Rows[0])
+	}
+	return answer.Err
 }
 
 // withBegun calls do with the begun transaction, in the turn.

@@ -21,7 +21,17 @@ func (s *Session) admit(parts []statement, st *Statement) error {
 	if s.failed != nil && (len(parts) == 0 || parts[0].kind != returns) {
 		return s.failed.again()
 	}
+	if s.failed != nil && len(parts) > 1 && s.mustKeep(parts, nil) {
+		return errSetAlone
+	}
 	return nil
+}
+
+// In a failed transaction the settings cannot be read before the text.
+var errSetAlone = &Error{
+	SQLState: stateActive, Rule: true,
+	Message: "a text that begins with ROLLBACK TO SAVEPOINT cannot also change settings",
+	Hint:    "send ROLLBACK TO SAVEPOINT by itself first",
 }
 
 // refuse is the error of BEGIN, COMMIT, ROLLBACK and their like in a step.
@@ -54,8 +64,13 @@ var errOtherThread = &Error{
 // localised turns SET into SET LOCAL inside a step, so that the setting ends
 // with the step's transaction.
 func (s *Session) localised(parts []statement, sql string) string {
-	if len(parts) == 1 && parts[0].kind == sets && s.step {
-		return "set local " + sql[parts[0].rest:]
+	if !s.step {
+		return sql
+	}
+	for i := len(parts) - 1; i >= 0; i-- {
+		if p := &parts[i]; p.kind == sets {
+			sql = sql[:p.at] + "set local " + sql[p.rest:]
+		}
 	}
 	return sql
 }

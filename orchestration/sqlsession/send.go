@@ -108,14 +108,15 @@ func (s *Session) sendBatch(before []string, q *query, after ...string) (*Result
 		batch.ExecParams(text, nil, nil, nil, nil)
 	}
 	answers := s.conn.pg().ExecBatch(context.Background(), &batch)
-	for range before {
+	for _, text := range before {
 		if !answers.NextResult() {
 			return nil, answers.Close()
 		}
-		if _, err := answers.ResultReader().Close(); err != nil {
-			return nil, errors.CombineErrors(err, answers.Close())
+		answer := answers.ResultReader().Read()
+		if answer.Err != nil {
+			return nil, errors.CombineErrors(answer.Err, answers.Close())
 		}
-		s.begun = true
+		s.noteBefore(text, answer)
 	}
 	if !answers.NextResult() {
 		return nil, answers.Close()
@@ -140,10 +141,19 @@ func (s *Session) sendSimple(ctx context.Context, st *Statement, parts []stateme
 // its own.
 func (s *Session) sendBefore(ctx context.Context, st *Statement, parts []statement) error {
 	for _, text := range s.before(ctx, st, parts) {
-		if _, err := s.conn.pg().Exec(context.Background(), text).ReadAll(); err != nil {
+		answers, err := s.conn.pg().Exec(context.Background(), text).ReadAll()
+		if err != nil {
 			return err
 		}
-		s.begun = true
+		s.noteBefore(text, answers[0])
 	}
 	return nil
+}
+
+// noteBefore notes what a text of before has done.
+func (s *Session) noteBefore(text string, answer *pgconn.Result) {
+	s.begun = true
+	if text == keepSQL {
+		s.keep(answer.Rows[0])
+	}
 }

@@ -31,6 +31,7 @@ type Session struct {
 	settings   *Settings // in force on the connection
 	lasting    *Settings // in force on it outside transactions
 	altered    bool      // the transaction has changed the schema
+	kept       [][]byte  // the engine's settings, if the transaction may have changed them
 	hooks      []hook
 	onEnd      func(hooks []uint64, committed bool)
 }
@@ -147,4 +148,5 @@ func (s *Session) release(ctx context.Context) {
 	s.conn.release(ctx)
 	s.endSchemaChange()
 	s.conn, s.tx, s.begun, s.failed, s.settings, s.lasting, s.savepoints = nil, nil, false, nil, nil, nil, nil
+	s.kept = nil
 }

@@ -4,6 +4,7 @@ package sqlsession
 const (
 	stateConnectionLost = "08006"
 	stateNotInStep      = "2D000" // invalid_transaction_termination
+	stateReadOnly       = "25006" // read_only_sql_transaction
 	stateActive         = "25001" // active_sql_transaction
 	stateOver           = "25P01" // no_active_sql_transaction
 	stateCancelled      = "57014" // query_canceled
@@ -49,27 +50,27 @@ func (e *Error) Class() string {
 // rubyhost/ruby/lib/tasker/sql_error.rb that a handler in Ruby can rescue. It does
 // not decide about retries.
 var classes = map[string]string{
-	"08":    "ConnectionLost",
-	"22":    "DataException",
-	"23":    "IntegrityConstraintViolation",
-	"23502": "NotNullViolation",
-	"23503": "ForeignKeyViolation",
-	"23505": "UniqueViolation",
-	"23514": "CheckViolation",
-	"23P01": "ExclusionViolation",
-	"25006": "ReadOnlyTransaction",
-	"40001": "SerializationFailure",
-	"40P01": "DeadlockDetected",
-	"42501": "InsufficientPrivilege",
-	"42601": "SyntaxError",
-	"42703": "UndefinedColumn",
-	"42883": "UndefinedFunction",
-	"42P01": "UndefinedTable",
-	"53":    "InsufficientResources",
-	"55P03": "LockNotAvailable",
-	"57014": "QueryCanceled",
-	"57P01": "ConnectionLost",
-	"57P02": "ConnectionLost",
-	"57P03": "ConnectionLost",
-	"57P05": "ConnectionLost",
+	"08":          "ConnectionLost",
+	"22":          "DataException",
+	"23":          "IntegrityConstraintViolation",
+	"23502":       "NotNullViolation",
+	"23503":       "ForeignKeyViolation",
+	"23505":       "UniqueViolation",
+	"23514":       "CheckViolation",
+	"23P01":       "ExclusionViolation",
+	stateReadOnly: "ReadOnlyTransaction",
+	"40001":       "SerializationFailure",
+	"40P01":       "DeadlockDetected",
+	"42501":       "InsufficientPrivilege",
+	"42601":       "SyntaxError",
+	"42703":       "UndefinedColumn",
+	"42883":       "UndefinedFunction",
+	"42P01":       "UndefinedTable",
+	"53":          "InsufficientResources",
+	"55P03":       "LockNotAvailable",
+	"57014":       "QueryCanceled",
+	"57P01":       "ConnectionLost",
+	"57P02":       "ConnectionLost",
+	"57P03":       "ConnectionLost",
+	"57P05":       "ConnectionLost",
 }

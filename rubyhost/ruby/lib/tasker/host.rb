@@ -49,7 +49,7 @@ module Tasker
       def run(segments)
         Execution.run(@handler_class, segments)
       ensure
-        Host.flush_output if Output.unfinished
+        Output.flush_all if Output.unfinished
         Leftovers.clear if Leftovers.any
       end
     end
@@ -121,8 +121,7 @@ module Tasker
         Lineage.install
         $0 = options["program"] if $0 == "-e"
         unless options["pass_output"]
-          $stdout = Output.new("info", $stdout)
-          $stderr = Output.new("warn", $stderr)
+          Output.streams = [$stdout = Output.new("info", $stdout), $stderr = Output.new("warn", $stderr)]
           Tasker.logger = Log.new
         end
         Leftovers.install
@@ -135,14 +134,6 @@ module Tasker
         nil
       ensure
         Execution.forget # loaded code may have changed how a handler is made
-      end
-
-      # @!visibility private
-      def flush_output
-        $stdout.flush
-        $stderr.flush
-      rescue StandardError
-        nil # a handler has set $stdout or $stderr to another object
       end
 
       # @!visibility private

@@ -9,10 +9,19 @@ module Tasker
     class Output
       # The longest piece of one line that is logged at once, in bytes.
       MAX_LINE = 64 * 1024
+      NEWLINE = "\n".b.freeze
+      private_constant :NEWLINE
 
       class << self
         # @return [Boolean] whether any thread may have an unfinished line
         attr_accessor :unfinished
+
+        # @!visibility private
+        attr_writer :streams
+
+        # Logs the unfinished lines of this thread, also when a handler has set
+        # $stdout or $stderr to another object.
+        def flush_all = @streams.each(&:flush)
 
         # Sends one record to Go's logger.
         #
@@ -35,6 +44,7 @@ module Tasker
         end
       end
       self.unfinished = false
+      self.streams = [].freeze
 
       def initialize(level, real)
         @level = level
@@ -45,27 +55,14 @@ module Tasker
       def write(*parts)
         return write_in_child(parts) if Host.forked?
 
-        line = Thread.current.thread_variable_get(@key) || +"".b
-        bytes = 0
-        parts.each do |part|
-          string = part.to_s
-          bytes += string.bytesize
-          line << string.b
-        end
-        while (at = line.index("\n") || (line.bytesize > MAX_LINE ? MAX_LINE : nil))
-          emit(line.slice!(0..at))
-        end
-        keep(line)
-        bytes
+        strings = parts.map { |part| part.to_s.b } # first of all: a to_s may print, too
+        strings.each { |string| add(string) }
+        strings.sum(&:bytesize)
       end
 
       # Logs an unfinished line.
       def flush
-        line = Thread.current.thread_variable_get(@key)
-        return self unless line && !line.empty?
-
-        Thread.current.thread_variable_set(@key, nil)
-        emit(line)
+        emit(take)
         self
       end
 
@@ -81,7 +78,7 @@ module Tasker
       end
 
       def puts(*objects)
-        write(lines_of(objects))
+        write(*lines_of(objects))
         nil
       end
 
@@ -155,14 +152,62 @@ module Tasker
 
       # In a child of this process, writes to the process's own output.
       def write_in_child(parts)
-        parts.sum { |part| @real.syswrite(part.to_s) }
+        @real.syswrite(parts.map { |part| part.to_s.b }.join)
+      end
+
+      # Adds bytes to the thread's unfinished line. It logs what is complete by then:
+      # lines, and pieces of a line that is longer than MAX_LINE. Each byte is searched
+      # and copied once. If logging is interrupted, the rest is dropped.
+      def add(bytes)
+        line = take
+        at = 0
+        newline = bytes.index(NEWLINE)
+        while at < bytes.bytesize
+          newline = bytes.index(NEWLINE, at) if newline && newline < at
+          length = [(newline ? newline + 1 : bytes.bytesize) - at, MAX_LINE - line.bytesize].min
+          line << bytes.byteslice(at, length)
+          at += length
+          line = log_complete(line)
+        end
+        keep(line)
+      end
+
+      # Logs the line if it is complete or full. Returns the unfinished line: a full
+      # one leaves its last character if that is not whole.
+      def log_complete(line)
+        ended = line.getbyte(-1) == NEWLINE.ord
+        return line unless ended || line.bytesize >= MAX_LINE
+
+        whole = line.bytesize - (ended ? 0 : started(line))
+        emit(line.byteslice(0, whole))
+        line.byteslice(whole, MAX_LINE)
+      end
+
+      # @return [Integer] how many bytes of a UTF-8 character that is not whole the
+      #   line ends with
+      def started(line)
+        (1..3).each do |count|
+          byte = line.getbyte(-count)
+          next if byte & 0xC0 == 0x80
+
+          needed = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
+          return needed > count ? count : 0
+        end
+        0
+      end
+
+      # Takes the thread's unfinished line, so that an interrupt leaves none behind.
+      def take
+        line = Thread.current.thread_variable_get(@key)
+        Thread.current.thread_variable_set(@key, nil) if line
+        line || +"".b
       end
 
       def keep(line)
-        return if line.empty? && Thread.current.thread_variable_get(@key).nil?
+        return if line.empty?
 
-        Output.unfinished = true unless line.empty?
-        Thread.current.thread_variable_set(@key, line.empty? ? nil : line)
+        Output.unfinished = true
+        Thread.current.thread_variable_set(@key, line)
       end
 
       def emit(line)
@@ -170,10 +215,11 @@ module Tasker
         Output.log(@level, line) unless line.empty?
       end
 
+      # A long line is not copied to get its newline.
       def lines_of(objects)
-        return "\n" if objects.empty?
+        return ["\n"] if objects.empty?
 
-        objects.flatten.map { |object| object.to_s.then { |s| s.end_with?("\n") ? s : "#{s}\n" } }.join
+        objects.flatten.flat_map { |object| object.to_s.then { |s| s.end_with?("\n") ? s : [s, "\n"] } }
       end
     end
 

@@ -1,0 +1,134 @@
+package rubyhost_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+const (
+	longPattern = "é日本x" // no piece of 64 KB ends where it ends
+	longPiece   = 64 << 10
+)
+
+// longLines checks the pieces of a long line as they come. The long line comes
+// from a call without attributes. It keeps the lines of the other calls.
+type longLines struct {
+	*linesByCall
+	at    atomic.Int64 // how much of the long line has come
+	wrong atomic.Int64 // pieces that are too long, or are not what comes next
+}
+
+func (l *longLines) Handle(ctx context.Context, r slog.Record) error {
+	if r.NumAttrs() > 0 {
+		return l.linesByCall.Handle(ctx, r)
+	}
+	begin := int(l.at.Load()) % len(longPattern)
+	want := strings.Repeat(longPattern, len(r.Message)/len(longPattern)+2)[begin:][:len(r.Message)]
+	if len(r.Message) > longPiece || r.Message != want {
+		l.wrong.Add(1)
+	}
+	l.at.Add(int64(len(r.Message)))
+	return nil
+}
+
+// processorTime returns the seconds that the Ruby code takes of its thread's
+// processor.
+func processorTime(h *rubyhost.Host, code string) float64 {
+	out, err := h.Eval(context.Background(), `
+		clock = -> { Process.clock_gettime(Process::CLOCK_THREAD_CPUTIME_ID) }
+		began = clock.call
+		`+code+`
+		clock.call - began`, "long.rb")
+	must(err)
+	seconds, err := strconv.ParseFloat(string(out), 64)
+	must(err)
+	return seconds
+}
+
+func init() {
+	children["long lines"] = func() {
+		logged := &longLines{linesByCall: &linesByCall{Handler: slog.NewTextHandler(io.Discard, nil), lines: map[string][]string{}}}
+		h := mustBoot(rubyhost.Options{Threads: 4, Logger: slog.New(logged)})
+		var honest sync.WaitGroup
+		var over atomic.Bool
+		var calls atomic.Int64
+		for caller := range 2 {
+			honest.Go(func() {
+				for i := 0; !over.Load(); i++ {
+					call := fmt.Sprint(caller, "-", i)
+					ctx := rubyhost.WithLogAttrs(context.Background(), slog.String("call", call))
+					out, err := h.Eval(ctx, fmt.Sprintf("print 'a '; puts 'line'; warn 'of %s'; %d", call, i), "honest.rb")
+					must(err)
+					if got := logged.of(call); string(out) != fmt.Sprint(i) || !slices.Equal(got, []string{"a line", "of " + call}) {
+						fmt.Println("wrong lines of an honest call:", got)
+					}
+					calls.Add(1)
+				}
+			})
+		}
+
+		took := map[int]float64{}
+		for _, megabytes := range []int{10, 100} {
+			begun := logged.at.Load()
+			times := megabytes << 20 / len(longPattern)
+			took[megabytes] = processorTime(h, fmt.Sprintf("$stdout.print('%s' * %d); $stdout.flush", longPattern, times))
+			if got := logged.at.Load() - begun; got != int64(times*len(longPattern)) || logged.wrong.Load() != 0 {
+				fmt.Printf("%d MB: %d bytes logged, %d pieces wrong\n", megabytes, got, logged.wrong.Load())
+			}
+		}
+		fmt.Println("long line in proportion:", took[100] < 20*took[10])
+		bytewise := map[int]float64{}
+		for _, kilobytes := range []int{20, 200} {
+			begun := logged.at.Load()
+			times := kilobytes << 10 / len(longPattern)
+			bytewise[kilobytes] = processorTime(h, fmt.Sprintf("('%s' * %d).each_byte { |byte| $stdout.print(byte.chr) }; $stdout.flush", longPattern, times))
+			if got := logged.at.Load() - begun; got != int64(times*len(longPattern)) || logged.wrong.Load() != 0 {
+				fmt.Printf("%d KB: %d bytes logged, %d pieces wrong\n", kilobytes, got, logged.wrong.Load())
+			}
+		}
+		fmt.Println("byte by byte in proportion:", bytewise[200] < 20*bytewise[20])
+
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		_, err := h.Eval(ctx, fmt.Sprintf("line = '%s' * %d; loop { $stdout.print(line) }", longPattern, 100<<20/len(longPattern)), "long.rb")
+		cancel()
+		var interrupted *rubyhost.InterruptedError
+		fmt.Println("interrupted:", errors.As(err, &interrupted) && !interrupted.Stuck)
+		ctx = rubyhost.WithLogAttrs(context.Background(), slog.String("call", "after"))
+		_, err = h.Eval(ctx, "puts 'nothing before it'", "after.rb")
+		must(err)
+		fmt.Println("after:", logged.of("after"))
+
+		over.Store(true)
+		honest.Wait()
+		fmt.Println("honest calls:", calls.Load() > 0)
+		must(h.Close())
+	}
+}
+
+// A line of 100 MB takes as long as ten lines of 10 MB. It comes in pieces, in
+// order, and no character is cut in two.
+func TestLongLines(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "long lines")
+	require.NoError(t, err, out)
+	require.Equal(t, `long line in proportion: true
+byte by byte in proportion: true
+interrupted: true
+after: [nothing before it]
+honest calls: true
+`, out)
+}
