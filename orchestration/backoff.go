@@ -7,14 +7,15 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// maxRetryAfter caps what a handler or a server may ask for.
+// maxRetryAfter is the longest wait that a handler or a server may ask for.
 const maxRetryAfter = 300 * time.Second
 
-// backoff returns how long to wait after a failed attempt (counted from 1). A
-// wait that was asked for wins over the step's curve. random is in [0, 1).
-func backoff(b templates.Backoff, attempt int, asked *time.Duration, random float64) time.Duration {
-	if asked != nil {
-		return min(max(*asked, 0), maxRetryAfter)
+// backoff returns the wait after a failed attempt (counted from 1). requested, if not
+// nil, is the wait that the error asks for, and replaces the step's curve. random is in
+// [0, 1).
+func backoff(b templates.Backoff, attempt int, requested *time.Duration, random float64) time.Duration {
+	if requested != nil {
+		return min(max(*requested, 0), maxRetryAfter)
 	}
 	var wait float64
 	switch b.Curve {
@@ -30,7 +31,7 @@ func backoff(b templates.Backoff, attempt int, asked *time.Duration, random floa
 	return max(time.Duration(min(wait, float64(b.Max))), b.Min)
 }
 
-// retryDecision says what a failed attempt leads to.
+// retryDecision returns the state of a step after a failed attempt.
 func retryDecision(retryable, permanent bool, attempts, limit int) StepState {
 	if permanent || !retryable || attempts >= limit {
 		return StepInError

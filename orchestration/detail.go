@@ -11,7 +11,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// TaskDetail is a task read back whole.
+// TaskDetail is a task with its steps, attempts and transitions.
 type TaskDetail struct {
 	TaskID       int64
 	Namespace    string
@@ -29,27 +29,27 @@ type TaskDetail struct {
 	EndedAt      time.Time    // zero until it has ended
 	Steps        []StepDetail // in topological order
 	Transitions  []Transition // oldest first
-	// Template is the one that the task began with; nil if this program cannot
-	// read it.
+	// Template is the template that the task began with. It is nil if this program
+	// cannot read it.
 	Template *templates.Template
 }
 
-// StepDetail is a step of it.
+// StepDetail is a step of a TaskDetail.
 type StepDetail struct {
 	StepID      int64
 	Name        string
 	State       StepState
-	Attempts    int // those that count: since the last retry by hand
+	Attempts    int // since the last retry by a person
 	RetryLimit  int
 	Retryable   bool
-	NextAttempt time.Time // zero unless it waits for a retry
-	WaitsForKey string    // the concurrency key of which it found no slot, or ""
+	NextAttempt time.Time // zero unless the step waits for a retry
+	WaitsForKey string    // the concurrency key for whose permit it waits, or ""
 	Parents     []string
 	History     []Attempt
 	Transitions []Transition
 }
 
-// Attempt is what came of one attempt.
+// Attempt is one recorded attempt of a step.
 type Attempt struct {
 	Number    int
 	Outcome   string // complete, error, resolved_manually, lost or cancelled
@@ -59,17 +59,17 @@ type Attempt struct {
 	EndedAt   time.Time
 }
 
-// Transition is a row of the audit.
+// Transition is one change of state, as the audit has it.
 type Transition struct {
-	From    string // empty for the first one
+	From    string // empty for the first transition
 	To      string
 	Attempt int // of a step; 0 for a task
 	Reason  string
-	Actor   string // who did it: a person, or an engine; empty for the engine that had the claim
+	Actor   string // a person or an engine; empty means the engine that had the claim
 	At      time.Time
 }
 
-// Last returns the latest attempt of which something came, or nil.
+// Last returns the latest recorded attempt, or nil.
 func (s *StepDetail) Last() *Attempt {
 	if len(s.History) == 0 {
 		return nil
@@ -77,7 +77,7 @@ func (s *StepDetail) Last() *Attempt {
 	return &s.History[len(s.History)-1]
 }
 
-// Results returns what the step ended with, or nil.
+// Results returns the results of a step that is done, or nil.
 func (s *StepDetail) Results() json.RawMessage {
 	if last := s.Last(); last != nil && s.State.Done() {
 		return last.Results
@@ -85,8 +85,8 @@ func (s *StepDetail) Results() json.RawMessage {
 	return nil
 }
 
-// Task reads a task back with all its steps, attempts and transitions. It is
-// one consistent picture. [ErrTaskNotFound] says that there is none.
+// Task reads a task with all its steps, attempts and transitions, as they were at one
+// moment. The error is [ErrTaskNotFound] if the task does not exist.
 func (e *Engine) Task(ctx context.Context, id int64) (*TaskDetail, error) {
 	return ReadTask(ctx, e.pool, id)
 }
@@ -108,14 +108,39 @@ func ReadTask(ctx context.Context, db Beginner, id int64) (*TaskDetail, error) {
 	return d, errors.Wrapf(err, "reading task %d", id)
 }
 
+// The statements of ReadTask. $1 is the task.
+const (
+	taskDetailSQL = `
+	select namespace, name, version, state, context::text, coalesce(initiator, ''), coalesce(source_system, ''),
+		coalesce(reason, ''), tags, priority, run_at, created_at, ended_at,
+		(select m.document::text from tasker.templates m where m.digest = k.digest)
+	from tasker.tasks k where task_id = $1`
+
+	stepDetailsSQL = `
+	select s.step_id, s.name, s.state, s.attempts - s.forgiven, s.retry_limit, s.retryable, s.next_attempt_at, array(
+		select p.name from tasker.edges e join tasker.steps p on p.step_id = e.parent_id
+		where e.child_id = s.step_id order by p.position),
+		coalesce((select h.key from tasker.slots h
+			where h.step_id = s.step_id and h.claimant is null and s.state in ('pending', 'waiting_for_retry')), '')
+	from tasker.steps s where s.task_id = $1 order by s.position`
+
+	attemptsSQL = `
+	select step_id, attempt, outcome, coalesce(results::text, ''), coalesce(error::text, ''), started_at, a.ended_at
+	from tasker.attempts a join tasker.steps using (step_id) where task_id = $1 order by step_id, attempt`
+
+	taskTransitionsSQL = `
+	select 0::bigint, coalesce(from_state, ''), to_state, 0, coalesce(reason, ''), at, coalesce(actor, '')
+	from tasker.task_transitions where task_id = $1 order by transition_id`
+
+	stepTransitionsSQL = `
+	select step_id, coalesce(from_state, ''), to_state, attempt, coalesce(w.reason, ''), w.at, coalesce(w.actor, '')
+	from tasker.step_transitions w join tasker.steps using (step_id) where task_id = $1 order by transition_id`
+)
+
 func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 	byID := map[int64]int{}
 	var batch pgx.Batch
-	batch.Queue(`
-		select namespace, name, version, state, context::text, coalesce(initiator, ''), coalesce(source_system, ''),
-			coalesce(reason, ''), tags, priority, run_at, created_at, ended_at,
-			(select m.document::text from tasker.templates m where m.digest = k.digest)
-		from tasker.tasks k where task_id = $1`, d.TaskID).QueryRow(func(row pgx.Row) error {
+	batch.Queue(taskDetailSQL, d.TaskID).QueryRow(func(row pgx.Row) error {
 		var text, document string
 		var ended *time.Time
 		err := row.Scan(&d.Namespace, &d.Name, &d.Version, &d.State, &text, &d.Initiator, &d.SourceSystem,
@@ -126,13 +151,7 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 		d.Context, d.EndedAt = json.RawMessage(text), orZero(ended)
 		return err
 	})
-	batch.Queue(`
-		select s.step_id, s.name, s.state, s.attempts - s.forgiven, s.retry_limit, s.retryable, s.next_attempt_at, array(
-			select p.name from tasker.edges e join tasker.steps p on p.step_id = e.parent_id
-			where e.child_id = s.step_id order by p.position),
-			coalesce((select h.key from tasker.slots h
-				where h.step_id = s.step_id and h.claimant is null and s.state in ('pending', 'waiting_for_retry')), '')
-		from tasker.steps s where s.task_id = $1 order by s.position`, d.TaskID).Query(func(rows pgx.Rows) error {
+	batch.Queue(stepDetailsSQL, d.TaskID).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var s StepDetail
 			var next *time.Time
@@ -145,9 +164,7 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 		}
 		return rows.Err()
 	})
-	batch.Queue(`
-		select step_id, attempt, outcome, coalesce(results::text, ''), coalesce(error::text, ''), started_at, a.ended_at
-		from tasker.attempts a join tasker.steps using (step_id) where task_id = $1 order by step_id, attempt`, d.TaskID).Query(func(rows pgx.Rows) error {
+	batch.Queue(attemptsSQL, d.TaskID).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var id int64
 			var a Attempt
@@ -169,14 +186,10 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 		}
 		return rows.Err()
 	})
-	batch.Queue(`
-		select 0::bigint, coalesce(from_state, ''), to_state, 0, coalesce(reason, ''), at, coalesce(actor, '')
-		from tasker.task_transitions where task_id = $1 order by transition_id`, d.TaskID).Query(func(rows pgx.Rows) error {
+	batch.Queue(taskTransitionsSQL, d.TaskID).Query(func(rows pgx.Rows) error {
 		return scanTransitions(rows, func(_ int64, w Transition) { d.Transitions = append(d.Transitions, w) })
 	})
-	batch.Queue(`
-		select step_id, coalesce(from_state, ''), to_state, attempt, coalesce(w.reason, ''), w.at, coalesce(w.actor, '')
-		from tasker.step_transitions w join tasker.steps using (step_id) where task_id = $1 order by transition_id`, d.TaskID).Query(func(rows pgx.Rows) error {
+	batch.Queue(stepTransitionsSQL, d.TaskID).Query(func(rows pgx.Rows) error {
 		return scanTransitions(rows, func(id int64, w Transition) {
 			s := &d.Steps[byID[id]]
 			s.Transitions = append(s.Transitions, w)
@@ -203,7 +216,7 @@ func decodeStepError(text string) (*StepError, error) {
 	}
 	var s storedError
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return nil, errors.Wrap(err, "a stored error")
+		return nil, errors.Wrap(err, "decoding a stored error")
 	}
 	if s.RetryAfter != nil && s.StepError != nil {
 		d := time.Duration(*s.RetryAfter * float64(time.Second))

@@ -11,8 +11,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// The tables of docs/engine.md are those of the code.
-func TestTheGuideHasTheTablesOfTheCode(t *testing.T) {
+// docs/engine.md shows the tables of the code.
+func TestGuideTablesOfStates(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/engine.md")
 	require.NoError(t, err)
@@ -34,7 +34,8 @@ func TestTheGuideHasTheTablesOfTheCode(t *testing.T) {
 	}
 }
 
-// matrix is a table of Markdown: a row for each state, and what it may become.
+// matrix formats a table of transitions in Markdown: a row for each state, with the
+// states that it may change to.
 func matrix[S ~string](table map[S][]S, order []S) string {
 	var b strings.Builder
 	b.WriteString("| from | to |\n|---|---|\n")

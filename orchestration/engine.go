@@ -13,52 +13,53 @@ import (
 
 // Config configures an [Engine]. Pool and Handlers are required.
 type Config struct {
-	// Pool is the database. The engine uses one connection for as long as it
-	// lives, one for each step whose handler asked for its transaction, and
-	// others for a moment. Its tables must be current, see [Migrate].
+	// Pool is the database. The engine uses one connection while it lives, one for
+	// each step whose handler uses its transaction, and a few for short statements.
+	// The tables must be current, see [Migrate].
 	Pool *pgxpool.Pool
 
-	// Handlers finds the handlers that templates name.
+	// Handlers finds the handlers by the class names in templates.
 	Handlers HandlerResolver
 
-	// MaxParallelSteps bounds how many steps of one task run at once. Default 8.
+	// MaxParallelSteps is how many steps of one task may run at the same time.
+	// Default 8.
 	MaxParallelSteps int
 
-	// Grace is how long a handler whose context has ended may take to return.
-	// Then the engine goes on without it, and drops what it returns. Default 10 s.
+	// Grace is how long a handler may take to return after its context has ended. After
+	// that the engine abandons it and drops its results. Default 10 s.
 	Grace time.Duration
 
-	// Logger receives what goes wrong behind the scenes. Default slog.Default().
+	// Logger receives problems that no call can return. Default slog.Default().
 	Logger *slog.Logger
 
-	// OnEvent is told what happens, in order for each task, from the goroutine
-	// that drives the task: it should return quickly. Optional.
+	// OnEvent receives the events of each task, in order. The goroutine that runs the
+	// task calls it, so it should return quickly. Optional.
 	OnEvent func(Event)
 
-	// Now is the clock by which retries are due. Default: the database's clock.
+	// Now is the clock for retries. Default: the database's clock.
 	Now func() time.Time
 
-	// Random returns numbers in [0, 1) for the jitter. Default math/rand/v2.
+	// Random returns numbers in [0, 1) for the jitter of waits. Default math/rand/v2.
 	Random func() float64
 }
 
 // Engine runs tasks. All methods may be called from any goroutine.
 type Engine struct {
-	cfg     Config
-	pool    *pgxpool.Pool
-	session *session
-	hub     *hub
-	clock   *databaseClock
-	group   *groupCommit
-	loads   *groupLoad
-	settle  time.Duration
+	cfg           Config
+	pool          *pgxpool.Pool
+	session       *session
+	watchers      *watchers
+	clock         *databaseClock
+	group         *groupCommit
+	loads         *groupLoad
+	recordTimeout time.Duration
 
 	closed    sync.Once
 	templates sync.Map // digest -> *templates.Template
 }
 
-// New starts an engine: it takes a number and a session of its own in the
-// database. It fails when the tables are not of this program's version.
+// New starts an engine. The engine opens a session in the database and takes a number.
+// New fails if the tables do not have this program's version.
 func New(ctx context.Context, cfg Config) (*Engine, error) {
 	switch {
 	case cfg.Pool == nil:
@@ -87,16 +88,16 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	e := &Engine{cfg: cfg, pool: cfg.Pool, hub: newHub(), clock: clock, settle: settle}
+	e := &Engine{cfg: cfg, pool: cfg.Pool, watchers: newWatchers(), clock: clock, recordTimeout: recordTimeout}
 	var err error
-	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.hub.heard, e.hub.nudgeAll); err != nil {
+	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.watchers.notified, e.watchers.wakeAll); err != nil {
 		return nil, err
 	}
 	e.group, e.loads = newGroupCommit(cfg.Pool), newGroupLoad(cfg.Pool)
 	return e, nil
 }
 
-// Close ends the engine's session, and with it its claims. All other calls must
+// Close ends the engine's session, and with it the engine's claims. All other calls must
 // have returned. A second Close does nothing.
 func (e *Engine) Close() error {
 	e.closed.Do(func() {
@@ -107,5 +108,5 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// now is the engine's clock, to the microsecond as PostgreSQL keeps it.
+// now is the time by the engine's clock. It has microseconds, as in PostgreSQL.
 func (e *Engine) now() time.Time { return e.cfg.Now().UTC().Truncate(time.Microsecond) }

@@ -6,16 +6,16 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// kindOf makes an error that errors.Is knows as kind, and whose message is its
+// errorOf makes an error that errors.Is matches with kind, but with a message of its
 // own.
-func kindOf(kind error, format string, args ...any) error {
-	return errors.WithStackDepth(&saying{kind: kind, text: fmt.Sprintf(format, args...)}, 1)
+func errorOf(kind error, format string, args ...any) error {
+	return errors.WithStackDepth(&kindError{kind: kind, text: fmt.Sprintf(format, args...)}, 1)
 }
 
-type saying struct {
+type kindError struct {
 	kind error
 	text string
 }
 
-func (s *saying) Error() string        { return s.text }
-func (s *saying) Is(target error) bool { return target == s.kind }
+func (e *kindError) Error() string        { return e.text }
+func (e *kindError) Is(target error) bool { return target == e.kind }

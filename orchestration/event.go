@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// EventKind is what happened.
+// EventKind says what happened.
 type EventKind string
 
 // The kinds of events, in the order in which a step goes through them.
@@ -13,16 +13,16 @@ const (
 	EventTaskStarted   EventKind = "task_started"
 	EventStepStarted   EventKind = "step_started"
 	EventStepCompleted EventKind = "step_completed"
-	EventStepRetrying  EventKind = "step_retrying"  // it failed and has another attempt, at NextAttempt
-	EventStepFailed    EventKind = "step_failed"    // it failed for good
-	EventStepReleased  EventKind = "step_released"  // it was interrupted and costs no attempt
-	EventStepCancelled EventKind = "step_cancelled" // a person ended it
-	EventTaskWaiting   EventKind = "task_waiting"   // nothing to do before NextAttempt
+	EventStepRetrying  EventKind = "step_retrying"  // the attempt failed; the next one is at NextAttempt
+	EventStepFailed    EventKind = "step_failed"    // the step failed and has no more attempts
+	EventStepReleased  EventKind = "step_released"  // the attempt was interrupted and does not count
+	EventStepCancelled EventKind = "step_cancelled" // a person ended the step
+	EventTaskWaiting   EventKind = "task_waiting"   // no step can run before NextAttempt
 	EventTaskEnded     EventKind = "task_ended"
 )
 
-// Event is something that happened to a task, and is recorded in the database
-// when it is told.
+// Event is something that happened to a task. The database has it when OnEvent is
+// called.
 type Event struct {
 	Kind        EventKind
 	At          time.Time
@@ -35,4 +35,13 @@ type Event struct {
 	Results     json.RawMessage // of EventStepCompleted
 	Err         *StepError      // of EventStepRetrying and EventStepFailed
 	NextAttempt time.Time       // of EventStepRetrying and EventTaskWaiting
+}
+
+// tell completes an event and hands it to OnEvent. s is nil for events of the task.
+func (e *Engine) tell(t *taskRun, s *stepRun, event Event) {
+	event.At, event.TaskID, event.TaskState = e.now(), t.id, t.state
+	if s != nil {
+		event.Step, event.Attempt, event.RetryLimit = s.template.Name, s.attempts, s.limit
+	}
+	e.cfg.OnEvent(event)
 }

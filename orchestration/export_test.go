@@ -2,5 +2,6 @@ package orchestration
 
 import "time"
 
-// SetSettle changes how long the engine goes on recording after it was told to stop.
-func (e *Engine) SetSettle(d time.Duration) { e.settle = d }
+// SetRecordTimeout changes how long recording may continue after the engine was
+// told to stop.
+func (e *Engine) SetRecordTimeout(d time.Duration) { e.recordTimeout = d }

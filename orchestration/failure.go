@@ -11,27 +11,13 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
-// failed decides what a failure leads to.
-func (e *Engine) failed(s *stepRun, failure *StepError) outcome {
-	now := e.now()
-	o := outcome{kind: "error", err: failure, started: s.lastAttempted, ended: now}
-	o.to = retryDecision(s.retries, failure.Permanent, s.attempts, s.limit)
-	if o.to == StepWaitingForRetry {
-		wait := backoff(s.template.Backoff, s.attempts, failure.RetryAfter, e.cfg.Random())
-		o.due = now.Add(wait).Truncate(time.Microsecond)
-		seconds := wait.Seconds()
-		o.wait = &seconds
-	}
-	return o
-}
-
-// errTimeout is why the context of a step ended that took too long.
+// errTimeout is the cause with which a step's context ends when its time is over.
 type errTimeout struct{ limit time.Duration }
 
 func (e errTimeout) Error() string        { return fmt.Sprintf("the step took longer than its %v", e.limit) }
 func (e errTimeout) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// stepError makes any error a StepError.
+// stepError converts any error into a StepError.
 func stepError(ctx context.Context, err error) *StepError {
 	var timeout errTimeout
 	if errors.As(context.Cause(ctx), &timeout) {
@@ -61,7 +47,7 @@ func stepError(ctx context.Context, err error) *StepError {
 	return &StepError{Class: fmt.Sprintf("%T", errors.UnwrapAll(err)), Message: message, Err: err}
 }
 
-// sqlFailure is for an error that the handler did not pass on.
+// sqlFailure describes a failed statement. The handler may have hidden its error.
 func sqlFailure(e *sqlsession.Error) *StepError {
 	class := "Tasker::SQLError"
 	if name := e.Class(); name != "" {

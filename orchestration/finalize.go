@@ -2,13 +2,13 @@ package orchestration
 
 import "time"
 
-// verdict is what is to become of a task as a whole.
+// verdict is the decision about a task as a whole.
 type verdict struct {
-	state TaskState // TaskInProgress while there is something to do or to wait for
-	next  time.Time // when to look again; zero for at once, or never
+	state TaskState // TaskInProgress while a step can run, now or later
+	next  time.Time // when to look again; zero means at once, or never
 }
 
-// stepView is what decisions need to know of a step.
+// stepView is the part of a step that decisions need.
 type stepView struct {
 	state    StepState
 	parents  []int // indexes of its parents
@@ -18,14 +18,14 @@ type stepView struct {
 	retries  bool
 }
 
-// viable reports whether step i can run now: its state allows it, its wait is
-// over, its parents are done, and it has an attempt left. The first attempt is
-// always allowed; the limit counts all of them.
+// viable reports whether step i can run now: it is startable and its wait is over.
 func viable(steps []stepView, i int, now time.Time) bool {
 	s := steps[i]
 	return startable(steps, i) && !s.dueAt.After(now)
 }
 
+// startable reports whether step i can run once its wait is over: its state allows it,
+// its parents are done, and it has an attempt left. The first attempt is always allowed.
 func startable(steps []stepView, i int) bool {
 	s := steps[i]
 	if s.state != StepPending && s.state != StepWaitingForRetry {
@@ -42,14 +42,14 @@ func startable(steps []stepView, i int) bool {
 	return true
 }
 
-// finalize is the decision table of docs/engine.md, first row that holds:
+// finalize is the decision table of docs/engine.md. The first row that holds decides:
 //
-//	a step runs, or can run now         in_progress, go on
+//	a step runs, or can run now         in_progress, continue
 //	a step waits for its next attempt   in_progress, look again when it is due
 //	every step is done                  complete
 //	a step is in error                  error
 //	a step is cancelled                 cancelled
-//	otherwise                           error: what is left can never run
+//	otherwise                           error: the other steps can never run
 func finalize(steps []stepView, now time.Time) verdict {
 	done, failed, cancelled := 0, false, false
 	var next time.Time

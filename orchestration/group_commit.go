@@ -14,100 +14,121 @@ import (
 )
 
 const (
-	// maxGroup bounds how many statements share a commit.
+	// maxGroup is the largest number of requests in one commit.
 	maxGroup = 64
-	// committers is how many groups may be under way at a time: while one is
-	// written to disk, the next one is gathered and sent.
+	// committers is the number of groups that may be in progress at a time. While the
+	// server writes one to disk, the next one is gathered and sent.
 	committers = 2
-	// groupTimeout bounds how long a group may take.
+	// groupTimeout is how long a group may take.
 	groupTimeout = 30 * time.Second
 )
 
-// groupCommit commits the statements of many steps and tasks together. A
-// statement waits for nobody: those that arrive while a group is under way are
-// the next group. Each stands alone, and must be a compare-and-swap: it is sent
-// again when its group failed because of another one, or when the connection
-// was lost before the answer came.
+// groupCommit commits the requests of many steps and tasks together. A request never
+// waits for company: the requests that arrive while a group is in progress form the
+// next group.
+//
+// Each request is independent of the others, and must be a compare-and-swap. It is
+// sent again if its group failed because of another request, or if the connection was
+// lost before the answer arrived.
 type groupCommit struct {
 	pool  *pgxpool.Pool
-	queue chan *statement
+	queue chan groupRequest
 	ended sync.WaitGroup
 }
 
-// statement is one of a group: the claims of a task's steps, the outcome of an
-// attempt, the keys of which a slot was freed, or SQL of its own.
-type statement struct {
-	ctx context.Context //nolint:containedctx // it is the call's own, and says how long to try
+// groupRequest is one request of a group. Each kind has a type: claimRequest,
+// outcomeRequest, permitRequest and sqlRequest.
+type groupRequest interface {
+	// base returns what all kinds have.
+	base() *requestBase
+	// join adds the request to the others of its kind, and clears its answer.
+	join(g *requestsByKind)
+}
 
-	claims  []claimRow
-	taken   []int64       // the answer: the steps that were claimed
-	waiting map[int64]int // and those that found no slot, with how many wait for their key
-	outcome *outcomeRow
-	// The answer: the claim was still there, and the task ended with the step.
-	recorded, ended bool
-
-	freed []string
-	at    time.Time // of freed
-
-	sql  string
-	args []any
-	read func(pgx.Rows) error // may be called again after a failure
+// requestBase is the part that every groupRequest embeds.
+type requestBase struct {
+	ctx  context.Context //nolint:containedctx // the caller's; it limits how long to try
 	err  error
 	done chan struct{}
 }
 
+func (b *requestBase) base() *requestBase { return b }
+
+// requestsByKind is a group in the order of its statements. All requests of a kind share
+// one statement, except that each sqlRequest has its own.
+type requestsByKind struct {
+	outcomes    []*outcomeRequest
+	outcomeRows []*outcomeRow
+	freed       []*permitRequest
+	claims      []*claimRequest
+	claimRows   []*claimRow // of steps without a concurrency key
+	permitRows  []*claimRow // of steps with one
+	sql         []*sqlRequest
+}
+
+// sqlRequest is a statement of its own.
+type sqlRequest struct {
+	requestBase
+	sql  string
+	args []any
+	read func(pgx.Rows) error // may be called again after a failure
+}
+
+func (r *sqlRequest) join(g *requestsByKind) { g.sql = append(g.sql, r) }
+
 func newGroupCommit(pool *pgxpool.Pool) *groupCommit {
-	g := &groupCommit{pool: pool, queue: make(chan *statement, maxGroup)}
+	g := &groupCommit{pool: pool, queue: make(chan groupRequest, maxGroup)}
 	for range committers {
 		g.ended.Go(g.work)
 	}
 	return g
 }
 
-// close must come after the last exec.
+// close must come after the last commit.
 func (g *groupCommit) close() {
 	close(g.queue)
 	g.ended.Wait()
 }
 
-// exec runs the statement and returns once it is committed. read is given its
-// rows and must start anew each time.
+// exec runs the statement and returns when it is committed. read gets the rows. It
+// must start anew with each call.
 func (g *groupCommit) exec(ctx context.Context, read func(pgx.Rows) error, sql string, args ...any) error {
-	return g.commit(&statement{ctx: ctx, sql: sql, args: args, read: read})
+	return g.commit(&sqlRequest{requestBase: requestBase{ctx: ctx}, sql: sql, args: args, read: read})
 }
 
-// commit returns once the statement is committed, with its answer in it.
-func (g *groupCommit) commit(s *statement) error {
-	s.done = make(chan struct{})
-	g.queue <- s
-	<-s.done
-	return s.err
+// commit returns when the request is committed. The request then has its answer.
+func (g *groupCommit) commit(r groupRequest) error {
+	b := r.base()
+	b.done = make(chan struct{})
+	g.queue <- r
+	<-b.done
+	return b.err
 }
 
 func (g *groupCommit) work() {
-	group := make([]*statement, 0, maxGroup)
+	group := make([]groupRequest, 0, maxGroup)
 	for first := range g.queue {
 		group = g.gather(append(group[:0], first))
 		ctx, stop := untilGone(group)
 		if err := g.send(ctx, group); err != nil {
-			g.one(group)
+			g.sendOneByOne(group)
 		}
 		stop()
-		for _, s := range group {
-			close(s.done)
+		for _, r := range group {
+			close(r.base().done)
 		}
 	}
 }
 
-// gather adds what is waiting already.
-func (g *groupCommit) gather(group []*statement) []*statement {
+// gather adds the requests that are already queued.
+func (g *groupCommit) gather(group []groupRequest) []groupRequest {
 	for len(group) < maxGroup {
 		select {
-		case s, ok := <-g.queue:
+		case r, ok := <-g.queue:
 			if !ok {
 				return group
 			}
-			group = append(group, s)
+			group = append(group, r)
 		default:
 			return group
 		}
@@ -115,53 +136,58 @@ func (g *groupCommit) gather(group []*statement) []*statement {
 	return group
 }
 
-// send runs the statements in one round trip and one commit.
-func (g *groupCommit) send(ctx context.Context, group []*statement) error {
+// send runs the requests in one round trip and one commit. The order of the
+// statements is the order in which all groups take their locks.
+func (g *groupCommit) send(ctx context.Context, group []groupRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
+	var kinds requestsByKind
+	for _, r := range group {
+		r.join(&kinds)
+	}
 	var batch pgx.Batch
-	lockKeys(&batch, group)
-	queueOutcomes(&batch, group)
-	queueFreed(&batch, group)
-	queueClaims(&batch, group)
-	queueSlotClaims(&batch, group)
-	for _, s := range group {
-		if s.sql != "" {
-			batch.Queue(s.sql, s.args...).Query(s.read)
-		}
+	queueKeyLocks(&batch, &kinds)
+	queueOutcomes(&batch, &kinds)
+	queueFreedPermits(&batch, &kinds)
+	queueClaims(&batch, &kinds)
+	queuePermitClaims(&batch, &kinds)
+	for _, r := range kinds.sql {
+		batch.Queue(r.sql, r.args...).Query(r.read)
 	}
 	return g.pool.SendBatch(ctx, &batch).Close()
 }
 
-// one runs each statement of a failed group by itself, so that each gets its
-// own answer.
-func (g *groupCommit) one(group []*statement) {
-	for _, s := range group {
-		s.err = g.insist(s)
+// sendOneByOne sends each request of a failed group alone, so that each gets an
+// answer of its own.
+func (g *groupCommit) sendOneByOne(group []groupRequest) {
+	for _, r := range group {
+		r.base().err = g.sendUntilAnswered(r)
 	}
 }
 
-// insist tries until the statement has an answer, or its time is over.
-func (g *groupCommit) insist(s *statement) error {
+// sendUntilAnswered repeats the request until it has an answer or its context ends.
+func (g *groupCommit) sendUntilAnswered(r groupRequest) error {
+	ctx := r.base().ctx
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := g.send(s.ctx, []*statement{s})
-		if err == nil || !passing(err) {
+		err := g.send(ctx, []groupRequest{r})
+		if err == nil || !transient(err) {
 			return err
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-		case <-s.ctx.Done():
+		case <-ctx.Done():
 			timer.Stop()
 			return err
 		}
 	}
 }
 
-// passing reports whether one of the engine's own statements is to be sent again: a
-// lost connection, a server that restarts, a deadlock. It does not decide about the
-// retries of steps; sqlsession's Error.Passing is another list, for handlers in Go.
-func passing(err error) bool {
+// transient reports whether one of the engine's own statements is to be sent again, as
+// after a lost connection, a restart of the server or a deadlock. It does not decide
+// about the retries of steps; sqlsession's Error.Passing is another list, for handlers
+// in Go.
+func transient(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code[:2] {
@@ -175,7 +201,7 @@ func passing(err error) bool {
 	return connectionLost(err)
 }
 
-// connectionLost reports whether nobody answered.
+// connectionLost reports whether the server did not answer.
 func connectionLost(err error) bool {
 	var connecting *pgconn.ConnectError
 	var network net.Error
@@ -183,7 +209,7 @@ func connectionLost(err error) bool {
 		errors.IsAny(err, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed) || pgconn.SafeToRetry(err)
 }
 
-// rowCount is a read that counts.
+// rowCount returns a read function that counts the rows.
 func rowCount(n *int) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		*n = 0

@@ -13,27 +13,28 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// loaders is how many groups of tasks may be read at a time.
+// loaders is the number of groups that may be read at a time.
 const loaders = 2
 
-// groupLoad reads tasks together. As with groupCommit nobody waits for others:
-// those that are asked for while a group is being read are the next group.
+// groupLoad reads tasks together. As with groupCommit, no request waits for company: the
+// requests that arrive while a group is being read form the next group.
 type groupLoad struct {
 	pool  *pgxpool.Pool
-	queue chan *loading
+	queue chan *loadRequest
 	ended sync.WaitGroup
 }
 
-type loading struct {
-	ctx  context.Context //nolint:containedctx // it is the call's own
+// loadRequest asks for one task.
+type loadRequest struct {
+	ctx  context.Context //nolint:containedctx // the caller's
 	id   int64
-	task *taskRun // the answer; nil if there is none
+	task *taskRun // the answer; nil if the task does not exist
 	err  error
 	done chan struct{}
 }
 
 func newGroupLoad(pool *pgxpool.Pool) *groupLoad {
-	g := &groupLoad{pool: pool, queue: make(chan *loading, maxGroup)}
+	g := &groupLoad{pool: pool, queue: make(chan *loadRequest, maxGroup)}
 	for range loaders {
 		g.ended.Go(g.work)
 	}
@@ -46,10 +47,10 @@ func (g *groupLoad) close() {
 	g.ended.Wait()
 }
 
-// load returns the task and its steps as they are in the tables, without what
-// only their template says; nil if there is no such task.
+// load returns the task and its steps as they are in the tables, without the parts that
+// only the template has. It returns nil if the task does not exist.
 func (g *groupLoad) load(ctx context.Context, id int64) (*taskRun, error) {
-	l := &loading{ctx: ctx, id: id, done: make(chan struct{})}
+	l := &loadRequest{ctx: ctx, id: id, done: make(chan struct{})}
 	g.queue <- l
 	select {
 	case <-l.done:
@@ -60,7 +61,7 @@ func (g *groupLoad) load(ctx context.Context, id int64) (*taskRun, error) {
 }
 
 func (g *groupLoad) work() {
-	group := make([]*loading, 0, maxGroup)
+	group := make([]*loadRequest, 0, maxGroup)
 	for first := range g.queue {
 		group = append(group[:0], first)
 	gather:
@@ -77,8 +78,8 @@ func (g *groupLoad) work() {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
 		if len(group) == 1 || g.read(ctx, group) != nil {
-			for _, l := range group { // each gets its own answer, in its own time
-				l.err = g.read(l.ctx, []*loading{l})
+			for _, l := range group { // alone, each within its own context
+				l.err = g.read(l.ctx, []*loadRequest{l})
 			}
 		}
 		cancel()
@@ -89,7 +90,7 @@ func (g *groupLoad) work() {
 }
 
 // read fills in the answers.
-func (g *groupLoad) read(ctx context.Context, group []*loading) error {
+func (g *groupLoad) read(ctx context.Context, group []*loadRequest) error {
 	ids := make([]int64, 0, len(group))
 	found := make(map[int64]*taskRun, len(group))
 	for _, l := range group {
@@ -127,9 +128,9 @@ func (g *groupLoad) read(ctx context.Context, group []*loading) error {
 	}
 	for _, l := range group {
 		l.task = found[l.id]
-		delete(found, l.id) // two may ask for one task, and each wants one of its own
+		delete(found, l.id) // two requests for one task must not share it
 		if l.task == nil && len(group) > 1 {
-			if err := g.read(ctx, []*loading{l}); err != nil {
+			if err := g.read(ctx, []*loadRequest{l}); err != nil {
 				return err
 			}
 		}
@@ -137,14 +138,13 @@ func (g *groupLoad) read(ctx context.Context, group []*loading) error {
 	return nil
 }
 
-// plannedOnce: with old statistics PostgreSQL takes these for large questions and
-// compiles them, which lasts a hundred times as long as the answer; and as it
-// cannot know how long an array will be, it would plan anew for each one.
+// plannedOnce saves planning time. With old statistics PostgreSQL expects these queries
+// to be large and compiles them, which takes a hundred times as long as the answer. And
+// because it cannot know the length of an array, it would plan each query anew.
 const plannedOnce = `select set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`
 
-// What is read is asked for one task after the other, inside one statement: with
-// old statistics PostgreSQL might find a join with an array better done by
-// reading the whole table.
+// tasksSQL and stepsSQL look the tasks up one after another, with lateral joins. For a
+// plain join with the array, PostgreSQL with old statistics may read the whole table.
 const tasksSQL = `
 	select k.* from unnest($1::bigint[]) as wanted (id), lateral (
 		select k.task_id, k.state, k.revision, k.context::text, k.run_at, k.digest, k.tags, k.created_at,
@@ -160,7 +160,7 @@ func scanTask(rows pgx.Rows) (*taskRun, error) {
 	return t, err
 }
 
-// The steps of a task come in the template's order.
+// stepsSQL returns the steps of a task in the template's order.
 const stepsSQL = `
 	select s.* from unnest($1::bigint[]) as wanted (id), lateral (
 		select s.task_id, s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.retry_limit, s.retryable,
@@ -178,7 +178,7 @@ func scanStep(rows pgx.Rows) (taskID int64, s *stepRun, err error) {
 	var name, results string
 	var last, due *time.Time
 	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.number, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
-		&last, &due, &s.asked, &results)
+		&last, &due, &s.requestedWait, &results)
 	if last != nil {
 		s.lastAttempted = *last
 	}
@@ -188,6 +188,6 @@ func scanStep(rows pgx.Rows) (taskID int64, s *stepRun, err error) {
 	if results != "" {
 		s.results = json.RawMessage(results)
 	}
-	s.template = &templates.Step{Name: name} // until connect
+	s.template = &templates.Step{Name: name} // until connect replaces it
 	return taskID, s, err
 }

@@ -7,38 +7,38 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// Outcome is how far a task has come.
+// Outcome is the state of a task when the engine stops working on it.
 type Outcome struct {
 	State TaskState
-	// Next is when to handle the task again: the earliest retry, or the
-	// task's run_at. Zero when it is final, or when other engines run what is
-	// left of it.
+	// Next is when to handle the task again: at its earliest retry, or at its
+	// RunAt. It is zero when the task is final, and when other engines run its
+	// last steps.
 	Next time.Time
 }
 
-// elsewhere is how long Run lets a task be whose last steps another engine
-// runs; the first time it looks again sooner.
+// Run looks at a task again after otherEnginePause while another engine runs its
+// last steps. The first pause is shorter, and each pause doubles.
 const (
-	elsewhere      = 250 * time.Millisecond
-	elsewhereFirst = 4 * time.Millisecond
+	otherEnginePause      = 250 * time.Millisecond
+	otherEngineFirstPause = 4 * time.Millisecond
 )
 
-// Run handles a task until it is final, waiting for its retries, and returns
-// its state. When ctx ends, running handlers are interrupted and their steps
-// released; the task stays in progress and can be run again.
+// Run handles a task until it is final, waits for its retries, and returns its
+// state. When ctx ends, it interrupts running handlers and releases their steps. The
+// task then stays in progress and can be run again.
 func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
-	changed, stop := e.hub.watch(taskID)
+	changed, stop := e.watchers.watch(taskID)
 	defer stop()
-	pause := elsewhereFirst
+	pause := otherEngineFirstPause
 	for {
 		out, err := e.Handle(ctx, taskID)
 		if err != nil || out.State.Final() {
 			return out, err
 		}
 		wait := pause
-		pause = min(2*pause, elsewhere)
+		pause = min(2*pause, otherEnginePause)
 		if !out.Next.IsZero() {
-			pause = elsewhereFirst
+			pause = otherEngineFirstPause
 			wait = out.Next.Sub(e.now())
 			e.cfg.OnEvent(Event{Kind: EventTaskWaiting, At: e.now(), TaskID: taskID, TaskState: out.State, NextAttempt: out.Next})
 		}
@@ -54,30 +54,31 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 	}
 }
 
-// Handle runs every step of the task that can run, independent ones at the
-// same time, and those that become able to, until nothing can run before a
-// wait is over. If that settles the task, it ends it.
+// Handle runs every step of the task that can run, independent ones at the same
+// time, and then the steps that these make ready. It returns when no step can run
+// before a wait is over. If no step can ever run again, it ends the task.
 //
-// Two engines may handle one task: each step is run by one of them. What a
-// person does to the task meanwhile is noticed at once.
+// Two engines may handle the same task: each step runs in one of them. Handle
+// reacts at once when a person changes the task.
 func (e *Engine) Handle(ctx context.Context, taskID int64) (Outcome, error) {
-	out, _, err := e.handleUntil(ctx, handling{taskID: taskID})
+	out, _, err := e.handle(ctx, handleOptions{taskID: taskID})
 	return out, err
 }
 
-// handling is a call of Handle.
-type handling struct {
+// handleOptions are the options of one call of Handle.
+type handleOptions struct {
 	taskID   int64
-	stopping <-chan struct{} // closed when no more steps are to start
-	begun    bool            // the caller has begun the task
+	stopping <-chan struct{} // closed when no more steps may start
+	begun    bool            // the caller took the task from pending to in_progress
 }
 
-// handleUntil also returns the revision of the task that the outcome is about.
-func (e *Engine) handleUntil(ctx context.Context, h handling) (_ Outcome, revision int, _ error) {
-	changed, stop := e.hub.watch(h.taskID)
+// handle is Handle with options. It also returns the task's revision on which the
+// outcome is based.
+func (e *Engine) handle(ctx context.Context, o handleOptions) (_ Outcome, revision int, _ error) {
+	changed, stop := e.watchers.watch(o.taskID)
 	defer stop()
 	for {
-		t, err := e.load(ctx, h.taskID)
+		t, err := e.load(ctx, o.taskID)
 		if err != nil {
 			return Outcome{}, 0, err
 		}
@@ -88,18 +89,18 @@ func (e *Engine) handleUntil(ctx context.Context, h handling) (_ Outcome, revisi
 			return Outcome{State: t.state, Next: t.runAt}, t.revision, nil
 		}
 		if t.state == TaskPending {
-			begun, err := e.begin(ctx, t)
+			begun, err := e.beginTask(ctx, t)
 			if err != nil {
 				return Outcome{}, 0, err
 			}
 			if !begun {
 				continue
 			}
-			h.begun = true
+			o.begun = true
 		}
-		if h.begun {
+		if o.begun {
 			e.tell(t, nil, Event{Kind: EventTaskStarted})
-			h.begun = false
+			o.begun = false
 		}
 		if t.hasDeadClaims() {
 			if err := e.takeOver(ctx, t); err != nil {
@@ -107,87 +108,33 @@ func (e *Engine) handleUntil(ctx context.Context, h handling) (_ Outcome, revisi
 			}
 			continue
 		}
-		d := drive{Engine: e, t: t, changed: changed, stopping: h.stopping, results: make(chan finished)}
-		out, again, err := d.run(ctx)
+		l := taskLoop{engine: e, task: t, changed: changed, stopping: o.stopping, results: make(chan attemptResult)}
+		out, again, err := l.run(ctx)
 		if err != nil || !again {
 			return out, t.revision, err
 		}
 	}
 }
 
-func (t *taskRun) hasDeadClaims() bool {
-	for _, s := range t.steps {
-		if s.state == StepInProgress && !s.claimAlive {
-			return true
-		}
-	}
-	return false
-}
+const beginTaskSQL = `
+	with u as (
+		update tasker.tasks k set state = 'in_progress' from (
+			select task_id, state from tasker.tasks where task_id = $1 and state = 'pending' for no key update) o
+		where k.task_id = o.task_id returning k.task_id, o.state as was)
+	insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
+	select task_id, was, 'in_progress', 'begun', $2 from u
+	returning task_id`
 
-// apply takes over into memory what was recorded.
-func (e *Engine) apply(t *taskRun, f finished) {
-	s, o := f.step, f.outcome
-	t.changed(s)
-	s.claimedBy = 0
-	if f.released {
-		s.state = StepPending
-		s.number--
-		s.attempts--
-		e.tell(t, s, Event{Kind: EventStepReleased})
-		return
+// beginTask takes the task from pending to in_progress. False means that the task
+// has changed, and must be loaded anew.
+func (e *Engine) beginTask(ctx context.Context, t *taskRun) (bool, error) {
+	var begun int
+	if err := e.group.exec(ctx, rowCount(&begun), beginTaskSQL, t.id, e.now()); err != nil {
+		return false, errors.Wrapf(err, "beginning task %d", t.id)
 	}
-	s.state, s.dueAt, s.asked = o.to, o.due, o.wait
-	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
-	switch o.to {
-	case StepComplete:
-		s.results = o.results
-	case StepWaitingForRetry:
-		event.Kind, event.NextAttempt = EventStepRetrying, o.due
-	default:
-		event.Kind = EventStepFailed
+	if begun == 1 {
+		t.state = TaskInProgress
+		t.headJSON = nil
 	}
-	e.tell(t, s, event)
-	if f.endedTask {
-		t.state = TaskComplete
-		e.tell(t, nil, Event{Kind: EventTaskEnded})
-	}
-}
-
-// conclude ends the task, or says when to go on with it.
-func (e *Engine) conclude(ctx context.Context, t *taskRun) (Outcome, bool, error) {
-	if t.state.Final() {
-		return Outcome{State: t.state}, false, nil
-	}
-	now := e.now()
-	v := finalize(t.views(), now)
-	if v.state == TaskInProgress {
-		for _, s := range t.steps {
-			if s.state == StepInProgress { // another engine's
-				return Outcome{State: t.state}, false, nil
-			}
-		}
-		return Outcome{State: t.state, Next: v.next}, v.next.IsZero(), nil
-	}
-	ended, err := e.ended(ctx, t, v.state, conclusion[v.state])
-	if err != nil || !ended {
-		return Outcome{}, true, err
-	}
-	t.state = v.state
-	e.tell(t, nil, Event{Kind: EventTaskEnded})
-	return Outcome{State: t.state}, false, nil
-}
-
-var conclusion = map[TaskState]string{
-	TaskComplete:  "every step is done",
-	TaskInError:   "a step failed, and nothing else can run",
-	TaskCancelled: "a step was cancelled, and nothing else can run",
-}
-
-// tell fills in what every event says and hands it out.
-func (e *Engine) tell(t *taskRun, s *stepRun, event Event) {
-	event.At, event.TaskID, event.TaskState = e.now(), t.id, t.state
-	if s != nil {
-		event.Step, event.Attempt, event.RetryLimit = s.template.Name, s.attempts, s.limit
-	}
-	e.cfg.OnEvent(event)
+	return begun == 1, nil
 }

@@ -14,10 +14,11 @@ import (
 // StepHandler runs one attempt of a step and returns its results as JSON. It
 // is called from many goroutines at once.
 //
-// An error fails the attempt. A [*StepError] says whether a further one can
-// help; any other error is retryable within the step's limit. When ctx ends
-// (the step's timeout, a cancel, the engine's end) the handler must return
-// soon; what it returns then is dropped.
+// An error fails the attempt. A [*StepError] says whether another attempt can help; any
+// other error is retried within the step's limit.
+//
+// ctx ends with the step's timeout, with a cancel, and when the engine stops. The handler
+// must then return soon, and its results are dropped.
 type StepHandler interface {
 	HandleStep(ctx context.Context, x *StepExecution) (json.RawMessage, error)
 }
@@ -30,14 +31,14 @@ func (f StepHandlerFunc) HandleStep(ctx context.Context, x *StepExecution) (json
 	return f(ctx, x)
 }
 
-// HandlerResolver finds the handler that a template names. An error fails the
-// step for good: trying again would find no more.
+// HandlerResolver finds the handler that a template names. An error fails the step
+// permanently, because another attempt would not find the handler either.
 type HandlerResolver interface {
 	ResolveHandler(ctx context.Context, class string) (StepHandler, error)
 }
 
-// Handlers is a HandlerResolver for handlers written in Go, by class name.
-// Where it has none, Next is asked.
+// Handlers is a HandlerResolver for handlers written in Go, by class name. It asks Next
+// for the classes that it does not have.
 type Handlers struct {
 	ByClass map[string]StepHandler
 	Next    HandlerResolver
@@ -51,11 +52,11 @@ func (h Handlers) ResolveHandler(ctx context.Context, class string) (StepHandler
 	if h.Next != nil {
 		return h.Next.ResolveHandler(ctx, class)
 	}
-	return nil, &StepError{Class: "Tasker::HandlerNotFound", Message: "there is no handler " + class, Permanent: true}
+	return nil, &StepError{Class: "Tasker::HandlerNotFound", Message: "no handler for class " + class, Permanent: true}
 }
 
-// StepExecution is one attempt of a step, as its handler sees it. The JSON
-// documents are shared and must not be changed.
+// StepExecution is one attempt of a step, as its handler sees it. The JSON documents are
+// shared and must not be changed.
 type StepExecution struct {
 	TaskID    int64
 	StepID    int64
@@ -68,20 +69,19 @@ type StepExecution struct {
 	Context json.RawMessage // the task's context, an object
 	Config  json.RawMessage // handler_config, an object
 
-	// For handlers that show the whole task to their code; docs/engine.md has
-	// the shapes.
+	// For handlers that show the whole task to their code. docs/engine.md describes
+	// these documents.
 	TaskHead  json.RawMessage
 	StepHead  json.RawMessage
 	StepHeads json.RawMessage // of all steps, in topological order
 
-	// Results are those of the step's ancestors, direct or not, that are done,
-	// in topological order.
+	// Results are the results of all ancestors that are done, in topological order.
 	Results []StepResult
 
 	session *sqlsession.Session
 }
 
-// StepResult is what another step ended with.
+// StepResult is the result of another step.
 type StepResult struct {
 	Step string
 	JSON json.RawMessage
@@ -97,17 +97,18 @@ func (x *StepExecution) Result(step string) json.RawMessage {
 	return nil
 }
 
-// Tx returns the step's transaction, which begins with its first statement: what
-// is done in it commits together with the step's results, or not at all. Its
-// Commit and Rollback are refused; Begin sets a savepoint. A handler that never
-// calls Tx holds no connection while it runs.
+// Tx returns the step's transaction, which begins with its first statement. The
+// transaction commits together with the step's results, or not at all. Its Commit and
+// Rollback return an error; Begin sets a savepoint. A handler that never calls Tx holds no
+// connection while it runs.
 //
-// As with pgx it is for one goroutine at a time. A statement ends with the
-// handler at the latest, whatever context it was given; one that is cancelled
-// that way fails the step, as do rows that were left open. Later calls fail with
-// [sqlsession.ErrOver]. A statement that fails outside a savepoint fails the step
-// with its error, also if the handler returns none. After Conn or LargeObjects
-// the connection is closed with the step, for nobody knows who still has it.
+// As in pgx, one goroutine may use the transaction at a time. A statement ends when the
+// handler returns at the latest, whatever its context. If it is cancelled that way, or
+// leaves rows open, the step fails. Later calls fail with [sqlsession.ErrOver].
+//
+// A statement that fails outside a savepoint fails the step with its error, even if the
+// handler returns none. After Conn or LargeObjects the connection is closed with the step,
+// because the handler's code may still hold it.
 func (x *StepExecution) Tx(ctx context.Context) (pgx.Tx, error) {
 	if !x.session.InStep() {
 		return nil, errNoTransaction
@@ -115,17 +116,17 @@ func (x *StepExecution) Tx(ctx context.Context) (pgx.Tx, error) {
 	return x.session.Tx(ctx)
 }
 
-// SQL returns where the step's statements run, for handlers that are written in
-// another language: in the step's transaction or, if the template says
-// `transaction: none`, each by itself.
+// SQL returns the session for the step's statements, for handlers in another language.
+// They run in the step's transaction or, if the template says `transaction: none`, each
+// in one of its own.
 func (x *StepExecution) SQL() *sqlsession.Session { return x.session }
 
-// errNoTransaction: the template says transaction: none.
+// errNoTransaction says that the template has transaction: none.
 var errNoTransaction = errors.WithHint(errors.New("the step has no transaction: its template says `transaction: none`"),
-	"Take that line out of the template, or use a connection of the handler's own.")
+	"Remove that line from the template, or let the handler open a connection of its own.")
 
-// StepError is a failed attempt: what came of a Ruby exception, or what a
-// handler in Go returns to say more than a plain error can.
+// StepError describes a failed attempt. It is made from a Ruby exception, or returned by
+// a handler in Go that has more to say than a plain error.
 type StepError struct {
 	Class     string   `json:"class"`
 	Ancestors []string `json:"ancestors,omitempty"`
@@ -136,9 +137,9 @@ type StepError struct {
 	ErrorCode  string          `json:"error_code,omitempty"`
 	Context    json.RawMessage `json:"context,omitempty"`
 	Permanent  bool            `json:"permanent,omitempty"`
-	RetryAfter *time.Duration  `json:"-"` // the wait that the handler asks for
+	RetryAfter *time.Duration  `json:"-"` // the wait before the next attempt, if the handler asks for one
 
-	Err error `json:"-"` // what it came from, for errors.Is
+	Err error `json:"-"` // the underlying error, for errors.Is
 }
 
 func (e *StepError) Error() string {
@@ -148,7 +149,7 @@ func (e *StepError) Error() string {
 	return e.Class + ": " + e.Message
 }
 
-// Unwrap returns what the error came from.
+// Unwrap returns the underlying error.
 func (e *StepError) Unwrap() error {
 	if e.Err != nil {
 		return e.Err

@@ -8,23 +8,23 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Filter selects tasks. What is left out selects all.
+// Filter selects tasks. A zero field selects all.
 type Filter struct {
 	Namespace, Name, Version string
 	States                   []TaskState
-	Tags                     []string // all of them
-	// CreatedAfter and CreatedBefore bound the age.
+	Tags                     []string // the task must have all of them
+	// CreatedAfter and CreatedBefore limit the time of submission.
 	CreatedAfter, CreatedBefore time.Time
-	// ErrorClass is that of the latest attempt of a failed or waiting step.
+	// ErrorClass is the class of the latest error of a failed or waiting step.
 	ErrorClass string
 
-	// Below continues a list: only tasks with smaller numbers.
+	// Below selects tasks with smaller numbers. It continues a list.
 	Below int64
-	// Limit bounds the list: default 50, at most 1000.
+	// Limit is the length of the list. Default 50, at most 1000.
 	Limit int
 }
 
-// TaskSummary is a line of a list of tasks.
+// TaskSummary is one task in a list.
 type TaskSummary struct {
 	TaskID                   int64
 	Namespace, Name, Version string
@@ -32,16 +32,16 @@ type TaskSummary struct {
 	Tags                     []string
 	Priority                 int16
 	CreatedAt                time.Time
-	EndedAt                  time.Time // zero until it has ended
-	// DueAt is when a worker is to look at it; zero once it has ended.
+	EndedAt                  time.Time // zero until the task has ended
+	// DueAt is when a worker will look at the task; zero once it has ended.
 	DueAt time.Time
-	// Held tells whether a worker has it in hand.
+	// Held says that a worker has leased the task.
 	Held bool
-	// Steps counts all, Done those that are complete or resolved, Failed those
+	// Steps counts all steps, Done the complete and resolved ones, and Failed the ones
 	// in error.
 	Steps, Done, Failed int
-	// FailedStep is the first step in error, or else the first that waits for
-	// a retry; ErrorClass is that of its latest attempt.
+	// FailedStep is the first step in error, or else the first that waits for a retry.
+	// ErrorClass is the class of its latest error.
 	FailedStep, ErrorClass string
 }
 
@@ -50,7 +50,7 @@ type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// Tasks lists tasks, the newest first.
+// Tasks lists tasks, newest first.
 func (e *Engine) Tasks(ctx context.Context, f Filter) ([]TaskSummary, error) {
 	return ListTasks(ctx, e.pool, f)
 }
@@ -81,6 +81,9 @@ func ListTasks(ctx context.Context, db Querier, f Filter) ([]TaskSummary, error)
 
 const maxList = 1000
 
+// listSQL's parameters:
+// $1 namespace, $2 name, $3 version, $4 states, $5 tags, $6 created after,
+// $7 created before, $8 error class, $9 below, $10 limit.
 const listSQL = `
 	select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.priority, k.created_at, k.ended_at, greatest(k.wake_at, k.run_at),
 		k.held_by is not null and k.ended_at is null,
@@ -141,14 +144,14 @@ func orNil(t time.Time) *time.Time {
 	return &t
 }
 
-// Retried is what RetryTasks did, or would do.
+// Retried is a task that RetryTasks retried, or would retry.
 type Retried struct {
-	TaskSummary       // as it was before
-	Err         error // ErrRefused when the task was in another state by then
+	TaskSummary       // from before the retry
+	Err         error // ErrRefused if the task's state had changed
 }
 
-// RetryTasks retries every task that ended in error and that the filter
-// selects, at most its limit of them. With dryRun it only says which ones.
+// RetryTasks retries the tasks in error that the filter selects, up to its limit. With
+// dryRun it only returns them.
 func (e *Engine) RetryTasks(ctx context.Context, f Filter, by By, dryRun bool) ([]Retried, error) {
 	f.States = []TaskState{TaskInError}
 	list, err := e.Tasks(ctx, f)

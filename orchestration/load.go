@@ -10,10 +10,10 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// ErrTaskNotFound says that there is no task with that number.
+// ErrTaskNotFound says that no task has that number.
 var ErrTaskNotFound = errors.New("there is no such task")
 
-// taskRun is a task in memory while Handle drives it. It belongs to one
+// taskRun is a task in memory while the engine handles it. It belongs to one
 // goroutine.
 type taskRun struct {
 	id       int64
@@ -27,27 +27,29 @@ type taskRun struct {
 	headJSON json.RawMessage
 	steps    []*stepRun // in the template's order
 	heads    json.RawMessage
-	seen     []stepView // what views returned
+	seen     []stepView // the slice that views reuses
 }
 
-// stepRun is a step of it.
+// stepRun is one step of a taskRun.
 type stepRun struct {
 	index    int
 	id       int64
 	template *templates.Step
 	stepView
-	number        int // of the latest attempt; stepView.attempts leaves out what was forgiven
+	number        int // of the latest attempt; stepView.attempts leaves out forgiven attempts
 	lastAttempted time.Time
-	asked         *float64 // backoff_request_seconds
+	requestedWait *float64 // backoff_request_seconds
 	claimedBy     int64
-	claimAlive    bool
-	results       json.RawMessage         // once done
-	head          json.RawMessage         // part of the task's heads; nil when it must be made anew
-	running       bool                    // by this Handle
-	taken         bool                    // away from it while it ran
-	interrupt     context.CancelCauseFunc // while it runs
-	slotless      bool                    // it waits for a slot of its key: dueAt says when it asks again
-	dueBefore     time.Time               // dueAt without that
+	claimAlive    bool            // the engine of the claim is alive
+	results       json.RawMessage // once the step is done
+	head          json.RawMessage // part of the task's heads; nil when it must be made anew
+
+	running     bool                    // in this loop
+	interrupt   context.CancelCauseFunc // ends the handler's context while it runs
+	interrupted bool                    // this engine lost the claim while the handler ran
+
+	waitsForPermit bool      // it got no permit of its key; dueAt is when it asks again
+	dueBeforeWait  time.Time // dueAt from before that wait
 }
 
 // load reads a task with its steps and their results.
@@ -60,24 +62,24 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 		return nil, errors.Wrapf(ErrTaskNotFound, "task %d", id)
 	}
 	if t.template, err = e.templateOf(ctx, t.digest); err != nil {
-		return nil, errors.Wrapf(err, "the template of task %d", id)
+		return nil, errors.Wrapf(err, "reading the template of task %d", id)
 	}
 	for _, s := range t.steps {
-		// What this engine claimed and does not run is nobody's: its outcome
-		// could not be recorded.
+		// A claim of this engine on a step that it does not run is dead: the engine
+		// could not record the outcome.
 		if e.session.owns(s.claimedBy) {
-			s.claimAlive = e.hub.runs(s.id)
+			s.claimAlive = e.watchers.runs(s.id)
 		}
 	}
 	return t, t.connect()
 }
 
-// connect gives each step its part of the template.
+// connect connects each step to its part of the template.
 func (t *taskRun) connect() error {
 	for _, s := range t.steps {
 		s.template = t.template.Step(s.template.Name)
 		if s.template == nil || s.template.Index != s.index {
-			return errors.Newf("task %d: its steps are not those of its template %s", t.id, t.template.ID())
+			return errors.Newf("task %d: its steps do not match its template %s", t.id, t.template.ID())
 		}
 		for _, p := range s.template.Parents {
 			s.parents = append(s.parents, t.template.Step(p).Index)
@@ -103,11 +105,34 @@ func (e *Engine) templateOf(ctx context.Context, digest string) (*templates.Temp
 	return t, nil
 }
 
-// views are the steps as decisions see them, until the next call.
+// views returns the part of the steps that decisions need. It is valid until the
+// next call.
 func (t *taskRun) views() []stepView {
 	t.seen = t.seen[:0]
 	for _, s := range t.steps {
 		t.seen = append(t.seen, s.stepView)
 	}
 	return t.seen
+}
+
+// nextDue is when the next waiting step may start; zero if there is none.
+func (t *taskRun) nextDue() time.Time {
+	views := t.views()
+	var next time.Time
+	for i := range views {
+		if startable(views, i) && (next.IsZero() || views[i].dueAt.Before(next)) {
+			next = views[i].dueAt
+		}
+	}
+	return next
+}
+
+// hasDeadClaims reports whether a step is claimed by an engine that is gone.
+func (t *taskRun) hasDeadClaims() bool {
+	for _, s := range t.steps {
+		if s.state == StepInProgress && !s.claimAlive {
+			return true
+		}
+	}
+	return false
 }

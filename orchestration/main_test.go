@@ -19,7 +19,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// database is a fresh one with the engine's tables.
+// database returns a fresh database with the engine's tables.
 func database(t testing.TB) *pgxpool.Pool {
 	t.Helper()
 	return pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate))
@@ -37,8 +37,8 @@ type bundle struct {
 	events []orchestration.Event
 }
 
-// engine starts an engine on a fresh database. Every class that has no
-// function of its own returns {"step": its name}.
+// engine starts an engine on a fresh database. A class without a function of its own
+// returns {"step": its name}.
 func engine(t *testing.T, handlers funcs, edit ...func(*orchestration.Config)) *bundle {
 	t.Helper()
 	return engineOn(t, database(t), handlers, edit...)
@@ -82,15 +82,15 @@ func (r resolver) ResolveHandler(_ context.Context, class string) (orchestration
 	}), nil
 }
 
-// template makes a template of lines "step: parent parent", each step with a
-// handler class of its name in upper case; more is appended to every step.
+// template makes a template from lines "step: parent parent". The handler class of a
+// step is its name with a capital letter. more is appended to every step.
 func template(t testing.TB, graph, more string) *templates.Template {
 	t.Helper()
 	return named(t, "test", graph, more)
 }
 
-// named is template under another name. Its version is different for each
-// content, so that one database takes them all.
+// named is template with a name. Each content gets its own version, so that one database
+// accepts all of them.
 func named(t testing.TB, name, graph, more string) *templates.Template {
 	t.Helper()
 	var b strings.Builder
@@ -116,7 +116,7 @@ func named(t testing.TB, name, graph, more string) *templates.Template {
 	return parsed
 }
 
-// parse makes a template of the YAML of its steps.
+// parse makes a template from the YAML of its steps.
 func parse(t testing.TB, steps string) *templates.Template {
 	t.Helper()
 	text := fmt.Sprintf("name: test\nnamespace_name: ns\nversion: 1.0.%d\nstep_templates:\n%s", crc32.ChecksumIEEE([]byte(steps)), steps)
@@ -134,7 +134,7 @@ func (b *bundle) submit(t *testing.T, tpl *templates.Template, context string) i
 	return s.TaskID
 }
 
-// run submits and runs a task and reads it back.
+// run submits a task, runs it, and reads it.
 func (b *bundle) run(t *testing.T, tpl *templates.Template) *orchestration.TaskDetail {
 	t.Helper()
 	id := b.submit(t, tpl, "{}")
@@ -173,7 +173,7 @@ func value(v string) orchestration.StepHandlerFunc {
 	}
 }
 
-// waitFor waits until an event of the kind was told.
+// waitFor waits for an event of the kind.
 func (b *bundle) waitFor(t *testing.T, kind orchestration.EventKind) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -188,8 +188,7 @@ func (b *bundle) waitFor(t *testing.T, kind orchestration.EventKind) {
 	}, 20*time.Second, time.Millisecond, kind)
 }
 
-// failOnError fails the test when the engine logs an error that it could tell
-// nobody.
+// failOnError fails the test when the engine logs an error.
 type failOnError struct{ t *testing.T }
 
 func (failOnError) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
@@ -207,5 +206,5 @@ func (h failOnError) Handle(_ context.Context, r slog.Record) error {
 func (h failOnError) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h failOnError) WithGroup(string) slog.Handler      { return h }
 
-// mayLogErrors is for tests in which the database is not there at times.
+// mayLogErrors is for tests in which the database is unavailable at times.
 func mayLogErrors(c *orchestration.Config) { c.Logger = slog.New(slog.DiscardHandler) }

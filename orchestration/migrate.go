@@ -17,25 +17,25 @@ var migrations embed.FS
 
 const versionTable = "tasker.schema_version"
 
-// Schema is what a database says of its tables.
+// Schema is the version of a database's tables.
 type Schema struct {
-	Version int32 // of the tables; 0 where there are none
-	Latest  int32 // what this program works with
+	Version int32 // of the tables; 0 if they do not exist
+	Latest  int32 // the version that this program needs
 }
 
 // Current reports whether this program can work with the tables.
 func (s Schema) Current() bool { return s.Version == s.Latest }
 
-// ErrSchemaNewer says that the database was migrated by a later program.
+// ErrSchemaNewer says that a later program has migrated the database.
 var ErrSchemaNewer = errors.New("the database's tables are newer than this program")
 
 // ErrSchemaOlder says that the database needs [Migrate].
 var ErrSchemaOlder = errors.New("the database's tables are older than this program")
 
-// ErrSearchPath says that table names of handlers would mean the engine's tables.
+// ErrSearchPath says that a handler's table names would refer to the engine's tables.
 var ErrSearchPath = errors.New("the schema tasker comes first in the search_path")
 
-// ReadSchema reads the version of the tables and changes nothing.
+// ReadSchema reads the version of the tables. It changes nothing.
 func ReadSchema(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 	latest, err := latestVersion()
 	if err != nil {
@@ -54,10 +54,11 @@ func ReadSchema(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 	return s, nil
 }
 
-// CheckSchema returns nil when the tables are of this program's version, else
-// [ErrSchemaOlder] or [ErrSchemaNewer] with what to do. Or [ErrSearchPath]: for
-// a role called tasker PostgreSQL's default search_path finds the engine's own
-// tables before all others.
+// CheckSchema returns nil if the tables have this program's version, and otherwise
+// [ErrSchemaOlder] or [ErrSchemaNewer] with a hint.
+//
+// It returns [ErrSearchPath] if unqualified names find the engine's tables first. For a
+// role called tasker, PostgreSQL's default search_path does that.
 func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
 	s, err := ReadSchema(ctx, conn)
 	switch {
@@ -90,8 +91,8 @@ func atVersion(what error, s Schema) error {
 	return &schemaError{what, fmt.Sprintf("%v: they are at version %d, it needs %d", what, s.Version, s.Latest)}
 }
 
-// schemaError has its own words for one of the errors above. errors.Mark would
-// not do: the standard library's errors.Is does not see it.
+// schemaError is one of the errors above with a message of its own. errors.Mark does not
+// work here: the standard library's errors.Is ignores it.
 type schemaError struct {
 	what error
 	text string
@@ -108,8 +109,8 @@ func checkNewer(s Schema) error {
 	return nil
 }
 
-// Migrate brings the tables to this program's version. It is safe to call from
-// many processes at once: tern holds an advisory lock while it works.
+// Migrate brings the tables to this program's version. Many processes may call it at the
+// same time: tern holds an advisory lock meanwhile.
 func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	s, err := ReadSchema(ctx, conn)
 	if err != nil || s.Current() {
@@ -131,8 +132,8 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	return explainDenied(errors.Wrap(m.Migrate(ctx), "migrating the database"))
 }
 
-// MigrateDown undoes migrations down to a version; 0 drops all tables with
-// everything in them.
+// MigrateDown undoes migrations down to a version. Version 0 drops all tables with their
+// rows.
 func MigrateDown(ctx context.Context, conn *pgx.Conn, version int32) error {
 	s, err := ReadSchema(ctx, conn)
 	if err != nil {
@@ -157,7 +158,7 @@ func MigrateDown(ctx context.Context, conn *pgx.Conn, version int32) error {
 
 func latestVersion() (int32, error) {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
-	return int32(len(names)), errors.Wrap(err, "the embedded migrations")
+	return int32(len(names)), errors.Wrap(err, "reading the embedded migrations")
 }
 
 func newMigrator(ctx context.Context, conn *pgx.Conn) (*migrate.Migrator, error) {
@@ -167,13 +168,13 @@ func newMigrator(ctx context.Context, conn *pgx.Conn) (*migrate.Migrator, error)
 	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return nil, errors.Wrap(err, "the embedded migrations")
+		return nil, errors.Wrap(err, "reading the embedded migrations")
 	}
-	return m, errors.Wrap(m.LoadMigrations(files), "the embedded migrations")
+	return m, errors.Wrap(m.LoadMigrations(files), "reading the embedded migrations")
 }
 
-// CheckWritable fails with a hint when nothing can be written to the database:
-// a standby, or a role whose transactions are read-only.
+// CheckWritable fails with a hint if the database cannot be written to: it is a standby,
+// or the role's transactions are read-only.
 func CheckWritable(ctx context.Context, conn *pgx.Conn) error {
 	var readOnly bool
 	err := conn.QueryRow(ctx, "select current_setting('transaction_read_only')::bool or pg_is_in_recovery()").Scan(&readOnly)
@@ -187,7 +188,7 @@ func CheckWritable(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// isDuplicate: "if not exists" still loses a race between two sessions.
+// isDuplicate recognizes a lost race: "if not exists" does not prevent one.
 func isDuplicate(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "23505" || pg.Code == "42P06")

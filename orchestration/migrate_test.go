@@ -19,7 +19,7 @@ func connection(t *testing.T) *pgx.Conn {
 	return conn
 }
 
-// Every migration can be undone and done again, also with tasks in the tables.
+// Every migration can be undone and repeated, also with tasks in the tables.
 func TestMigrateDownAndUp(t *testing.T) {
 	t.Parallel()
 	b := engine(t, funcs{"Bad": failing})
@@ -43,8 +43,8 @@ func TestMigrateDownAndUp(t *testing.T) {
 	require.NoError(t, orchestration.CheckSchema(t.Context(), conn.Conn()))
 }
 
-// Or a handler's table "steps" would be the engine's.
-func TestTheEnginesTablesAreNotWhatNamesMean(t *testing.T) {
+// Otherwise a handler's table "steps" would be the engine's.
+func TestSearchPathWithTheEnginesSchemaFirst(t *testing.T) {
 	t.Parallel()
 	conn := connection(t)
 	require.NoError(t, orchestration.Migrate(t.Context(), conn))
@@ -62,7 +62,7 @@ func TestTheEnginesTablesAreNotWhatNamesMean(t *testing.T) {
 	}
 }
 
-func TestMigrateTogether(t *testing.T) {
+func TestConcurrentMigrations(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
 	ended := make(chan error, 6)
@@ -99,8 +99,8 @@ func TestReadOnlyDatabaseIsRefused(t *testing.T) {
 	require.ErrorContains(t, orchestration.Migrate(t.Context(), conn), "read-only")
 }
 
-// What belongs to a task goes with it.
-func TestDeletedTasksLeaveNothing(t *testing.T) {
+// The rows that belong to a task are deleted with it.
+func TestDeletingATaskDeletesItsRows(t *testing.T) {
 	t.Parallel()
 	b := engine(t, nil)
 	gone, kept := b.run(t, template(t, diamond, "")), b.run(t, template(t, diamond, ""))

@@ -9,118 +9,94 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// errClaimLost: the step is not this engine's any more; its outcome was not
-// recorded, and what its handler did in its transaction was rolled back.
+// errClaimLost says that this engine no longer holds the claim on the step. The
+// outcome was not recorded, and the handler's transaction was rolled back.
 var errClaimLost = errors.New("the claim on the step was lost")
 
-// outcome is what came of one attempt.
+// outcome is the result of one attempt, and the state that the step gets by it.
 type outcome struct {
 	to      StepState
 	kind    string // tasker.attempts.outcome
+	reason  string // for the audit
 	results json.RawMessage
 	err     *StepError
 	started time.Time
 	ended   time.Time
-	due     time.Time
-	wait    *float64
-	last    bool // every other step is done: this one ends the task
+	due     time.Time // when a step that waits for a retry may run
+	wait    *float64  // the same in seconds from the end of the attempt
+	last    bool      // every other step is done, so this outcome ends the task
 }
 
-// record writes the outcome in a commit that it shares with others. It reports
-// whether it ended the task.
-func (e *Engine) record(ctx context.Context, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
-	request := &statement{ctx: ctx, outcome: o.row(s, claimant)}
-	err = e.group.commit(request)
-	return request.ended, recording(s, request.recorded, err)
-}
-
-func recording(s *stepRun, recorded bool, err error) error {
-	if err == nil && !recorded {
-		return errClaimLost
+// success is the outcome of an attempt whose handler returned results.
+func (a *attempt) success(results json.RawMessage) outcome {
+	return outcome{
+		to: StepComplete, kind: "complete", reason: "the handler returned", results: results,
+		started: a.step.lastAttempted, ended: a.engine.now(), last: a.last,
 	}
+}
+
+// failure is the outcome of a failed attempt: another attempt, or an error.
+func (a *attempt) failure(failure *StepError) outcome {
+	s, now := a.step, a.engine.now()
+	o := outcome{kind: "error", err: failure, started: s.lastAttempted, ended: now}
+	o.to = retryDecision(s.retries, failure.Permanent, s.attempts, s.limit)
+	switch {
+	case o.to == StepWaitingForRetry:
+		wait := backoff(s.template.Backoff, s.attempts, failure.RetryAfter, a.engine.cfg.Random())
+		o.due = now.Add(wait).Truncate(time.Microsecond)
+		seconds := wait.Seconds()
+		o.wait = &seconds
+		o.reason = "the handler failed and may be tried again: "
+	case failure.Permanent:
+		o.reason = "the handler failed permanently: "
+	default:
+		o.reason = "the handler failed in its last attempt: "
+	}
+	o.reason += storableText(failure.Class)
+	return o
+}
+
+// commitOutcome records the outcome in a commit that it shares with other steps.
+// It reports whether that ended the task.
+func (e *Engine) commitOutcome(ctx context.Context, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
+	request := &outcomeRequest{requestBase: requestBase{ctx: ctx}, row: o.row(s, claimant)}
+	err = e.group.commit(request)
+	if err == nil && !request.recorded {
+		return false, errClaimLost
+	}
+	return request.endedTask, recordingError(s, err)
+}
+
+func recordingError(s *stepRun, err error) error {
 	return errors.Wrapf(err, "recording the outcome of step %q", s.template.Name)
 }
 
-func (o outcome) row(s *stepRun, claimant int64) *outcomeRow {
-	row := &outcomeRow{
-		step: s.id, claimant: claimant, number: int32(s.number), to: string(o.to), kind: o.kind,
-		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait, reason: reasonOf(o),
-	}
-	if o.results != nil {
-		results := string(o.results)
-		row.results = &results
-	}
-	if o.err != nil {
-		row.failed = errorText(o.err)
-	}
-	if o.to == StepWaitingForRetry {
-		row.due = &o.due
-	}
-	row.last = o.last && o.to.Done()
-	return row
-}
+// releaseSQL's parameters:
+// $1 step, $2 claimant, $3 attempt, $4 now, $5 states that may become pending.
+const releaseSQL = `
+	with o as (
+		select step_id, state, attempts from tasker.steps
+		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = any($5) for no key update),
+	u as (
+		update tasker.steps s set state = 'pending', attempts = s.attempts - 1, claimed_by = null
+		from o where s.step_id = o.step_id returning s.step_id, o.state as was, o.attempts)
+	insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
+	select step_id, was, 'pending', attempts, 'interrupted; the attempt does not count', $4 from u
+	returning step_id`
 
-func errorText(e *StepError) *string {
-	text := errorJSON(e)
-	return &text
-}
-
-func reasonOf(o outcome) string {
-	switch {
-	case o.err == nil:
-		return "the handler returned"
-	case o.to == StepWaitingForRetry:
-		return "the handler failed and may be tried again: " + storableText(o.err.Class)
-	case o.err.Permanent:
-		return "the handler failed for good: " + storableText(o.err.Class)
-	default:
-		return "the handler failed in its last attempt: " + storableText(o.err.Class)
-	}
-}
-
-// release gives a claim back as if it had not been made: the handler was
-// interrupted because the engine stops, and its attempt is not counted.
-func (e *Engine) release(ctx context.Context, s *stepRun, claimant int64) error {
+// release undoes the claim of an attempt that the engine interrupted to stop. The
+// attempt does not count.
+func (a *attempt) release(ctx context.Context) error {
 	var released int
-	err := e.group.exec(ctx, rowCount(&released), `
-		with o as (
-			select step_id, state, attempts from tasker.steps
-			where step_id = $1 and claimed_by = $2 and attempts = $3 and state = any($5) for no key update),
-		u as (
-			update tasker.steps s set state = 'pending', attempts = s.attempts - 1, claimed_by = null
-			from o where s.step_id = o.step_id returning s.step_id, o.state as was, o.attempts)
-		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
-		select step_id, was, 'pending', attempts, 'interrupted; the attempt does not count', $4 from u
-		returning step_id`,
-		s.id, claimant, s.number, e.now(), sources(StepTransitions, StepPending))
+	err := a.engine.group.exec(ctx, rowCount(&released), releaseSQL,
+		a.step.id, a.claimant, a.step.number, a.engine.now(), sources(StepTransitions, StepPending))
 	if err == nil && released == 0 {
 		return errClaimLost
 	}
-	return errors.Wrapf(err, "releasing step %q", s.template.Name)
+	return errors.Wrapf(err, "releasing step %q", a.step.template.Name)
 }
 
-// maxClass bounds what is indexed of the name of an error's class; the error
-// itself has it whole.
-const maxClass = 500
-
-// classOf is the class of an error as a text column can hold it.
-func classOf(e *StepError) *string {
-	if e == nil {
-		return nil
-	}
-	class := storableText(e.Class)
-	if len(class) > maxClass {
-		class = strings.ToValidUTF8(class[:maxClass], "")
-	}
-	return &class
-}
-
-// storableText replaces what PostgreSQL's text cannot hold.
-func storableText(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\u2400")
-}
-
-// storedError is how an error is kept in tasker.attempts.
+// storedError is a StepError as tasker.attempts holds it.
 type storedError struct {
 	*StepError
 	RetryAfter *float64 `json:"retry_after,omitempty"` // seconds
@@ -141,18 +117,18 @@ func errorJSON(e *StepError) string {
 	return string(b)
 }
 
-// ended moves the whole task into a final state that is not complete.
-func (e *Engine) ended(ctx context.Context, t *taskRun, to TaskState, reason string) (bool, error) {
-	var ended int
-	err := e.group.exec(ctx, rowCount(&ended), `
-		with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) and revision = $6 for no key update),
-		u as (
-			update tasker.tasks k set state = $3, ended_at = $5, held_by = null from o
-			where k.task_id = o.task_id and not exists (
-				select 1 from tasker.steps s where s.task_id = $1 and s.state = 'in_progress')
-			returning k.task_id, o.state as was)
-		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-		select task_id, was, $3, $4, $5 from u
-		returning task_id`, t.id, sources(TaskTransitions, to), string(to), reason, e.now(), t.revision)
-	return ended == 1, errors.Wrapf(err, "ending task %d", t.id)
+// maxClass bounds the class name in the indexed column. The stored error has the
+// whole name.
+const maxClass = 500
+
+// classOf is the error's class as the indexed column can hold it.
+func classOf(e *StepError) *string {
+	if e == nil {
+		return nil
+	}
+	class := storableText(e.Class)
+	if len(class) > maxClass {
+		class = strings.ToValidUTF8(class[:maxClass], "")
+	}
+	return &class
 }

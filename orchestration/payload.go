@@ -9,15 +9,15 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// taskHead is what a row of tasker.tasks says for the head of a task.
+// taskHead is the part of a row of tasker.tasks that only the head of a task shows.
 type taskHead struct {
 	tags                            []string
 	initiator, sourceSystem, reason string
 	createdAt                       time.Time
 }
 
-// The documents that handlers see of a task and its steps; their shapes are in
-// docs/engine.md. They are made for each attempt, and so without reflection.
+// docs/engine.md describes the documents below, which handlers see of a task and its
+// steps. They are made for each attempt, and therefore without reflection.
 
 func (t *taskRun) taskHeadJSON() json.RawMessage {
 	if t.headJSON == nil {
@@ -28,9 +28,9 @@ func (t *taskRun) taskHeadJSON() json.RawMessage {
 		b = appendText(append(b, `,"version":`...), t.template.Version)
 		b = appendText(append(b, `,"status":`...), string(t.state))
 		b = appendTexts(append(b, `,"tags":`...), t.head.tags)
-		b = appendSaid(b, `,"initiator":`, t.head.initiator)
-		b = appendSaid(b, `,"source_system":`, t.head.sourceSystem)
-		b = appendSaid(b, `,"reason":`, t.head.reason)
+		b = appendMember(b, `,"initiator":`, t.head.initiator)
+		b = appendMember(b, `,"source_system":`, t.head.sourceSystem)
+		b = appendMember(b, `,"reason":`, t.head.reason)
 		b = appendTime(append(b, `,"created_at":`...), t.head.createdAt)
 		t.headJSON = append(b, '}')
 	}
@@ -42,8 +42,8 @@ func (s *stepRun) appendHead(b []byte, taskID int64) []byte {
 	b = strconv.AppendInt(append(b, `{"workflow_step_id":`...), s.id, 10)
 	b = strconv.AppendInt(append(b, `,"task_id":`...), taskID, 10)
 	b = appendText(append(b, `,"name":`...), s.template.Name)
-	b = appendSaid(b, `,"description":`, s.template.Description)
-	b = appendSaid(b, `,"dependent_system":`, s.template.DependentSystem)
+	b = appendMember(b, `,"description":`, s.template.Description)
+	b = appendMember(b, `,"dependent_system":`, s.template.DependentSystem)
 	b = appendText(append(b, `,"status":`...), string(s.state))
 	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(s.attempts), 10)
 	b = strconv.AppendInt(append(b, `,"retry_limit":`...), int64(s.limit), 10)
@@ -52,10 +52,10 @@ func (s *stepRun) appendHead(b []byte, taskID int64) []byte {
 	b = strconv.AppendBool(append(b, `,"in_process":`...), s.state == StepInProgress)
 	b = appendTime(append(b, `,"inputs":null,"last_attempted_at":`...), s.lastAttempted)
 	b = append(b, `,"backoff_request_seconds":`...)
-	if s.asked == nil {
+	if s.requestedWait == nil {
 		b = append(b, "null"...)
 	} else {
-		b = append(b, mustMarshal(*s.asked)...)
+		b = append(b, mustMarshal(*s.requestedWait)...)
 	}
 	b = appendTexts(append(b, `,"parents":`...), s.template.Parents)
 	b = appendTexts(append(b, `,"children":`...), s.template.Children)
@@ -63,13 +63,13 @@ func (s *stepRun) appendHead(b []byte, taskID int64) []byte {
 	return append(b, '}')
 }
 
-// stepHeads is the array of all heads, of which each step's head is a part.
-// Only those that changed are made anew.
+// stepHeads is the array of all steps' heads. Each step's head is a part of that array.
+// Only the heads of changed steps are made anew.
 func (t *taskRun) stepHeads() json.RawMessage {
 	if t.heads == nil {
 		size := 2
 		for _, s := range t.steps {
-			size += 1 + max(len(s.head), 512) // about
+			size += 1 + max(len(s.head), 512) // an estimate
 		}
 		b := append(make([]byte, 0, size), '[')
 		for i, s := range t.steps {
@@ -82,14 +82,14 @@ func (t *taskRun) stepHeads() json.RawMessage {
 			} else {
 				b = s.appendHead(b, t.id)
 			}
-			s.head = json.RawMessage(b[began:len(b):len(b)]) // and not of the array before, which is garbage
+			s.head = json.RawMessage(b[began:len(b):len(b)]) // a part of the new array, so that the old one can be freed
 		}
 		t.heads = append(b, ']')
 	}
 	return t.heads
 }
 
-// changed forgets what was made of the step.
+// changed drops the documents that show the step.
 func (t *taskRun) changed(s *stepRun) { s.head, t.heads = nil, nil }
 
 // appendText adds a JSON string.
@@ -102,8 +102,8 @@ func appendText(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
-// appendSaid adds a member, if it has a value.
-func appendSaid(b []byte, member, s string) []byte {
+// appendMember adds a member unless its value is empty.
+func appendMember(b []byte, member, s string) []byte {
 	if s == "" {
 		return b
 	}
@@ -121,7 +121,7 @@ func appendTexts(b []byte, texts []string) []byte {
 	return append(b, ']')
 }
 
-// appendTime adds a time, or null for none.
+// appendTime adds a time, or null for the zero time.
 func appendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, "null"...)
@@ -129,7 +129,7 @@ func appendTime(b []byte, t time.Time) []byte {
 	return append(t.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
 }
 
-// mustMarshal is for values of plain kinds, which always marshal.
+// mustMarshal is for strings, numbers and such, which always marshal.
 func mustMarshal(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -138,15 +138,16 @@ func mustMarshal(v any) json.RawMessage {
 	return b
 }
 
-// execution makes what the handler of s is given.
-func (e *Engine) execution(t *taskRun, s *stepRun) *StepExecution {
+// execution makes the StepExecution for one attempt of s.
+func (l *taskLoop) execution(s *stepRun) *StepExecution {
+	t := l.task
 	heads := t.stepHeads()
 	x := &StepExecution{
 		TaskID: t.id, StepID: s.id, Namespace: t.template.Namespace, TaskName: t.template.Name,
 		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts,
 		Context: t.context, Config: s.template.HandlerConfig,
 		TaskHead: t.taskHeadJSON(), StepHead: s.head, StepHeads: heads,
-		session: e.sessionFor(s.template),
+		session: l.engine.sessionFor(s.template),
 	}
 	for _, a := range t.template.Ancestors(s.template.Name) {
 		if r := t.steps[a.Index].results; r != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// What a handler sees of its task and of all steps is JSON, whatever the names
-// and texts in it, and says how things are at this attempt.
+// The documents of an attempt are valid JSON for all names and texts. They show the task
+// and its steps at this attempt.
 func TestDocumentsOfAnAttempt(t *testing.T) {
 	t.Parallel()
 	const odd = "a \"b\" \\ <c> & d\te\u2028f\u00e9\U0001F600"

@@ -16,34 +16,34 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// fate is what becomes of one attempt.
+// fate is the result of one attempt.
 type fate string
 
 const (
 	succeeds fate = "succeeds"
-	fails    fate = "fails"    // may be tried again
-	dies     fate = "dies"     // fails for good
-	isLost   fate = "lost"     // its claim dies while it runs, and it returns a result all the same
-	unstored fate = "unstored" // its result cannot be kept
+	fails    fate = "fails"    // the attempt fails and may be retried
+	dies     fate = "dies"     // the attempt fails permanently
+	isLost   fate = "lost"     // the claim dies while the handler runs; the handler still returns a result
+	unstored fate = "unstored" // the result cannot be stored
 	panics   fate = "panics"
 )
 
-// modelStep is a step of a random task. After its fates it succeeds.
+// modelStep is a step of a random task. It succeeds after its fates.
 type modelStep struct {
 	parents   []int
 	fates     []fate
 	limit     int
 	retryable bool
-	key       int // of concurrency; 0 for none, and else also its limit
+	key       int // concurrency key, which is also its limit; 0 means none
 }
 
-// expectation is what a brute-force reading of the rules says of a step.
+// expectation is the end of a step according to a direct reading of the rules.
 type expectation struct {
 	state    orchestration.StepState
 	outcomes []string
 }
 
-// expect follows each step by itself: parents come before children in a task.
+// expect computes each step from its parents, which come before it.
 func expect(steps []modelStep) (orchestration.TaskState, []expectation) {
 	out := make([]expectation, len(steps))
 	task := orchestration.TaskComplete
@@ -96,7 +96,7 @@ func drawSteps(t *rapid.T) []modelStep {
 
 func stepName(i int) string { return fmt.Sprintf("s%d", i) }
 
-// graphOf writes the template, each step with its own limit.
+// yamlOf writes the template, each step with its own limit.
 func yamlOf(steps []modelStep) string {
 	var b strings.Builder
 	for i, s := range steps {
@@ -115,15 +115,15 @@ func yamlOf(steps []modelStep) string {
 	return b.String()
 }
 
-// propertyHandler acts out the fates and takes note of what it sees.
+// propertyHandler plays the fates and records what it sees.
 type propertyHandler struct {
 	b  *bundle
 	mu sync.Mutex
-	// of the current task
-	steps []modelStep
-	runs  map[string]int
-	slots [3]int // how many run now, by key
-	wrong []string
+	// for the current task
+	steps   []modelStep
+	runs    map[string]int
+	holders [3]int // running steps, by key
+	wrong   []string
 }
 
 func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
@@ -132,14 +132,14 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 	h.mu.Lock()
 	h.runs[x.StepName]++
 	s := h.steps[i]
-	h.slots[s.key]++
-	if s.key > 0 && h.slots[s.key] > s.key {
-		h.wrong = append(h.wrong, fmt.Sprintf("%d steps of key %d run at once", h.slots[s.key], s.key))
+	h.holders[s.key]++
+	if s.key > 0 && h.holders[s.key] > s.key {
+		h.wrong = append(h.wrong, fmt.Sprintf("%d steps of key %d run at once", h.holders[s.key], s.key))
 	}
 	release := sync.OnceFunc(func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.slots[s.key]--
+		h.holders[s.key]--
 	})
 	defer release()
 	if x.Attempt > s.limit {
@@ -165,7 +165,7 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 	case panics:
 		panic("at attempt")
 	case isLost:
-		release() // a slot counts as long as the claim
+		release() // a permit ends with its claim
 		// No engine has this number.
 		if _, err := h.b.pool.Exec(ctx, "update tasker.steps set claimed_by = 2000000000 where step_id = $1", x.StepID); err != nil {
 			return nil, err
@@ -174,12 +174,12 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 	return json.Marshal(x.Attempt)
 }
 
-// Random tasks with random failures, lost claims, concurrency keys and two
-// engines: each step comes to what the model says, by the attempts that the
-// model says, and no more steps of a key run at once than may.
+// Random tasks run with random failures, lost claims and concurrency keys, in two
+// engines. Each step ends as in the model, with the same attempts. The limit of each key
+// holds.
 func TestRandomTasksAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
-	for i := range 20 { // a hundred tasks each
+	for i := range 20 { // a hundred tasks per round
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			checkAgainstModel(t)
@@ -244,12 +244,12 @@ func outcomes(s orchestration.StepDetail) []string {
 	return list
 }
 
-// requireChain checks that each transition begins where the one before ended,
-// and that the table has it.
+// requireChain checks that each transition begins in the state where the one before
+// ended, and that the table allows it.
 func requireChain[S ~string](t require.TestingT, list []orchestration.Transition, last string, table map[S][]S) {
 	at := "pending"
 	for _, w := range list {
-		if w.From == "" { // the task's first row
+		if w.From == "" { // the first transition of a task
 			require.Equal(t, "pending", w.To)
 			continue
 		}

@@ -17,37 +17,37 @@ const lockSpace = 0x7461736b
 
 // The channels that an engine's session listens on.
 const (
-	channelTask = "tasker_task" // a task was changed by hand; the payload is its number
+	channelTask = "tasker_task" // a person changed a task; the payload is its number
 	channelWake = "tasker_wake" // there is something to do
 )
 
-// session is the engine's own connection. It holds an advisory lock on the
-// engine's number; whoever finds a claim of a number that nobody holds knows
-// that the claim is dead. It also listens for what others do to tasks.
+// session is the engine's own connection. It holds an advisory lock on the engine's
+// number while the engine lives. A claim is dead when its number is not locked. The
+// session also listens for changes to tasks.
 //
-// When the connection is lost, the session opens another one under a new
-// number: what was claimed under the old one is not this engine's any more.
+// When the connection is lost, the session opens another one under a new number. The
+// engine has then lost the claims of the old number.
 type session struct {
-	pool   *pgxpool.Pool
-	logger *slog.Logger
-	clock  *databaseClock
-	heard  func(channel, payload string)
-	opened func() // notifications may have been missed
+	pool     *pgxpool.Pool
+	logger   *slog.Logger
+	clock    *databaseClock
+	notified func(channel, payload string)
+	opened   func() // called after a reconnection, when notifications may be missing
 
 	stop  context.CancelFunc
 	ended chan struct{}
 
 	mu    sync.Mutex
 	id    int64          // 0 while there is no connection
-	mine  map[int64]bool // every number this engine ever had
+	mine  map[int64]bool // every number this engine has had
 	ready chan struct{}  // closed while there is a connection
 }
 
-// openSession connects, and then keeps a connection until close. heard and
-// opened are called from one goroutine.
-func openSession(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, clock *databaseClock, heard func(channel, payload string), opened func()) (*session, error) {
+// openSession connects, and then keeps a connection until close. notified and opened are
+// called from one goroutine.
+func openSession(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, clock *databaseClock, notified func(channel, payload string), opened func()) (*session, error) {
 	s := &session{
-		pool: pool, logger: logger, clock: clock, heard: heard, opened: opened,
+		pool: pool, logger: logger, clock: clock, notified: notified, opened: opened,
 		ended: make(chan struct{}), mine: map[int64]bool{}, ready: make(chan struct{}),
 	}
 	conn, err := s.open(ctx)
@@ -60,7 +60,11 @@ func openSession(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, c
 	return s, nil
 }
 
-// open takes a connection out of the pool for good, and a number.
+const takeNumberSQL = `
+	with n as (select nextval('tasker.engines') as id)
+	select id, pg_advisory_lock($1, id::int) from n`
+
+// open removes a connection from the pool, and gives it a number.
 func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
 	pooled, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -72,16 +76,11 @@ func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
 		return nil, err
 	}
 	var id int64
-	err = conn.QueryRow(ctx, `
-		with n as (select nextval('tasker.engines') as id)
-		select id, pg_advisory_lock($1, id::int) from n`, lockSpace).Scan(&id, nil)
+	err = conn.QueryRow(ctx, takeNumberSQL, lockSpace).Scan(&id, nil)
 	if err == nil {
-		var database time.Time
-		before := time.Now()
-		err = conn.QueryRow(ctx, "select clock_timestamp()").Scan(&database)
-		if err == nil {
-			s.clock.set(database, before, time.Now())
-		}
+		var batch pgx.Batch
+		s.clock.queueReading(&batch)
+		err = conn.SendBatch(ctx, &batch).Close()
 	}
 	if err == nil {
 		_, err = conn.Exec(ctx, "listen "+channelTask+"; listen "+channelWake)
@@ -97,7 +96,7 @@ func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// listen passes notifications on, and replaces a connection that is lost.
+// listen passes notifications on, and replaces a lost connection.
 func (s *session) listen(ctx context.Context, conn *pgx.Conn) {
 	defer close(s.ended)
 	for {
@@ -107,7 +106,7 @@ func (s *session) listen(ctx context.Context, conn *pgx.Conn) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.logger.Warn("the engine's session was lost, and its claims with it; opening another", "error", err)
+		s.logger.Warn("the engine lost its session, and with it its claims; opening another session", "error", err)
 		if conn = s.reopen(ctx); conn == nil {
 			return
 		}
@@ -123,11 +122,11 @@ func (s *session) receive(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
-		s.heard(n.Channel, n.Payload)
+		s.notified(n.Channel, n.Payload)
 	}
 }
 
-// reopen tries until it works or the engine is closed.
+// reopen tries until it succeeds. It returns nil if the engine is closed first.
 func (s *session) reopen(ctx context.Context) *pgx.Conn {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -152,7 +151,7 @@ func (s *session) forget() {
 	s.id, s.ready = 0, make(chan struct{})
 }
 
-// claimant returns the number to claim under, waiting for a connection.
+// claimant returns the number for new claims. It waits for a connection.
 func (s *session) claimant(ctx context.Context) (int64, error) {
 	for {
 		s.mu.Lock()
@@ -171,7 +170,7 @@ func (s *session) claimant(ctx context.Context) (int64, error) {
 	}
 }
 
-// owns reports whether the number is, or was, this engine's.
+// owns reports whether the number is or was this engine's.
 func (s *session) owns(id int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,14 +182,14 @@ func (s *session) close() {
 	<-s.ended
 }
 
-// discard closes a connection of which nothing is expected any more.
+// discard closes a connection that is no longer needed.
 func discard(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)
 }
 
-// livingSQL is the numbers whose session is there.
+// livingSQL selects the numbers of living engines.
 const livingSQL = `select l.objid::bigint from pg_locks l
 	where l.locktype = 'advisory' and l.classid = 1952543595 and l.objsubid = 2 and l.granted
 	and l.database = (select oid from pg_database where datname = current_database())`

@@ -29,9 +29,9 @@ const (
 	StepResolvedManually StepState = "resolved_manually"
 )
 
-// TaskTransitions is every change of state that a task may make, by the state
-// it comes from. The statement that makes a change checks it against this
-// table; docs/engine.md shows it.
+// TaskTransitions has the states that a task may change to, by its present state. Every
+// statement that changes a state checks it against this table. docs/engine.md shows the
+// table.
 var TaskTransitions = map[TaskState][]TaskState{
 	TaskPending:          {TaskInProgress, TaskCancelled},
 	TaskInProgress:       {TaskComplete, TaskInError, TaskCancelled},
@@ -52,13 +52,13 @@ var StepTransitions = map[StepState][]StepState{
 	StepResolvedManually: {},
 }
 
-// Final reports whether a task in this state will not run again by itself.
+// Final reports whether a task in this state does not run again by itself.
 func (s TaskState) Final() bool { return s != TaskPending && s != TaskInProgress }
 
-// Done reports whether a step in this state satisfies those that depend on it.
+// Done reports whether the steps that depend on a step in this state may run.
 func (s StepState) Done() bool { return s == StepComplete || s == StepResolvedManually }
 
-// sources are the states from which to may be reached, as SQL's any($1).
+// sources returns the states that may change to the given one, for any($1) in SQL.
 func sources[S ~string](table map[S][]S, to S) []string {
 	var from []string
 	for s, targets := range table {

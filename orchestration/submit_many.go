@@ -10,13 +10,14 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// manyAtOnce is how many tasks go into one statement.
+// manyAtOnce is the largest number of tasks in one statement.
 const manyAtOnce = 2000
 
-// SubmitMany is Submit for many tasks, all in one transaction and a few round
-// trips for each two thousand. The answers are in the order of the submissions;
-// one whose identity was there, or occurs before in the same list, has
-// Existed set. If one is refused, nothing is written: the error names its place.
+// SubmitMany is Submit for many tasks. It uses one transaction, and a few round trips
+// for each two thousand tasks. The answers are in the order of the submissions. Existed
+// is set if the identity already existed, or occurs earlier in the same list.
+//
+// If one submission is refused, nothing is written, and the error names its place.
 func (e *Engine) SubmitMany(ctx context.Context, list []Submission) ([]Submitted, error) {
 	var done []Submitted
 	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) (err error) {
@@ -26,7 +27,7 @@ func (e *Engine) SubmitMany(ctx context.Context, list []Submission) ([]Submitted
 	return done, err
 }
 
-// SubmitManyTx is SubmitMany in a transaction of the caller's.
+// SubmitManyTx is SubmitMany in the caller's transaction.
 func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission) ([]Submitted, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -34,7 +35,7 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 	byTemplate := map[string][]int{}
 	var order []string
 	checked := make([]Submission, len(list))
-	digests := map[*templates.Template]string{} // each takes a while
+	digests := map[*templates.Template]string{} // a digest is expensive to compute
 	for i, s := range list {
 		if err := s.check(); err != nil && len(list) == 1 {
 			return nil, err
@@ -70,24 +71,30 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 	return done, errors.Wrap(err, "submitting tasks")
 }
 
+const (
+	taskNumbersSQL = `select array(select nextval('tasker.tasks_task_id_seq') from generate_series(1, $1::int))`
+	stepNumbersSQL = `select array(select nextval('tasker.steps_step_id_seq') from generate_series(1, $1::int))`
+)
+
 // insertTasks writes the tasks of one template.
 func (e *Engine) insertTasks(ctx context.Context, tx pgx.Tx, list []Submission, places []int, done []Submitted) error {
 	t := list[places[0]].Template
 	var taskIDs, stepIDs []int64
 	var batch pgx.Batch
-	batch.Queue(`select array(select nextval('tasker.tasks_task_id_seq') from generate_series(1, $1::int))`, len(places)).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&taskIDs) })
-	batch.Queue(`select array(select nextval('tasker.steps_step_id_seq') from generate_series(1, $1::int))`, len(places)*len(t.Steps)).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&stepIDs) })
+	batch.Queue(taskNumbersSQL, len(places)).QueryRow(func(row pgx.Row) error { return row.Scan(&taskIDs) })
+	batch.Queue(stepNumbersSQL, len(places)*len(t.Steps)).QueryRow(func(row pgx.Row) error { return row.Scan(&stepIDs) })
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
 	now := e.now()
-	rows := newTaskRows(len(places))
+	rows := make([]taskRow, len(places))
 	for i, place := range places {
-		rows.add(taskIDs[i], list[place], now)
+		rows[i] = taskRow{of: &list[place], id: taskIDs[i], runAt: list[place].RunAt}
+		if rows[i].runAt.IsZero() {
+			rows[i].runAt = now
+		}
 	}
-	written, err := rows.insert(ctx, tx, t, now)
+	written, err := insertTaskRows(ctx, tx, t, now, rows)
 	if err != nil {
 		return err
 	}
@@ -97,44 +104,42 @@ func (e *Engine) insertTasks(ctx context.Context, tx pgx.Tx, list []Submission, 
 	return answer(ctx, tx, list, places, taskIDs, written, done)
 }
 
-// taskRows are columns for unnest.
-type taskRows struct {
-	ids                                []int64
-	contexts                           []string
-	keys, initiators, sources, reasons []string
-	tags                               []string // PostgreSQL cannot unnest arrays of arrays: as text
-	priorities                         []int16
-	runAt                              []time.Time
+// taskRow is a task to insert.
+type taskRow struct {
+	of    *Submission
+	id    int64
+	runAt time.Time // the submission's, or the time of submitting
 }
 
-func newTaskRows(n int) *taskRows { return &taskRows{ids: make([]int64, 0, n)} }
-
-func (r *taskRows) add(id int64, s Submission, now time.Time) {
-	runAt := s.RunAt
-	if runAt.IsZero() {
-		runAt = now
-	}
-	r.ids, r.contexts, r.keys = append(r.ids, id), append(r.contexts, string(s.Context)), append(r.keys, s.IdentityKey)
-	r.initiators, r.sources, r.reasons = append(r.initiators, s.Initiator), append(r.sources, s.SourceSystem), append(r.reasons, s.Reason)
-	r.tags, r.priorities, r.runAt = append(r.tags, string(mustMarshal(nonNil(s.Tags)))), append(r.priorities, s.Priority), append(r.runAt, runAt)
+var taskColumns = columns[taskRow]{
+	newColumn("id", "bigint", func(r taskRow) int64 { return r.id }),
+	newColumn("context", "text", func(r taskRow) string { return string(r.of.Context) }),
+	newColumn("key", "text", func(r taskRow) string { return r.of.IdentityKey }),
+	newColumn("initiator", "text", func(r taskRow) string { return r.of.Initiator }),
+	newColumn("source", "text", func(r taskRow) string { return r.of.SourceSystem }),
+	newColumn("reason", "text", func(r taskRow) string { return r.of.Reason }),
+	// As JSON, because PostgreSQL cannot unnest an array of arrays row by row.
+	newColumn("tags", "text", func(r taskRow) string { return string(mustMarshal(nonNil(r.of.Tags))) }),
+	newColumn("priority", "smallint", func(r taskRow) int16 { return r.of.Priority }),
+	newColumn("run_at", "timestamptz", func(r taskRow) time.Time { return r.runAt }),
 }
 
-// insert returns the numbers of those that were written: not those whose
-// identity was there.
-func (r *taskRows) insert(ctx context.Context, tx pgx.Tx, t *templates.Template, now time.Time) (map[int64]bool, error) {
-	rows, err := tx.Query(ctx, `
-		insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity_key,
-			initiator, source_system, reason, tags, priority, run_at, wake_at, created_at)
-		overriding system value
-		select id, $1, $2, $3, $4, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
-			array(select json_array_elements_text(tags::json)), priority, run_at, run_at, $5
-		from unnest($6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::smallint[], $14::timestamptz[])
-			as u (id, context, key, initiator, source, reason, tags, priority, run_at)
-		order by id
-		on conflict (identity_key) do nothing
-		returning task_id`,
-		t.Digest(), t.Namespace, t.Name, t.Version, now,
-		r.ids, r.contexts, r.keys, r.initiators, r.sources, r.reasons, r.tags, r.priorities, r.runAt)
+// insertTaskRowsSQL inserts tasks, and returns the numbers of those whose identity did
+// not exist. $1 to $5 are the digest, namespace, name and version of the template, and
+// the time. taskColumns follow.
+var insertTaskRowsSQL = `
+	insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity_key,
+		initiator, source_system, reason, tags, priority, run_at, wake_at, created_at)
+	overriding system value
+	select id, $1, $2, $3, $4, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
+		array(select json_array_elements_text(tags::json)), priority, run_at, run_at, $5
+	from ` + taskColumns.unnest("u", 6) + `
+	order by id
+	on conflict (identity_key) do nothing
+	returning task_id`
+
+func insertTaskRows(ctx context.Context, tx pgx.Tx, t *templates.Template, now time.Time, list []taskRow) (map[int64]bool, error) {
+	rows, err := tx.Query(ctx, insertTaskRowsSQL, taskColumns.args(list, t.Digest(), t.Namespace, t.Name, t.Version, now)...)
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +151,23 @@ func (r *taskRows) insert(ctx context.Context, tx pgx.Tx, t *templates.Template,
 	return written, err
 }
 
-// insertSteps writes the steps, edges and first transitions of the tasks that
-// were written. Task i has the step numbers from i*len(t.Steps) on.
+const insertStepRowsSQL = `
+	insert into tasker.steps (step_id, task_id, name, position, retry_limit, retryable)
+	overriding system value
+	select u.id, u.task, d.name, u.position, d.retry_limit, d.retryable
+	from unnest($1::bigint[], $2::bigint[], $3::int[]) as u (id, task, position)
+	join unnest($4::text[], $5::int[], $6::bool[]) with ordinality as d (name, retry_limit, retryable, n) on d.n = u.position + 1`
+
+const insertEdgesSQL = `
+	insert into tasker.edges (task_id, parent_id, child_id)
+	select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])`
+
+const noteSubmittedSQL = `
+	insert into tasker.task_transitions (task_id, to_state, reason, at)
+	select task, 'pending', 'submitted', $2 from unnest($1::bigint[]) as u (task)`
+
+// insertSteps writes the steps, edges and first transitions of the written tasks. The
+// step numbers of task i begin at i*len(t.Steps).
 func insertSteps(ctx context.Context, tx pgx.Tx, t *templates.Template, taskIDs, stepIDs []int64, written map[int64]bool, now time.Time) error {
 	n := len(t.Steps)
 	names, limits, retryable := stepColumns(t)
@@ -167,21 +187,13 @@ func insertSteps(ctx context.Context, tx pgx.Tx, t *templates.Template, taskIDs,
 		}
 	}
 	var batch pgx.Batch
-	batch.Queue(`
-		insert into tasker.steps (step_id, task_id, name, position, retry_limit, retryable)
-		overriding system value
-		select u.id, u.task, d.name, u.position, d.retry_limit, d.retryable
-		from unnest($1::bigint[], $2::bigint[], $3::int[]) as u (id, task, position)
-		join unnest($4::text[], $5::int[], $6::bool[]) with ordinality as d (name, retry_limit, retryable, n) on d.n = u.position + 1`,
-		steps, tasks, positions, names, limits, retryable)
-	batch.Queue(`insert into tasker.edges (task_id, parent_id, child_id) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])`,
-		edgeTasks, parents, children)
-	batch.Queue(`insert into tasker.task_transitions (task_id, to_state, reason, at) select task, 'pending', 'submitted', $2 from unnest($1::bigint[]) as u (task)`,
-		begun, now)
+	batch.Queue(insertStepRowsSQL, steps, tasks, positions, names, limits, retryable)
+	batch.Queue(insertEdgesSQL, edgeTasks, parents, children)
+	batch.Queue(noteSubmittedSQL, begun, now)
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
-// answer fills in the numbers, and looks up those that were there.
+// answer fills in the numbers of the tasks. It looks up those that already existed.
 func answer(ctx context.Context, tx pgx.Tx, list []Submission, places []int, taskIDs []int64, written map[int64]bool, done []Submitted) error {
 	var missing []string
 	for i, place := range places {
@@ -198,19 +210,19 @@ func answer(ctx context.Context, tx pgx.Tx, list []Submission, places []int, tas
 	if err != nil {
 		return err
 	}
-	there := map[string]int64{}
+	existing := map[string]int64{}
 	var key string
 	var id int64
-	if _, err := pgx.ForEachRow(rows, []any{&key, &id}, func() error { there[key] = id; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&key, &id}, func() error { existing[key] = id; return nil }); err != nil {
 		return err
 	}
 	for i, place := range places {
 		if written[taskIDs[i]] {
 			continue
 		}
-		id, found := there[list[place].IdentityKey]
+		id, found := existing[list[place].IdentityKey]
 		if !found {
-			return errNoLongerThere
+			return errTaskRemoved
 		}
 		done[place] = Submitted{TaskID: id, Existed: true}
 	}

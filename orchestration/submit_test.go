@@ -87,7 +87,7 @@ func TestTenThousandTasksInOneCall(t *testing.T) {
 	require.Equal(t, []int{10_000, 40_000, 40_000}, []int{tasks, steps, edges})
 }
 
-// The task is there if the caller's transaction commits, and only then.
+// The task exists if the caller's transaction commits, and only then.
 func TestSubmitInTheCallersTransaction(t *testing.T) {
 	t.Parallel()
 	b := engine(t, nil)
@@ -109,7 +109,7 @@ func TestSubmitInTheCallersTransaction(t *testing.T) {
 	require.Equal(t, orchestration.TaskComplete, b.rerun(t, id).State)
 }
 
-func TestSubmissionThatCannotBeKept(t *testing.T) {
+func TestUnstorableSubmission(t *testing.T) {
 	t.Parallel()
 	b := engine(t, nil)
 	tpl := template(t, "a:", "")
@@ -121,8 +121,8 @@ func TestSubmissionThatCannotBeKept(t *testing.T) {
 	}
 }
 
-// What an index could not take is refused or cut, and ends nothing.
-func TestWhatIsTooLongForAnIndex(t *testing.T) {
+// Text that is too long for an index is refused or cut. It does not stop the task.
+func TestTextTooLongForAnIndex(t *testing.T) {
 	t.Parallel()
 	long := make([]byte, 8000)
 	for i := range long {
@@ -134,7 +134,7 @@ func TestWhatIsTooLongForAnIndex(t *testing.T) {
 	}})
 	tpl := template(t, "a:", "")
 	_, err := b.Submit(t.Context(), orchestration.Submission{Template: tpl, IdentityKey: key})
-	require.ErrorContains(t, err, "IdentityKey has 8000 bytes, and 2000 at most")
+	require.ErrorContains(t, err, "IdentityKey has 8000 bytes; at most 2000 are allowed")
 	_, err = b.Submit(t.Context(), orchestration.Submission{Template: tpl, IdentityKey: key[:2000]})
 	require.NoError(t, err)
 	d := b.run(t, tpl)

@@ -9,18 +9,18 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// WorkerConfig configures [Engine.Work]. The zero value is sound.
+// WorkerConfig configures [Engine.Work]. The zero value is a sound choice.
 type WorkerConfig struct {
-	// MaxTasks is how many tasks the worker has in hand at a time. A task in hand
-	// waits for a commit most of the time, and commits are shared: with quick
-	// handlers, more tasks are more speed. Default 100.
+	// MaxTasks is how many tasks the worker leases at a time. A leased task waits for
+	// a commit most of the time, and tasks share commits. With quick handlers, more
+	// tasks are therefore faster. Default 100.
 	MaxTasks int
-	// Poll is how often it looks for work that nobody told it of, and for tasks
-	// of workers that are gone. Default 1 s.
+	// Poll is how often the worker looks for tasks that no notification told it of,
+	// and for the tasks of dead workers. Default 1 s.
 	Poll time.Duration
-	// Drain is how long handlers that run may go on once ctx has ended. Then
-	// they are interrupted, and their attempts do not count. Default 30 s; a
-	// negative value interrupts at once.
+	// Drain is how long running handlers may continue after ctx has ended. After that
+	// they are interrupted, and their attempts do not count. Default 30 s. A negative
+	// value interrupts at once.
 	Drain time.Duration
 }
 
@@ -40,67 +40,61 @@ func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
 	return c, nil
 }
 
-// Work takes tasks that are due and handles them, many at a time, until ctx
-// ends. Any number of workers share the tasks of a database. Then it drains: it
-// takes nothing more, starts no more steps, lets those that run come to their
-// end, gives its tasks back, and returns nil. An error is returned only for a
-// configuration that makes no sense; a database that does not answer is waited
-// for.
+// Work leases due tasks and handles them, many at a time, until ctx ends. Any number
+// of workers share the tasks of a database.
+//
+// When ctx ends, the worker drains: it leases no more tasks and starts no more steps,
+// waits for the running steps, gives its tasks back, and returns nil. Work returns an
+// error only for a wrong configuration. It waits for a database that does not answer.
 func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return err
 	}
-	w := &worker{Engine: e, config: cfg, inHand: map[int64]bool{}, freed: make(chan struct{}, 1), stopping: ctx.Done()}
+	w := &worker{engine: e, config: cfg, leased: map[int64]bool{}, freed: make(chan struct{}, 1), stopping: ctx.Done()}
 	handlers, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nil)
-	woken, stop := e.hub.watch(anyTask)
+	woken, stop := e.watchers.watch(anyTask)
 	defer stop()
+	w.maintenance = startMaintenance(ctx, e, cfg.Poll)
 	w.loop(ctx, handlers, woken)
+	w.maintenance.stop()
 	w.drain(interrupt)
 	return nil
 }
 
 // worker is one call of Work.
 type worker struct {
-	*Engine
-	config   WorkerConfig
-	stopping <-chan struct{}
-	tasks    sync.WaitGroup
-	freed    chan struct{} // a task has left the worker's hands
+	engine      *Engine
+	config      WorkerConfig
+	maintenance *maintenance
+	stopping    <-chan struct{}
+	tasks       sync.WaitGroup
+	freed       chan struct{} // receives a value when the worker has ended a lease
 
 	mu     sync.Mutex
-	inHand map[int64]bool
+	leased map[int64]bool
 }
 
-// loop takes tasks while there are any, and then waits to be told of more.
+// loop leases tasks while there are any, and then waits for a reason to look again.
 func (w *worker) loop(ctx, handlers context.Context, woken <-chan struct{}) {
-	poll := time.NewTicker(w.config.Poll)
-	defer poll.Stop()
-	w.reclaim(ctx)
 	for ctx.Err() == nil {
-		room := w.room()
-		taken := 0
-		if room > 0 {
-			taken = w.take(ctx, handlers, room)
+		if room := w.room(); room > 0 {
+			if w.take(ctx, handlers, room) == room {
+				continue
+			}
+			w.maintenance.wakeWhenDue(ctx)
 		}
-		if room > 0 && taken == room {
-			continue
-		}
-		timer := time.NewTimer(w.untilDue(ctx, room > 0))
 		select {
 		case <-woken:
 		case <-w.freed:
-		case <-timer.C:
-		case <-poll.C:
-			w.reclaim(ctx)
+		case <-w.maintenance.wake:
 		case <-ctx.Done():
 		}
-		timer.Stop()
 	}
 }
 
-// drain waits for the tasks in hand.
+// drain waits for the leased tasks.
 func (w *worker) drain(interrupt context.CancelCauseFunc) {
 	if w.config.Drain > 0 {
 		timer := time.AfterFunc(w.config.Drain, func() { interrupt(errDrained) })
@@ -111,30 +105,32 @@ func (w *worker) drain(interrupt context.CancelCauseFunc) {
 	w.tasks.Wait()
 }
 
-var errDrained = errors.New("the worker stops, and the handler took longer than it may")
+var errDrained = errors.New("the worker stops, and the handler did not return in time")
 
+// room is how many more tasks the worker may lease.
 func (w *worker) room() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.config.MaxTasks - len(w.inHand)
+	return w.config.MaxTasks - len(w.leased)
 }
 
-// take leases up to n tasks and handles each in a goroutine of its own.
+// take leases up to n tasks and handles each in a goroutine of its own. It returns the
+// number of tasks.
 func (w *worker) take(ctx, handlers context.Context, n int) int {
 	leases, err := w.lease(ctx, n)
 	if err != nil {
 		if ctx.Err() == nil {
-			w.cfg.Logger.Error("tasks could not be taken; trying again", "error", err)
+			w.engine.cfg.Logger.Error("tasks could not be leased; trying again", "error", err)
 		}
 		return 0
 	}
 	for _, l := range leases {
 		w.mu.Lock()
-		again := w.inHand[l.taskID]
-		w.inHand[l.taskID] = true
+		again := w.leased[l.taskID]
+		w.leased[l.taskID] = true
 		w.mu.Unlock()
-		if again { // its lease was lost with the session, and came back here
-			w.giveBack(ctx, l, w.now().Add(w.config.Poll), -1)
+		if again { // the session was lost and its leases with it, and this worker still runs the task
+			w.giveBack(ctx, l, w.engine.now().Add(w.config.Poll), -1)
 			continue
 		}
 		w.tasks.Go(func() { w.handle(handlers, l) })
@@ -142,40 +138,42 @@ func (w *worker) take(ctx, handlers context.Context, n int) int {
 	return len(leases)
 }
 
+// handle handles a leased task, and then gives it back unless it has ended.
 func (w *worker) handle(ctx context.Context, l lease) {
 	defer func() {
 		w.mu.Lock()
-		delete(w.inHand, l.taskID)
+		delete(w.leased, l.taskID)
 		w.mu.Unlock()
 		signal(w.freed)
 	}()
-	out, revision, err := w.handleTask(ctx, l)
+	out, revision, err := w.handleGuarded(ctx, l)
 	next := out.Next
 	switch {
 	case err == nil && out.State.Final():
-		return // ending a task ends its lease
+		return // the end of a task ends its lease
 	case err != nil && ctx.Err() == nil:
-		w.cfg.Logger.Error("a task could not be handled; it is tried again", "task", l.taskID, "error", err)
-		next, revision = w.now().Add(w.config.Poll), -1
+		w.engine.cfg.Logger.Error("a task could not be handled; trying again", "task", l.taskID, "error", err)
+		next, revision = w.engine.now().Add(w.config.Poll), -1
 	case err != nil:
-		next, revision = w.now(), -1
-	case next.IsZero(): // drained, or another engine runs what is left
-		next = w.now().Add(min(elsewhere, w.config.Poll))
+		next, revision = w.engine.now(), -1
+	case next.IsZero(): // the worker drains, or another engine runs the last steps
+		next = w.engine.now().Add(min(otherEnginePause, w.config.Poll))
 		select {
 		case <-w.stopping:
-			next = w.now()
+			next = w.engine.now()
 		default:
 		}
 	}
 	w.giveBack(ctx, l, next, revision)
 }
 
-// handleTask keeps a fault of the engine from ending the worker.
-func (w *worker) handleTask(ctx context.Context, l lease) (out Outcome, revision int, err error) {
+// handleGuarded turns a panic of the engine into an error, so that it does not end the
+// worker.
+func (w *worker) handleGuarded(ctx context.Context, l lease) (out Outcome, revision int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = errors.Newf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return w.handleUntil(ctx, handling{taskID: l.taskID, stopping: w.stopping, begun: l.begun})
+	return w.engine.handle(ctx, handleOptions{taskID: l.taskID, stopping: w.stopping, begun: l.begun})
 }

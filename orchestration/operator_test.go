@@ -19,7 +19,7 @@ func failing(context.Context, *orchestration.StepExecution) (json.RawMessage, er
 	return nil, &orchestration.StepError{Class: "Gateway::Down", Message: "no route"}
 }
 
-// failUnless fails until the switch is set.
+// failUnless returns a handler that fails while the switch is off.
 func failUnless(ok *atomic.Bool) orchestration.StepHandlerFunc {
 	return func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 		if !ok.Load() {
@@ -86,7 +86,7 @@ func TestRetryStepDoesNotWaitForItsBackoff(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, out.Next.IsZero())
 	ok.Store(true)
-	// A Run that waits is woken too.
+	// The retry also wakes a Run that waits.
 	ended := make(chan orchestration.TaskState, 1)
 	go func() {
 		out, err := b.Run(t.Context(), id)
@@ -100,7 +100,7 @@ func TestRetryStepDoesNotWaitForItsBackoff(t *testing.T) {
 	require.Equal(t, orchestration.TaskComplete, <-ended)
 }
 
-func TestResolveStepFeedsItsChildren(t *testing.T) {
+func TestResolvedResultsReachTheChildren(t *testing.T) {
 	t.Parallel()
 	var seen json.RawMessage
 	b := engine(t, funcs{
@@ -120,7 +120,8 @@ func TestResolveStepFeedsItsChildren(t *testing.T) {
 	require.Equal(t, `{"paid":1e400}`, string(step(t, d, "a").Results()))
 }
 
-// The last open step is resolved: the task is complete once an engine looks.
+// A person resolves the last open step. The task is complete when an engine next looks
+// at it.
 func TestResolveTheLastStep(t *testing.T) {
 	t.Parallel()
 	b := engine(t, funcs{"B": failing})
@@ -139,7 +140,7 @@ func TestResolveTask(t *testing.T) {
 	require.Equal(t, orchestration.StepInError, step(t, d, "a").State)
 }
 
-// A cancel interrupts the handler where it runs, and undoes its SQL.
+// A cancel interrupts the running handler and rolls its SQL back.
 func TestCancelTaskInterruptsHandlers(t *testing.T) {
 	t.Parallel()
 	begun, cause := make(chan struct{}, 1), make(chan error, 1)
@@ -182,8 +183,8 @@ func TestCancelTaskInterruptsHandlers(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// A cancelled step blocks what depends on it; everything else runs to its end.
-func TestCancelStepLeavesTheOthers(t *testing.T) {
+// A cancelled step blocks the steps that depend on it. All others run.
+func TestCancelStepKeepsIndependentSteps(t *testing.T) {
 	t.Parallel()
 	begun, finish := make(chan struct{}, 1), make(chan struct{})
 	b := engine(t, funcs{"B": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
@@ -216,8 +217,8 @@ func TestCancelStepLeavesTheOthers(t *testing.T) {
 	}, states(d))
 }
 
-// While one branch runs, the failed one is retried by hand: it starts at once,
-// and the task does not end on what the engine knew before.
+// A person retries a failed step while another branch runs. The step starts at once, and
+// the task does not end on the engine's older state.
 func TestRetryWhileTheTaskRuns(t *testing.T) {
 	t.Parallel()
 	var ok atomic.Bool
@@ -243,7 +244,7 @@ func TestRetryWhileTheTaskRuns(t *testing.T) {
 	require.Equal(t, orchestration.TaskComplete, <-ended)
 }
 
-func TestWhatMakesNoSenseIsRefused(t *testing.T) {
+func TestRefusedOperations(t *testing.T) {
 	t.Parallel()
 	b := engine(t, funcs{"Bad": failing})
 	complete := b.run(t, template(t, "a:", "")).TaskID
@@ -270,7 +271,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 		"cancel step of ended task": {b.CancelStep(t.Context(), inError, "bad", ops), "while its task has not ended"},
 		"results not JSON":          {b.ResolveStep(t.Context(), inError, "bad", json.RawMessage("{"), ops), "not valid JSON"},
 		"results with a NUL":        {b.ResolveStep(t.Context(), inError, "bad", json.RawMessage(`"\u0000"`), ops), "NUL"},
-		"no results":                {b.ResolveStep(t.Context(), inError, "bad", nil, ops), "there are none"},
+		"no results":                {b.ResolveStep(t.Context(), inError, "bad", nil, ops), "they are empty"},
 		"nobody":                    {b.RetryTask(t.Context(), inError, orchestration.By{}), "Actor is empty"},
 	} {
 		require.ErrorIs(t, c.err, orchestration.ErrRefused, name)
@@ -285,9 +286,9 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 	require.Equal(t, orchestration.TaskInError, d.State, "a refusal changes nothing")
 }
 
-// A person retries the step between its failure and the end of the task: the
-// engine, which knows nothing of it yet, must not end the task.
-func TestTaskIsNotEndedOnAnOlderPicture(t *testing.T) {
+// A person retries a step between its failure and the end of its task. The engine does
+// not know of that yet, and must not end the task.
+func TestRetryBeforeTheTaskEndsKeepsItOpen(t *testing.T) {
 	t.Parallel()
 	var ok atomic.Bool
 	var b *bundle
@@ -307,8 +308,8 @@ func TestTaskIsNotEndedOnAnOlderPicture(t *testing.T) {
 	}
 }
 
-// A person's transaction that PostgreSQL ends to break a deadlock is tried again.
-func TestDeadlockWithAPersonIsTriedAgain(t *testing.T) {
+// PostgreSQL ends an operation to resolve a deadlock. The operation is repeated.
+func TestDeadlockedOperationIsRepeated(t *testing.T) {
 	t.Parallel()
 	b := engine(t, nil)
 	id := b.submit(t, template(t, "a:\nb:", ""), "{}")
@@ -321,7 +322,7 @@ func TestDeadlockWithAPersonIsTriedAgain(t *testing.T) {
 		_, err := tx.Exec(t.Context(), "select from tasker.steps where step_id = $1 for update", step)
 		require.NoError(t, err)
 	}
-	_, err = tx.Exec(t.Context(), "set local deadlock_timeout = '10 min'") // so that it is the other one that is ended
+	_, err = tx.Exec(t.Context(), "set local deadlock_timeout = '10 min'") // so that PostgreSQL ends the operation and not this transaction
 	require.NoError(t, err)
 	lock(d.Steps[1].StepID)
 	cancelled := make(chan error, 1)

@@ -6,18 +6,19 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
-// What a step has written commits with its success, in a transaction of its
-// own. The statements of this file are what outcomeSQL is for many, but planned
-// once, and written for this one transition; and the commit comes right behind
-// them in the same round trip, so that they must fail where nothing may be
-// committed.
+// A step's SQL and its success are committed together, in a transaction that no
+// other step shares. The statements below do the same as outcomeSQL, for one
+// step that succeeded. PostgreSQL can plan them once.
+//
+// The commit follows them in the same round trip. A statement must therefore
+// fail when the transaction may not be committed.
 
-// ownSuccessSQL fails with claimLostState if the claim is not the engine's any more.
-const ownSuccessSQL = `
+// successInTxSQL fails with claimLostState if the engine lost the claim.
+// Its parameters:
+// $1 step, $2 claimant, $3 attempt, $4 started, $5 ended, $6 results, $7 reason.
+const successInTxSQL = `
 	with u as (
 		update tasker.steps
 		set state = 'complete', claimed_by = null, backoff_request_seconds = null, ended_at = $5
@@ -31,10 +32,10 @@ const ownSuccessSQL = `
 		select step_id, 'in_progress', 'complete', $3, $7, $5 from u)
 	select coalesce((select true from u), tasker.claim_lost())`
 
-// endTaskSQL completes the task if every step is done in the database too: a
-// person may have changed something, or a server that does not wait for its disk
-// may have lost commits in a crash.
-const endTaskSQL = `
+// completeTaskSQL completes a task if the database agrees that every step is done.
+// It may not: a person may have changed a step, or a server with asynchronous
+// commits may have lost some in a crash.
+const completeTaskSQL = `
 	with k as (
 		update tasker.tasks t set state = 'complete', ended_at = $2, held_by = null
 		where task_id = $1 and state = 'in_progress' and not exists (
@@ -46,21 +47,22 @@ const endTaskSQL = `
 // claimLostState is the SQLSTATE of tasker.claim_lost().
 const claimLostState = "TK001"
 
-// commitOwn records a success in the transaction of the step's own SQL, and
-// commits that. It reports whether it ended the task.
-func commitOwn(ctx context.Context, session *sqlsession.Session, taskID int64, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
-	err = session.Commit(ctx, func(batch *pgx.Batch) {
-		batch.Queue(ownSuccessSQL, s.id, claimant, s.number, o.started, o.ended, string(o.results), reasonOf(o))
+// commitInTx records a success in the handler's transaction and commits it. It
+// reports whether that ended the task.
+func (a *attempt) commitInTx(ctx context.Context, o outcome) (endedTask bool, err error) {
+	s := a.step
+	err = a.x.session.Commit(ctx, func(batch *pgx.Batch) {
+		batch.Queue(successInTxSQL, s.id, a.claimant, s.number, o.started, o.ended, string(o.results), o.reason)
 		if o.last {
-			batch.Queue(endTaskSQL, taskID, o.ended).Exec(func(tag pgconn.CommandTag) error {
+			batch.Queue(completeTaskSQL, a.x.TaskID, o.ended).Exec(func(tag pgconn.CommandTag) error {
 				endedTask = tag.RowsAffected() == 1
 				return nil
 			})
 		}
 	})
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == claimLostState {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == claimLostState {
 		return false, errClaimLost
 	}
-	return endedTask && err == nil, recording(s, true, err)
+	return endedTask && err == nil, recordingError(s, err)
 }

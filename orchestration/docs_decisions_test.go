@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// guideRow is a row of a table of docs/engine.md: when it holds, and what then.
+// guideRow is a row of a table in docs/engine.md: a condition and a decision.
 type guideRow struct{ when, then string }
 
-// guideTable is the table under that heading.
+// guideTable reads the table under the heading.
 func guideTable(t *testing.T, heading string) []guideRow {
 	t.Helper()
 	text, err := os.ReadFile("../docs/engine.md")
@@ -29,10 +29,10 @@ func guideTable(t *testing.T, heading string) []guideRow {
 		}
 	}
 	require.Greater(t, len(rows), 1, heading)
-	return rows[1:] // the first one names the columns
+	return rows[1:] // the first row has the names of the columns
 }
 
-// first is the first row of the table that holds.
+// first returns the decision of the first row whose condition holds.
 func first[T any](t *testing.T, rows []guideRow, means map[string]func(T) bool, of T) string {
 	t.Helper()
 	for _, row := range rows {
@@ -46,9 +46,9 @@ func first[T any](t *testing.T, rows []guideRow, means map[string]func(T) bool, 
 	return ""
 }
 
-// The table of the guide, read from top to bottom, is what finalize decides, for
-// every combination of states of every graph of up to three steps.
-func TestTheGuideSaysWhenATaskEnds(t *testing.T) {
+// finalize decides what the guide's table says, for every combination of states in every
+// graph of up to three steps.
+func TestGuideTableOfTaskEnds(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	is := func(states ...StepState) func(stepView) bool {
@@ -99,10 +99,10 @@ type failedAttempt struct {
 	attempts, limit      int
 }
 
-// The table of the guide is what retryDecision decides. What cannot be kept and
-// classes that cannot be found are permanent errors; that they are is for
-// TestResultsThatCannotBeKept and TestHandlerThatIsNotThere.
-func TestTheGuideSaysWhatAFailureLeadsTo(t *testing.T) {
+// retryDecision decides what the guide's table says. Unstorable results and missing
+// classes are permanent errors; TestUnstorableResultsFailTheStep and
+// TestMissingHandlerClassFailsTheStep check that.
+func TestGuideTableOfFailures(t *testing.T) {
 	t.Parallel()
 	permanent := func(a failedAttempt) bool { return a.permanent }
 	means := map[string]func(failedAttempt) bool{

@@ -18,7 +18,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// gauge counts how many run, and the most that ever did.
+// gauge counts how many handlers run, and the maximum so far.
 type gauge struct {
 	mu        sync.Mutex
 	now, most int
@@ -34,20 +34,21 @@ func (g *gauge) add(n int) {
 func (g *gauge) run(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
 	g.add(1)
 	defer g.add(-1)
-	time.Sleep(2 * time.Millisecond) // not waited for: the work that must not overlap
+	time.Sleep(2 * time.Millisecond) // the work that must not overlap
 	return nil, nil
 }
 
-// slotsTaken counts the rows of those who have a slot and of those who want one.
-func (b *bundle) slotsTaken(t *testing.T) (taken, wanted int) {
+// permitRows counts the permits that steps hold, and the steps that wait for one.
+func (b *bundle) permitRows(t *testing.T) (held, wanted int) {
 	t.Helper()
 	require.NoError(t, b.pool.QueryRow(t.Context(), `select count(*) filter (where claimant is not null), count(*) filter (where claimant is null)
-		from tasker.slots`).Scan(&taken, &wanted))
-	return taken, wanted
+		from tasker.slots`).Scan(&held, &wanted))
+	return held, wanted
 }
 
-// Two engines on one database, hundreds of tasks: never more than the limit run,
-// the limit is made use of, and steps of other keys and of none are not held up.
+// Two engines share a database with hundreds of tasks. The number of running steps
+// reaches the limit and never exceeds it. Steps with other keys, or without one, do not
+// wait.
 func TestConcurrencyKeyHoldsAcrossEngines(t *testing.T) {
 	t.Parallel()
 	const tasks = 100
@@ -72,9 +73,9 @@ func TestConcurrencyKeyHoldsAcrossEngines(t *testing.T) {
 	require.Equal(t, 3*tasks, attempts, "waiting costs no attempt")
 }
 
-// A step that waits for a slot is in no worker's hands, does not ask again and
-// again, and is woken when the slot is freed, however that happens.
-func TestWaitingForASlot(t *testing.T) {
+// No worker holds a task whose step waits for a permit. The step does not keep asking,
+// and is woken when the permit is freed, in whatever way.
+func TestWaitingForAPermit(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		more string
@@ -105,7 +106,7 @@ func TestWaitingForASlot(t *testing.T) {
 			b.work(t, orchestration.WorkerConfig{Poll: time.Hour})
 			require.Equal(t, holder, <-begun)
 			waiter := b.submit(t, tpl, "{}")
-			require.Eventually(t, func() bool { _, wanted := b.slotsTaken(t); return wanted == 1 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == 1 }, 10*time.Second, time.Millisecond)
 			require.Eventually(t, func() bool {
 				var later bool
 				return b.pool.QueryRow(t.Context(), `select wake_at > last_asked + interval '0.9 s' from tasker.tasks,
@@ -125,8 +126,8 @@ func TestWaitingForASlot(t *testing.T) {
 	}
 }
 
-// Those who wait are served in the order in which they came.
-func TestSlotsGoInOrder(t *testing.T) {
+// Waiting steps get permits in the order in which they asked.
+func TestPermitsGoInOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var order []int64
@@ -151,16 +152,16 @@ func TestSlotsGoInOrder(t *testing.T) {
 			<-begun
 			continue
 		}
-		require.Eventually(t, func() bool { _, wanted := b.slotsTaken(t); return wanted == i }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == i }, 10*time.Second, time.Millisecond)
 	}
 	close(finish)
 	b.waitForTasks(t, orchestration.TaskComplete, 6)
 	require.Equal(t, want, order)
 }
 
-// Two steps of one task that share a key and a limit of one run one after the
-// other, and the third one does not wait for them. Without a worker, too.
-func TestSlotsWithinATask(t *testing.T) {
+// Three steps of one task share a key. They run within its limit, with and without a
+// worker.
+func TestPermitsWithinATask(t *testing.T) {
 	t.Parallel()
 	var g gauge
 	b := engine(t, funcs{"A": g.run, "B": g.run}, func(c *orchestration.Config) { c.MaxParallelSteps = 2 })
@@ -173,9 +174,8 @@ func TestSlotsWithinATask(t *testing.T) {
 	require.Equal(t, 1, g.most)
 }
 
-// One of the steps that wait is cancelled, and its place in the queue holds
-// nobody up.
-func TestWhoWaitsCanBeCancelled(t *testing.T) {
+// A waiting step is cancelled. Its place in the queue does not block the others.
+func TestStepThatWaitsForAPermitCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	begun, finish := make(chan int64, 8), make(chan struct{})
 	b := engine(t, funcs{"A": func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
@@ -190,7 +190,7 @@ func TestWhoWaitsCanBeCancelled(t *testing.T) {
 	var waiting []int64
 	for i := range 2 {
 		waiting = append(waiting, b.submit(t, tpl, "{}"))
-		require.Eventually(t, func() bool { _, wanted := b.slotsTaken(t); return wanted == i+1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == i+1 }, 10*time.Second, time.Millisecond)
 	}
 	require.NoError(t, b.CancelTask(t.Context(), waiting[0], ops))
 	close(finish)
@@ -198,10 +198,9 @@ func TestWhoWaitsCanBeCancelled(t *testing.T) {
 	b.waitForTasks(t, orchestration.TaskComplete, 2)
 }
 
-// The slot of a process that was killed is free at once for others: here it is
-// the only one, and the task that has it cannot be taken over by anybody else
-// before.
-func TestTheSlotOfAKilledProcessIsFreed(t *testing.T) {
+// The permit of a killed process is free at once. It is the only permit, and the test
+// prevents a takeover of the task that had it.
+func TestPermitOfAKilledProcessIsFreed(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
 	pool, err := pgxpool.New(t.Context(), url)
@@ -219,7 +218,7 @@ func TestTheSlotOfAKilledProcessIsFreed(t *testing.T) {
 	process := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
 	process.Env = append(os.Environ(), workerVariable+"="+url)
 	require.NoError(t, process.Start())
-	require.Eventually(t, func() bool { taken, _ := b.slotsTaken(t); return taken == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { taken, _ := b.permitRows(t); return taken == 1 }, 30*time.Second, time.Millisecond)
 	other := b.submit(t, tpl, "{}")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -228,7 +227,7 @@ func TestTheSlotOfAKilledProcessIsFreed(t *testing.T) {
 		_, err := b.Run(ctx, other)
 		ended <- err
 	}()
-	require.Eventually(t, func() bool { _, wanted := b.slotsTaken(t); return wanted == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == 1 }, 30*time.Second, time.Millisecond)
 	require.Zero(t, runs.Load())
 	require.NoError(t, process.Process.Kill())
 	_ = process.Wait() // it was killed

@@ -11,13 +11,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// workerVariable makes this binary a worker on the database it names.
+// workerVariable makes this test binary a worker on the database that the variable
+// names.
 const workerVariable = "TASKER_TEST_WORKER"
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func workUntilKilled(url string) error {
 		return err
 	}
 	slowly := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-		time.Sleep(20 * time.Millisecond) // not waited for: so that there is a middle to be killed in
+		time.Sleep(20 * time.Millisecond) // long enough for a kill in the middle
 		return ledger(ctx, x)
 	}
 	h := funcs{"A": slowly, "B": slowly, "C": slowly, "D": slowly, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
@@ -49,10 +49,10 @@ func workUntilKilled(url string) error {
 	return e.Work(ctx, orchestration.WorkerConfig{Poll: 200 * time.Millisecond})
 }
 
-// kill -9, ten times, in the middle of 1,000 tasks: all complete, each step's
-// row is in the ledger once, and whatever the killed worker had in hand is in
-// the next one's within five seconds of its start.
-func TestWorkerIsKilled(t *testing.T) {
+// Workers are killed with kill -9, ten times, in the middle of 1,000 tasks. All tasks
+// complete, and the ledger has each step's row once. The next worker holds the tasks of
+// the killed one within five seconds of its start.
+func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 	t.Parallel()
 	const tasks, kills = 1000, 10
 	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
@@ -75,8 +75,8 @@ func TestWorkerIsKilled(t *testing.T) {
 		return worker
 	}
 	var slowest time.Duration
-	var held []int64 // by the worker that was killed last
-	var dead int64   // its number
+	var held []int64 // by the last killed worker
+	var dead int64   // the number of that worker's engine
 	for i := range kills + 1 {
 		began := time.Now()
 		worker := start()
@@ -111,8 +111,8 @@ func TestWorkerIsKilled(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 }
 
-// heldTasks are those that are in hand, and the number of the latest engine,
-// which has them.
+// heldTasks returns the leased tasks, and the number of the latest engine, which holds
+// them.
 func heldTasks(t *testing.T, pool *pgxpool.Pool) (held []int64, engine int64) {
 	t.Helper()
 	require.NoError(t, pool.QueryRow(t.Context(),
@@ -120,8 +120,8 @@ func heldTasks(t *testing.T, pool *pgxpool.Pool) (held []int64, engine int64) {
 	return held, engine
 }
 
-// takenOver reports whether each of the tasks has ended or is held by an engine
-// that came after the dead one.
+// takenOver reports whether each of the tasks has ended, or is held by an engine that
+// started after the dead one.
 func takenOver(t *testing.T, pool *pgxpool.Pool, tasks []int64, dead int64) bool {
 	t.Helper()
 	var left int
@@ -129,25 +129,4 @@ func takenOver(t *testing.T, pool *pgxpool.Pool, tasks []int64, dead int64) bool
 		where task_id = any($1) and state = 'in_progress'
 		and (held_by is null or held_by <= $2)`, tasks, dead).Scan(&left))
 	return left == 0
-}
-
-// An engine that is closed leaves no goroutine behind.
-func TestCloseLeavesNothing(t *testing.T) {
-	pool := database(t)
-	require.NoError(t, pool.Ping(t.Context()))
-	before := goleak.IgnoreCurrent()
-	e, err := orchestration.New(t.Context(), orchestration.Config{Pool: pool, Handlers: resolver{}})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- e.Work(ctx, orchestration.WorkerConfig{}) }()
-	b := &bundle{Engine: e, pool: pool}
-	b.submit(t, template(t, diamond, ""), "{}")
-	b.waitForTasks(t, orchestration.TaskComplete, 1)
-	stop()
-	require.NoError(t, <-ended)
-	require.NoError(t, e.Close())
-	require.NoError(t, e.Close())
-	pool.Reset()
-	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"))
 }

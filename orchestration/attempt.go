@@ -1,0 +1,200 @@
+package orchestration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/errors"
+
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// attempt runs a claimed step once.
+type attempt struct {
+	engine   *Engine
+	x        *StepExecution
+	step     *stepRun
+	claimant int64
+	last     bool // every other step of the task is done
+	report   func(attemptResult)
+
+	interrupt context.CancelCauseFunc // ends the handler's context
+	finished  atomic.Bool             // the attempt has results or a failure
+}
+
+// attemptResult is what an attempt reports to its task's loop.
+type attemptResult struct {
+	step      *stepRun
+	outcome   outcome
+	endedTask bool
+	released  bool
+	err       error // the outcome could not be recorded
+}
+
+// perform runs the attempt, records its outcome, and reports it once.
+//
+// ctx is the engine's. handlerCtx is derived from it, and also ends when this
+// engine loses the step, for example to a cancel.
+func (a *attempt) perform(ctx, handlerCtx context.Context) {
+	returned := false
+	defer func() {
+		if !returned { // the handler called runtime.Goexit, as a test's assertions do
+			a.finish(ctx, nil, &StepError{Class: "runtime.Goexit", Message: "the handler ended its goroutine"})
+		}
+	}()
+	results, failure := a.callHandler(handlerCtx, func(stuck *StepError) { a.finish(ctx, nil, stuck) })
+	returned = true
+	a.finish(ctx, results, failure)
+}
+
+// finish records the outcome and reports it. Only the first call counts: it comes
+// from the handler's return, or from the watch that abandons a stuck handler.
+func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *StepError) {
+	if !a.finished.CompareAndSwap(false, true) {
+		return
+	}
+	r := a.recordOutcome(ctx, results, failure)
+	a.engine.watchers.endAttempt(a.step.id)
+	a.report(r)
+}
+
+// recordOutcome commits a success together with the handler's SQL. For a failure
+// it rolls that back first. If ctx has ended, a failed attempt is released instead.
+func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, failure *StepError) attemptResult {
+	r := attemptResult{step: a.step}
+	open, failed := a.x.session.Finish()
+	if failed != nil && failure == nil {
+		failure = sqlFailure(failed)
+	}
+	// Everything below must also happen after ctx has ended.
+	recording, cancel := recordingContext(ctx, a.engine.recordTimeout)
+	defer cancel()
+	committed := false
+	defer func() { a.x.session.Done(committed) }()
+	if failure == nil {
+		r.outcome = a.success(results)
+		r.endedTask, r.err = a.commitSuccess(recording, open, r.outcome)
+		if committed = r.err == nil; committed || errors.Is(r.err, errClaimLost) {
+			return r
+		}
+		failure = commitFailure(r.err)
+	} else {
+		a.x.session.Rollback(recording)
+	}
+	if ctx.Err() != nil {
+		r.released = true
+		r.err = a.release(recording)
+		return r
+	}
+	r.outcome = a.failure(failure)
+	r.endedTask, r.err = a.engine.commitOutcome(recording, a.step, a.claimant, r.outcome)
+	return r
+}
+
+// commitSuccess records a success, in the handler's transaction if one is open.
+func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome) (endedTask bool, err error) {
+	if !open {
+		defer a.x.session.Rollback(ctx) // no statement to undo, but it may return a connection to the pool
+		return a.engine.commitOutcome(ctx, a.step, a.claimant, o)
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.engine.recordTimeout)
+	defer cancel()
+	return a.commitInTx(ctx, o)
+}
+
+// callHandler finds the handler, runs it within the step's time, and returns
+// results that can be stored, or a StepError. stuck is called, from another
+// goroutine, if the engine abandons the handler.
+func (a *attempt) callHandler(ctx context.Context, stuck func(*StepError)) (json.RawMessage, *StepError) {
+	step := a.step.template
+	if step.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, step.Timeout, errTimeout{step.Timeout})
+		defer cancel()
+	}
+	defer a.interrupt(errHandlerReturned) // ends statements that the handler left running
+	a.x.session.Until(ctx)
+	var handler StepHandler
+	err := guarded(func() (err error) {
+		handler, err = a.engine.cfg.Handlers.ResolveHandler(ctx, step.HandlerClass)
+		return err
+	})
+	if err != nil {
+		failure := stepError(ctx, err)
+		failure.Permanent = ctx.Err() == nil
+		return nil, failure
+	}
+	if step.Transaction == templates.TransactionAlways {
+		if err := a.x.session.Begin(ctx); err != nil {
+			return nil, stepError(ctx, err)
+		}
+	}
+	results, err := a.awaitHandler(ctx, handler, stuck)
+	var timeout errTimeout
+	if err == nil && errors.As(context.Cause(ctx), &timeout) {
+		err = timeout // the handler returned normally, but too late
+	}
+	if err != nil {
+		return nil, stepError(ctx, err)
+	}
+	if problem := unstorable(results); problem != "" {
+		return nil, &StepError{
+			Class: "Tasker::UnrepresentableError", Permanent: true, ErrorCode: "UNREPRESENTABLE_RESULT",
+			Message: "the results cannot be stored as JSON: " + problem,
+		}
+	}
+	if len(results) == 0 {
+		results = json.RawMessage("null")
+	}
+	return results, nil
+}
+
+// awaitHandler calls the handler. If the handler has not returned Grace after ctx
+// ended, it is abandoned: stuck is called, and the engine goes on without it.
+func (a *attempt) awaitHandler(ctx context.Context, h StepHandler, stuck func(*StepError)) (json.RawMessage, error) {
+	returned := make(chan struct{})
+	cfg := &a.engine.cfg
+	unwatch := context.AfterFunc(ctx, func() {
+		grace := time.NewTimer(cfg.Grace)
+		defer grace.Stop()
+		select {
+		case <-returned:
+			return
+		case <-grace.C:
+		}
+		cfg.Logger.Error("a handler did not return after its context had ended, and was abandoned",
+			"task", a.x.TaskID, "step", a.x.StepName, "attempt", a.x.Attempt, "grace", cfg.Grace)
+		stuck(stepError(ctx, &StepError{
+			Class:   "Tasker::StepStuck",
+			Message: fmt.Sprintf("the handler did not return within %v after it was told to stop (%v)", cfg.Grace, context.Cause(ctx)),
+		}))
+	})
+	defer func() {
+		close(returned)
+		unwatch()
+	}()
+	var results json.RawMessage
+	err := guarded(func() (err error) {
+		results, err = h.HandleStep(ctx, a.x)
+		return err
+	})
+	return results, err
+}
+
+// guarded turns a panic of Go code into an error.
+func guarded(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &StepError{Class: "panic", Message: fmt.Sprint(p), Backtrace: []string{string(debug.Stack())}}
+		}
+	}()
+	return call()
+}
+
+// errHandlerReturned is the cause with which a step's context ends after its
+// handler has returned.
+var errHandlerReturned = errors.New("the handler had returned")

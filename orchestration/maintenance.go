@@ -1,0 +1,118 @@
+package orchestration
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+)
+
+// maintenance is what a worker does at intervals, besides running tasks: it frees the
+// tasks of dead workers, sets the clock, and wakes the worker for tasks that fall due.
+type maintenance struct {
+	engine *Engine
+	poll   time.Duration
+	wake   chan struct{} // receives a value when the worker should look for tasks
+
+	due     *time.Timer
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// startMaintenance does a first round and then, until stop, one every poll. After each
+// round it wakes the worker.
+func startMaintenance(ctx context.Context, e *Engine, poll time.Duration) *maintenance {
+	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1)}
+	m.due = time.AfterFunc(poll, func() { signal(m.wake) })
+	ctx, m.cancel = context.WithCancel(ctx)
+	m.round(ctx)
+	m.running.Go(func() {
+		ticker := time.NewTicker(poll)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				m.round(ctx)
+				signal(m.wake)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return m
+}
+
+// stop ends the rounds and waits for the current one.
+func (m *maintenance) stop() {
+	m.cancel()
+	m.due.Stop()
+	m.running.Wait()
+}
+
+// freeTasksSQL frees the tasks whose worker is gone. They are due at once.
+const freeTasksSQL = `
+	update tasker.tasks set held_by = null, wake_at = ` + atOnceSQL + `
+	where held_by is not null and state in ('pending', 'in_progress') and held_by not in (` + livingSQL + `)
+	returning task_id`
+
+// round does everything that is to be done once every poll, in one round trip.
+func (m *maintenance) round(ctx context.Context) {
+	var freed int
+	var batch pgx.Batch
+	m.engine.clock.queueReading(&batch)
+	batch.Queue(freeTasksSQL).Query(rowCount(&freed))
+	err := m.engine.pool.SendBatch(ctx, &batch).Close()
+	switch {
+	case err != nil && ctx.Err() == nil:
+		m.engine.cfg.Logger.Warn("could not look for the tasks of dead workers; trying again", "error", err)
+	case freed > 0:
+		m.engine.cfg.Logger.Warn("took over the tasks of dead workers", "tasks", freed)
+	}
+}
+
+const nextDueSQL = `
+	select min(wake_at) from tasker.tasks
+	where state in ('pending', 'in_progress') and held_by is null and wake_at < $1`
+
+// wakeWhenDue wakes the worker when the next task falls due, if that is before the
+// next round. A later call replaces an earlier one.
+func (m *maintenance) wakeWhenDue(ctx context.Context) {
+	m.due.Stop()
+	var next *time.Time
+	err := m.engine.pool.QueryRow(ctx, nextDueSQL, m.engine.now().Add(m.poll)).Scan(&next)
+	if err == nil && next != nil {
+		m.due.Reset(max(next.Sub(m.engine.now()), time.Millisecond))
+	}
+}
+
+// takeOver records as lost the attempts whose engine is gone, so that their steps can
+// be claimed again. Such an attempt counts: its handler may have done anything outside
+// the database.
+func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
+	now := e.now()
+	for _, s := range t.steps {
+		if s.state != StepInProgress || s.claimAlive {
+			continue
+		}
+		o := outcome{
+			to: retryDecision(s.retries, false, s.attempts, s.limit), kind: "lost", reason: "the claim died with its session",
+			started: s.lastAttempted, ended: now, due: now,
+			err: &StepError{
+				Class:   "Tasker::ClaimLost",
+				Message: "the process that ran this attempt is gone; what it did outside the database may have happened",
+			},
+		}
+		_, err := e.commitOutcome(ctx, s, s.claimedBy, o)
+		switch {
+		case errors.Is(err, errClaimLost): // another engine was faster
+			continue
+		case err != nil:
+			return errors.Wrapf(err, "taking over step %q of task %d", s.template.Name, t.id)
+		}
+		e.permitFreed(ctx, s)
+		e.cfg.Logger.Warn("took a step over", "task", t.id, "step", s.template.Name, "attempt", s.attempts, "to", o.to)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package orchestration
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/errors"
+)
+
+// recordTimeout is how long recording may continue after the engine was told to
+// stop.
+const recordTimeout = 10 * time.Second
+
+// ErrDatabaseGone is a cause for a context that ends because the database no
+// longer answers. [Engine.Run] then returns as soon as its handlers have returned.
+// It leaves unrecorded outcomes to the engine that takes the task over.
+var ErrDatabaseGone = errors.New("the database does not answer any more")
+
+// recordingContext returns the context for recording an outcome. It outlives ctx by
+// timeout, so a stop does not lose results. While ctx lasts there is no limit: an
+// outage of the database does not lose results either.
+//
+// If ctx ends with [ErrDatabaseGone], the returned context ends at once.
+func recordingContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	recording, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	cancel := func() { end(nil) }
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), ErrDatabaseGone) {
+			end(ErrDatabaseGone)
+			return
+		}
+		timer := time.AfterFunc(timeout, cancel)
+		context.AfterFunc(recording, func() { timer.Stop() })
+	})
+	return recording, func() { stop(); cancel() }
+}
+
+// untilGone returns a context that ends when the context of one of the requests
+// ends with [ErrDatabaseGone].
+func untilGone(group []groupRequest) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	stops := make([]func() bool, len(group))
+	for i, r := range group {
+		caller := r.base().ctx
+		stops[i] = context.AfterFunc(caller, func() {
+			if errors.Is(context.Cause(caller), ErrDatabaseGone) {
+				cancel()
+			}
+		})
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel()
+	}
+}

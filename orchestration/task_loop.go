@@ -1,0 +1,300 @@
+package orchestration
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/errors"
+)
+
+// taskLoop runs the steps of one loaded task. Only its goroutine touches the task;
+// attempts run in goroutines of their own and send their results.
+type taskLoop struct {
+	engine   *Engine
+	task     *taskRun
+	changed  <-chan struct{} // another party changed the task
+	stopping <-chan struct{} // closed when no more steps may start
+	results  chan attemptResult
+
+	running        int
+	stale          bool  // the database has a newer version of the task
+	permitRejected bool  // a step got no permit, so another step may have room
+	failure        error // ends the loop after the running attempts have ended
+}
+
+// run returns when no step runs and none can start. again means that the task must
+// be loaded anew.
+func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error) {
+	for {
+		if l.stale && l.failure == nil {
+			l.failure = l.refresh(ctx)
+			l.stale = false
+		}
+		now := l.engine.now()
+		starting := l.failure == nil && ctx.Err() == nil && !l.isStopping()
+		if starting && !l.task.state.Final() {
+			l.failure = l.startViable(ctx, now)
+			if (l.stale || l.permitRejected) && l.failure == nil {
+				continue
+			}
+		}
+		if l.running == 0 {
+			break
+		}
+		l.await(now, starting)
+	}
+	switch {
+	case l.failure != nil:
+		return Outcome{}, false, l.failure
+	case ctx.Err() != nil:
+		return Outcome{State: l.task.state}, false, errors.Wrapf(context.Cause(ctx), "task %d was interrupted", l.task.id)
+	case l.task.hasDeadClaims():
+		return Outcome{}, true, nil
+	}
+	out, again, err = l.endOrWait(ctx)
+	if again && l.isStopping() { // another worker runs what is left
+		return Outcome{State: l.task.state}, false, err
+	}
+	return out, again, err
+}
+
+// await waits until an attempt ends, a retry becomes due, or another party changes
+// the task. starting says that more steps may start.
+func (l *taskLoop) await(now time.Time, starting bool) {
+	var due <-chan time.Time
+	if next := l.task.nextDue(); starting && l.running < l.parallel() && !next.IsZero() {
+		timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case r := <-l.results:
+		l.noteResult(r)
+	case <-l.changed:
+		l.stale = true
+	case <-due:
+	}
+}
+
+// isStopping reports whether the worker stops.
+func (l *taskLoop) isStopping() bool {
+	select {
+	case <-l.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// parallel is how many steps of the task may run at the same time.
+func (l *taskLoop) parallel() int {
+	if !l.task.template.Concurrent {
+		return 1
+	}
+	return l.engine.cfg.MaxParallelSteps
+}
+
+// startViable claims and starts as many steps as may run now.
+func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
+	l.permitRejected = false
+	views := l.task.views()
+	var wanted []*stepRun
+	unfinished := 0
+	for i, s := range l.task.steps {
+		if !s.state.Done() {
+			unfinished++
+		}
+		if l.running+len(wanted) < l.parallel() && viable(views, i, now) {
+			wanted = append(wanted, s)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	for _, s := range wanted {
+		l.engine.watchers.beginAttempt(s.id)
+	}
+	claimed, claimant, err := l.claim(ctx, wanted)
+	for _, s := range wanted {
+		if s.state != StepInProgress {
+			l.engine.watchers.endAttempt(s.id)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range wanted {
+		switch {
+		case s.waitsForPermit:
+			l.permitRejected = true
+		case s.state != StepInProgress:
+			l.stale = true
+		}
+	}
+	for _, s := range claimed {
+		l.start(ctx, s, claimant, unfinished == 1)
+	}
+	return nil
+}
+
+// start starts the attempt of a claimed step in a goroutine of its own.
+func (l *taskLoop) start(ctx context.Context, s *stepRun, claimant int64, last bool) {
+	s.running, s.interrupted = true, false
+	l.running++
+	l.engine.tell(l.task, s, Event{Kind: EventStepStarted})
+	handlerCtx, interrupt := context.WithCancelCause(ctx)
+	s.interrupt = interrupt
+	a := &attempt{
+		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, last: last, interrupt: interrupt,
+		report: func(r attemptResult) {
+			l.engine.permitFreed(ctx, s)
+			l.results <- r
+		},
+	}
+	go func() {
+		growStack(0)
+		a.perform(ctx, handlerCtx)
+	}()
+}
+
+// noteResult takes note of an ended attempt.
+func (l *taskLoop) noteResult(r attemptResult) {
+	l.running--
+	r.step.running = false
+	r.step.interrupt(nil)
+	switch {
+	case errors.Is(r.err, errClaimLost) && r.step.interrupted:
+		l.stale = true // a person cancelled the step, and refresh interrupted it
+	case errors.Is(r.err, errClaimLost):
+		l.engine.cfg.Logger.Warn("a result arrived after its claim was lost, and was dropped",
+			"task", l.task.id, "step", r.step.template.Name, "attempt", r.step.attempts)
+		l.stale = true
+	case r.err != nil:
+		l.failure = errors.CombineErrors(l.failure, r.err)
+	default:
+		l.applyOutcome(r)
+	}
+}
+
+// applyOutcome changes the task in memory as its rows were changed.
+func (l *taskLoop) applyOutcome(r attemptResult) {
+	s, o := r.step, r.outcome
+	l.task.changed(s)
+	s.claimedBy = 0
+	if r.released {
+		s.state = StepPending
+		s.number--
+		s.attempts--
+		l.engine.tell(l.task, s, Event{Kind: EventStepReleased})
+		return
+	}
+	s.state, s.dueAt, s.requestedWait = o.to, o.due, o.wait
+	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
+	switch o.to {
+	case StepComplete:
+		s.results = o.results
+	case StepWaitingForRetry:
+		event.Kind, event.NextAttempt = EventStepRetrying, o.due
+	default:
+		event.Kind = EventStepFailed
+	}
+	l.engine.tell(l.task, s, event)
+	if r.endedTask {
+		l.task.state = TaskComplete
+		l.engine.tell(l.task, nil, Event{Kind: EventTaskEnded})
+	}
+}
+
+// refresh loads the changes of other parties, and interrupts the running steps whose
+// claim this engine lost.
+func (l *taskLoop) refresh(ctx context.Context) error {
+	loading, cancel := recordingContext(ctx, l.engine.recordTimeout)
+	defer cancel()
+	fresh, err := l.engine.load(loading, l.task.id)
+	if err != nil {
+		return err
+	}
+	t := l.task
+	if t.state != fresh.state {
+		t.state, t.headJSON = fresh.state, nil
+		if t.state.Final() {
+			l.engine.tell(t, nil, Event{Kind: EventTaskEnded})
+		}
+	}
+	t.revision = fresh.revision
+	for i, s := range t.steps {
+		s.endPermitWait()
+		f := fresh.steps[i]
+		ours := f.state == StepInProgress && f.claimedBy == s.claimedBy && f.number == s.number
+		switch {
+		case s.running && !ours:
+			s.interrupted = true
+			s.interrupt(errClaimLost)
+		case !s.running && (f.state != s.state || f.number != s.number || f.attempts != s.attempts):
+			cancelled := f.state == StepCancelled
+			s.stepView, s.number, s.lastAttempted, s.requestedWait = f.stepView, f.number, f.lastAttempted, f.requestedWait
+			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
+			t.changed(s)
+			if cancelled {
+				l.engine.tell(t, s, Event{Kind: EventStepCancelled})
+			}
+		}
+	}
+	return nil
+}
+
+// endOrWait ends the task, or says when to continue with it. again means that the
+// task must be loaded anew.
+func (l *taskLoop) endOrWait(ctx context.Context) (out Outcome, again bool, err error) {
+	t := l.task
+	if t.state.Final() {
+		return Outcome{State: t.state}, false, nil
+	}
+	v := finalize(t.views(), l.engine.now())
+	if v.state == TaskInProgress {
+		for _, s := range t.steps {
+			if s.state == StepInProgress { // under another engine
+				return Outcome{State: t.state}, false, nil
+			}
+		}
+		return Outcome{State: t.state, Next: v.next}, v.next.IsZero(), nil
+	}
+	ended, err := l.endTask(ctx, v.state)
+	if err != nil || !ended {
+		return Outcome{}, true, err
+	}
+	t.state = v.state
+	l.engine.tell(t, nil, Event{Kind: EventTaskEnded})
+	return Outcome{State: t.state}, false, nil
+}
+
+// endTaskSQL ends a task unless a step runs, or the task's revision has changed.
+// Its parameters:
+// $1 task, $2 states it may come from, $3 new state, $4 reason, $5 now, $6 revision.
+const endTaskSQL = `
+	with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) and revision = $6 for no key update),
+	u as (
+		update tasker.tasks k set state = $3, ended_at = $5, held_by = null from o
+		where k.task_id = o.task_id and not exists (
+			select 1 from tasker.steps s where s.task_id = $1 and s.state = 'in_progress')
+		returning k.task_id, o.state as was)
+	insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
+	select task_id, was, $3, $4, $5 from u
+	returning task_id`
+
+// endTask records that the whole task has ended. False means that the task has
+// changed, and must be loaded anew.
+func (l *taskLoop) endTask(ctx context.Context, to TaskState) (bool, error) {
+	t := l.task
+	var ended int
+	err := l.engine.group.exec(ctx, rowCount(&ended), endTaskSQL,
+		t.id, sources(TaskTransitions, to), string(to), endReasons[to], l.engine.now(), t.revision)
+	return ended == 1, errors.Wrapf(err, "ending task %d", t.id)
+}
+
+// endReasons are the audit's reasons for the end of a task.
+var endReasons = map[TaskState]string{
+	TaskComplete:  "every step is done",
+	TaskInError:   "a step failed, and nothing else can run",
+	TaskCancelled: "a step was cancelled, and nothing else can run",
+}
