@@ -10,10 +10,16 @@ static VALUE values;
 static ID id_to_s, id_utf8;
 static int utf8_index, ascii_index;
 
+/* Beyond a few MB the buffer gets room for the largest result of the default
+ * limit at once. The system gives the memory page by page, as it is written. To
+ * double the buffer would copy it, for as long as a second, under the GVL. */
+enum { small_buffer = 4 << 20, large_buffer = 65 << 20 };
+
 void tasker_json_grow(tasker_buffer *b, size_t more)
 {
     size_t cap = b->cap ? b->cap : 512;
     while (cap - b->len < more) cap *= 2;
+    if (cap > small_buffer && cap < large_buffer) cap = large_buffer;
     char *data = realloc(b->data, cap);
     if (!data) rb_memerror();
     b->data = data;

@@ -28,10 +28,7 @@ func TestResultBounds(t *testing.T) {
 		{"a doubled Array", "a = nil; 25.times { a = [a, a] }; { tree: a }", "results.tree", "67108864 bytes"},
 		{"a String of 300 MB", "{ a: [1, 2, 3, 'x' * 300_000_000] }", "results.a[3]", "67108864 bytes"},
 		{"a String that grows by its escapes", "{ a: \"\\x01\" * 12_000_000 }", "results.a", "67108864 bytes"},
-		{"a String of bytes, 70 MB", "[('x' * 70_000_000).b]", "results[0]", "67108864 bytes"},
-		{"a String in UTF-16, 70 MB", "[('x' * 35_000_000).encode('UTF-16LE')]", "results[0]", "67108864 bytes"},
 		{"a String in Shift_JIS that grows", "[(\"\\xB1\" * 23_000_000).force_encoding('Shift_JIS')]", "results[0]", "67108864 bytes"},
-		{"a key of 70 MB", "{ a: { 'x' * 70_000_000 => 1 } }", "results.a", "67108864 bytes"},
 		{"an Integer of 3,000,000 digits", "{ n: [10**3_000_000] }", "results.n[0]", "131072 digits"},
 		{"a negative Integer of 131,073 digits", "{ n: -(10**131_072) }", "results.n", "131072 digits"},
 		{"an Integer as a key", "{ n: { 10**3_000_000 => 1 } }", "results.n", "131072 digits"},
@@ -41,12 +38,10 @@ func TestResultBounds(t *testing.T) {
 		{"a BigDecimal", "require 'bigdecimal'; [BigDecimal('1e100000000')]", "results[0]", "131072 digits"},
 		{"a small BigDecimal", "require 'bigdecimal'; [BigDecimal('1e-100000000')]", "results[0]", "131072 digits"},
 		{"a Time", "[Time.at(10**3_000_000)]", "results[0]", "131072 digits"},
-		{"a huge Array of nil", "{ a: [[nil] * 34_000_000] }", "results.a[0]", "67108864 bytes"},
 		{"an Array of nil that does not look huge", "[[nil] * 13_500_000]", "results[0][1342177", "67108864 bytes"},
-		{"a huge Hash", "h = {}; 400_000.times { |i| h[i.to_s] = 'a value' * 30 }; { h: h }", "results.h", "67108864 bytes"},
+		{"a huge Hash", "h = {}; v = 'a value' * 30; 400_000.times { |i| h[i.to_s] = v }; { h: h }", "results.h", "67108864 bytes"},
 		{"a huge Hash of Integers", "h = {}; v = 'a value' * 30; 400_000.times { |i| h[i] = v }; { h: h }", "results.h", "67108864 bytes"},
-		{"to_h that never ends", "Class.new { def to_h = { a: self.class.new, b: 'x' * 100_000 } }.new", "results.a.a", "67108864 bytes"},
-		{"to_json of 70 MB", "text = '\"' + 'x' * 70_000_000 + '\"'; [Class.new { define_method(:to_json) { |*| text } }.new]", "results[0]", "67108864 bytes"},
+		{"to_h that never ends", "Class.new { def to_h = { b: 'x' * 100_000, a: self.class.new } }.new", "results.a.a", "67108864 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hostile := returning(t, c.value)
@@ -114,6 +109,12 @@ var exactBounds = []struct {
 	{"a Hash that does not", "{ a: 'x' * (2**20 - 7) }", 0},
 	{"short Strings that fit", "['x' * 65_536] * 15 + ['x' * 65_486]", 1 << 20},
 	{"short Strings that do not", "['x' * 65_536] * 15 + ['x' * 65_487]", 0},
+	{"bytes that are too long", "('x' * 2**20).b", 0},
+	{"a String in UTF-16 that is too long", "('x' * 2**20).encode('UTF-16LE')", 0},
+	{"a key that is too long", "{ 'x' * 2**20 => 1 }", 0},
+	{"an Array of nil that looks too long", "[nil] * 600_000", 0},
+	{"a Hash that looks too large", "(1..250_000).to_h { [_1, 0] }", 0},
+	{"to_json that is too long", "Class.new { def to_json(*) = '[' + '1,' * 2**19 + '1]' }.new", 0},
 	{"131,072 digits", "10**131_071", 131_072},
 	{"131,072 digits and a sign", "-(10**131_071)", 131_073},
 	{"131,073 digits", "10**131_072", 0},
@@ -385,11 +386,6 @@ func besideHonestCalls(t *testing.T, hostile func()) percentiles {
 		go func() {
 			defer all.Done()
 			for {
-				select {
-				case <-over:
-					return
-				case <-time.After(200 * time.Microsecond):
-				}
 				began := time.Now()
 				out, err := runFor(honest, 30*time.Second)
 				mu.Lock()
@@ -398,6 +394,11 @@ func besideHonestCalls(t *testing.T, hostile func()) percentiles {
 				if err != nil || out != `{"order":42,"sum":4,"f":1.5}` {
 					failures <- fmt.Sprintf("an honest call: %s %v", out, err)
 					return
+				}
+				select {
+				case <-over:
+					return
+				case <-time.After(200 * time.Microsecond):
 				}
 			}
 		}()
