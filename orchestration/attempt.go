@@ -57,7 +57,9 @@ func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *
 	if !a.finished.CompareAndSwap(false, true) {
 		return
 	}
+	a.engine.uncommitted.add(len(results))
 	r := a.recordOutcome(ctx, results, failure)
+	a.engine.uncommitted.remove(len(results))
 	a.engine.watchers.endAttempt(a.step.id)
 	a.report(r)
 }
@@ -141,7 +143,7 @@ func (a *attempt) callHandler(ctx context.Context, stuck func(*StepError)) (json
 	if err != nil {
 		return nil, stepError(ctx, err)
 	}
-	if problem := unstorable(results); problem != "" {
+	if problem := unstorable(results, a.engine.cfg.MaxDocumentBytes); problem != "" {
 		return nil, &StepError{
 			Class: "Tasker::UnrepresentableError", Permanent: true, ErrorCode: "UNREPRESENTABLE_RESULT",
 			Message: "the results cannot be stored as JSON: " + problem,

@@ -25,6 +25,17 @@ type Config struct {
 	// Default 8.
 	MaxParallelSteps int
 
+	// MaxDocumentBytes bounds the JSON of a task's context and of a step's results.
+	// A larger context is refused; larger results fail the step permanently.
+	// Default 64 MiB.
+	MaxDocumentBytes int
+
+	// MaxUncommittedBytes bounds the results that handlers have returned and that are
+	// not in the database yet. While there are more, the engine claims no step. No
+	// step fails for it. Steps that were claimed before still add their results.
+	// Default 256 MiB.
+	MaxUncommittedBytes int
+
 	// Grace is how long a handler may take to return after its context has ended. After
 	// that the engine abandons it and drops its results. Default 10 s.
 	Grace time.Duration
@@ -43,6 +54,9 @@ type Config struct {
 	Random func() float64
 }
 
+// maxJSON is the largest value that PostgreSQL stores.
+const maxJSON = 1 << 30
+
 // Engine runs tasks. All methods may be called from any goroutine.
 type Engine struct {
 	cfg           Config
@@ -52,6 +66,7 @@ type Engine struct {
 	clock         *databaseClock
 	group         *groupCommit
 	loads         *groupLoad
+	uncommitted   *uncommitted
 	recordTimeout time.Duration
 
 	closed    sync.Once
@@ -68,6 +83,16 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, errors.New("orchestration: Config.Handlers is missing")
 	case cfg.MaxParallelSteps < 0:
 		return nil, errors.Newf("orchestration: Config.MaxParallelSteps is %d", cfg.MaxParallelSteps)
+	case cfg.MaxDocumentBytes < 0 || cfg.MaxDocumentBytes > maxJSON:
+		return nil, errors.Newf("orchestration: Config.MaxDocumentBytes is %d; it must be between 1 and %d", cfg.MaxDocumentBytes, maxJSON)
+	case cfg.MaxUncommittedBytes < 0:
+		return nil, errors.Newf("orchestration: Config.MaxUncommittedBytes is %d", cfg.MaxUncommittedBytes)
+	}
+	if cfg.MaxDocumentBytes == 0 {
+		cfg.MaxDocumentBytes = 64 << 20
+	}
+	if cfg.MaxUncommittedBytes == 0 {
+		cfg.MaxUncommittedBytes = 256 << 20
 	}
 	if cfg.MaxParallelSteps == 0 {
 		cfg.MaxParallelSteps = 8
@@ -88,7 +113,8 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	e := &Engine{cfg: cfg, pool: cfg.Pool, watchers: newWatchers(), clock: clock, recordTimeout: recordTimeout}
+	e := &Engine{cfg: cfg, pool: cfg.Pool, watchers: newWatchers(), clock: clock, recordTimeout: recordTimeout,
+		uncommitted: &uncommitted{limit: cfg.MaxUncommittedBytes}}
 	var err error
 	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.watchers.notified, e.watchers.wakeAll); err != nil {
 		return nil, err

@@ -183,9 +183,10 @@ func (g *groupCommit) sendUntilAnswered(r groupRequest) error {
 	}
 }
 
-// transient reports whether one of the engine's own statements is to be sent again: a
-// lost connection, a server that restarts, a deadlock. It does not decide about the
-// retries of steps; sqlsession's Error.Passing is another list, for handlers in Go.
+// transient reports whether one of the engine's own statements is to be sent again, as
+// after a lost connection, a restart of the server or a deadlock. It does not decide
+// about the retries of steps; sqlsession's Error.Passing is another list, for handlers
+// in Go.
 func transient(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {

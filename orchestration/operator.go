@@ -41,7 +41,7 @@ func (e *Engine) RetryStep(ctx context.Context, taskID int64, step string, by By
 // ResolveStep ends a step that does not run, with results that the caller gives as a
 // JSON document. Its children then run as if the step had returned them.
 func (e *Engine) ResolveStep(ctx context.Context, taskID int64, step string, results json.RawMessage, by By) error {
-	if problem := unstorable(results); problem != "" || len(results) == 0 {
+	if problem := unstorable(results, e.cfg.MaxDocumentBytes); problem != "" || len(results) == 0 {
 		if problem == "" {
 			problem = "they are empty"
 		}

@@ -3,6 +3,7 @@ package orchestration
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 )
 
@@ -11,10 +12,13 @@ func storableText(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\u2400")
 }
 
-// unstorable says why results cannot be stored, or returns "".
-func unstorable(results json.RawMessage) string {
+// unstorable says why results cannot be stored, or returns "". limit is in bytes.
+func unstorable(results json.RawMessage, limit int) string {
 	if len(results) == 0 {
 		return ""
+	}
+	if len(results) > limit {
+		return fmt.Sprintf("they have %d bytes, and %d are allowed (Config.MaxDocumentBytes); store what is large elsewhere, and return its key", len(results), limit)
 	}
 	if !json.Valid(results) {
 		return "they are not valid JSON"

@@ -63,7 +63,7 @@ func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 
 // SubmitTx is Submit in the caller's transaction. The task exists when that commits.
 func (e *Engine) SubmitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
-	if err := s.check(); err != nil {
+	if err := s.check(e.cfg.MaxDocumentBytes); err != nil {
 		return Submitted{}, err
 	}
 	digest := s.Template.Digest()
@@ -79,8 +79,9 @@ var errTaskRemoved = errors.WithHint(errors.New("the task of that identity was b
 // maxIdentityKey is a length that PostgreSQL's index always accepts.
 const maxIdentityKey = 2000
 
-// check fills in defaults, and refuses values that cannot be stored.
-func (s *Submission) check() error {
+// check fills in defaults, and refuses values that cannot be stored. limit is of the
+// context, in bytes.
+func (s *Submission) check(limit int) error {
 	if s.Template == nil {
 		return errors.New("orchestration: Submission.Template is missing")
 	}
@@ -93,11 +94,17 @@ func (s *Submission) check() error {
 	if n := len(s.IdentityKey); n > maxIdentityKey {
 		return errors.WithHintf(errors.Newf("orchestration: IdentityKey has %d bytes; at most %d are allowed", n, maxIdentityKey), "Use a hash of it as the key.")
 	}
+	if err := checkSize(s.Context, limit); err != nil {
+		return err
+	}
 	if len(s.Context) == 0 {
 		s.Context = json.RawMessage("{}")
 	}
 	filled, err := s.Template.ValidateContext(s.Context)
 	if err != nil {
+		return err
+	}
+	if err := checkSize(filled, limit); err != nil { // defaults were added
 		return err
 	}
 	s.Context = filled
@@ -109,6 +116,18 @@ func (s *Submission) check() error {
 	}
 	s.IdentityKey, err = contentKey(s.Template, s.Context)
 	return err
+}
+
+// ErrContextTooLarge says that a submission's context is larger than
+// Config.MaxDocumentBytes.
+var ErrContextTooLarge = errors.New("the context is too large")
+
+func checkSize(context json.RawMessage, limit int) error {
+	if len(context) <= limit {
+		return nil
+	}
+	return errors.WithHint(errorOf(ErrContextTooLarge, "the context has %d bytes of JSON; at most %d are allowed", len(context), limit),
+		"Store what is large elsewhere, such as in a table or a file, and give its key in the context.")
 }
 
 // contentKey is the same for two submissions of the same task. The order of the

@@ -37,7 +37,7 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 	checked := make([]Submission, len(list))
 	digests := map[*templates.Template]string{} // a digest is expensive to compute
 	for i, s := range list {
-		if err := s.check(); err != nil && len(list) == 1 {
+		if err := s.check(e.cfg.MaxDocumentBytes); err != nil && len(list) == 1 {
 			return nil, err
 		} else if err != nil {
 			return nil, errors.Wrapf(err, "submission %d of %d", i+1, len(list))

@@ -17,9 +17,10 @@ type taskLoop struct {
 	results  chan attemptResult
 
 	running        int
-	stale          bool  // the database has a newer version of the task
-	permitRejected bool  // a step got no permit, so another step may have room
-	failure        error // ends the loop after the running attempts have ended
+	stale          bool            // the database has a newer version of the task
+	permitRejected bool            // a step got no permit, so another step may have room
+	full           <-chan struct{} // closed when a claim may be made; nil if none waits
+	failure        error           // ends the loop after the running attempts have ended
 }
 
 // run returns when no step runs and none can start. again means that the task must
@@ -31,6 +32,7 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 			l.stale = false
 		}
 		now := l.engine.now()
+		l.full = nil
 		starting := l.failure == nil && ctx.Err() == nil && !l.isStopping()
 		if starting && !l.task.state.Final() {
 			l.failure = l.startViable(ctx, now)
@@ -38,10 +40,10 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 				continue
 			}
 		}
-		if l.running == 0 {
+		if l.running == 0 && l.full == nil {
 			break
 		}
-		l.await(now, starting)
+		l.await(ctx, now, starting)
 	}
 	switch {
 	case l.failure != nil:
@@ -59,17 +61,25 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 }
 
 // await waits until an attempt ends, a retry becomes due, or another party changes
-// the task. starting says that more steps may start.
-func (l *taskLoop) await(now time.Time, starting bool) {
+// the task. starting says that more steps may start. If steps are ready and too many
+// results are not committed yet, it also waits for room.
+func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 	var due <-chan time.Time
 	if next := l.task.nextDue(); starting && l.running < l.parallel() && !next.IsZero() {
 		timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
 		defer timer.Stop()
 		due = timer.C
 	}
+	var ended, stopping <-chan struct{}
+	if l.full != nil {
+		ended, stopping = ctx.Done(), l.stopping
+	}
 	select {
 	case r := <-l.results:
 		l.noteResult(r)
+	case <-l.full:
+	case <-ended:
+	case <-stopping:
 	case <-l.changed:
 		l.stale = true
 	case <-due:
@@ -109,6 +119,9 @@ func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 		}
 	}
 	if len(wanted) == 0 {
+		return nil
+	}
+	if l.full = l.engine.uncommitted.full(); l.full != nil {
 		return nil
 	}
 	for _, s := range wanted {

@@ -195,7 +195,7 @@ func TestBootTwice(t *testing.T) {
 
 func TestBootRefusesBadOptions(t *testing.T) {
 	for _, o := range []rubyhost.Options{
-		{Threads: -1}, {Threads: 257}, {Threads: 8, QueueSize: 4}, {QueueSize: 1 << 17}, {Grace: -time.Second},
+		{Threads: -1}, {Threads: 257}, {Threads: 8, QueueSize: 4}, {QueueSize: 1 << 17}, {Grace: -time.Second}, {MaxResultBytes: -1}, {MaxResultBytes: 1023}, {MaxResultBytes: 1<<30 + 1},
 	} {
 		_, err := rubyhost.Boot(o)
 		require.Error(t, err)

@@ -25,12 +25,13 @@ func bootInterpreter(o Options, eventFD int, main string) error {
 	}
 	options := (*C.tasker_boot_options)(C.calloc(1, C.sizeof_tasker_boot_options))
 	*options = C.tasker_boot_options{
-		threads:  C.uint32_t(o.Threads),
-		spin_ns:  C.int64_t(max(o.Spin, 0)),
-		event_fd: C.int(eventFD),
-		argc:     C.int(len(args)),
-		argv:     argv(args),
-		main:     C.CString(main),
+		threads:    C.uint32_t(o.Threads),
+		max_result: C.uint64_t(o.MaxResultBytes),
+		spin_ns:    C.int64_t(max(o.Spin, 0)),
+		event_fd:   C.int(eventFD),
+		argc:       C.int(len(args)),
+		argv:       argv(args),
+		main:       C.CString(main),
 	}
 	if message := C.tasker_boot(options); message != nil {
 		defer C.free(unsafe.Pointer(message))

@@ -15,6 +15,7 @@ typedef struct tasker_buffer {
     char *data;
     size_t len;
     size_t cap;
+    uint64_t turns; /* how often json.c has let other Ruby code run; only grows */
 } tasker_buffer;
 
 /* The states of a worker, in the order of a life; worker_state.c has the table
@@ -49,6 +50,7 @@ typedef struct tasker_world {
     VALUE module;    /* Tasker::Host; marked */
     VALUE callables; /* an Array that Ruby code cannot reach; marked */
     VALUE exception; /* the class Exception; registered */
+    size_t max_result; /* bytes of JSON */
     bool stopping;
     bool forked;     /* this process is a child, and not the host any more */
 } tasker_world;
@@ -189,8 +191,10 @@ VALUE tasker_wait_for_bell(VALUE ns); /* [GVL] under rb_protect: for int64_t *ns
 void tasker_protect_and_note(VALUE (*f)(VALUE), VALUE arg); /* [GVL] */
 void tasker_ring(void);              /* [any] */
 
-/* [GVL] Writes value as JSON to out (json.c). Raises. */
-void tasker_json_write(tasker_buffer *out, VALUE value);
+/* [GVL] Writes value to out as JSON of at most limit bytes (json.c). Raises. */
+void tasker_json_write(tasker_buffer *out, VALUE value, size_t limit);
+/* [GVL] Raises the error for a Continuation that was called a second time. */
+NORETURN(void tasker_json_reentered(void));
 void tasker_json_init(VALUE host_module);
 
 /* [GVL] A job's documents as a Ruby object (segments.c). It forgets the job when the job ends. */

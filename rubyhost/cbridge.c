@@ -11,7 +11,7 @@
  *   segments.c     a job's documents as a Ruby object
  *   document.c     JSON to Ruby objects
  *   context.c      Hashes to Tasker::Context
- *   json.c         Ruby objects to JSON
+ *   json.c         Ruby objects to JSON; json_hash.c, json_text.c, json_bounds.c
  *   request.c      a Ruby thread asks Go, or tells Go something
  *   outbox.c       the way from Ruby to Go
  *   supervisor.c   the main Ruby thread: it waits without the GVL for what Go
@@ -90,6 +90,7 @@ static VALUE prepare(VALUE unused)
     (void)unused;
     VALUE tasker = rb_define_module("Tasker");
     tasker_ruby.module = rb_define_module_under(tasker, "Host");
+    tasker_ruby.max_result = boot_options->max_result;
     /* The data pointer is never used, but must not be NULL: the collector
      * would not call mark_root. */
     rb_gc_register_mark_object(rb_data_typed_object_wrap(0, &tasker_the_host, &root_type));

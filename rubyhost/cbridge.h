@@ -116,6 +116,7 @@ enum {
 
 typedef struct tasker_boot_options {
     uint32_t threads;
+    uint64_t max_result; /* bytes of JSON of a result */
     int64_t spin_ns;
     int event_fd;
     int argc;          /* the interpreter's own command line */

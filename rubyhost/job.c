@@ -10,6 +10,9 @@
 #include <ruby/fiber/scheduler.h>
 #include <stdlib.h>
 
+/* A worker keeps a buffer of so many bytes for its next job. */
+enum { keep_result = 64 << 10 };
+
 static ID id_run;
 
 /* [any] */
@@ -42,9 +45,12 @@ static VALUE run(VALUE arg)
 {
     tasker_worker *w = (tasker_worker *)arg;
     tasker_job *job = w->job;
+    uint64_t serial = job->serial;
     w->segments = tasker_segments_new(job);
     VALUE value = rb_funcallv(rb_ary_entry(tasker_ruby.callables, job->target), id_run, 1, &w->segments);
-    tasker_json_write(&w->out, value);
+    /* A Continuation of an earlier job brings its stack back, and this is another job. */
+    if (w->job->serial != serial) tasker_json_reentered();
+    tasker_json_write(&w->out, value, tasker_ruby.max_result);
     RB_GC_GUARD(value);
     return Qnil;
 }
@@ -56,11 +62,17 @@ static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
     job->status = status;
     job->result_len = 0;
     if (result && result->len) {
-        tasker_buffer old = {.data = job->result, .cap = job->result_cap};
+        char *data = job->result;
+        size_t cap = job->result_cap;
         job->result = result->data;
         job->result_len = result->len;
         job->result_cap = result->cap;
-        *result = old;
+        result->data = data;
+        result->cap = cap;
+    } else if (result && result->cap > keep_result) {
+        free(result->data);
+        result->data = NULL;
+        result->cap = 0;
     }
     COUNT_GVL(jobs, 1);
     if (__atomic_exchange_n(&job->state, TASKER_DONE, __ATOMIC_SEQ_CST) == TASKER_PARKED) tasker_post(&job->msg);
@@ -92,6 +104,7 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
     w->out.len = 0;
     COUNT_GVL(busy, 1);
     rb_protect(run, (VALUE)w, &tag);
+    job = w->job; /* the stack may be that of an earlier job: see run */
     if (tasker_ruby.forked) tasker_leave_child(tag, rb_errinfo());
     uint32_t status = tag ? tasker_job_failed(w, tag) : TASKER_OK;
     if (RB_UNLIKELY(!NIL_P(rb_fiber_scheduler_get()))) status = tasker_drop_scheduler(w, status);

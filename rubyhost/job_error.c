@@ -10,6 +10,9 @@
 static ID id_report;
 static VALUE permanent_class; /* Tasker::PermanentError; registered */
 
+/* Bytes of JSON. Tasker::Execution::ErrorReport keeps its texts well below. */
+enum { max_report = 16 << 20 };
+
 struct report_args {
     tasker_worker *worker;
     VALUE exception;
@@ -20,8 +23,7 @@ static VALUE report(VALUE arg)
 {
     struct report_args *a = (struct report_args *)arg;
     VALUE hash = rb_funcall(tasker_ruby.module, id_report, 1, a->exception);
-    a->worker->out.len = 0;
-    tasker_json_write(&a->worker->out, hash);
+    tasker_json_write(&a->worker->out, hash, max_report);
     return Qnil;
 }
 

@@ -27,6 +27,12 @@ type Options struct {
 	// Halfway through, the thread is killed. Default 5 s.
 	Grace time.Duration
 
+	// MaxResultBytes bounds the JSON of a handler's results, 1024 to 1 GiB.
+	// Larger results are a permanent error that names the limit and the place.
+	// A result that is written, and has not been taken over by Go, uses as much
+	// memory again. Default 64 MiB.
+	MaxResultBytes int
+
 	// Spin is how long a thread that ran out of work looks for more before it
 	// sleeps. It makes a lone caller fast, at the cost of that much CPU after
 	// each burst. Default 40 µs; 0 on a machine with one CPU; negative turns it
@@ -63,6 +69,9 @@ type Options struct {
 const (
 	maxThreads   = 256
 	maxQueueSize = 1 << 16
+
+	minResultBytes = 1 << 10
+	maxResultBytes = 1 << 30 // PostgreSQL stores no larger value
 )
 
 func (o Options) withDefaults() (Options, error) {
@@ -71,6 +80,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.QueueSize == 0 {
 		o.QueueSize = max(1024, o.Threads)
+	}
+	if o.MaxResultBytes == 0 {
+		o.MaxResultBytes = 64 << 20
 	}
 	if o.Grace == 0 {
 		o.Grace = 5 * time.Second
@@ -100,6 +112,9 @@ func (o Options) withDefaults() (Options, error) {
 	case o.QueueSize < o.Threads || o.QueueSize > maxQueueSize:
 		return o, errors.WithHint(errors.Newf("rubyhost: a queue of %d for %d threads", o.QueueSize, o.Threads),
 			"Options.QueueSize must be at least Threads and at most 65536.")
+	case o.MaxResultBytes < minResultBytes || o.MaxResultBytes > maxResultBytes:
+		return o, errors.WithHint(errors.Newf("rubyhost: results of at most %d bytes", o.MaxResultBytes),
+			"Options.MaxResultBytes must be between 1024 and 1073741824 (1 GiB).")
 	case o.Grace < 0:
 		return o, errors.WithHint(errors.Newf("rubyhost: a grace of %v", o.Grace), "Options.Grace must be positive.")
 	}

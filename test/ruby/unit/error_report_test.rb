@@ -184,6 +184,32 @@ class ErrorReportTest < Minitest::Test
     assert_equal "(left out: the context is too large)", long["999"]
   end
 
+  def test_numbers_with_too_many_digits
+    huge = 10**200_000
+    report = describe(with(context: -> { { n: huge, r: Rational(1, huge), c: Complex(0, huge), huge => 1 } }))["context"]
+    assert_equal "(a Integer with too many digits)", report["n"]
+    assert_equal "(a Rational with too many digits)", report["r"]
+    assert_equal "(a Complex with too many digits)", report["c"]
+    assert_equal 1, report["(a Integer with too many digits)"]
+    assert_nil describe(with(error_code: -> { huge }))["error_code"]
+    assert_equal "(its message is a Integer)", describe(with(message: -> { huge }))["message"]
+    assert_equal "(its message is a Array)", describe(with(message: -> { [1] }))["message"]
+  end
+
+  def test_all_texts_have_one_bound
+    error = nil
+    20.times do
+      raise "m" * 70_000, cause: error
+    rescue RuntimeError => e
+      e.set_backtrace(["l" * 5000] * 600)
+      error = e
+    end
+    report = describe(error)
+
+    assert_operator JSON.generate(report).bytesize, :<, 3 * 1024 * 1024
+    assert_equal "... the other lines are left out: the report is too large ...", report["backtrace"].last
+  end
+
   def test_classes_without_a_name
     report = describe(Class.new(Class.new(Tasker::PermanentError)).new("x"))
 

@@ -14,6 +14,10 @@ module Tasker
       FIRST_LINES = 400
       LAST_LINES = 100
       CAUSES = 16
+      # Bytes of all messages and backtraces of the report.
+      TEXT_BYTES = 2 * 1024 * 1024
+      # The limit of an Integer: Ruby takes seconds to write millions of digits.
+      INTEGER_BITS = 435_412
       # The same for the context.
       CONTEXT_DEPTH = 16
       CONTEXT_VALUES = 10_000
@@ -29,6 +33,7 @@ module Tasker
         @seen = {}.compare_by_identity
         @values = 0
         @bytes = 0
+        @room = TEXT_BYTES
       end
 
       # @param exception [Exception]
@@ -86,17 +91,30 @@ module Tasker
 
       def message(exception)
         text = exception.message
-        text = text.nil? ? "" : "(its message is a #{class_of(text)}) #{text.inspect}" unless KIND_OF.bind_call(text, String)
-        clean(text, MESSAGE_BYTES)
+        text = no_message(text) unless KIND_OF.bind_call(text, String)
+        fit(text, MESSAGE_BYTES)
       rescue Exception => e # rubocop:disable Lint/RescueException
         "(its message cannot be had: #{class_name(e)} was raised)"
+      end
+
+      # What stands in for a message that is no String. Only a number or a name is
+      # shown: to inspect a large object takes long, and cannot be interrupted.
+      def no_message(text)
+        return "" if text.nil?
+
+        shown = " #{text.inspect}" if KIND_OF.bind_call(text, Symbol) || (KIND_OF.bind_call(text, Integer) && writable?(text))
+        "(its message is a #{class_of(text)})#{shown}"
       end
 
       def backtrace(exception)
         lines = ask(exception, :backtrace)
         return [] unless KIND_OF.bind_call(lines, Array)
 
-        excerpt(lines).map { |line| clean(line.to_s, LINE_BYTES) }
+        excerpt(lines).each_with_object([]) do |line, kept|
+          return kept << "... the other lines are left out: the report is too large ..." if @room <= 0
+
+          kept << fit(line.to_s, LINE_BYTES)
+        end
       rescue Exception # rubocop:disable Lint/RescueException
         []
       end
@@ -130,7 +148,8 @@ module Tasker
       def error_code(exception)
         code = ask_if_there(exception, :error_code)
         case code
-        when String, Symbol, Integer then clean(code.to_s, LINE_BYTES)
+        when String, Symbol then clean(code.to_s, LINE_BYTES)
+        when Integer then code.to_s if writable?(code)
         end
       rescue Exception # rubocop:disable Lint/RescueException
         nil
@@ -159,7 +178,8 @@ module Tasker
         return "(left out: the context is too large)" if @values > CONTEXT_VALUES || @bytes > CONTEXT_BYTES
 
         case value
-        when nil, true, false, Integer then value
+        when nil, true, false then value
+        when Integer then writable?(value) ? number(value) : in_words(value)
         when Float then value.finite? ? value : value.to_s
         when String then count(clean(value, MESSAGE_BYTES))
         when Symbol then count(clean(value.name, MESSAGE_BYTES))
@@ -174,7 +194,7 @@ module Tasker
         return "(a Hash, nested too deep)" if depth >= CONTEXT_DEPTH
 
         room = CONTEXT_VALUES - @values + 1
-        hash.first(room).to_h { |key, value| [count(clean(key.to_s, LINE_BYTES)), plain(value, depth + 1)] }
+        hash.first(room).to_h { |key, value| [key_name(key), plain(value, depth + 1)] }
       end
 
       def plain_array(array, depth)
@@ -183,10 +203,38 @@ module Tasker
         array.first(CONTEXT_VALUES - @values + 1).map { |value| plain(value, depth + 1) }
       end
 
+      def key_name(key)
+        KIND_OF.bind_call(key, Numeric) ? in_words(key) : count(clean(key.to_s, LINE_BYTES))
+      end
+
       def in_words(value)
+        return "(a #{class_of(value)} with too many digits)" unless writable?(value)
+
         count(clean(value.respond_to?(:iso8601) ? value.iso8601 : value.to_s, LINE_BYTES))
       rescue Exception # rubocop:disable Lint/RescueException
         "(an object that cannot be told in words)"
+      end
+
+      # Whether a number has no more digits than a result may have.
+      def writable?(value)
+        case value
+        when Integer then value.bit_length <= INTEGER_BITS
+        when Rational then writable?(value.numerator) && writable?(value.denominator)
+        when Complex then writable?(value.real) && writable?(value.imaginary)
+        else true
+        end
+      end
+
+      def number(value)
+        @bytes += value.bit_length / 3
+        value
+      end
+
+      # A text of a message or a backtrace.
+      def fit(text, bytes)
+        text = clean(text, [bytes, @room].min)
+        @room -= text.bytesize
+        text
       end
 
       def count(text)
