@@ -36,6 +36,7 @@ static VALUE capture(VALUE module, const char *name)
 /* [GVL] Settled exceptions: raise takes the object as it is, and asks nothing else of it. */
 static VALUE settled_exception(int argc, VALUE *argv, VALUE self)
 {
+    TASKER_GVL;
     (void)argc;
     (void)argv;
     return self;
@@ -44,6 +45,7 @@ static VALUE settled_exception(int argc, VALUE *argv, VALUE self)
 /* [GVL] */
 static VALUE settled_respond_to(int argc, VALUE *argv, VALUE self)
 {
+    TASKER_GVL;
     (void)self;
     return argc > 0 && argv[0] == ID2SYM(id_exception) ? Qtrue : Qfalse;
 }
@@ -166,6 +168,7 @@ VALUE tasker_group_of(VALUE thread)
 /* [GVL] Appends at most so many bytes. */
 static void append(tasker_line *line, const char *text, size_t len)
 {
+    TASKER_GVL;
     size_t room = sizeof line->text - line->len;
     if (len > room) len = room;
     memcpy(line->text + line->len, text, len);
@@ -175,6 +178,7 @@ static void append(tasker_line *line, const char *text, size_t len)
 /* [GVL] */
 static void append_string(tasker_line *line, VALUE string)
 {
+    TASKER_GVL;
     if (RB_TYPE_P(string, T_STRING)) append(line, RSTRING_PTR(string), (size_t)RSTRING_LEN(string));
 }
 

@@ -76,6 +76,7 @@ VALUE tasker_wait_for_bell(VALUE arg)
  * the GVL away. */
 static void kill_worker(tasker_worker *w)
 {
+    TASKER_GVL;
     rb_thread_kill(w->thread);
     tasker_worker_becomes(w, TASKER_WORKER_KILLED);
 }
@@ -87,6 +88,7 @@ struct raise {
 /* [GVL] Under rb_protect. */
 static VALUE raise_protected(VALUE arg)
 {
+    TASKER_GVL;
     struct raise *r = (struct raise *)arg;
     tasker_raise_in(r->thread, r->interrupt);
     return Qnil;
@@ -98,6 +100,7 @@ static VALUE raise_protected(VALUE arg)
  * job ends before the interrupt has come, it takes no other job (job.c). */
 static void aim(tasker_worker *w, VALUE interrupt)
 {
+    TASKER_GVL;
     struct raise r = {w->thread, interrupt};
     int tag = 0;
     w->aimed_at = true;
@@ -113,6 +116,7 @@ static void aim(tasker_worker *w, VALUE interrupt)
  * thread. A raise after the kill ends the wait of an ensure block. */
 static void stop_job(uint64_t serial, bool kill)
 {
+    TASKER_GVL;
     VALUE interrupt = tasker_new_interrupt(); /* comes first: it may give the GVL away */
     tasker_worker *w = tasker_worker_of(serial);
     if (!w) return;
@@ -174,6 +178,7 @@ void tasker_protect_and_note(VALUE (*f)(VALUE), VALUE arg)
 /* [GVL] */
 static void obey_all(void)
 {
+    TASKER_GVL;
     tasker_node *n = tasker_stack_take(&controls);
     while (n) {
         tasker_node *next = n->next;
