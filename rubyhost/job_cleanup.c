@@ -19,14 +19,13 @@ VALUE tasker_check_interrupts(VALUE unused)
     return Qnil;
 }
 
-/* [GVL] CRuby takes one of several interrupts and leaves the others in the queue,
- * where they wait for the next reason to look there. So each round gives it one. */
+/* [GVL] Each round takes one. A thread that gets them faster than this is
+ * replaced: one more could reach the next job. */
 bool tasker_flush_interrupts(void)
 {
     TASKER_GVL;
     for (int i = 0; i < 100; i++) {
         int tag = 0;
-        rb_thread_wakeup_alive(rb_thread_current());
         rb_protect(tasker_check_interrupts, Qnil, &tag);
         rb_set_errinfo(Qnil);
         if (tag == 0) return true;

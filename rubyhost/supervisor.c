@@ -124,20 +124,45 @@ static void stop_job(uint64_t serial, bool kill)
     else aim(w, interrupt);
 }
 
+/* [GVL] Under rb_protect: tells Go where the thread is. */
+static void note_place(VALUE thread, uint64_t serial)
+{
+    TASKER_GVL;
+    VALUE lines = tasker_backtrace_of(thread);
+    static tasker_line text; /* of this thread alone */
+    text.len = 0;
+    for (long i = 0; RB_TYPE_P(lines, T_ARRAY) && i < RARRAY_LEN(lines); i++) {
+        tasker_append_string(&text, rb_ary_entry(lines, i));
+        tasker_append(&text, "\n", 1);
+    }
+    tasker_post_note(TASKER_NOTE_STUCK, serial, text.text, text.len);
+    RB_GC_GUARD(lines);
+}
+
+/* [GVL] Under rb_protect. The state comes first: the backtrace may give the GVL away. */
+static void abandon(uint64_t serial)
+{
+    TASKER_GVL;
+    tasker_worker *w = tasker_worker_of(serial);
+    if (!w || w->state == TASKER_WORKER_ABANDONED) return;
+    VALUE thread = w->thread;
+    tasker_worker_becomes(w, TASKER_WORKER_ABANDONED);
+    note_place(thread, serial);
+    RB_GC_GUARD(thread);
+}
+
 /* [GVL] Under rb_protect: does what Go asked for. */
 static VALUE obey(VALUE arg)
 {
     TASKER_GVL;
     control *c = (control *)arg;
-    tasker_worker *w;
     switch (c->what) {
     case TASKER_RAISE:
     case TASKER_KILL:
         stop_job(c->serial, c->what == TASKER_KILL);
         break;
     case TASKER_ABANDON:
-        w = tasker_worker_of(c->serial);
-        if (w && w->state != TASKER_WORKER_ABANDONED) tasker_worker_becomes(w, TASKER_WORKER_ABANDONED);
+        abandon(c->serial);
         break;
     case TASKER_PING:
         tasker_post_note(TASKER_NOTE_PONG, c->serial, NULL, 0);
