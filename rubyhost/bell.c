@@ -22,6 +22,7 @@ enum {
 /* [any] Async-signal-safe. */
 static void set(tasker_bell *b, uint32_t what)
 {
+    TASKER_ANY;
     if (__atomic_fetch_or(&b->state, what, __ATOMIC_SEQ_CST) & asleep)
         syscall(SYS_futex, &b->state, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
 }
@@ -29,36 +30,42 @@ static void set(tasker_bell *b, uint32_t what)
 /* [any] Async-signal-safe. */
 void tasker_bell_ring(tasker_bell *b)
 {
+    TASKER_ANY;
     set(b, rung);
 }
 
 /* [any] Async-signal-safe. */
 void tasker_bell_interrupt(void *bell)
 {
+    TASKER_ANY;
     set(bell, interrupted);
 }
 
 /* [any] */
 bool tasker_bell_rung(const tasker_bell *b)
 {
+    TASKER_ANY;
     return __atomic_load_n(&b->state, __ATOMIC_SEQ_CST) & rung;
 }
 
 /* [any] */
 bool tasker_bell_must_return(const tasker_bell *b)
 {
+    TASKER_ANY;
     return __atomic_load_n(&b->state, __ATOMIC_SEQ_CST) & (rung | interrupted);
 }
 
 /* [any] */
 void tasker_bell_reset(tasker_bell *b)
 {
+    TASKER_ANY;
     __atomic_and_fetch(&b->state, ~(uint32_t)rung, __ATOMIC_SEQ_CST);
 }
 
 /* [no GVL] */
 void tasker_bell_wait(tasker_bell *b, int64_t ns)
 {
+    TASKER_NO_GVL;
     struct timespec limit = {.tv_sec = ns / 1000000000, .tv_nsec = (long)(ns % 1000000000)};
     uint32_t now = 0;
     while (!(now & (rung | interrupted))) {

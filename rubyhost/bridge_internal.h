@@ -130,6 +130,8 @@ typedef struct tasker_line {
     size_t len;
     char text[4096];
 } tasker_line;
+void tasker_append(tasker_line *line, const char *text, size_t len); /* as far as there is room */
+void tasker_append_string(tasker_line *line, VALUE string);
 struct tasker_description {
     VALUE exception;
     tasker_line line;

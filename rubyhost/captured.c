@@ -36,6 +36,7 @@ static VALUE capture(VALUE module, const char *name)
 /* [GVL] Settled exceptions: raise takes the object as it is, and asks nothing else of it. */
 static VALUE settled_exception(int argc, VALUE *argv, VALUE self)
 {
+    TASKER_GVL;
     (void)argc;
     (void)argv;
     return self;
@@ -44,6 +45,7 @@ static VALUE settled_exception(int argc, VALUE *argv, VALUE self)
 /* [GVL] */
 static VALUE settled_respond_to(int argc, VALUE *argv, VALUE self)
 {
+    TASKER_GVL;
     (void)self;
     return argc > 0 && argv[0] == ID2SYM(id_exception) ? Qtrue : Qfalse;
 }
@@ -164,8 +166,9 @@ VALUE tasker_group_of(VALUE thread)
 }
 
 /* [GVL] Appends at most so many bytes. */
-static void append(tasker_line *line, const char *text, size_t len)
+void tasker_append(tasker_line *line, const char *text, size_t len)
 {
+    TASKER_GVL;
     size_t room = sizeof line->text - line->len;
     if (len > room) len = room;
     memcpy(line->text + line->len, text, len);
@@ -173,9 +176,10 @@ static void append(tasker_line *line, const char *text, size_t len)
 }
 
 /* [GVL] */
-static void append_string(tasker_line *line, VALUE string)
+void tasker_append_string(tasker_line *line, VALUE string)
 {
-    if (RB_TYPE_P(string, T_STRING)) append(line, RSTRING_PTR(string), (size_t)RSTRING_LEN(string));
+    TASKER_GVL;
+    if (RB_TYPE_P(string, T_STRING)) tasker_append(line, RSTRING_PTR(string), (size_t)RSTRING_LEN(string));
 }
 
 /* [GVL] Under rb_protect: the class, the message that initialize was given and
@@ -186,15 +190,15 @@ VALUE tasker_describe(VALUE arg)
     struct tasker_description *d = (struct tasker_description *)arg;
     const char *class = rb_obj_classname(d->exception);
     if (!class) class = "(a class without a name)";
-    append(&d->line, class, strlen(class));
+    tasker_append(&d->line, class, strlen(class));
     VALUE message = rb_ivar_get(d->exception, id_message);
-    if (RB_TYPE_P(message, T_STRING)) append(&d->line, ": ", 2);
-    append_string(&d->line, message);
+    if (RB_TYPE_P(message, T_STRING)) tasker_append(&d->line, ": ", 2);
+    tasker_append_string(&d->line, message);
     VALUE backtrace = rb_method_call(1, &d->exception, error_backtrace);
     if (!RB_TYPE_P(backtrace, T_ARRAY) || RARRAY_LEN(backtrace) == 0) return Qnil;
-    append(&d->line, " (", 2);
-    append_string(&d->line, rb_ary_entry(backtrace, 0));
-    append(&d->line, ")", 1);
+    tasker_append(&d->line, " (", 2);
+    tasker_append_string(&d->line, rb_ary_entry(backtrace, 0));
+    tasker_append(&d->line, ")", 1);
     RB_GC_GUARD(message);
     RB_GC_GUARD(backtrace);
     return Qnil;

@@ -20,6 +20,7 @@
  *   trace.c        the blocks of trace points, kept off the main thread
  *   host_only.c    refuses in Ractors and in children
  *   bell.c         how one thread waits for another
+ *   holder.c       where the code is that holds the GVL, for Go
  *   debug.c        the checks of a debug build
  *   ticker.c       the ticker: a C thread that never touches Ruby
  *   conduct.c      what handlers may not do

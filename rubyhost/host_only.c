@@ -13,6 +13,7 @@ static VALUE service_error, no_memory_error;
 /* [GVL] Of any Ractor. */
 static bool in_main_ractor(void)
 {
+    TASKER_GVL;
     VALUE value;
     return rb_ractor_local_storage_value_lookup(home, &value);
 }

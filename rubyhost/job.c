@@ -18,6 +18,7 @@ static ID id_run;
 /* [any] */
 tasker_job *tasker_job_new(uint64_t room)
 {
+    TASKER_ANY;
     tasker_job *j = malloc(sizeof *j + room);
     if (!j) return NULL;
     *j = (tasker_job){.room = room};
@@ -29,6 +30,7 @@ tasker_job *tasker_job_new(uint64_t room)
 /* [any] */
 void tasker_job_free(tasker_job *j)
 {
+    TASKER_ANY;
     free(j->result);
     free(j);
 }
@@ -36,6 +38,7 @@ void tasker_job_free(tasker_job *j)
 /* [any] */
 void tasker_submitted(void)
 {
+    TASKER_ANY;
     bool watch = tasker_queue_announce(&tasker_the_host.queue);
     if (watch || __atomic_load_n(&tasker_the_host.ticker_asleep, __ATOMIC_SEQ_CST)) tasker_ticker_wake(watch);
 }
@@ -43,6 +46,7 @@ void tasker_submitted(void)
 /* [GVL] Under rb_protect: calls the callable and writes its value as JSON. */
 static VALUE run(VALUE arg)
 {
+    TASKER_GVL;
     tasker_worker *w = (tasker_worker *)arg;
     tasker_job *job = w->job;
     uint64_t serial = job->serial;
@@ -59,6 +63,7 @@ static VALUE run(VALUE arg)
  * old buffer in exchange for the result. */
 static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
 {
+    TASKER_GVL;
     job->status = status;
     job->result_len = 0;
     if (result && result->len) {
@@ -83,6 +88,7 @@ static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
  * is still under way cannot be: then the thread is replaced. */
 static bool goes_on(tasker_worker *w)
 {
+    TASKER_GVL;
     if (!NIL_P(w->group) && RB_OBJ_FROZEN(w->group)) tasker_worker_mark(w); /* the next step could start no thread */
     if (w->aimed_at || w->masks != 0 || !tasker_flush_interrupts() || w->state != TASKER_WORKER_RUNNING) return false;
     tasker_worker_becomes(w, TASKER_WORKER_IDLE);
@@ -93,6 +99,7 @@ static bool goes_on(tasker_worker *w)
  * lets go of the job. Go hears of the end last. */
 bool tasker_job_perform(tasker_worker *w, tasker_job *job)
 {
+    TASKER_GVL;
     __atomic_store_n(&job->started, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&job->cancel, __ATOMIC_SEQ_CST)) {
         finish(job, TASKER_SKIPPED, NULL);
@@ -123,6 +130,7 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
  * removed, and the Array is out of reach. */
 static VALUE host_register(VALUE self, VALUE callable)
 {
+    TASKER_GVL;
     (void)self;
     tasker_require_host();
     rb_ary_push(tasker_ruby.callables, callable);

@@ -21,6 +21,7 @@ struct report_args {
 /* [GVL] Under rb_protect: Tasker::Host.report describes the exception. */
 static VALUE report(VALUE arg)
 {
+    TASKER_GVL;
     struct report_args *a = (struct report_args *)arg;
     VALUE hash = rb_funcall(tasker_ruby.module, id_report, 1, a->exception);
     tasker_json_write(&a->worker->out, hash, max_report);
@@ -30,6 +31,7 @@ static VALUE report(VALUE arg)
 /* [GVL] Reports the class alone, for an exception whose report raises. */
 static void report_class(tasker_buffer *out, VALUE exception)
 {
+    TASKER_GVL;
     char text[512];
     const char *class = RB_SPECIAL_CONST_P(exception) ? "Object" : rb_obj_classname(exception);
     int n = snprintf(text, sizeof text,
@@ -49,6 +51,7 @@ static void report_class(tasker_buffer *out, VALUE exception)
 /* [GVL] */
 uint32_t tasker_job_failed(tasker_worker *w, int tag)
 {
+    TASKER_GVL;
     VALUE exception = rb_errinfo();
     rb_set_errinfo(Qnil);
     w->out.len = 0;
@@ -70,11 +73,13 @@ uint32_t tasker_job_failed(tasker_worker *w, int tag)
 /* [GVL] */
 void tasker_job_error_init(void)
 {
+    TASKER_GVL;
     id_report = rb_intern("report");
 }
 
 /* [GVL] */
 void tasker_job_error_loaded(void)
 {
+    TASKER_GVL;
     rb_gc_register_mark_object(permanent_class = rb_path2class("Tasker::PermanentError"));
 }

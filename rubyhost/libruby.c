@@ -27,9 +27,9 @@
 
 /* What the main thread's control of the others needs. */
 #define CONTROL(F) \
-    F(rb_extend_object) F(rb_ivar_set) F(rb_method_call) F(rb_module_new) F(rb_obj_method) F(rb_proc_call_with_block) F(rb_proc_new) \
+    F(rb_extend_object) F(rb_ivar_set) F(rb_method_call) F(rb_module_new) F(rb_obj_method) F(rb_proc_call_with_block) F(rb_proc_new) F(rb_during_gc) F(rb_profile_frames) F(rb_profile_frame_path) F(rb_profile_frame_label) F(rb_profile_frame_method_name) \
     F(rb_ractor_local_storage_value_lookup) F(rb_ractor_local_storage_value_newkey) F(rb_ractor_local_storage_value_set) \
-    F(rb_thread_interrupted) F(rb_thread_kill) F(rb_thread_wakeup_alive) F(rb_tracepoint_disable) F(ruby_thread_has_gvl_p)
+    F(rb_thread_interrupted) F(rb_thread_kill) F(rb_tracepoint_disable) F(ruby_thread_has_gvl_p)
 
 #define FUNCTIONS(F) \
     F(rb_absint_size) F(rb_ary_entry) F(rb_ary_new) F(rb_ary_new_capa) F(rb_ary_push) F(rb_assoc_new) F(rb_big2str) \

@@ -14,6 +14,7 @@ static ID id_serial;
 /* [any] Drops a reference. */
 static void release(tasker_request *r)
 {
+    TASKER_ANY;
     if (__atomic_sub_fetch(&r->refs, 1, __ATOMIC_SEQ_CST)) return;
     free(r->reply);
     free(r);
@@ -22,6 +23,7 @@ static void release(tasker_request *r)
 /* [any] */
 void tasker_reply(tasker_request *r, uint32_t status, const void *data, uint64_t len)
 {
+    TASKER_ANY;
     char *copy = malloc(len ? len : 1);
     if (copy && len) memcpy(copy, data, len);
     r->reply = copy;
@@ -34,6 +36,7 @@ void tasker_reply(tasker_request *r, uint32_t status, const void *data, uint64_t
 /* [any] */
 void tasker_cancel_free(tasker_cancel *c)
 {
+    TASKER_ANY;
     release(c->request);
     free(c);
 }
@@ -46,6 +49,7 @@ void tasker_cancel_free(tasker_cancel *c)
  * other jobs need the processors. */
 static void poll_for_reply(tasker_request *r)
 {
+    TASKER_NO_GVL;
     if (tasker_the_host.queue.spin_ns <= 0) return;
     int64_t until = tasker_now() + REPLY_SPIN_NS;
     for (unsigned i = 1; __atomic_load_n(&tasker_the_host.counters.busy, __ATOMIC_RELAXED) <= 1; i++) {
@@ -58,6 +62,7 @@ static void poll_for_reply(tasker_request *r)
 /* [no GVL] */
 static void *wait_for_reply(void *arg)
 {
+    TASKER_NO_GVL;
     tasker_request *r = arg;
     poll_for_reply(r);
     tasker_bell_wait(&r->answered, 0);
@@ -69,6 +74,7 @@ static void *wait_for_reply(void *arg)
  * waits, looks again, and lets interrupts act. */
 static VALUE await_reply(VALUE arg)
 {
+    TASKER_GVL;
     tasker_request *r = (tasker_request *)arg;
     while (!tasker_bell_rung(&r->answered)) {
         rb_nogvl(wait_for_reply, r, tasker_bell_interrupt, &r->answered, RB_NOGVL_INTR_FAIL);
@@ -83,6 +89,7 @@ static VALUE await_reply(VALUE arg)
  * it: then Go is told that Ruby no longer waits. */
 static VALUE cancel_request(VALUE arg)
 {
+    TASKER_GVL;
     tasker_request *r = (tasker_request *)arg;
     if (!tasker_bell_rung(&r->answered)) {
         tasker_cancel *c = malloc(sizeof *c);
@@ -114,6 +121,7 @@ uint64_t tasker_serial_here(void)
  * a child of this process. */
 static VALUE host_job_serial(VALUE self)
 {
+    TASKER_GVL;
     (void)self;
     return ULL2NUM(tasker_serial_here());
 }
@@ -122,6 +130,7 @@ static VALUE host_job_serial(VALUE self)
  * a job other than this thread's own. */
 static VALUE host_foreign(VALUE self, VALUE thread)
 {
+    TASKER_GVL;
     (void)self;
     uint64_t own = tasker_serial_here();
     tasker_worker *w = own ? tasker_worker_on(thread) : NULL;
@@ -132,6 +141,7 @@ static VALUE host_foreign(VALUE self, VALUE thread)
  * seen from another one. */
 static VALUE host_main_thread(VALUE self, VALUE thread)
 {
+    TASKER_GVL;
     (void)self;
     return tasker_is_host() && tasker_is_main_thread(thread) && !tasker_on_main_thread() ? Qtrue : Qfalse;
 }
@@ -139,12 +149,14 @@ static VALUE host_main_thread(VALUE self, VALUE thread)
 /* [GVL] Raises for a text whose length is no C int: Go copies it as one. */
 static void check_length(VALUE text)
 {
+    TASKER_GVL;
     if (RSTRING_LEN(text) > INT_MAX) rb_raise(rb_path2class("ArgumentError"), "2 GB or more at once cannot be given to the host");
 }
 
 /* [GVL] Tasker::Host.request(service, job_serial, payload) -> [ok, reply] */
 static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload)
 {
+    TASKER_GVL;
     (void)self;
     tasker_require_host();
     uint32_t number = NUM2UINT(service);
@@ -167,6 +179,7 @@ static const uint64_t max_note_bytes = 4 << 20;
 /* [no GVL] */
 static void *pause_a_little(void *unused)
 {
+    TASKER_NO_GVL;
     (void)unused;
     struct timespec t = {.tv_nsec = 1000 * 1000};
     nanosleep(&t, NULL);
@@ -176,6 +189,7 @@ static void *pause_a_little(void *unused)
 /* [GVL] A handler must not fill the memory by logging faster than Go does. */
 static void await_room_for_notes(void)
 {
+    TASKER_GVL;
     while (__atomic_load_n(&tasker_the_host.counters.note_bytes, __ATOMIC_RELAXED) > max_note_bytes) {
         rb_nogvl(pause_a_little, NULL, NULL, NULL, RB_NOGVL_INTR_FAIL);
         rb_thread_check_ints();
@@ -186,6 +200,7 @@ static void await_room_for_notes(void)
  * Ractor and in a child of this process. */
 static VALUE host_log(VALUE self, VALUE serial, VALUE text)
 {
+    TASKER_GVL;
     (void)self;
     uint64_t job = NUM2ULL(serial);
     StringValue(text);
@@ -200,6 +215,7 @@ static VALUE host_log(VALUE self, VALUE serial, VALUE text)
 /* [GVL] */
 void tasker_request_init(void)
 {
+    TASKER_GVL;
     rb_define_module_function(tasker_ruby.module, "request", host_request, 3);
     rb_define_module_function(tasker_ruby.module, "log", host_log, 2);
     rb_define_module_function(tasker_ruby.module, "job_serial", host_job_serial, 0);

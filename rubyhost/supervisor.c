@@ -76,6 +76,7 @@ VALUE tasker_wait_for_bell(VALUE arg)
  * the GVL away. */
 static void kill_worker(tasker_worker *w)
 {
+    TASKER_GVL;
     rb_thread_kill(w->thread);
     tasker_worker_becomes(w, TASKER_WORKER_KILLED);
 }
@@ -87,6 +88,7 @@ struct raise {
 /* [GVL] Under rb_protect. */
 static VALUE raise_protected(VALUE arg)
 {
+    TASKER_GVL;
     struct raise *r = (struct raise *)arg;
     tasker_raise_in(r->thread, r->interrupt);
     return Qnil;
@@ -98,6 +100,7 @@ static VALUE raise_protected(VALUE arg)
  * job ends before the interrupt has come, it takes no other job (job.c). */
 static void aim(tasker_worker *w, VALUE interrupt)
 {
+    TASKER_GVL;
     struct raise r = {w->thread, interrupt};
     int tag = 0;
     w->aimed_at = true;
@@ -113,6 +116,7 @@ static void aim(tasker_worker *w, VALUE interrupt)
  * thread. A raise after the kill ends the wait of an ensure block. */
 static void stop_job(uint64_t serial, bool kill)
 {
+    TASKER_GVL;
     VALUE interrupt = tasker_new_interrupt(); /* comes first: it may give the GVL away */
     tasker_worker *w = tasker_worker_of(serial);
     if (!w) return;
@@ -120,20 +124,45 @@ static void stop_job(uint64_t serial, bool kill)
     else aim(w, interrupt);
 }
 
+/* [GVL] Under rb_protect: tells Go where the thread is. */
+static void note_place(VALUE thread, uint64_t serial)
+{
+    TASKER_GVL;
+    VALUE lines = tasker_backtrace_of(thread);
+    static tasker_line text; /* of this thread alone */
+    text.len = 0;
+    for (long i = 0; RB_TYPE_P(lines, T_ARRAY) && i < RARRAY_LEN(lines); i++) {
+        tasker_append_string(&text, rb_ary_entry(lines, i));
+        tasker_append(&text, "\n", 1);
+    }
+    tasker_post_note(TASKER_NOTE_STUCK, serial, text.text, text.len);
+    RB_GC_GUARD(lines);
+}
+
+/* [GVL] Under rb_protect. The state comes first: the backtrace may give the GVL away. */
+static void abandon(uint64_t serial)
+{
+    TASKER_GVL;
+    tasker_worker *w = tasker_worker_of(serial);
+    if (!w || w->state == TASKER_WORKER_ABANDONED) return;
+    VALUE thread = w->thread;
+    tasker_worker_becomes(w, TASKER_WORKER_ABANDONED);
+    note_place(thread, serial);
+    RB_GC_GUARD(thread);
+}
+
 /* [GVL] Under rb_protect: does what Go asked for. */
 static VALUE obey(VALUE arg)
 {
     TASKER_GVL;
     control *c = (control *)arg;
-    tasker_worker *w;
     switch (c->what) {
     case TASKER_RAISE:
     case TASKER_KILL:
         stop_job(c->serial, c->what == TASKER_KILL);
         break;
     case TASKER_ABANDON:
-        w = tasker_worker_of(c->serial);
-        if (w && w->state != TASKER_WORKER_ABANDONED) tasker_worker_becomes(w, TASKER_WORKER_ABANDONED);
+        abandon(c->serial);
         break;
     case TASKER_PING:
         tasker_post_note(TASKER_NOTE_PONG, c->serial, NULL, 0);
@@ -174,6 +203,7 @@ void tasker_protect_and_note(VALUE (*f)(VALUE), VALUE arg)
 /* [GVL] */
 static void obey_all(void)
 {
+    TASKER_GVL;
     tasker_node *n = tasker_stack_take(&controls);
     while (n) {
         tasker_node *next = n->next;

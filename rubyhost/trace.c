@@ -21,6 +21,7 @@ struct traced {
 /* [GVL] Under rb_protect. */
 static VALUE call_block(VALUE arg)
 {
+    TASKER_GVL;
     struct traced *t = (struct traced *)arg;
     return rb_proc_call_with_block(t->block, t->argc, t->argv, Qnil);
 }
@@ -28,6 +29,7 @@ static VALUE call_block(VALUE arg)
 /* [GVL] Under rb_protect. */
 static VALUE turn_off(VALUE arg)
 {
+    TASKER_GVL;
     struct traced *t = (struct traced *)arg;
     if (t->argc == 1) rb_tracepoint_disable(t->argv[0]);
     else tasker_stop_tracing();
@@ -62,6 +64,7 @@ static VALUE fire(VALUE first, VALUE carried, int argc, const VALUE *argv, VALUE
 /* [GVL] Tasker::Host.trace_block(block) -> Proc */
 static VALUE host_trace_block(VALUE self, VALUE block)
 {
+    TASKER_GVL;
     (void)self;
     tasker_require_host();
     VALUE carried = rb_ary_new();

@@ -21,12 +21,14 @@ static void *wait_for_work(void *arg)
 /* [any] Ruby calls it to end the wait: the thread has an interrupt. */
 static void stop_waiting(void *arg)
 {
+    TASKER_ANY;
     tasker_parker_interrupt(&tasker_the_host.queue, &((tasker_worker *)arg)->parker);
 }
 
 /* [GVL] Takes w off the list of workers and frees it. */
 static void worker_gone(tasker_worker *w)
 {
+    TASKER_GVL;
     tasker_worker **at = &tasker_ruby.workers;
     while (*at != w) at = &(*at)->next;
     *at = w->next;
@@ -41,6 +43,7 @@ static void worker_gone(tasker_worker *w)
  * freeze it. Returns false when the thread was told to die. */
 static bool begin(tasker_worker *w)
 {
+    TASKER_GVL;
     int tag = 0;
     w->group = rb_protect(tasker_own_group, w->thread, &tag);
     rb_set_errinfo(Qnil);
@@ -72,6 +75,7 @@ static VALUE worker_main(void *arg)
 /* [GVL] Under rb_protect. */
 static VALUE create_thread(VALUE arg)
 {
+    TASKER_GVL;
     tasker_worker *w = (tasker_worker *)arg;
     w->thread = rb_thread_create(worker_main, w);
     return Qnil;
@@ -80,6 +84,7 @@ static VALUE create_thread(VALUE arg)
 /* [GVL] Under rb_protect. */
 static void start_worker(void)
 {
+    TASKER_GVL;
     tasker_worker *w = calloc(1, sizeof *w);
     if (!w) tasker_no_memory("a worker thread");
     tasker_parker_init(&w->parker);
@@ -100,6 +105,7 @@ static void start_worker(void)
  * of a Ruby method may give the GVL away, and the list of workers changes then. */
 static VALUE threads(tasker_worker_state one, tasker_worker_state other)
 {
+    TASKER_GVL;
     VALUE list = rb_ary_new();
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
         if (w->state == one || w->state == other) rb_ary_push(list, w->thread);
@@ -110,6 +116,7 @@ static VALUE threads(tasker_worker_state one, tasker_worker_state other)
  * first line, and so never ran worker_main. */
 static void drop_never_begun(void)
 {
+    TASKER_GVL;
     VALUE list = threads(TASKER_WORKER_BORN, TASKER_WORKER_MARKED);
     for (long i = 0; i < RARRAY_LEN(list); i++) {
         VALUE thread = rb_ary_entry(list, i);
@@ -123,6 +130,7 @@ static void drop_never_begun(void)
 /* [GVL] During a garbage collection. */
 void tasker_workers_mark(void)
 {
+    TASKER_GVL;
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next) {
         rb_gc_mark(w->thread);
         rb_gc_mark(w->group);
@@ -133,6 +141,7 @@ void tasker_workers_mark(void)
 /* [GVL] */
 tasker_worker *tasker_worker_on(VALUE thread)
 {
+    TASKER_GVL;
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
         if (w->thread == thread) return w;
     return NULL;
@@ -141,6 +150,7 @@ tasker_worker *tasker_worker_on(VALUE thread)
 /* [GVL] */
 tasker_worker *tasker_worker_of(uint64_t serial)
 {
+    TASKER_GVL;
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
         if (w->job && w->job->serial == serial) return w;
     return NULL;
@@ -149,6 +159,7 @@ tasker_worker *tasker_worker_of(uint64_t serial)
 /* [GVL] Under rb_protect. */
 static VALUE start_protected(VALUE unused)
 {
+    TASKER_GVL;
     start_worker();
     return unused;
 }
@@ -157,6 +168,7 @@ static VALUE start_protected(VALUE unused)
  * has no thread for one, this raises once; the supervisor tries again later. */
 VALUE tasker_workers_fill_up(VALUE unused)
 {
+    TASKER_GVL;
     (void)unused;
     drop_never_begun();
     uint64_t *short_of = &tasker_the_host.counters.short_of_threads;
