@@ -45,9 +45,10 @@
     F(rb_nogvl) F(rb_num2int) F(rb_num2long) F(rb_num2uint) F(rb_num2ull) F(rb_obj_alloc) F(rb_obj_classname) \
     F(rb_obj_hide) F(rb_obj_is_kind_of) F(rb_obj_reveal) F(rb_path2class) F(rb_prepend_module) F(rb_protect) \
     F(rb_raise) F(rb_rational_den) F(rb_rational_num) F(rb_set_errinfo) F(rb_singleton_class) \
-    F(rb_str_coderange_scan_restartable) F(rb_str_freeze) F(rb_str_new_cstr) F(rb_str_new_frozen) F(rb_str_set_len) \
-    F(rb_string_value) F(rb_sym2str) F(rb_syserr_fail) F(rb_thread_check_ints) F(rb_thread_create) \
-    F(rb_thread_current) F(rb_uint2inum) F(rb_ull2inum) F(rb_undef_alloc_func) \
+    F(rb_str_coderange_scan_restartable) F(rb_str_freeze) F(rb_str_new_cstr) F(rb_str_new_frozen) \
+    F(rb_str_new_static) F(rb_str_set_len) F(rb_string_value) F(rb_sym2str) F(rb_syserr_fail) \
+    F(rb_thread_check_ints) F(rb_thread_create) F(rb_thread_current) F(rb_uint2inum) F(rb_ull2inum) \
+    F(rb_undef_alloc_func) \
     F(rb_usascii_encindex) F(rb_utf8_encindex) F(rb_utf8_encoding) F(rb_utf8_str_new) F(rb_utf8_str_new_cstr) F(ruby_cleanup) \
     F(ruby_executable_node) F(ruby_init_stack) F(ruby_native_thread_p) F(ruby_options) F(ruby_setup) \
     F(ruby_snprintf) F(ruby_sysinit) POSTPONED(F) CONTROL(F)
