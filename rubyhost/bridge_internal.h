@@ -60,6 +60,7 @@ void tasker_post_note(uint32_t topic, uint64_t serial, const char *text, size_t 
 void tasker_ticker_prepare(void);     /* [GVL] */
 int tasker_ticker_start(void);        /* [any] Returns an errno. */
 void tasker_ticker_wake(bool watch);  /* [any] */
+void tasker_ticker_competes(void);    /* [any] Another thread may compute from now on. */
 /* [any] For waits with a limit: a condition that follows CLOCK_MONOTONIC, and
  * the time on that clock so many ns from now. */
 void tasker_monotonic_cond(pthread_cond_t *cond);
@@ -91,6 +92,23 @@ uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status);
 /* Ends a child of this process that fell through to the end of a job
  * (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
 NORETURN(void tasker_leave_child(int tag, VALUE exception));
+
+/* [GVL] An interrupt for another thread (interrupt.c). Both raise when memory
+ * has run out. Loaded comes after the Ruby half, before any guest. */
+VALUE tasker_new_interrupt(void);
+void tasker_raise_in(VALUE thread, VALUE interrupt);
+void tasker_interrupt_loaded(void);
+
+/* [GVL] The threads that a step's code starts (step_threads.c). End is part of
+ * the job. Pursue raises: it tells the abandoned ones once more. */
+void tasker_step_threads_init(void);
+void tasker_step_threads_loaded(void); /* after the Ruby half */
+void tasker_step_threads_mark(void);
+void tasker_step_threads_end(tasker_worker *w);
+VALUE tasker_step_threads_pursue(VALUE unused);
+
+/* [GVL] The children that a step leaves (children.c). Raises. */
+void tasker_children_init(void);
 
 /* [GVL] Workers (worker.c). start, fill_up, interrupt_abandoned and join raise. */
 void tasker_workers_start(uint32_t wanted);

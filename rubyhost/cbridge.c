@@ -15,6 +15,9 @@
  *   outbox.c       the way from Ruby to Go
  *   supervisor.c   the main Ruby thread: it waits without the GVL for what Go
  *                  asks (interrupt, kill, abandon, ping, stop)
+ *   interrupt.c    raises Tasker::Host::Interrupt in a thread, without Ruby code
+ *   step_threads.c the threads that a step's code starts; they end with it
+ *   children.c     the children that a step leaves running
  *   ticker.c       the ticker: a C thread that never touches Ruby
  *   signals.c      which signals are Go's and which are Ruby's
  *   libruby.c      opens libruby at boot
@@ -67,6 +70,7 @@ static void mark_root(void *unused)
     rb_gc_mark(tasker_ruby.module);
     rb_gc_mark(tasker_ruby.callables);
     tasker_document_mark();
+    tasker_step_threads_mark();
 }
 
 static const rb_data_type_t root_type = {
@@ -87,9 +91,13 @@ static VALUE prepare(VALUE unused)
     rb_gc_register_mark_object(rb_data_typed_object_wrap(0, &tasker_the_host, &root_type));
     tasker_request_init();
     tasker_job_init();
+    tasker_step_threads_init();
+    tasker_children_init();
     tasker_ticker_prepare();
     tasker_segments_init(tasker_ruby.module);
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
+    tasker_interrupt_loaded();
+    tasker_step_threads_loaded();
     tasker_json_init(tasker_ruby.module);
     tasker_context_init();
     tasker_segments_loaded();

@@ -2,8 +2,8 @@
 
 # The Ruby side of the bridge. The host loads this file first, inside the embedded
 # interpreter. It is not part of the gem's API and cannot work outside the host:
-# request, log, job_serial, foreign?, forked?, replace and masked are C functions
-# of the bridge.
+# request, log, job_serial, foreign?, forked?, replace, masked, thread_body,
+# thread_created and child_left? are C functions of the bridge.
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
@@ -16,6 +16,7 @@ require_relative "host/values"
 require_relative "host/conduct"
 require_relative "host/output"
 require_relative "host/lineage"
+require_relative "host/children"
 require_relative "host/leftovers"
 require_relative "host/own_names"
 require_relative "host/autoloads"
@@ -50,6 +51,7 @@ module Tasker
       ensure
         Host.flush_output if Output.unfinished
         Leftovers.clear if Leftovers.any
+        Children.report if Children.any
       end
     end
 
@@ -132,6 +134,7 @@ module Tasker
       def configure(options)
         Conduct.install
         Lineage.install
+        Children.install
         $0 = options["program"] if $0 == "-e"
         unless options["pass_output"]
           $stdout = Output.new("info", $stdout)
@@ -199,10 +202,10 @@ module Tasker
     end
 
     # The constants op… in call.go have the same order.
-    register OthersCode.new { |path| changing_classes { load(File.expand_path(path)) } }
+    register OthersCode.new { |path| changing_classes { load(Lineage.own(File.expand_path(path))) } }
     register OthersCode.new { |feature| changing_classes { require(feature.start_with?("./") ? File.expand_path(feature) : feature) } }
     register OthersCode.new { |*dirs| loader.load_dir(*dirs) && nil }
-    register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, file, 1) } # rubocop:disable Security/Eval
+    register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, Lineage.own(file), 1) } # rubocop:disable Security/Eval
     register(OthersCode.new do |name|
       handler_class = loader.resolve(name)
       Execution.check(handler_class)
