@@ -32,8 +32,9 @@ func TestHonestCallsBesideThreadsThatCompute(t *testing.T) {
 				if c.name != "during" {
 					require.Equal(t, `"ok"<nil>`, <-done)
 				}
-				honest := startHonestCalls(t, 2)
+				honest, began, yields := startHonestCalls(t, 2), time.Now(), host.Stats().Yields
 				honest.more(t, 200)
+				turn := time.Since(began) / time.Duration(host.Stats().Yields-yields+1)
 				honest.requireRight(t)
 				if c.name == "during" {
 					eval(t, "$let_go << 1; nil")
@@ -42,7 +43,7 @@ func TestHonestCallsBesideThreadsThatCompute(t *testing.T) {
 				eval(t, "($kept || []).each(&:kill).each(&:join); $kept = nil")
 				require.Eventually(t, func() bool { return host.Stats().OtherThreads == before.OtherThreads }, 10*time.Second, time.Millisecond)
 				p50, p99 := percentiles(honest.took)
-				t.Logf("honest calls beside %d threads, %s: p50 %v, p99 %v, longest %v", n, c.name, p50, p99, slices.Max(honest.took))
+				t.Logf("honest calls beside %d threads, %s: p50 %v, p99 %v, longest %v, a turn %v", n, c.name, p50, p99, slices.Max(honest.took), turn)
 				require.Less(t, p99, time.Second, "without the ticker 100 threads make it 6 s")
 			})
 		}

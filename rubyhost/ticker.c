@@ -17,7 +17,7 @@
 
 static const int64_t tick_ns = 5 * 1000 * 1000;
 /* With many threads: how long a round of turns should take, and the shortest turn. */
-static const int64_t round_ns = 20 * 1000 * 1000, shortest_tick_ns = 200 * 1000;
+static const int64_t round_ns = 20 * 1000 * 1000, shortest_tick_ns = 100 * 1000;
 /* A thread that gave way and then waited longer for the GVL has competitors. */
 static const int64_t competed_ns = 50 * 1000;
 /* How soon a rescue looks at the queue: sooner while rescues find jobs. */
@@ -36,6 +36,23 @@ void tasker_ticker_competes(void)
     __atomic_store_n(&waited_ns, competed_ns, __ATOMIC_RELAXED);
 }
 
+/* [any] Threads that handlers and gems have started, computing or not. */
+static uint64_t other_threads(void)
+{
+    return __atomic_load_n(&tasker_the_host.counters.threads, __ATOMIC_RELAXED);
+}
+
+/* [any] How long the thread that computes may go on. Threads that sleep, such as
+ * those of a pool, do not make it shorter. */
+static int64_t tick_length(void)
+{
+    uint64_t others = other_threads();
+    if (!others || __atomic_load_n(&waited_ns, __ATOMIC_RELAXED) < competed_ns) return tick_ns;
+    int64_t ns = round_ns / (int64_t)(others + __atomic_load_n(&tasker_the_host.queue.active, __ATOMIC_RELAXED));
+    if (ns > tick_ns) return tick_ns;
+    return ns < shortest_tick_ns ? shortest_tick_ns : ns;
+}
+
 /* [no GVL] */
 static void *give_way(void *slept_until)
 {
@@ -45,12 +62,29 @@ static void *give_way(void *slept_until)
     return NULL;
 }
 
+/* [GVL] Whether the thread that was asked to give way may go on: a worker has a
+ * turn of tick_ns also while the turns of other threads are shorter. Otherwise a
+ * short call would be cut in two, and wait for one more round. */
+static bool may_go_on(void)
+{
+    static VALUE asked; /* only compared: the thread that was asked last */
+    static int64_t since;
+    VALUE me = rb_thread_current();
+    int64_t now = tasker_now();
+    if (asked != me) since = now;
+    asked = me;
+    if (tasker_worker_on(me) && now - since < tick_ns - tick_length()) return true;
+    asked = 0;
+    return false;
+}
+
 /* [GVL] A postponed job of Ruby's: it runs between two bytecodes of the thread
  * that computes. */
 static void yield_job(void *unused)
 {
     (void)unused;
     int64_t slept_until = 0;
+    if (may_go_on()) return;
     COUNT(yields, 1);
     rb_nogvl(give_way, &slept_until, NULL, NULL, RB_NOGVL_INTR_FAIL);
     if (slept_until) __atomic_store_n(&waited_ns, tasker_now() - slept_until, __ATOMIC_RELAXED);
@@ -83,23 +117,6 @@ void tasker_monotonic_cond(pthread_cond_t *cond)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(cond, &monotonic);
     pthread_condattr_destroy(&monotonic);
-}
-
-/* [any] Threads that handlers and gems have started, computing or not. */
-static uint64_t other_threads(void)
-{
-    return __atomic_load_n(&tasker_the_host.counters.threads, __ATOMIC_RELAXED);
-}
-
-/* [any] How long the thread that computes may go on. Threads that sleep, such as
- * those of a pool, do not make it shorter. */
-static int64_t tick_length(void)
-{
-    uint64_t others = other_threads();
-    if (!others || __atomic_load_n(&waited_ns, __ATOMIC_RELAXED) < competed_ns) return tick_ns;
-    int64_t ns = round_ns / (int64_t)(others + __atomic_load_n(&tasker_the_host.queue.active, __ATOMIC_RELAXED));
-    if (ns > tick_ns) return tick_ns;
-    return ns < shortest_tick_ns ? shortest_tick_ns : ns;
 }
 
 /* The ticker's thread. It is not Ruby's and never touches a VALUE. */
