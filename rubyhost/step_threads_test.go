@@ -183,7 +183,7 @@ func TestStepThreadThatDoesNotEndIsAbandoned(t *testing.T) {
 // all, and runs nothing.
 func TestStepThreadThatBeginsAfterItsStep(t *testing.T) {
 	eval(t, "$ran_late = 0; nil")
-	h := processBody(t, "Thread.handle_interrupt(Object => :never) { 20.times { Thread.new { sleep 0.5; $ran_late += 1 } } }; :ok")
+	h := processBody(t, "20.times { Thread.new { sleep 60; $ran_late += 1 }; Thread.start { sleep 60; $ran_late += 1 } }; :ok")
 	before := host.Stats()
 	out, err := run(t, h)
 	require.NoError(t, err)
