@@ -75,6 +75,10 @@ type StepExecution struct {
 	StepHead  json.RawMessage
 	StepHeads json.RawMessage // of all steps, in topological order
 
+	// KeepThreads is what the template says for keep_threads: the threads that the
+	// handler starts live on after the step.
+	KeepThreads bool
+
 	// Results are the results of all ancestors that are done, in topological order.
 	Results []StepResult
 

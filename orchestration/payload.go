@@ -147,7 +147,8 @@ func (l *taskLoop) execution(s *stepRun) *StepExecution {
 		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts,
 		Context: t.context, Config: s.template.HandlerConfig,
 		TaskHead: t.taskHeadJSON(), StepHead: s.head, StepHeads: heads,
-		session: l.engine.sessionFor(s.template),
+		KeepThreads: s.template.KeepThreads,
+		session:     l.engine.sessionFor(s.template),
 	}
 	for _, a := range t.template.Ancestors(s.template.Name) {
 		if r := t.steps[a.Index].results; r != nil {

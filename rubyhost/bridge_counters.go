@@ -14,6 +14,8 @@ import (
 type counters struct {
 	pending                                          int64
 	busy, workers, respawns, abandoned, jobs, yields uint64
+	threads, threadsEnded, threadsAbandoned          uint64
+	childrenLeft                                     uint64
 	shortOfThreads                                   bool
 }
 
@@ -28,6 +30,11 @@ func readCounters() counters {
 		abandoned: load(&c.abandoned),
 		jobs:      load(&c.jobs),
 		yields:    load(&c.yields),
+		threads:   load(&c.threads),
+
+		threadsEnded:     load(&c.threads_ended),
+		threadsAbandoned: load(&c.threads_abandoned),
+		childrenLeft:     load(&c.children_left),
 
 		shortOfThreads: load(&c.short_of_threads) != 0,
 	}

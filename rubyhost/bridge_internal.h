@@ -101,6 +101,7 @@ void tasker_post_note(uint32_t topic, uint64_t serial, const char *text, size_t 
 void tasker_ticker_prepare(void);     /* [GVL] */
 int tasker_ticker_start(void);        /* [any] Returns an errno. */
 void tasker_ticker_wake(bool watch);  /* [any] */
+void tasker_ticker_competes(void);    /* [any] Another thread may compute from now on. */
 /* [any] For waits with a limit: a condition that follows CLOCK_MONOTONIC, and
  * the time on that clock so many ns from now. */
 void tasker_monotonic_cond(pthread_cond_t *cond);
@@ -172,6 +173,16 @@ uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status);
  * (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
 NORETURN(void tasker_leave_child(int tag, VALUE exception));
 
+/* [GVL] The threads that a step's code starts (step_threads.c). End is part of
+ * the job. Pursue raises: it tells the abandoned ones once more. */
+void tasker_step_threads_init(void);
+void tasker_step_threads_mark(void);
+void tasker_step_threads_end(tasker_worker *w);
+VALUE tasker_step_threads_pursue(VALUE unused);
+
+/* [GVL] The children that a step leaves (children.c). Raises. */
+void tasker_children_init(void);
+
 /* [GVL] Workers (worker.c). start, fill_up, interrupt_abandoned and join raise. */
 void tasker_workers_start(uint32_t wanted);
 void tasker_workers_mark(void);
@@ -220,7 +231,7 @@ void tasker_document_init(void);
 void tasker_conduct_init(void);
 void tasker_conduct_loaded(void);
 NORETURN(void tasker_forbid(const char *call, const char *instead));
-void tasker_children_init(VALUE conduct);     /* children.c */
+void tasker_processes_init(VALUE conduct);    /* processes.c */
 void tasker_descriptors_guard(VALUE conduct); /* descriptors_guard.c */
 
 /* [any] The host's descriptors (descriptors.c). Init comes before ruby_setup.

@@ -66,9 +66,13 @@ func fillJob(j *job, target uint32, segments [][]byte) *job {
 	return j
 }
 
-// label notes in the job which call it belongs to.
-func label(j *job, serial uint64, call uint32) {
-	j.serial, j.call = C.uint64_t(serial), C.uint32_t(call)
+// label notes in the job which call it belongs to, and whether the threads that
+// its code starts end with it.
+func label(j *job, serial uint64, call uint32, endThreads bool) {
+	j.serial, j.call, j.ends_threads = C.uint64_t(serial), C.uint32_t(call), 0
+	if endThreads {
+		j.ends_threads = 1
+	}
 }
 
 // spareJob returns j for the next call. It frees j and returns nil when j has

@@ -66,9 +66,14 @@ func (c *call) context(serial uint64) context.Context {
 	return c.ctx
 }
 
-// call runs one callable and returns its value as JSON. Every call of Ruby
-// begins here.
+// call runs a callable that is no step, and returns its value as JSON.
 func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (json.RawMessage, error) {
+	return h.perform(ctx, target, false, segments)
+}
+
+// perform runs one callable and returns its value as JSON. With endThreads the
+// threads that its own code starts end with it. Every call of Ruby begins here.
+func (h *Host) perform(ctx context.Context, target uint32, endThreads bool, segments [][]byte) (json.RawMessage, error) {
 	if !h.gate.TryRLock() {
 		return nil, ErrClosed
 	}
@@ -86,7 +91,7 @@ func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (jso
 	c.serial = h.lastSerial.Add(1)<<numberBits | uint64(c.number)
 	c.setContext(ctx, c.serial)
 	c.caller.Store(callerWaits)
-	label(j, c.serial, c.number)
+	label(j, c.serial, c.number, endThreads)
 	alone := h.inFlight.Add(1) == 1
 	var spin time.Duration
 	if alone {

@@ -22,9 +22,11 @@
  *   bell.c         how one thread waits for another
  *   holder.c       where the code is that holds the GVL, for Go
  *   debug.c        the checks of a debug build
+ *   step_threads.c the threads that a step's code starts; they end with it
+ *   children.c     the children that a step leaves running
  *   ticker.c       the ticker: a C thread that never touches Ruby
  *   conduct.c      what handlers may not do
- *   children.c     what they do with processes
+ *   processes.c    what they do with processes
  *   descriptors.c  which descriptors are the host's
  *   descriptors_guard.c  no IO of those
  *   signals.c      which signals are Go's and which are Ruby's
@@ -78,6 +80,7 @@ static void mark_root(void *unused)
     rb_gc_mark(tasker_ruby.module);
     rb_gc_mark(tasker_ruby.callables);
     tasker_document_mark();
+    tasker_step_threads_mark();
 }
 
 static const rb_data_type_t root_type = {
@@ -99,6 +102,8 @@ static VALUE prepare(VALUE unused)
     tasker_request_init();
     tasker_job_init();
     tasker_trace_init();
+    tasker_step_threads_init();
+    tasker_children_init();
     tasker_ticker_prepare();
     tasker_segments_init(tasker_ruby.module);
     tasker_conduct_init();

@@ -56,6 +56,7 @@ typedef struct tasker_job {
     uint32_t started;  /* atomic: 1 once a worker has it; set before cancel is read */
     uint32_t status;
     uint32_t target;   /* index of the callable */
+    uint32_t ends_threads; /* 1: the threads that its code starts end with it (step_threads.c) */
     uint32_t segments; /* how many */
     uint64_t *lengths; /* of each segment, bytes */
     char *payload;     /* the segments, one after the other */
@@ -132,6 +133,10 @@ typedef struct tasker_counters {
     uint64_t respawns; /* threads that replaced another */
     uint64_t abandoned; /* abandoned threads that still run */
     uint64_t short_of_threads; /* 1 while the system has no thread for a worker */
+    uint64_t threads;  /* living threads that Ruby code has started */
+    uint64_t threads_ended;     /* threads of steps that the host has ended */
+    uint64_t threads_abandoned; /* threads of steps that did not end, and still run */
+    uint64_t children_left;     /* children that steps left running */
     uint64_t jobs;     /* jobs ended */
     uint64_t yields;   /* times the fairness ticker made a thread give way */
     uint64_t notes;    /* notes posted; a job's notes are counted before it ends */

@@ -18,7 +18,7 @@ void tasker_forbid(const char *call, const char *instead)
 void tasker_conduct_init(void)
 {
     VALUE conduct = rb_define_module_under(tasker_ruby.module, "Conduct");
-    tasker_children_init(conduct);
+    tasker_processes_init(conduct);
     tasker_descriptors_guard(conduct);
 }
 

@@ -19,6 +19,10 @@ type Step struct {
 	Config  json.RawMessage // handler_config, an object
 	Steps   json.RawMessage // the heads of all steps, an array
 	Results []Result        // of the step's ancestors
+
+	// KeepThreads lets the threads that the step's own code starts live on. By
+	// default they are ended with the step; docs/rubyhost.md says how.
+	KeepThreads bool
 }
 
 // Result is the outcome of another step, by its name.
@@ -97,7 +101,7 @@ func (hd *Handler) Run(ctx context.Context, s *Step) (json.RawMessage, error) {
 	for _, r := range s.Results {
 		segments = append(segments, []byte(r.Step), r.JSON)
 	}
-	return hd.host.call(ctx, hd.target, segments...)
+	return hd.host.perform(ctx, hd.target, !s.KeepThreads, segments)
 }
 
 // Method is a public method of a Ruby constant, such as "Invoice.total".

@@ -115,6 +115,7 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
     if (tasker_ruby.forked) tasker_leave_child(tag, rb_errinfo());
     uint32_t status = tag ? tasker_job_failed(w, tag) : TASKER_OK;
     if (RB_UNLIKELY(!NIL_P(rb_fiber_scheduler_get()))) status = tasker_drop_scheduler(w, status);
+    tasker_step_threads_end(w);
     rb_set_errinfo(Qnil); /* C code may have left one, and Thread#join would raise it */
     w->job = NULL;
     if (!NIL_P(w->segments)) tasker_segments_forget(w->segments);

@@ -22,6 +22,11 @@ type Stats struct {
 	Respawns  uint64 // threads replaced
 	Abandoned int    // abandoned threads that still run
 	Yields    uint64 // times the fairness ticker made a thread give way
+
+	OtherThreads     int    // living threads that Ruby code has started
+	ThreadsEnded     uint64 // threads of steps that were ended with their step
+	ThreadsAbandoned int    // threads of steps that did not end, and still run
+	ChildrenLeft     uint64 // children that steps left running
 }
 
 // Stats reads the counters. It never waits for Ruby.
@@ -32,6 +37,7 @@ func (h *Host) Stats() Stats {
 		Requests: int(h.services.answering.Load()),
 		Calls:    c.jobs, Timeouts: h.timeouts.Load(), Late: h.late.Load(), Respawns: c.respawns,
 		Abandoned: int(c.abandoned), Yields: c.yields,
+		OtherThreads: int(c.threads), ThreadsEnded: c.threadsEnded, ThreadsAbandoned: int(c.threadsAbandoned), ChildrenLeft: c.childrenLeft,
 	}
 }
 

@@ -222,10 +222,12 @@ void tasker_supervise(void)
         obey_all();
         tasker_protect_and_note(tasker_workers_fill_up, Qnil);
         if (tasker_ruby.stopping) return;
-        bool any_abandoned = __atomic_load_n(&tasker_the_host.counters.abandoned, __ATOMIC_RELAXED) > 0;
+        bool any_abandoned = __atomic_load_n(&tasker_the_host.counters.abandoned, __ATOMIC_RELAXED) > 0 ||
+                             __atomic_load_n(&tasker_the_host.counters.threads_abandoned, __ATOMIC_RELAXED) > 0;
         bool again = any_abandoned || __atomic_load_n(&tasker_the_host.counters.short_of_threads, __ATOMIC_RELAXED) > 0;
         if (any_abandoned && tasker_now() - interrupted > retry_ns) {
             tasker_protect_and_note(tasker_workers_interrupt_abandoned, Qnil);
+            tasker_protect_and_note(tasker_step_threads_pursue, Qnil);
             interrupted = tasker_now();
         }
         int64_t ns = again ? retry_ns : 0;

@@ -68,6 +68,7 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 		CustomEvents:    b.customEvents(n.Get("custom_events")),
 		Backoff:         b.readBackoff(n.Get("backoff")),
 		Transaction:     TransactionLazy,
+		KeepThreads:     b.boolean(n.Get("keep_threads"), false),
 	}
 	d := &stepDraft{step: s}
 	named, who := false, "the step"

@@ -105,6 +105,9 @@ func (s *Step) document() *tree.Node {
 	if s.ConcurrencyLimit > defaultConcurrencyLimit {
 		d.number("concurrency_limit", strconv.Itoa(s.ConcurrencyLimit))
 	}
+	if s.KeepThreads { // left out otherwise: the digests of stored templates stay as they are
+		d.boolean("keep_threads", true)
+	}
 	return d.node
 }
 

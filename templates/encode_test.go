@@ -1,6 +1,7 @@
 package templates_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,6 +48,7 @@ func TestDigestSeesWhatIsSaid(t *testing.T) {
 		"# a comment\n" + base,
 		"step_templates:\n  - {depends_on_steps: [a], handler_class: '::B', name: b}\n  - handler_class: A\n    name: a\n    default_retry_limit: 0x3\nname: x\nversion: 0.1.0\n",
 		base + "environments: {test: {concurrent: false}}\n",
+		strings.Replace(base, "class: A", "class: A, keep_threads: false", 1),
 	}
 	for _, yaml := range same {
 		require.Equal(t, parse(t, base).Digest(), parse(t, yaml).Digest(), yaml)
@@ -69,6 +71,7 @@ func TestDigestSeesWhatIsSaid(t *testing.T) {
 		{"class: A", "class: A, timeout_seconds: 0.001"},
 		{"class: A", "class: A, backoff: {base_seconds: 1}"},
 		{"class: A", "class: A, transaction: none"},
+		{"class: A", "class: A, keep_threads: true"},
 		{"class: A", "class: A, concurrency_key: k"},
 		{"class: A", "class: A, concurrency_key: k, concurrency_limit: 2"},
 	} {
@@ -90,6 +93,26 @@ func TestDecodeRefusesWhatIsNotATemplate(t *testing.T) {
 		_, err := templates.Decode([]byte(input))
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// Templates that were stored before there was keep_threads have no such key.
+func TestKeepThreadsIsEncoded(t *testing.T) {
+	t.Parallel()
+	const file = "name: x\nstep_templates:\n  - {name: a, handler_class: A%s}\n"
+	for said, kept := range map[string]bool{"": false, ", keep_threads: no": false, ", keep_threads: yes": true} {
+		tmpl := parse(t, fmt.Sprintf(file, said))
+		require.Equal(t, kept, tmpl.Step("a").KeepThreads, said)
+		document := tmpl.Encode()
+		require.Equal(t, kept, strings.Contains(string(document), `"keep_threads":true`), said)
+		require.Equal(t, kept, strings.Contains(string(document), "keep_threads"), said)
+		decoded, err := templates.Decode(document)
+		require.NoError(t, err)
+		require.Equal(t, kept, decoded.Step("a").KeepThreads, said)
+	}
+	before, after := parse(t, fmt.Sprintf(file, "")), parse(t, fmt.Sprintf(file, ", keep_threads: true"))
+	require.Equal(t, "+ step_templates.a.keep_threads: true\n", templates.Diff(before, after))
+	require.True(t, parse(t, fmt.Sprintf(file, "")+
+		"environments: {test: {step_templates: [{name: a, keep_threads: true}]}}\n", templates.WithEnvironment("test")).Step("a").KeepThreads)
 }
 
 // A stored template was accepted before, and tasks run with it. Decode accepts it

@@ -143,6 +143,7 @@ step_templates:
     isolation: 2
     concurrency_key: 3
     concurrency_limit: 0
+    keep_threads: sometimes
 `, []string{
 		`5:18: description must be text, found the value 1 | Put it in quotes: "1"`,
 		`6:23: dependent_system must be text, found a mapping`,
@@ -159,7 +160,8 @@ step_templates:
 		`16:18: transaction must be text, found the value 1 | Put it in quotes: "1"`,
 		`17:16: isolation must be text, found the value 2 | Put it in quotes: "2"`,
 		`18:22: concurrency_key must be text, found the value 3 | Put it in quotes: "3"`,
-		`19:24: concurrency_limit is 0; it must be from 1 to 10000`}},
+		`19:24: concurrency_limit is 0; it must be from 1 to 10000`,
+		`20:19: keep_threads must be true or false, found the text "sometimes"`}},
 	{"step: a limit without a key", `name: x
 step_templates:
   - name: a
@@ -263,7 +265,7 @@ const environmentKeyNames = "step_overrides, description, task_handler_class, mo
 var stepKeyNames = []string{
 	"name", "handler_class", "description", "dependent_system", "default_retryable", "default_retry_limit",
 	"skippable", "depends_on_step", "depends_on_steps", "handler_config", "custom_events", "timeout_seconds",
-	"backoff", "transaction", "isolation", "concurrency_key", "concurrency_limit",
+	"backoff", "transaction", "isolation", "concurrency_key", "concurrency_limit", "keep_threads",
 }
 
 func TestProblems(t *testing.T) {

@@ -70,6 +70,8 @@ type Step struct {
 	// ConcurrencyLimit is how many attempts of steps with that key may run at
 	// once. It is 0 without a key.
 	ConcurrencyLimit int
+	// KeepThreads lets the threads that the handler starts live on after the step.
+	KeepThreads bool
 
 	// Parents and Children are names of steps, in the order of Template.Steps.
 	Parents, Children []string

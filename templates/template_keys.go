@@ -46,6 +46,7 @@ var stepKeys = []key{
 	{"isolation", "text", "the database's"},
 	{"concurrency_key", "text", "none"},
 	{"concurrency_limit", "integer", "1"},
+	{"keep_threads", "Boolean", "false"},
 }
 
 var backoffKeys = []key{

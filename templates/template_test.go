@@ -81,6 +81,7 @@ func TestDefaults(t *testing.T) {
 	require.True(t, a.Retryable)
 	require.Equal(t, 3, a.RetryLimit)
 	require.False(t, a.Skippable)
+	require.False(t, a.KeepThreads)
 	require.JSONEq(t, "{}", string(a.HandlerConfig))
 	require.Zero(t, a.Timeout)
 	require.Equal(t, templates.TransactionLazy, a.Transaction)

@@ -33,7 +33,7 @@ type handler struct{ ruby *rubyhost.Handler }
 func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 	step := rubyhost.Step{
 		Task: x.TaskHead, Context: x.Context, Step: x.StepHead, Config: x.Config, Steps: x.StepHeads,
-		Results: make([]rubyhost.Result, len(x.Results)),
+		Results: make([]rubyhost.Result, len(x.Results)), KeepThreads: x.KeepThreads,
 	}
 	for i, r := range x.Results {
 		step.Results[i] = rubyhost.Result{Step: r.Step, JSON: r.JSON}

@@ -166,3 +166,20 @@ step_templates:
 	require.Equal(t, orchestration.TaskComplete, d.State)
 	require.JSONEq(t, `{"n":2361183241434822606848}`, string(d.Steps[2].Results()))
 }
+
+// Threads of a handler end with its step, unless its template keeps them.
+func TestKeepThreadsOfTheTemplate(t *testing.T) {
+	const body = `Thread.new { sleep }.name = "left by " + step.name; nil`
+	left := func() string {
+		out, err := host.Eval(t.Context(), `Thread.list.select { |t| t.name == "left by only" }.size`, "left.rb")
+		require.NoError(t, err)
+		return string(out)
+	}
+	for more, want := range map[string]string{"": "0", ", keep_threads: false": "0", ", keep_threads: true": "1"} {
+		s := run(t, "LeavesAThread", body, more)
+		require.Equal(t, orchestration.StepComplete, s.State, s.Last())
+		require.Eventually(t, func() bool { return left() == want }, 20*time.Second, time.Millisecond, more)
+		_, err := host.Eval(t.Context(), `Thread.list.each { |t| t.kill.join if t.name == "left by only" }; nil`, "left.rb")
+		require.NoError(t, err)
+	}
+}

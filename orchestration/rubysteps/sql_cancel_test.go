@@ -1,6 +1,7 @@
 package rubysteps_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,6 +10,19 @@ import (
 )
 
 func TestAStatementStillRunningWhenTheStepEndsIsCancelled(t *testing.T) {
+	// A thread of the handler's own is ended with the step; a kept one goes on.
+	for name, c := range map[string]struct{ thread, message string }{
+		"Own":  {"Thread.new { %s }", "the statement was cancelled"},
+		"Kept": {"Tasker.keep_thread { Thread.new { %s } }", "the statement was cancelled: the handler had returned"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leavesAStatementRunning(t, "LeavesQuery"+name, fmt.Sprintf(c.thread, `Tasker.db.exec("SELECT pg_advisory_xact_lock(99)")`), c.message)
+		})
+	}
+}
+
+func leavesAStatementRunning(t *testing.T, class, thread, message string) {
+	t.Helper()
 	d := newDatabase(t)
 	// The test holds an advisory lock. The thread's statement waits for it, and the
 	// handler returns once the statement waits.
@@ -28,14 +42,15 @@ func TestAStatementStillRunningWhenTheStepEndsIsCancelled(t *testing.T) {
 		}
 		_, _ = host.Eval(t.Context(), `$waits << 1; nil`, "waits.rb")
 	}()
-	s := d.step(t, "LeavesQuery", `
+	s := d.step(t, class, `
 		Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('gone')")
-		Thread.new { Tasker.db.exec("SELECT pg_advisory_xact_lock(99)") }.report_on_exception = false
+		thread = `+thread+`
+		thread.report_on_exception = false
 		$waits.pop
 		{ left: true }`, "")
 	require.Equal(t, orchestration.StepInError, s.State)
 	require.Equal(t, "Tasker::SQLError::QueryCanceled", s.Last().Err.Class)
-	require.Contains(t, s.Last().Err.Message, "the handler had returned")
+	require.Contains(t, s.Last().Err.Message, message)
 	require.Empty(t, d.entries(t))
 	_, err = holder.Exec(t.Context(), "select pg_advisory_unlock(99)")
 	require.NoError(t, err)

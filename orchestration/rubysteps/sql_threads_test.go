@@ -32,7 +32,7 @@ func TestAThreadThatOutlivesItsStepHasNoTransaction(t *testing.T) {
 	s := d.step(t, "LeavesThread", `
 		$left = Queue.new; $go = Queue.new
 		Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('own')")
-		Thread.new { $go.pop; $left << (begin; Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('late')"); "ran"; rescue => e; e.message; end) }
+		Tasker.keep_thread { Thread.new { $go.pop; $left << (begin; Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('late')"); "ran"; rescue => e; e.message; end) } }
 		nil`, "")
 	require.Equal(t, orchestration.StepComplete, s.State)
 	// It must not get into the transaction of another step on the same thread.

@@ -79,6 +79,21 @@ module Tasker
       AfterCommit.add(committed: block)
     end
 
+    # Keeps the threads that the block starts, and those that they start. Other
+    # threads that a handler's own code starts are ended with its step. Outside
+    # the host it only calls the block.
+    #
+    # @return [Object] what the block returns
+    # @example
+    #   Tasker.keep_thread { @poller ||= Thread.new { poll } }
+    def keep_thread
+      before = Thread.current[:tasker_keep_thread]
+      Thread.current[:tasker_keep_thread] = true
+      yield
+    ensure
+      Thread.current[:tasker_keep_thread] = before
+    end
+
     # Runs the block once, after a rollback of the transaction around it.
     #
     # @see .after_commit

@@ -3,8 +3,9 @@
 # The Ruby side of the bridge. The host loads this file first, inside the embedded
 # interpreter. It is not part of the gem's API and cannot work outside the host:
 # register, request, log, job_serial, foreign?, main_thread?, forked?, replace,
-# masked and trace_block are C functions of the bridge. In a Ractor and in a child
-# of the process they raise a ServiceError, or answer 0, false or nil.
+# masked, trace_block, thread_body, thread_created and child_left? are C functions
+# of the bridge. In a Ractor and in a child of the process they raise a
+# ServiceError, or answer 0, false or nil.
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
@@ -17,6 +18,7 @@ require_relative "host/values"
 require_relative "host/conduct"
 require_relative "host/output"
 require_relative "host/lineage"
+require_relative "host/children"
 require_relative "host/leftovers"
 require_relative "host/own_names"
 require_relative "host/autoloads"
@@ -51,6 +53,7 @@ module Tasker
       ensure
         Output.flush_all if Output.unfinished
         Leftovers.clear if Leftovers.any
+        Children.report if Children.any
       end
     end
 
@@ -119,6 +122,7 @@ module Tasker
       def configure(options)
         Conduct.install
         Lineage.install
+        Children.install
         $0 = options["program"] if $0 == "-e"
         unless options["pass_output"]
           Output.streams = [$stdout = Output.new("info", $stdout), $stderr = Output.new("warn", $stderr)]
@@ -177,10 +181,10 @@ module Tasker
     end
 
     # The constants op… in call.go have the same order.
-    register OthersCode.new { |path| changing_classes { load(File.expand_path(path)) } }
+    register OthersCode.new { |path| changing_classes { load(Lineage.own(File.expand_path(path))) } }
     register OthersCode.new { |feature| changing_classes { require(feature.start_with?("./") ? File.expand_path(feature) : feature) } }
     register OthersCode.new { |*dirs| loader.load_dir(*dirs) && nil }
-    register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, file, 1) } # rubocop:disable Security/Eval
+    register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, Lineage.own(file), 1) } # rubocop:disable Security/Eval
     register(OthersCode.new do |name|
       handler_class = loader.resolve(name)
       Execution.check(handler_class)
