@@ -15,7 +15,7 @@ module Tasker
     # Like the pg gem's, it is not thread-safe outside steps.
     class Connection
       extend Escaping
-      include Escaping
+      include Escaping::OfInstances
 
       IDLE = 0 # PQTRANS_IDLE
       INTRANS = 2
