@@ -143,7 +143,7 @@ func TestConduct(t *testing.T) {
 		{name: "killing idle workers", body: "Thread.list.each { |t| t.kill unless [Thread.current, Thread.main].include?(t) }; :ok", text: `"ok"`},
 		{name: "a thread that aborts", body: "t = Thread.new { Thread.current.report_on_exception = false; Thread.current.abort_on_exception = true; raise 'in a thread' }; (t.join rescue nil); :ok", text: `"ok"`},
 		{name: "exit in a thread", body: "Thread.new { exit }.join; :ok", class: "SystemExit", text: "exit"},
-		{name: "a thread left behind", body: "Thread.new { sleep 60 }; :ok", text: `"ok"`},
+		{name: "a thread left running", body: "Thread.new { sleep 60 }; :ok", text: `"ok"`},
 		{name: "killed, but saved by break", body: "loop { begin; Thread.exit; ensure; break; end }; :ok", text: `"ok"`},
 		{name: "killed, but raises instead", body: "begin; Thread.current.kill; ensure; raise 'instead'; end", class: "RuntimeError", text: "instead"},
 		{name: "Thread.stop", body: "Thread.new(Thread.current) { |t| sleep 0.01 until t.stop?; t.run }; Thread.stop; :ok", text: `"ok"`},
