@@ -1,6 +1,6 @@
--- The tables of tasker-rb. Results, errors, contexts and templates are json
--- and not jsonb: jsonb would turn the float 1e20 into an integer, reorder the
--- keys, and so change what the next step sees.
+-- The tables of tasker-rb. Results, errors, contexts and templates are json and
+-- not jsonb. jsonb would reorder the keys and turn the float 1e20 into an
+-- integer, so the next step would read other values than were written.
 
 create table tasker.templates (
     digest      text primary key,
@@ -63,7 +63,7 @@ create table tasker.edges (
 
 create index edges_task on tasker.edges (task_id);
 
--- What came of each attempt. Rows are added and never changed.
+-- The outcome of each attempt. Rows are added and never changed.
 create table tasker.attempts (
     step_id    bigint not null references tasker.steps on delete cascade,
     attempt    int not null,
@@ -100,8 +100,9 @@ create table tasker.step_transitions (
 
 create index step_transitions_step on tasker.step_transitions (step_id);
 
--- Each engine has a number and holds an advisory lock on it in a session of
--- its own; with the session the lock goes, and with the lock its claims.
+-- Each engine has a number. It holds an advisory lock on that number in a
+-- session of its own. When the session ends, the server releases the lock, and
+-- the engine's claims are void.
 create sequence tasker.engines;
 
 ---- create above / drop below ----

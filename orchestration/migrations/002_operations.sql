@@ -1,9 +1,10 @@
--- What a person does to a task, and what workers need to share tasks out.
+-- Columns for operators, who change tasks by hand, and for workers, which share
+-- the tasks among them.
 
--- revision counts what is done to a task by others than the engine that runs
--- it: an engine that ends a task on an older picture is refused.
--- held_by is the number of the engine whose worker has the task in hand, and
--- wake_at is when a worker is to look at it if nobody has.
+-- revision counts the changes to a task that the engine running it did not make.
+-- An engine that read an older revision cannot end the task.
+-- held_by is the number of the engine whose worker holds the task. wake_at is
+-- the time from which a worker may take a task that no worker holds.
 alter table tasker.tasks
     add column revision int not null default 0,
     add column held_by  bigint,
@@ -18,8 +19,9 @@ create index tasks_held on tasker.tasks (held_by) where held_by is not null and 
 create index tasks_unfinished on tasker.tasks (state, task_id) where state <> 'complete';
 create index tasks_by_name on tasker.tasks (namespace, name, task_id);
 
--- steps.attempts numbers the attempts and never goes back over one that was
--- recorded; forgiven is how many of them a retry by hand has made not to count.
+-- steps.attempts is the number of the last attempt; a number is never used
+-- again after its attempt was recorded. forgiven is the number of attempts that
+-- do not count any more, because an operator retried the step.
 alter table tasker.steps add column forgiven int not null default 0;
 alter table tasker.steps set (fillfactor = 80);
 
@@ -35,7 +37,7 @@ create index attempts_by_error on tasker.attempts (error_class, step_id) where e
 ---- create above / drop below ----
 
 drop index tasker.attempts_by_error;
--- The older check knows no cancelled attempts.
+-- The older check does not allow cancelled attempts.
 delete from tasker.attempts where outcome = 'cancelled';
 alter table tasker.attempts
     drop column error_class,

@@ -1,11 +1,12 @@
--- Steps with the same concurrency key share a limit on how many of them run at
--- a time. A row is a step that has a slot of its key (claimant and attempt are
--- those of its claim) or waits for one (they are null).
+-- The permits of concurrency keys. Steps with the same key share a limit on how
+-- many of them run at a time. A row is a step that holds a permit of its key, or
+-- that waits for one. Of a step that holds one, claimant and attempt are those
+-- of its claim. Of a step that waits, both are null.
 --
--- The step is the truth: a slot counts as long as the step has that claim and
--- the claim lives, so that nothing needs to be done to free one. Rows that do
--- not count any more are deleted by whoever next wants a slot of the key, under
--- an advisory lock on the key.
+-- A permit counts while the step still has that claim and the claim is alive. So
+-- freeing a permit takes no statement. The next step that asks for a permit of
+-- the key deletes the rows that do not count any more, under an advisory lock on
+-- the key.
 create table tasker.slots (
     step_id  bigint primary key references tasker.steps on delete cascade,
     key      text not null,
@@ -13,8 +14,8 @@ create table tasker.slots (
     claimant bigint,
     attempt  int,
     since    timestamptz not null,
-    -- When the waiting step was told that there may be a slot for it. For a
-    -- moment others leave that slot to it.
+    -- When the waiting step was told that a permit may be free. For a moment,
+    -- other steps do not take that permit.
     woken_at timestamptz,
     check ((claimant is null) = (attempt is null))
 );

@@ -1,5 +1,5 @@
--- An outcome travels with the commit behind it. Where the claim is gone, the
--- statement has to fail, so that nothing is committed.
+-- An outcome is sent together with the COMMIT that follows it. When the claim was
+-- lost, the statement must fail, so that nothing is committed.
 create function tasker.claim_lost() returns boolean language plpgsql as $$
 begin
     raise exception 'the claim on the step was lost' using errcode = 'TK001';

@@ -71,8 +71,8 @@ module Tasker
     # Without a transaction the block runs at once. It does not run after a
     # rollback, nor when the process dies before the block has run.
     #
-    # @yield on some thread, outside the step: its SQL commits by itself, and its
-    #   exception is logged and fails nothing
+    # @yield on any thread, outside the step. The block's SQL commits by itself.
+    #   Its exception is logged, and fails nothing.
     # @example
     #   Tasker.after_commit { Mailer.confirm(order_id) }
     def after_commit(&block)

@@ -25,6 +25,8 @@ module ConnectionOracle
     ["SELECT $1::bytea AS b", [{ value: "\0\xff".b, format: 1 }]], ["SELECT 1", []]
   ].freeze
 
+  ESCAPES = %i[escape escape_string escape_literal escape_identifier quote_ident escape_bytea unescape_bytea].freeze
+
   class << self
     def differences
       ours, theirs = Tasker::Postgres.connect, PG.connect(url)
@@ -130,10 +132,11 @@ module ConnectionOracle
 
     def escapes(ours, theirs)
       ["plain", "it's", "back\\slash", "\u{1F600}", "", "\"quoted\""].flat_map do |text|
-        %i[escape_string escape_literal escape_identifier quote_ident escape_bytea].flat_map do |method|
+        (ESCAPES - %i[unescape_bytea]).flat_map do |method|
           same("#{method} #{text.inspect}", ours, theirs) { |c| c.public_send(method, text) }
         end
-      end + same("unescape_bytea", ours, theirs) { |c| c.unescape_bytea("\\x00ff41") }
+      end + same("unescape_bytea", ours, theirs) { |c| c.unescape_bytea("\\x00ff41") } +
+        same("escaping on the class", ours, theirs) { |c| ESCAPES.select { |method| c.class.respond_to?(method) } }
     end
 
     def copies(ours, theirs)

@@ -67,6 +67,14 @@ class HandlerLoaderTest < Minitest::Test
     assert_includes $LOAD_PATH, @dir
   end
 
+  def test_the_folders_are_a_copy
+    write_handler("a.rb", "A")
+    @loader.load_dir(@dir)
+    @loader.folders.clear
+
+    assert_equal [@dir], @loader.folders
+  end
+
   def test_folders_that_need_each_other
     write_handler("one/a.rb", "A", "B")
     write_handler("two/b.rb", "B")

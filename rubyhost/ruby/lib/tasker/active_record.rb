@@ -9,13 +9,13 @@ module Tasker
   #   require "tasker/active_record"
   #   ActiveRecord::Base.establish_connection adapter: "tasker"
   #
-  # It is ActiveRecord's own PostgreSQL adapter on a {Postgres::Connection}.
-  # Inside a step everything that models do is part of the step's transaction,
-  # as if the handler ran in the block of an outer +transaction+; outside steps
-  # the adapter is an ordinary one. docs/transactions.md has the rules.
+  # This is ActiveRecord's own PostgreSQL adapter on a {Postgres::Connection}.
+  # Inside a step, all changes by models are part of the step's transaction. It
+  # is as if the handler ran in the block of an outer +transaction+. Outside
+  # steps it is an ordinary adapter. docs/transactions.md has the rules.
   module ActiveRecord
-    # A migration, or another change of the schema, inside a step. Permanent,
-    # for another attempt would do the same.
+    # A migration, or another change of the schema, inside a step. It is a
+    # permanent error, because another attempt would do the same.
     class SchemaChangeError < Tasker::PermanentError
       # @param operation [Symbol, String]
       def initialize(operation)
@@ -26,13 +26,13 @@ module Tasker
   end
 end
 
-# Newer versions find adapters by what was registered, the others by file name.
+# Newer versions look adapters up in a registry, older ones by file name.
 if ActiveRecord::ConnectionAdapters.respond_to?(:register)
   ActiveRecord::ConnectionAdapters.register(
     "tasker", "ActiveRecord::ConnectionAdapters::TaskerAdapter", "active_record/connection_adapters/tasker_adapter"
   )
 end
 
-# As Rails does in production; Tasker::Host::Autoloads says what might happen in
-# steps otherwise.
+# Rails does this in production. Tasker::Host::Autoloads says why autoloads must
+# not happen in steps.
 [ActiveSupport, ActiveModel, ActiveRecord].each(&:eager_load!) if Tasker.const_defined?(:Host, false)

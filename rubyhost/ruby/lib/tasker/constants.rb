@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Tasker
-  # Names for what tasker-engine's handlers and subscribers spell as constants.
+  # The constants that tasker-engine's handlers and subscribers use.
   module Constants
     module TaskStatuses
       PENDING = "pending"

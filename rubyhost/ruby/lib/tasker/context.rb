@@ -150,7 +150,7 @@ module Tasker
       plain(self)
     end
 
-    # @return [Hash] as {#to_hash}; with a block, as Hash#to_h
+    # @return [Hash] like {#to_hash}; with a block, like Hash#to_h
     def to_h(&block)
       block ? super : to_hash
     end

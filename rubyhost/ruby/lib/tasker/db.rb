@@ -6,7 +6,7 @@ require "json"
 require "time"
 
 module Tasker
-  # SQL for handlers, see {Tasker.db}: rows are hashes of Ruby values.
+  # SQL for handlers; see {Tasker.db}. A row is a Hash of Ruby values.
   #
   # @example
   #   account = Tasker.db.first("SELECT * FROM accounts WHERE id = $1 FOR UPDATE", [id])
@@ -111,7 +111,7 @@ module Tasker
       finished ? value : nil
     end
 
-    # Whether the caller runs in a step, whose transaction is the engine's.
+    # Whether the caller runs in a step. The engine owns the step's transaction.
     def in_step?
       Postgres::Channel.state(@number).first
     end
@@ -140,7 +140,7 @@ module Tasker
       ["SAVEPOINT #{name}", "RELEASE SAVEPOINT #{name}", "ROLLBACK TO SAVEPOINT #{name}; RELEASE SAVEPOINT #{name}"]
     end
 
-    # The caller is to see the first error.
+    # Drops an error of the rollback, so that the caller sees the first error.
     def roll_back(undo, failed)
       exec(undo)
     rescue SQLError

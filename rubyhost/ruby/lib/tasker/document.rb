@@ -1,8 +1,7 @@
 # frozen_string_literal: true
 
 module Tasker
-  # How the JSON documents that a step comes with are read. Integers keep all
-  # their digits.
+  # Reads the JSON documents of a step. Integers keep all their digits.
   #
   # @api private
   module Document
@@ -21,7 +20,7 @@ module Tasker
       end
 
       # @param text [String, nil] a JSON document in UTF-8
-      # @return [Object] as {.parse}, but every object is a {Context}
+      # @return [Object] like {.parse}, but every JSON object is a {Context}
       def parse_indifferent(text)
         return Context.new if text == EMPTY
 

@@ -116,7 +116,7 @@ module Tasker
         raise
       end
 
-      # Makes the events of a handler class known, see
+      # Registers the events of a handler class; see
       # {StepHandler::Base.custom_event_configuration}.
       #
       # @param handler_class [Class]
@@ -163,7 +163,7 @@ module Tasker
 
       private
 
-      # Through the report, because the error's own methods may raise.
+      # Uses the error's report, because the error's own methods may raise.
       def error_facts(error)
         report = Execution.describe(error)
         { error_message: report["message"], exception_class: report["class"], backtrace: report["backtrace"], error: error }
@@ -196,7 +196,7 @@ module Tasker
         Events.publish(name, payload)
       end
 
-      # As {#publish_event}, marked as a custom event.
+      # Like {#publish_event}, but marked as a custom event.
       def publish_custom_event(name, payload = {})
         Events.publish(name, payload.merge(event_type: "custom"))
       end

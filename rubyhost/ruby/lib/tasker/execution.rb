@@ -27,7 +27,7 @@ module Tasker
         step.results
       end
 
-      # Describes an exception with everything that is worth keeping.
+      # Describes an exception for the record of the attempt.
       #
       # @param exception [Exception]
       # @return [Hash{String => Object}] of values that JSON and PostgreSQL can
@@ -51,8 +51,8 @@ module Tasker
         handler_class
       end
 
-      # Forgets what is known about the handler classes. To be called after files
-      # were loaded, because they may have reopened the classes.
+      # Forgets how handler classes are made. Call it after loading files, because
+      # they may have reopened the classes.
       #
       # @return [nil]
       def forget

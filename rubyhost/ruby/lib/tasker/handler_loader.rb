@@ -15,14 +15,16 @@ module Tasker
   class HandlerLoader
     private_constant :Names, :Wording, :LoadOrder
 
-    # @return [Array<String>] the folders that were loaded
-    attr_reader :folders
-
     def initialize
       @folders = []
       @wording = Wording.new(@folders)
       @order = LoadOrder.new(@wording)
       @names = Names.new(@wording)
+    end
+
+    # @return [Array<String>] the folders that were loaded
+    def folders
+      @folders.dup
     end
 
     # Loads every Ruby file below the folders, each once, and puts the folders

@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
-require "bigdecimal" # BigDecimal("1.5") is a method, which no autoload finds
+require "bigdecimal" # BigDecimal("1.5") is a method, and autoload finds constants only
 
 module Tasker
-  # The parts of Ruby's library that Rails has always loaded, so that handlers
-  # written there name them without a require. Each is loaded when it is first
-  # named; until then it costs nothing.
+  # The parts of Ruby's library that Rails always loads. Handlers written for
+  # Rails name them without a require. Each is loaded when it is first named, and
+  # costs nothing until then.
   #
   # @api private
   LIBRARY = {

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 module Tasker
-  # The JSON documents that a step comes with, see {Sequence#initialize}. In
-  # the host the same methods are in C (segments.c), and read documents from
-  # where Go put them.
+  # The JSON documents of a step; see {Sequence#initialize}. In the host the same
+  # methods are in C (segments.c), and read the documents from the memory into which
+  # Go copied them.
   #
   # @api private
   class Segments
@@ -21,24 +21,24 @@ module Tasker
       @list[index]
     end
 
-    # @return [Hash, Array, String, Numeric, true, false, nil] what the document
-    #   says; nil when there is none
+    # @return [Hash, Array, String, Numeric, true, false, nil] the parsed document;
+    #   nil when there is none
     def read(index)
       Document.parse(@list[index])
     end
 
-    # @return [Object] as {#read}, but every object is a {Context}
+    # @return [Object] like {#read}, but every JSON object is a {Context}
     def read_indifferent(index)
       Document.parse_indifferent(@list[index])
     end
 
-    # @return [Boolean] whether the document says nothing
+    # @return [Boolean] whether the document is missing or empty
     def blank?(index)
       NOTHING.include?(@list[index])
     end
 
     # @param name [String] of a step
-    # @return [Integer, nil] where its results are
+    # @return [Integer, nil] the index of its results
     def results_index(name)
       place = FIRST_RESULT
       while (candidate = @list[place])

@@ -12,9 +12,9 @@ unless Sequel::Postgres::USES_PG
 end
 
 module Tasker
-  # Sequel on the connection of the step: see {Tasker.sequel}. The SQL, the
-  # types and the errors are those of Sequel's own adapter for PostgreSQL; only
-  # what carries the statements and what bounds a transaction is ours.
+  # Sequel on the step's connection; see {Tasker.sequel}. It is Sequel's own
+  # adapter for PostgreSQL, with the same SQL, types and errors. Two parts are
+  # replaced: how statements are sent, and how transactions begin and end.
   module SequelAdapter
     # Far more than the number of threads: a logical connection costs nothing,
     # and no thread should wait for one.
@@ -26,8 +26,8 @@ module Tasker
     @lock = Mutex.new
 
     class << self
-      # @param options [Hash] as of Sequel.connect; without any, each call
-      #   returns the same database
+      # @param options [Hash] as for Sequel.connect; without any option, each
+      #   call returns the same database
       # @return [Database]
       def database(options)
         return connect(options) unless options.empty?

@@ -116,7 +116,7 @@ module Tasker
       Step.new(self, -name) if heads.key?(name)
     end
 
-    # By name. A Hash keeps its order.
+    # The heads by name, in the order of the steps.
     def heads
       @heads ||= (@segments.read(4) || []).to_h { |head| [head["name"], head] }
     end

@@ -35,7 +35,7 @@ module Tasker
       @fields["detail"]
     end
 
-    # @return [String, nil] what to do about it
+    # @return [String, nil] PostgreSQL's advice
     def hint
       @fields["hint"]
     end
@@ -60,14 +60,14 @@ module Tasker
       @fields["constraint"]
     end
 
-    # True for an error that an earlier statement met: the transaction has
-    # failed, and no statement runs until it is rolled back to a savepoint.
+    # True when an earlier statement failed, and not this one. The transaction has
+    # failed, and no statement runs until a rollback to a savepoint.
     def earlier?
       @fields["earlier"] ? true : false
     end
 
     class << self
-      # Makes the error of the class that fits.
+      # Makes an error of the class that the host has named.
       #
       # @param fields [Hash{String=>Object}]
       # @return [SQLError]
@@ -77,7 +77,7 @@ module Tasker
         klass.new(fields)
       end
 
-      # PostgreSQL's words, as its own client shows them.
+      # PostgreSQL's message, as psql shows it.
       #
       # @return [String]
       def text(fields)
@@ -108,9 +108,9 @@ module Tasker
     class LockNotAvailable < SQLError; end
     class QueryCanceled < SQLError; end
 
-    # A statement that is not a handler's to run: COMMIT in a step, or SQL in a
-    # thread whose step has ended. Permanent, for another attempt would do the
-    # same. The transaction goes on if the error is rescued.
+    # A statement that a handler may not run: COMMIT in a step, or SQL in a thread
+    # whose step has ended. It is a permanent error, because another attempt would
+    # do the same. When the handler rescues it, the transaction goes on.
     class TransactionControl < SQLError; end
   end
 end

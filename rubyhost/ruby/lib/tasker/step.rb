@@ -16,8 +16,8 @@ module Tasker
 
     # @api private
     # @param sequence [Sequence]
-    # @param name [String, nil] nil for the step being run, which is told by
-    #   its place and need not be parsed for its name
+    # @param name [String, nil] nil for the running step. Its head has a place of
+    #   its own, so its name need not be parsed to find it.
     def initialize(sequence, name = nil)
       @sequence = sequence
       @name = name
@@ -25,10 +25,10 @@ module Tasker
 
     # The results of a completed step that the running step depends on, directly
     # or not; an empty Hash for any other step. The running step's own results
-    # are empty at first. It ends with the results that they have at its end.
+    # are empty at first. At its end they become its final results.
     #
-    # @return [Object] with String keys: the other handler's results, as they
-    #   come out of JSON
+    # @return [Object] the other handler's results as read from JSON, with String
+    #   keys
     def results
       return @results if defined?(@results)
 

@@ -11,7 +11,7 @@ ActiveRecord::DatabaseConfigurations::HashConfig.prepend(Tasker::ActiveRecord::P
 
 module ActiveRecord
   module ConnectionHandling
-    # What establish_connection of ActiveRecord up to 7.1 calls.
+    # ActiveRecord up to 7.1 calls this from establish_connection.
     def tasker_connection(config)
       config = config.symbolize_keys
       ConnectionAdapters::TaskerAdapter.check(config)
@@ -23,12 +23,12 @@ module ActiveRecord
   end
 
   module ConnectionAdapters
-    # ActiveRecord's PostgreSQL adapter on a connection of tasker-rb's, see
+    # ActiveRecord's PostgreSQL adapter, on one of tasker-rb's connections. See
     # {Tasker::ActiveRecord}.
     class TaskerAdapter < PostgreSQLAdapter
-      ADAPTER_NAME = "PostgreSQL" # by which ActiveRecord and gems know what the database can do
+      ADAPTER_NAME = "PostgreSQL" # ActiveRecord and gems look up the database's features by this name
 
-      # Where the database is, is the host's to know.
+      # Options that say where the database is. The host already knows that.
       FOREIGN_KEYS = %i[url host port username user password dbname socket service].freeze
 
       class << self
@@ -38,7 +38,7 @@ module ActiveRecord
         end
 
         # @param config [Hash]
-        # @raise [ArgumentError] if it names a database
+        # @raise [ArgumentError] when it names another database or a server
         def check(config)
           given = FOREIGN_KEYS.select { |key| config[key] }
           given << :database unless own_database?(config[:database])
@@ -48,7 +48,8 @@ module ActiveRecord
                                "works on; use adapter: \"postgresql\" for another"
         end
 
-        # The name may be said, for code that wants to read it there.
+        # The configuration may name the host's own database, because some code
+        # reads the name from there.
         def own_database?(name)
           name.nil? || name.to_s == Tasker::Postgres::Channel.info["db"]
         end
@@ -70,8 +71,8 @@ module ActiveRecord
         super
       end
 
-      # Whether the caller runs inside a step, and what is done here commits
-      # with the step.
+      # Whether the caller runs inside a step. Its changes then commit with the
+      # step.
       def in_step?
         !step_transactions.nil?
       end
@@ -81,7 +82,7 @@ module ActiveRecord
         step_transactions || super
       end
 
-      # Inside a step a savepoint.
+      # Inside a step this is a savepoint.
       #
       # @see DatabaseStatements#transaction
       def transaction(requires_new: nil, isolation: nil, joinable: true, &block)
@@ -92,8 +93,8 @@ module ActiveRecord
         super(requires_new: requires_new || step.at_bottom?, joinable: joinable, &block)
       end
 
-      # A step's connection is the engine's to look after: one that is lost
-      # fails the step, whose next attempt has another.
+      # Inside a step the engine looks after the connection. A lost connection
+      # fails the step, and the next attempt gets another one.
       def active?
         in_step? ? open? : super
       end
@@ -119,8 +120,9 @@ module ActiveRecord
         super unless in_step?
       end
 
-      # A deadlock or a serialization failure is for the whole step to try again.
-      # Older versions do not ask: with them it is so for any transaction.
+      # After a deadlock or a serialization failure the whole step has to be
+      # tried again. Older versions of ActiveRecord do not call this method: they
+      # always act as if it were true.
       #
       # @!visibility private
       def savepoint_errors_invalidate_transactions?
@@ -129,11 +131,12 @@ module ActiveRecord
 
       # @!visibility private
       def select_all(*, **)
-        step_transactions # a cached answer must not be another step's
+        step_transactions # drops the cached answers of another step
         super
       end
 
-      # The lock is the connection's: without it, it can be another's.
+      # An advisory lock belongs to a physical connection. After its release that
+      # connection can serve others.
       #
       # @!visibility private
       def release_advisory_lock(*)
@@ -147,7 +150,7 @@ module ActiveRecord
 
       private
 
-      # The transactions of the step that the caller works for, nil outside.
+      # The transactions of the caller's step; nil outside steps.
       def step_transactions
         serial = Tasker::Host.job_serial
         return @step_transactions if serial == @step_serial
@@ -156,7 +159,7 @@ module ActiveRecord
       end
 
       def changed_step(serial)
-        # Newer versions connect when the first statement comes.
+        # Newer versions connect at the first statement.
         inside = !serial.zero? && (tasker_connection || Tasker.db).in_step?
         @step_serial = serial
         @step_transactions = inside ? Tasker::ActiveRecord::StepTransactionManager.new(self) : nil
@@ -164,8 +167,8 @@ module ActiveRecord
         @step_transactions
       end
 
-      # Whether a newer version may connect by itself: in a step to begin with,
-      # but not to repeat there what failed.
+      # Whether newer versions may connect by themselves. In a step they may make
+      # the first connection, but they must not repeat a failed statement.
       def reconnect_can_restore_state?
         in_step? ? !open? : super
       end
@@ -187,7 +190,7 @@ module ActiveRecord
         end
       end
 
-      # The settings of `options`, as libpq hands them to the server.
+      # The settings in the option `options`, which has the form of libpq's.
       def server_options
         text = @config[:options].to_s
         options = text.scan(OPTION).map do |name, value|

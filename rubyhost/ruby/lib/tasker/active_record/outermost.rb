@@ -2,13 +2,13 @@
 
 module Tasker
   module ActiveRecord
-    # What makes a transaction of ActiveRecord's the outermost one in a step. In
-    # the database it is a savepoint. Its records take it for a whole
-    # transaction, but that their callbacks after the commit wait for the step's.
+    # Extends the outermost ActiveRecord transaction in a step. In the database it
+    # is a savepoint. For its records it is a whole transaction, with one
+    # exception: their after_commit callbacks wait for the step's commit.
     #
     # @!visibility private
     module Outermost
-      # Where ActiveRecord's records keep what their transaction did to them.
+      # The variables in which a record keeps its changes in a transaction.
       STATE = %i[@_start_transaction_state @_new_record_before_last_commit @_trigger_update_callback
                  @_trigger_destroy_callback].freeze
       CALLBACKS = STATE.drop(1).freeze
@@ -21,7 +21,7 @@ module Tasker
         transaction.outermost_in(step)
       end
 
-      # Runs the callbacks of transactions as if they had been one.
+      # Runs the callbacks of several transactions as those of one.
       #
       # @param transactions [Array<Outermost>]
       def self.commit(transactions)
@@ -33,16 +33,17 @@ module Tasker
       # @param step [StepTransaction]
       def outermost_in(step)
         @step_transaction = step
-        @run_commit_callbacks = true # those before the commit are due at its own end
+        @run_commit_callbacks = true # before_commit callbacks run when the savepoint ends
       end
 
-      # Its records have no state from before it.
+      # A rollback restores its records completely, because they keep no state
+      # from before this transaction.
       def full_rollback?
         true
       end
 
       def commit_records
-        callbacks, @callbacks = @callbacks, nil # of the transaction itself, in newer versions
+        callbacks, @callbacks = @callbacks, nil # newer versions: blocks of the transaction itself
         waiting, done = (records || []).uniq(&:__id__).partition { |record| waits?(record) }
         unless done.empty?
           @records = done
@@ -53,8 +54,8 @@ module Tasker
         @step_transaction.defer(self) unless waiting.empty? && callbacks.nil?
       end
 
-      # @return [Array] the records that wait, which remember what was done to
-      #   them here and in the transactions before
+      # @return [Array] the waiting records. They remember the changes of this
+      #   transaction and of those before it.
       def give_records
         @records = nil
         @kept.map do |record, state|
@@ -93,8 +94,8 @@ module Tasker
         !record.respond_to?(:has_transactional_callbacks?, true) || record.__send__(:has_transactional_callbacks?)
       end
 
-      # Takes the transaction's traces from a record, as its commit would: what
-      # is done to the record next, in this step, can be undone by itself.
+      # Clears the transaction's state in a record, as a commit does. The step's
+      # next change to the record can then be rolled back alone.
       def keep(record)
         return nil unless record.is_a?(::ActiveRecord::Transactions)
 

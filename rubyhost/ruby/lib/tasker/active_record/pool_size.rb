@@ -2,22 +2,22 @@
 
 module Tasker
   module ActiveRecord
-    # A connection of the adapter's costs the server nothing: physical ones are
-    # the host's to share out. So each thread may have one, and ActiveRecord's
-    # default of 5, which makes the sixth thread wait, does not apply.
+    # Gives each thread a connection of its own. A connection of this adapter
+    # costs the server nothing, because the host shares out the physical ones.
+    # ActiveRecord's default is 5, and the sixth thread would wait.
     #
-    # In front of ActiveRecord::DatabaseConfigurations::HashConfig.
+    # Prepended to ActiveRecord::DatabaseConfigurations::HashConfig.
     #
     # @!visibility private
     module PoolSize
-      # More than any host has threads.
+      # More than the threads of any host.
       SIZE = 1024
 
       def pool
         tasker_default?(:pool) ? SIZE : super
       end
 
-      # The name that newer versions have for it.
+      # The name of {#pool} in newer versions.
       def max_connections
         tasker_default?(:pool, :max_connections) ? SIZE : super
       end

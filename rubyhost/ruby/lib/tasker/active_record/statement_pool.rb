@@ -2,8 +2,8 @@
 
 module Tasker
   module ActiveRecord
-    # The names of a connection's prepared statements. To give one up takes no
-    # statement, which inside a step could fail and take the step with it.
+    # The names of a connection's prepared statements. Dropping one sends no
+    # DEALLOCATE: inside a step that could fail, and the step with it.
     #
     # @!visibility private
     class StatementPool < ::ActiveRecord::ConnectionAdapters::PostgreSQLAdapter::StatementPool

@@ -2,8 +2,8 @@
 
 module Tasker
   module ActiveRecord
-    # The transaction that is open for as long as a step runs: the engine's. It
-    # is never committed or rolled back from here.
+    # The engine's transaction, which is open while a step runs. ActiveRecord
+    # never commits it and never rolls it back.
     #
     # @!visibility private
     class StepTransaction < ::ActiveRecord::ConnectionAdapters::Transaction
@@ -18,18 +18,18 @@ module Tasker
       def restore!; end
       def incomplete!; end
 
-      # What newer versions do to a transaction without statements: ROLLBACK,
-      # and begin again.
+      # Newer versions would end a transaction without statements by ROLLBACK,
+      # and begin it again.
       def restartable?
         false
       end
 
-      # Nor can it be begun again on another connection.
+      # It cannot be begun again on another connection either.
       def dirty?
         true
       end
 
-      # A record that belongs to no transaction of ActiveRecord's.
+      # Takes a record that was changed outside ActiveRecord's transactions.
       def add_record(record, _ensure_finalize = true)
         alone { |transaction| transaction.add_record(record) }
       end
@@ -42,13 +42,13 @@ module Tasker
         alone { |transaction| transaction.after_rollback(&block) }
       end
 
-      # There is no telling when the engine will commit.
+      # Runs the block at once, because it is unknown when the engine commits.
       def before_commit
         yield
       end
 
-      # Keeps what an outermost transaction has to run after its commit until
-      # the step's, or until it is known that there will be none.
+      # Keeps the callbacks of an outermost transaction until the step has
+      # committed or has been rolled back.
       #
       # @param transaction [Outermost]
       def defer(transaction)
@@ -66,14 +66,15 @@ module Tasker
         transaction.commit_records
       end
 
-      # The records of the whole step come as one transaction's: one that was
-      # saved many times runs its callbacks once. So the last that waits runs
-      # all of them.
+      # The whole step counts as one transaction: a record that was saved many
+      # times runs its callbacks once. So the last waiting transaction runs the
+      # callbacks of all.
       def committed(transaction)
         Outermost.commit(@ended) if ended(transaction)
       end
 
-      # From the last to the first, as each goes back to what it found.
+      # Goes from the last to the first, because each restores the state that it
+      # found.
       def rolled_back(transaction)
         return transaction.roll_back_later unless ended(transaction)
 

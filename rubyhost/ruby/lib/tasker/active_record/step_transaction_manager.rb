@@ -2,8 +2,8 @@
 
 module Tasker
   module ActiveRecord
-    # The transactions of one connection in one step. At the bottom is the
-    # step's, so that all others are savepoints.
+    # The transactions of one connection in one step. The step's own transaction
+    # is at the bottom of the stack, so all others are savepoints.
     #
     # @!visibility private
     class StepTransactionManager < ::ActiveRecord::ConnectionAdapters::TransactionManager
@@ -21,8 +21,8 @@ module Tasker
         transaction
       end
 
-      # Sends the savepoints that are not there yet: another connection of the
-      # step's, such as Tasker.db, is about to run something inside them.
+      # Sends the savepoints that were not sent yet. Another connection of the
+      # step, such as Tasker.db, calls this before it runs a statement.
       def precede
         materialize_transactions if @connection.transaction_manager.equal?(self) # a later step has its own
       end

@@ -3,13 +3,12 @@
 require "pathname"
 require "tasker"
 
-# For handlers that use nothing of Rails but Rails.logger, Rails.env and
-# Rails.root: require "tasker/compat/rails". Where the real Rails is loaded
-# this does nothing.
+# For handlers that use only Rails.logger, Rails.env and Rails.root of Rails:
+# require "tasker/compat/rails". It does nothing when the real Rails is loaded.
 unless defined?(Rails)
-  # Stands in for the three things of Rails named above, and no other.
+  # Has the three methods named above, and no other part of Rails.
   module Rails
-    # The name of the environment, which answers +production?+ and the like.
+    # The name of the environment, with methods such as +production?+.
     class Environment < String
       def respond_to_missing?(name, include_private = false)
         name.end_with?("?") || super
@@ -26,13 +25,14 @@ unless defined?(Rails)
       # @return [Logger] {Tasker.logger}
       def logger = Tasker.logger
 
-      # @return [Environment] RAILS_ENV, else RACK_ENV, else development
+      # @return [Environment] the value of RAILS_ENV, else of RACK_ENV, else
+      #   "development"
       def env
         name = [ENV.fetch("RAILS_ENV", nil), ENV.fetch("RACK_ENV", nil)].compact.find { |value| !value.empty? }
         Environment.new(name || "development")
       end
 
-      # @return [Pathname] RAILS_ROOT, else the working directory
+      # @return [Pathname] the value of RAILS_ROOT, else the working directory
       def root
         Pathname.new(ENV["RAILS_ROOT"] || Dir.pwd)
       end

@@ -3,10 +3,10 @@
 require "tasker"
 require "tasker/execution"
 
-# For handlers written against the older names: require
-# "tasker/compat/tasker_core". Their +call(task, sequence, step)+ takes the
-# place of +process+; what they wrap in a StepHandlerCallResult is unwrapped:
-# its result is the step's, its metadata is logged at level debug.
+# For handlers written for the older names: require "tasker/compat/tasker_core".
+# Their +call(task, sequence, step)+ takes the place of +process+. When they
+# return a StepHandlerCallResult, its result becomes the step's, and its metadata
+# is logged at level debug.
 module TaskerCore
   # The errors, by their older names.
   module Errors
@@ -39,7 +39,7 @@ module TaskerCore
     class TimeoutError < RetryableError; end
     class NetworkError < RetryableError; end
 
-    # Input that no attempt can mend.
+    # The input is wrong, so another attempt cannot help.
     class ValidationError < PermanentError
       # @return [String, nil]
       attr_reader :field
@@ -51,7 +51,7 @@ module TaskerCore
     end
   end
 
-  # What handlers return.
+  # The results that handlers return.
   module Types
     # Makes results that carry metadata.
     module StepHandlerCallResult
@@ -92,12 +92,12 @@ module TaskerCore
     end
   end
 
-  # Turns call into process.
+  # Runs +call+ where the host expects +process+.
   #
   # @api private
   module CallAdapter
     # @return [Object] the step's results
-    # @raise [Tasker::ProceduralError] for a result that says error
+    # @raise [Tasker::ProceduralError] when the result is an Error
     def self.invoke(handler, task, sequence, step)
       unwrap(handler.call(task, sequence, step))
     end
@@ -113,9 +113,9 @@ module TaskerCore
     end
   end
 
-  # What handlers inherit from.
+  # The base class of handlers, by its older name.
   module StepHandler
-    # See Tasker::StepHandler::Base; with +call+ for +process+.
+    # See Tasker::StepHandler::Base. A subclass has +call+ instead of +process+.
     class Base < Tasker::StepHandler::Base
       # @return [Logger]
       attr_reader :logger
@@ -149,17 +149,17 @@ module TaskerCore
     end
   end
 
-  # What the older sequence answers besides.
+  # The older sequence's additional method.
   module SequenceGet
     # @param name [String, Symbol]
-    # @return [Hash, nil] the results of the step, under "result"
+    # @return [Hash, nil] the step's results, under the key "result"
     def get(name)
       step = find_step_by_name(name)
       step && { "result" => step.results }
     end
   end
 
-  # Lets plain classes that have call, and no process, handle steps.
+  # Lets plain classes that have +call+ but no +process+ handle steps.
   #
   # @api private
   module PlainCall

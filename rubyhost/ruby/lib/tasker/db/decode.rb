@@ -2,7 +2,7 @@
 
 module Tasker
   class DB
-    # PostgreSQL's values as Ruby's, by the number of their type.
+    # Turns PostgreSQL's values into Ruby's, by the number of their type.
     #
     # @!visibility private
     module Decode
@@ -23,8 +23,8 @@ module Tasker
 
       TIME = /\A(\d{4,})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d(?:\.\d+)?)(?:([+-])(\d\d)(?::?(\d\d))?(?::?(\d\d))?)?\z/.freeze
 
-      # Without a zone it is taken as UTC. What Ruby has no Time for (infinity,
-      # BC) stays as it is.
+      # A time without a zone counts as UTC. When Ruby has no Time for a value
+      # (infinity, BC), the String is returned.
       TIMESTAMP = lambda do |s|
         m = TIME.match(s) or next s
         seconds = m[6].include?(".") ? Rational(m[6]) : m[6].to_i
@@ -40,7 +40,7 @@ module Tasker
         1082 => DATE, 1114 => TIMESTAMP, 1184 => TIMESTAMP
       }.freeze
 
-      # The arrays of a type, and their elements' type.
+      # The number of an array type => that of its elements' type.
       ARRAYS = {
         1000 => 16, 1001 => 17, 1016 => 20, 1005 => 21, 1007 => 23, 1028 => 26, 199 => 114, 3807 => 3802,
         1021 => 700, 1022 => 701, 1231 => 1700, 1182 => 1082, 1115 => 1114, 1185 => 1184,
@@ -78,7 +78,7 @@ module Tasker
       class ArrayReader
         def initialize(text, decoder)
           @text = text
-          @at = text.index("{") # behind the bounds of [2:3]={1,2}
+          @at = text.index("{") # skips bounds, as in [2:3]={1,2}
           @decoder = decoder
         end
 

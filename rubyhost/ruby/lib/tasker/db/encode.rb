@@ -2,7 +2,7 @@
 
 module Tasker
   class DB
-    # Ruby values as PostgreSQL's parameters.
+    # Turns Ruby values into parameters for PostgreSQL.
     #
     # @!visibility private
     module Encode
@@ -22,7 +22,8 @@ module Tasker
 
         private
 
-        # Bytes go as bytes: for bytea, and all the same for text.
+        # A String in binary encoding is sent as bytes. A column of type text takes
+        # these as well as a bytea column does.
         def string(value)
           return value if value.encoding == Encoding::UTF_8 || value.encoding == Encoding::US_ASCII
           return value.encode(Encoding::UTF_8) unless value.encoding == Encoding::BINARY
@@ -63,7 +64,7 @@ module Tasker
           value.to_s("F")
         end
 
-        # The form of PostgreSQL's arrays: {1,NULL,"a \"quoted\" word",{2,3}}
+        # Writes an array as PostgreSQL does: {1,NULL,"a \"quoted\" word",{2,3}}
         def array(values)
           "{#{values.map { |v| element(v) }.join(",")}}"
         end
@@ -82,7 +83,8 @@ module Tasker
           end
         end
 
-        # nil where JSON has no form for it: then it can be an array only.
+        # Empty when JSON cannot hold the values. The parameter can then only be an
+        # array.
         def json(values)
           JSON.generate(values)
         rescue JSON::GeneratorError, EncodingError

@@ -2,10 +2,10 @@
 
 module Tasker
   module Events
-    # Classes that listen.
+    # Holds the base class of subscribers.
     module Subscribers
-      # Calls a method for each event that its class subscribed to: for
-      # "payment.risk_flagged" that is +handle_payment_risk_flagged+.
+      # Calls a method for each event that its class subscribed to. For
+      # "payment.risk_flagged" the method is +handle_payment_risk_flagged+.
       #
       # @example
       #   class Alerts < Tasker::Events::Subscribers::BaseSubscriber
@@ -25,7 +25,7 @@ module Tasker
             nil
           end
 
-          # @return [Array<String>] its superclass's included
+          # @return [Array<String>] including those of its superclass
           def subscribed_events
             inherited = superclass.respond_to?(:subscribed_events) ? superclass.subscribed_events : []
             inherited | (@subscribed_events || [])
@@ -44,7 +44,7 @@ module Tasker
             @event_filter || (superclass.event_filter if superclass.respond_to?(:event_filter))
           end
 
-          # Makes an instance and has it listen.
+          # Makes an instance and subscribes it.
           #
           # @param publisher [#subscribe]
           # @return [BaseSubscriber]

@@ -2,9 +2,9 @@
 
 module Tasker
   module Execution
-    # How handlers are made. A class may take its handler_config as the keyword
-    # +config:+, as a positional argument, or not at all; which it is gets
-    # decided once for each class.
+    # Makes handlers. A class may take its handler_config as the keyword +config:+,
+    # as a positional argument, or not at all. This is found out once for each
+    # class.
     #
     # @api private
     module Construction
@@ -66,7 +66,8 @@ module Tasker
           way_by(handler_class, maker.parameters)
         end
 
-        # A class may have a +new+ of its own, which then is what counts.
+        # A class may define its own +new+. Then its parameters count, and not those
+        # of +initialize+.
         def maker_of(handler_class)
           maker = handler_class.method(:new)
           maker.owner == Class ? handler_class.instance_method(:initialize) : maker

@@ -2,13 +2,13 @@
 
 module Tasker
   module Execution
-    # Puts an exception into plain values, whatever its class does: every
-    # question it is asked may raise, or be answered with anything.
+    # Turns an exception into plain values. It relies on none of the exception's
+    # methods: each may raise, or return anything.
     #
     # @api private
     class ErrorReport
-      # Bytes of a message, lines of a backtrace and bytes of a line, causes in
-      # a row: what is beyond is cut, with a note.
+      # The limits: bytes of a message, lines of a backtrace, bytes of a line, and
+      # causes in a row. The rest is cut, with a note.
       MESSAGE_BYTES = 64 * 1024
       LINE_BYTES = 4 * 1024
       FIRST_LINES = 400
@@ -16,9 +16,9 @@ module Tasker
       CAUSES = 16
       # Bytes of all messages and backtraces of the report.
       TEXT_BYTES = 2 * 1024 * 1024
-      # The limit of an Integer: Ruby takes seconds to write millions of digits.
+      # The size limit of an Integer. Ruby takes seconds to write millions of digits.
       INTEGER_BITS = 435_412
-      # The same for the context.
+      # The limits of the context.
       CONTEXT_DEPTH = 16
       CONTEXT_VALUES = 10_000
       CONTEXT_BYTES = 256 * 1024
@@ -55,8 +55,8 @@ module Tasker
 
       private
 
-      # Asks; nil when there is no answer. Exception itself is rescued, for
-      # #message may well exhaust the stack or call exit.
+      # Calls a method of the exception; nil when it raises. This rescues Exception
+      # itself, because #message may exhaust the stack or call exit.
       def ask(exception, question)
         exception.public_send(question)
       rescue Exception # rubocop:disable Lint/RescueException
@@ -97,8 +97,8 @@ module Tasker
         "(its message cannot be had: #{class_name(e)} was raised)"
       end
 
-      # What stands in for a message that is no String. Only a number or a name is
-      # shown: to inspect a large object takes long, and cannot be interrupted.
+      # The text instead of a message that is no String. It shows only a number or a
+      # name, because #inspect of a large object takes long and cannot be interrupted.
       def no_message(text)
         return "" if text.nil?
 
@@ -171,8 +171,8 @@ module Tasker
         false
       end
 
-      # A value as JSON and jsonb can hold it; what they cannot hold is told in
-      # words. A cycle ends at the bound on depth.
+      # Returns a value that JSON and jsonb can hold. Other values are described in
+      # words. A cycle ends at the limit of depth.
       def plain(value, depth)
         @values += 1
         return "(left out: the context is too large)" if @values > CONTEXT_VALUES || @bytes > CONTEXT_BYTES
@@ -215,7 +215,7 @@ module Tasker
         "(an object that cannot be told in words)"
       end
 
-      # Whether a number has no more digits than a result may have.
+      # Whether a number has at most as many digits as a result may have.
       def writable?(value)
         case value
         when Integer then value.bit_length <= INTEGER_BITS
@@ -230,7 +230,7 @@ module Tasker
         value
       end
 
-      # A text of a message or a backtrace.
+      # Cuts a text of a message or a backtrace, within the report's own limit.
       def fit(text, bytes)
         text = clean(text, [bytes, @room].min)
         @room -= text.bytesize
@@ -242,7 +242,7 @@ module Tasker
         text
       end
 
-      # UTF-8 without NUL, no longer than so many bytes.
+      # Returns the text in UTF-8, without NUL, in at most so many bytes.
       def clean(text, bytes)
         text = String.new(text) unless text.instance_of?(String)
         cut = text.bytesize > bytes

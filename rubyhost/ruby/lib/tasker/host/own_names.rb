@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
-# The Ruby half names these from inside Tasker, so they are also there: it goes
-# on when a handler removes one from Object, as tests that stub constants do.
+# The Ruby half uses these constants from inside Tasker, so it keeps copies here.
+# It still works when a handler removes one from Object. Tests that stub constants
+# do that.
 module Tasker
   %i[
     ArgumentError Array Class Complex Date Encoding EncodingError Exception FalseClass Float GC Hash IO Integer JSON

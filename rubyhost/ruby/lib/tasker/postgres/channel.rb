@@ -2,8 +2,8 @@
 
 module Tasker
   module Postgres
-    # Sends requests to the host and reads its answers. The shapes are in
-    # orchestration/rubysteps/sqlwire.go.
+    # Sends requests to the host and reads its answers. Their formats are
+    # described in orchestration/rubysteps/sqlwire.go.
     #
     # @!visibility private
     module Channel
@@ -11,26 +11,27 @@ module Tasker
       HEADER = "CL<Q<CS<L<a*"
       PARAM = "l<Ca*"
       NULL_PARAM = "l<C"
-      # By the number of parameters, where all are text.
+      # The formats of statements whose parameters are all texts, by the number of
+      # parameters.
       PLAIN = Array.new(17) { |n| (HEADER + PARAM * n).freeze }.freeze
 
       # The forms of a parameter.
       TEXT = 0
       BINARY = 1
-      EITHER = 2 # text, and then the same as JSON for a column that holds JSON
+      EITHER = 2 # a text, then the value as JSON for a parameter of type json
       TYPED = 0x80 # the number of the type follows
 
-      # A parameter in a form other than text, or of a type that is not left to
-      # the server.
+      # A parameter in another form than text, or with a type that the caller has
+      # named. The server finds out the types of all others.
       Param = Struct.new(:form, :text, :json, :type)
 
-      # The answer to a statement, read where it is asked for: most answers are
-      # asked for one number.
+      # The answer to a statement. Each field is unpacked when it is asked for,
+      # because most callers ask for one number only.
       class Reply
         HEADER = "CCCCS<S<L<Q<Ca*"
         SIZE = 21
 
-        # @param tag [String] of a statement that gave nothing
+        # @param tag [String] of a statement without rows
         def self.bare(tag)
           new([82, 0, 0, 0, 0, 0, 0, 0, tag.bytesize, tag].pack(HEADER))
         end
@@ -42,10 +43,10 @@ module Tasker
           @body = body
         end
 
-        # @return [Integer] how the text copies; 0 if it does not
+        # @return [Integer] the direction of a COPY, 73 (I) or 79 (O); else 0
         def copy = @body.getbyte(2)
 
-        # @return [Boolean] whether it is more than a tag
+        # @return [Boolean] whether it has more than a tag
         def more? = @body.getbyte(3) == 1
 
         def columns = @body.unpack1("S<", offset: 4)
@@ -53,13 +54,13 @@ module Tasker
         def affected = @body.unpack1("Q<", offset: 12)
         def tag = @body.byteslice(SIZE, @body.getbyte(SIZE - 1))
 
-        # @return [Array<Array(Integer, Integer)>] the hooks whose fate the
-        #   statement decided, each with 1 if it was a commit
+        # @return [Array<Array(Integer, Integer)>] the hooks whose transaction the
+        #   statement ended, each with 1 for a commit
         def ended
           @body.byteslice(ended_at, ended_size).unpack("Q<C" * ended_count).each_slice(2).to_a
         end
 
-        # @return [Integer] where the columns are
+        # @return [Integer] the offset of the columns
         def columns_at = ended_at + ended_size
 
         private
@@ -74,7 +75,7 @@ module Tasker
         # @param sql [String]
         # @param params [Array<String, Param, nil>]
         # @return [Reply]
-        # @yieldparam fields [Hash] of the error, which the block raises
+        # @yieldparam fields [Hash] of the error; the block must raise it
         def exec(connection, sql, params = nil, binary: false, op: EXEC, data: nil, &failed)
           precede if Thread.current.thread_variable_get(:tasker_unsent)
           answer(statement(op, connection, sql, params, binary, data), &failed)
@@ -94,36 +95,38 @@ module Tasker
           bare(CONFIGURE, connection, JSON.generate(settings))
         end
 
-        # @return [Array(Boolean, Integer)] whether it is in a step, and the transaction's status
+        # @return [Array(Boolean, Integer)] whether the caller is in a step, and the
+        #   transaction's status
         def state(connection)
           reply = bare(STATE, connection)
           [reply.getbyte(1) == 1, reply.getbyte(2)]
         end
 
-        # @return [Hash] of the server and how it was reached
+        # @return [Hash] the server's parameters, and its host, port, db and user
         def info
           JSON.parse(bare(INFO, 0).byteslice(1..))
         end
 
-        # Waits for what NOTIFY sends.
+        # Waits for a notification.
         #
-        # @param seconds [Numeric, nil] at the longest; nil for ever
+        # @param seconds [Numeric, nil] the longest wait; nil for no limit
         # @return [Array(String, Integer, String), nil] the channel, the sender's pid and the payload
-        # @yieldparam fields [Hash] of the error, which the block raises
+        # @yieldparam fields [Hash] of the error; the block must raise it
         def notified(connection, seconds, &failed)
           reply = bare(NOTIFIED, connection, [seconds ? [(seconds * 1000).ceil, 0].max : -1].pack("q<"), &failed)
           JSON.parse(reply.byteslice(1..)) if reply.bytesize > 1
         end
 
-        # Remembers, for this thread's next statement in a step, who has
-        # savepoints yet to send.
+        # Remembers an owner of savepoints that were not sent yet. This thread's
+        # next statement calls its +precede+ first.
         #
         # @param owner [#precede]
         def before_others(owner)
           Thread.current.thread_variable_set(:tasker_unsent, owner)
         end
 
-        # Notes a connection that can no longer be used.
+        # Notes a connection whose object was garbage-collected. The next request
+        # gives back what it holds.
         def forget(connection)
           @forgotten << connection
         end
@@ -196,7 +199,7 @@ module Tasker
           end
         end
 
-        # 69 is E.
+        # An answer that begins with 69 (E) is an error.
         def answer(payload)
           body = ask(payload)
           yield failure(body) if body.getbyte(0) == 69
@@ -221,7 +224,7 @@ module Tasker
         def forget_connections
           finish(@forgotten.pop(true)) until @forgotten.empty?
         rescue ThreadError
-          nil # another thread was quicker
+          nil # another thread took the last one
         end
       end
 

@@ -4,18 +4,18 @@ require_relative "escaping"
 
 module Tasker
   module Postgres
-    # A connection in the shape of PG::Connection.
+    # A connection with the methods of PG::Connection.
     #
-    # It is a logical one. Inside a step its statements run in the step's
-    # transaction, which the engine commits together with the step's results;
-    # BEGIN, COMMIT and ROLLBACK are refused there, savepoints are not. Outside
-    # steps it has a connection of its own while a transaction is open on it,
-    # or once something was SET.
+    # It is a logical connection. Inside a step its statements run in the step's
+    # transaction, which the engine commits together with the step's results.
+    # Savepoints work there; BEGIN, COMMIT and ROLLBACK are refused. Outside steps
+    # it takes a physical connection while a transaction is open, and keeps one
+    # after a SET.
     #
-    # Not thread-safe outside steps, as the pg gem's is not.
+    # Like the pg gem's, it is not thread-safe outside steps.
     class Connection
       extend Escaping
-      include Escaping
+      include Escaping::OfInstances
 
       IDLE = 0 # PQTRANS_IDLE
       INTRANS = 2
@@ -56,17 +56,18 @@ module Tasker
 
       # @!group Statements
 
-      # Runs a text of one or more statements.
+      # Runs one statement, or several in one text.
       #
       # @param sql [String]
-      # @param params [Array, nil] for $1, $2, …; then it may be one statement only
+      # @param params [Array, nil] for $1, $2, …; with params, sql must be one
+      #   statement
       # @return [Result] of the last statement
-      # @yieldparam result [Result] cleared afterwards; then the block's value is returned
+      # @yieldparam result [Result] cleared after the block, whose value is returned
       def exec(sql, params = nil, result_format = 0, type_map = nil, &block)
         return exec_params(sql, params, result_format, type_map, &block) if params
 
         setting = @configuring ? SET.match(sql) : nil
-        result = run(setting ? "SET LOCAL #{setting[1]}" : sql, nil, 0) # which tries it and leaves nothing behind
+        result = run(setting ? "SET LOCAL #{setting[1]}" : sql, nil, 0) # LOCAL: this only checks the setting
         remember(setting) if setting
         give(result, &block)
       end
@@ -85,8 +86,8 @@ module Tasker
       alias async_exec_params exec_params
       alias sync_exec_params exec_params
 
-      # Remembers a text under a name. The server prepares it where and when it
-      # pays, so it can be used in every step.
+      # Remembers a text under a name, for use in every step. The host decides when
+      # to prepare it on a physical connection.
       def prepare(name, sql, _param_types = nil)
         @statements[name.to_s] = sql
         nil
@@ -111,7 +112,9 @@ module Tasker
         nil
       end
 
-      # @!group Sending now, reading later; here sending waits for the answer
+      # @!group Sending now, reading later
+
+      # Here sending waits for the answer already.
 
       def send_query(sql, params = nil, *rest)
         @pending = [exec(sql, params, *rest)]
@@ -134,8 +137,9 @@ module Tasker
         yield result
       end
 
-      # @return [Result, nil] of the COPY that ended, or of the last statement
-      # @raise its error
+      # @return [Result, nil] the result of a COPY that has ended, or of the last
+      #   statement
+      # @raise when that failed
       def get_last_result
         result, @pending = @pending&.last, nil
         result&.check
@@ -189,9 +193,9 @@ module Tasker
       end
       alias sync_put_copy_data put_copy_data
 
-      # Sends the data that was put. get_result returns the outcome.
+      # Sends the collected data. get_result then returns the result.
       #
-      # @param error [String, nil] cancels the COPY
+      # @param error [String, nil] the reason, to cancel the COPY
       def put_copy_end(error = nil)
         sql, data = @copying
         @copying = nil
@@ -210,14 +214,14 @@ module Tasker
 
       # @!group Transactions
 
-      # Whether the caller runs in a step, whose transaction is the engine's.
+      # Whether the caller runs in a step. The engine owns the step's transaction.
       def in_step?
         serial = Host.job_serial
         known, inside = @place
         return inside if known == serial
 
         inside = Channel.state(@number).first
-        @place = [serial, inside].freeze # one assignment: other threads may ask too
+        @place = [serial, inside].freeze # one assignment, because other threads may read it
         inside
       end
 
@@ -226,7 +230,7 @@ module Tasker
         STATUS.fetch(Channel.state(@number).last)
       end
 
-      # BEGIN and COMMIT around the block outside steps, a savepoint inside.
+      # Runs the block in a transaction. Inside a step this is a savepoint.
       def transaction
         nested = in_step?
         exec(nested ? "SAVEPOINT tasker_pg" : "BEGIN")
@@ -240,18 +244,20 @@ module Tasker
         value
       end
 
-      # As {Tasker.after_commit}; outside steps for this connection's transaction.
+      # Like {Tasker.after_commit}. Outside steps it waits for this connection's
+      # transaction.
       def after_commit(&block)
         AfterCommit.add(committed: block, connection: @number)
       end
 
-      # As {Tasker.after_rollback}; outside steps for this connection's transaction.
+      # Like {Tasker.after_rollback}. Outside steps it waits for this connection's
+      # transaction.
       def after_rollback(&block)
         AfterCommit.add(rolled_back: block, connection: @number)
       end
 
-      # SET statements in the block are remembered: they are in force wherever
-      # this connection is used, and nowhere else.
+      # Remembers the SET statements in the block. They apply wherever this
+      # connection is used, in steps and outside, and to no other connection.
       #
       # @yieldparam connection [Connection]
       def configure
@@ -271,7 +277,7 @@ module Tasker
         @finished ? true : false
       end
 
-      # Gives back what the connection holds outside steps.
+      # Gives the physical connection back, if it holds one outside steps.
       def finish
         return if @finished
 
@@ -293,7 +299,7 @@ module Tasker
 
       def check_socket; end
 
-      # @return [Integer] as 150004
+      # @return [Integer] such as 150004
       def server_version
         major, minor = parameter_status("server_version").split(".").map(&:to_i)
         (major * 10_000) + minor.to_i
@@ -385,10 +391,10 @@ module Tasker
         channel && { relname: channel, be_pid: pid, extra: payload }
       end
 
-      # Waits for what NOTIFY sends on a channel that this connection listens on;
-      # outside steps only.
+      # Waits for a notification on a channel that this connection listens on.
+      # Works outside steps only.
       #
-      # @param seconds [Numeric, nil] at the longest
+      # @param seconds [Numeric, nil] the longest wait; nil for no limit
       # @return [String, nil] the channel
       # @yieldparam channel [String]
       # @yieldparam pid [Integer] of the sender's backend

@@ -2,10 +2,10 @@
 
 module Tasker
   module Postgres
-    # What stands for the result of a statement that failed, in the shape of
-    # the pg gem's: error_field answers by libpq's codes.
+    # The result of a failed statement, with the methods of PG::Result.
+    # error_field takes libpq's codes.
     class Failure
-      # libpq's PG_DIAG_ codes are characters.
+      # The field for each of libpq's PG_DIAG_ codes, which are characters.
       FIELDS = {
         "S" => "severity", "V" => "severity", "C" => "state", "M" => "message", "D" => "detail", "H" => "hint",
         "P" => "position", "W" => "where", "s" => "schema", "t" => "table", "c" => "column", "d" => "data_type",
@@ -16,13 +16,13 @@ module Tasker
       # @return [Hash{String=>Object}]
       attr_reader :fields
 
-      # @param connection [Connection, nil] on which {#check} is to raise
+      # @param connection [Connection, nil] the one that {#check}'s exception names
       def initialize(fields, connection = nil)
         @fields = fields
         @connection = connection
       end
 
-      # @raise what it stands for
+      # @raise the statement's error
       def check
         raise exception(@connection)
       end
@@ -53,8 +53,8 @@ module Tasker
 
       def clear; end
 
-      # The exception that a program for the pg gem expects, if the gem is
-      # loaded, and one of ours if not.
+      # The pg gem's exception when the gem is loaded, else a {SQLError}. A broken
+      # rule of tasker-rb, such as COMMIT in a step, is always a {SQLError}.
       #
       # @param connection [Connection]
       # @return [Exception]
@@ -63,7 +63,7 @@ module Tasker
 
         error = pg_class.new(error_message)
         error.instance_variable_set(:@connection, connection)
-        # What libpq says itself has no result.
+        # As in the pg gem: libpq's own errors have no result.
         error.instance_variable_set(:@result, self) unless error.is_a?(::PG::ConnectionBad)
         error
       end

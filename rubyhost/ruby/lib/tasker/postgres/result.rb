@@ -2,8 +2,8 @@
 
 module Tasker
   module Postgres
-    # The answer to a statement, in the shape of PG::Result. The values are cut
-    # out of the answer when they are asked for.
+    # The answer to a statement, with the methods of PG::Result. A value is cut out
+    # of the answer's bytes when it is read.
     class Result
       include Enumerable
 
@@ -23,14 +23,14 @@ module Tasker
       # @return [Integer]
       attr_reader :ntuples
       alias num_tuples ntuples
-      # @return [String] as "INSERT 0 1"
+      # @return [String] such as "INSERT 0 1"
       attr_reader :cmd_status
       # @return [Array<String>] the columns' names
       attr_reader :fields
       attr_reader :type_map
 
       # @param reply [Channel::Reply]
-      # @param decoders [#decoders_for, nil] see {TypeMap}
+      # @param type_map [#coders, nil] see {#type_map=}
       def initialize(reply, type_map = nil)
         @ntuples = reply.rows
         @cmd_status = reply.tag
@@ -77,7 +77,8 @@ module Tasker
         column(index).number
       end
 
-      # @return [Object, nil] as the type map has it; without one a String
+      # @return [Object, nil] the value that the type map makes; without a map, a
+      #   String
       def getvalue(row, index)
         check_place(row, index)
         value(row, index)
@@ -93,7 +94,7 @@ module Tasker
         raw(row, index)&.bytesize || 0
       end
 
-      # @return [Hash{String=>Object}] a row
+      # @return [Hash{String=>Object}] the row
       def [](row)
         raise IndexError, "Index #{row} is out of range" if row.negative? || row >= @ntuples
 
@@ -212,7 +213,7 @@ module Tasker
         Array.new(@ntuples) { |r| raw(r, 0) }
       end
 
-      # @return [Result] of a COPY … TO STDOUT whose lines have been taken
+      # @return [Result] the end of a COPY … TO STDOUT, after its lines
       # @!visibility private
       def without_rows
         Result.new(Channel::Reply.bare(@cmd_status))
@@ -247,7 +248,8 @@ module Tasker
         raise defined?(::PG::Error) ? ::PG::Error : SQLError, "result has been cleared"
       end
 
-      # The end of a NULL is the complement of where it is.
+      # ends has the end of each value. For a NULL it is the bitwise complement of
+      # the position, which is negative.
       def raw(row, index)
         ends = self.ends
         at = (row * @width) + index
@@ -277,12 +279,13 @@ module Tasker
       end
     end
 
-    # Type maps of the pg gem's, applied to our results and parameters.
+    # Applies the pg gem's type maps to results and parameters.
     #
     # @!visibility private
     module TypeMap
       class << self
-        # @return [Array<#decode, nil>, nil] one for each column
+        # @return [Array<#decode, nil>, nil] a decoder for each column; nil when the
+        #   map has no decoder for any of them
         def decoders(map, columns)
           by_type = {}
           while map.respond_to?(:coders)
@@ -293,7 +296,7 @@ module Tasker
           found.any? ? found : nil
         end
 
-        # @return [String, Channel::Param, nil] a parameter as it is sent
+        # @return [String, Channel::Param, nil] the parameter to send
         def encode(map, value)
           case value
           when nil then nil
@@ -326,7 +329,7 @@ module Tasker
           Channel::Param.new(format == 1 ? Channel::BINARY : Channel::TEXT, text, nil, type || 0)
         end
 
-        # As PG::TypeMapByClass looks it up.
+        # Looks the coder up as PG::TypeMapByClass does.
         def coder_for(map, value)
           return nil unless map.respond_to?(:coders) && map.respond_to?(:[])
 

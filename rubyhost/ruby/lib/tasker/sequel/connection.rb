@@ -2,9 +2,9 @@
 
 module Tasker
   module SequelAdapter
-    # What Sequel's adapter wants of a connection beyond the pg gem's.
+    # A connection with the methods that Sequel's adapter adds to the pg gem's.
     class Connection < Postgres::Connection
-      # The server's states after which a connection is of no use.
+      # The SQLSTATEs after which a connection is unusable.
       LOST = /\A(?:08|57P0[1235])/.freeze
       private_constant :LOST
 
@@ -33,7 +33,7 @@ module Tasker
         end
       end
 
-      # @raise [::Sequel::DatabaseDisconnectError] for errors that mean it
+      # @raise [::Sequel::DatabaseDisconnectError] when the connection is lost
       def check_disconnect_errors
         yield
       rescue ::PG::ConnectionBad => e
@@ -58,7 +58,8 @@ module Tasker
         @db.log_connection_yield(sql, self, args) { args ? exec_params(sql, args) : exec(sql) }
       end
 
-      # Sequel deallocates by text, but the name is this connection's own.
+      # Sequel sends DEALLOCATE as a text, but the server does not know the name:
+      # it exists in this connection only.
       def forget_prepared(sql)
         name = sql.delete_prefix("DEALLOCATE ").delete('"')
         deallocate(name)
@@ -66,7 +67,7 @@ module Tasker
         NOTHING
       end
 
-      # The answer to what needs no server.
+      # The result of a statement that was not sent.
       NOTHING = Object.new
       class << NOTHING
         def cmd_tuples

@@ -2,7 +2,7 @@
 
 module Tasker
   module SequelAdapter
-    # A Sequel::Database on the host's connections, see {Tasker.sequel}.
+    # A Sequel::Database on the host's connections; see {Tasker.sequel}.
     class Database < ::Sequel::Postgres::Database
       include StepTransactions
 
@@ -13,7 +13,7 @@ module Tasker
         super({ max_connections: MAX_CONNECTIONS }.merge(opts))
       end
 
-      # @return [Connection] which asks the server nothing yet
+      # @return [Connection] a new one; only its settings are sent to the server
       def connect(server)
         conn = Connection.new(self)
         sqls = connection_configuration_sqls(server_opts(server))
@@ -25,7 +25,7 @@ module Tasker
         conn.finish
       end
 
-      # Parameters are written as the pg gem's encoders write them.
+      # Writes a parameter as the pg gem's encoders do.
       #
       # @!visibility private
       def bound_variable_arg(arg, conn)
@@ -41,18 +41,18 @@ module Tasker
       FLOAT = ::PG::TextEncoder::Float.new
       private_constant :FLOAT
 
-      # Whether the caller runs in a step, whose transaction is the engine's.
+      # Whether the caller runs in a step. The engine owns the step's transaction.
       def in_step?
         synchronize(&:in_step?)
       end
 
-      # Named as what it is: by this name extensions know what it can do.
+      # Extensions look up the database's features by this name.
       def adapter_scheme
         :postgres
       end
 
-      # Outside steps only, where it holds a connection of the host's. NOTIFY is
-      # possible in steps too, and is sent with the commit.
+      # Works outside steps only, and holds one of the host's connections there.
+      # NOTIFY works in steps too; the server sends it at the commit.
       def listen(channels, opts = ::Sequel::OPTS, &block)
         return super unless in_step?
 
@@ -60,8 +60,9 @@ module Tasker
               "LISTEN is not possible inside a step: its connection is another one in the next attempt"
       end
 
-      # What fails in the middle of the rows is known at once here, where Sequel
-      # still leaves the pg gem's errors as they are.
+      # All rows are read before the first is used. So an error in a later row is
+      # raised where Sequel does not convert the pg gem's errors, and is converted
+      # here.
       def copy_table(*, **)
         super
       rescue ::PG::Error => e
@@ -101,8 +102,8 @@ module Tasker
         Dataset
       end
 
-      # Without those that change nothing: what a connection has set it must
-      # set wherever it runs.
+      # Leaves out the settings that change nothing, because a connection repeats
+      # its settings in each step.
       def connection_configuration_sqls(opts = @opts)
         sqls = super
         sqls.reject! { |sql| sql.start_with?("SET client_min_messages") } unless opts.key?(:client_min_messages) # notices are dropped

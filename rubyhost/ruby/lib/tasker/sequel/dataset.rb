@@ -2,11 +2,11 @@
 
 module Tasker
   module SequelAdapter
-    # Sequel's dataset for PostgreSQL, reading our results.
+    # Sequel's dataset for PostgreSQL, which reads {Postgres::Result}.
     #
-    # The gem sequel_pg replaces methods of Sequel's class by ones in C that
-    # read the memory of a PG::Result. They stay in place for other databases;
-    # here are Sequel's general ones again.
+    # The gem sequel_pg replaces some of Sequel's methods by C functions that read
+    # the memory of a PG::Result. This class takes Sequel's general methods back.
+    # Other databases keep the fast ones.
     class Dataset < ::Sequel::Postgres::Dataset
       %i[map each as_hash to_hash to_hash_groups _select_map_multiple _select_map_single].each do |name|
         general = ::Sequel::Dataset.instance_method(name)
@@ -23,7 +23,7 @@ module Tasker
 
       private
 
-      # @return [Array(Array<Symbol>, Array<#call, nil>)] the columns' names, and what makes their values of text
+      # @return [Array(Array<Symbol>, Array<#call, nil>)] the columns' names, and the procs that convert their texts
       def fetch_rows_set_cols(result)
         procs = db.conversion_procs
         names = result.fields.map { |f| output_identifier(f) }
@@ -47,7 +47,7 @@ module Tasker
         end
       end
 
-      # These need no connection, so that none is taken for each literal.
+      # These two do not take a connection for each literal, as Sequel's do.
 
       def literal_blob_append(sql, value)
         sql << "'" << Postgres::Connection.escape_bytea(value) << "'"

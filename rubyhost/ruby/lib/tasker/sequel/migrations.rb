@@ -4,8 +4,8 @@ module Tasker
   module SequelAdapter
     ::Sequel.extension :migration
 
-    # Refuses to migrate inside a step, before anything is done. Sequel's
-    # migrator asks nothing of a database by which it could be known there.
+    # Refuses to migrate inside a step, before anything is done. Sequel's migrator
+    # calls no method of the database that could refuse this.
     module NoMigrationsInSteps
       # For Sequel::Migrator.
       module Migrator
@@ -15,7 +15,7 @@ module Tasker
         end
       end
 
-      # For a single Sequel::Migration.
+      # For one Sequel::Migration.
       module Migration
         def apply(db, direction)
           db.refuse_in_step("migrations") if db.is_a?(Database)

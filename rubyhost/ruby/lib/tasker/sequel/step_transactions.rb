@@ -2,11 +2,11 @@
 
 module Tasker
   module SequelAdapter
-    # Transactions inside a step. The outer one is the engine's, so what is
-    # outermost for Sequel, DATABASE.transaction, is a savepoint; and what waits
-    # for its fate waits for the fate of the step.
+    # Transactions inside a step. The engine owns the outer transaction, so
+    # Sequel's outermost one, DATABASE.transaction, is a savepoint. Its hooks wait
+    # for the commit or the rollback of the step.
     module StepTransactions
-      # Weakest first, as PostgreSQL names them.
+      # The weakest level first, with PostgreSQL's names.
       LEVELS = ["read uncommitted", "read committed", "repeatable read", "serializable"].freeze
       private_constant :LEVELS
 
@@ -14,13 +14,14 @@ module Tasker
         synchronize(opts[:server]) { |conn| _trans(conn) || conn.in_step? ? true : false }
       end
 
-      # Outside steps Sequel's own. Inside, the outermost one is a savepoint.
+      # Outside steps this is Sequel's own method. Inside a step, the outermost
+      # transaction is a savepoint.
       def transaction(opts = ::Sequel::OPTS, &block)
         synchronize(opts[:server]) do |conn|
           return super if _trans(conn) || !conn.in_step?
 
           opts = opts.merge(tasker_step: true)
-          opts[:savepoint] = nil if opts[:savepoint] == :only # the step's is one to be inside of
+          opts[:savepoint] = nil if opts[:savepoint] == :only # the step's transaction counts as an outer one
           super
         end
       end
@@ -39,8 +40,8 @@ module Tasker
         synchronize(opts[:server]) { |conn| _trans(conn) || !conn.in_step? ? super : conn.after_rollback(&block) }
       end
 
-      # @return [Proc] whose answer is nil until it is known what becomes of the
-      #   step, if it was made inside one
+      # @return [Proc] returns whether the transaction was rolled back. Inside a
+      #   step it returns nil until the step has ended.
       def rollback_checker(opts = ::Sequel::OPTS)
         synchronize(opts[:server]) do |conn|
           return super unless conn.in_step?
@@ -107,7 +108,8 @@ module Tasker
         log_connection_execute(conn, commit_savepoint_sql(savepoint_level(conn) - 1))
       end
 
-      # Released as well, so that attempts do not pile up in the transaction.
+      # Also releases the savepoint. A loop of failing attempts would otherwise
+      # pile up savepoints in the transaction.
       def rollback_transaction(conn, opts = ::Sequel::OPTS)
         return super unless step_transaction?(conn)
 
@@ -115,7 +117,7 @@ module Tasker
         log_connection_execute(conn, "#{rollback_savepoint_sql(depth)}; #{commit_savepoint_sql(depth)}")
       end
 
-      # What waits for the outermost one goes on to wait for the step.
+      # Hands the hooks of the outermost transaction on to the step.
       def transaction_hooks(conn, committed)
         return super if !committed || in_savepoint?(conn) || !step_transaction?(conn)
 

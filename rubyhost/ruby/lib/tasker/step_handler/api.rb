@@ -15,13 +15,13 @@ require_relative "api/json_body"
 
 module Tasker
   module StepHandler
-    # A step that asks an HTTP API. {#process} makes the request through
-    # {#connection} and returns the response; its status decides how the step
-    # ends, see {ResponseRules}.
+    # A step that calls an HTTP API. {#process} makes the request through
+    # {#connection} and returns the response. The response's status decides how
+    # the step ends; see {ResponseRules}.
     #
     # The results are a Hash of the response's status, headers and body. A JSON
     # body is parsed. {#process_results} may replace the results. When {#process}
-    # returns an object that is no response, that object is the result.
+    # returns another object than a response, that object is the result.
     #
     # @example
     #   class FetchCustomer < Tasker::StepHandler::Api
@@ -74,8 +74,8 @@ module Tasker
         output
       end
 
-      # With the middleware that raises on a status, Faraday's error carries
-      # the response.
+      # Faraday has middleware that raises on an HTTP status. Its error carries the
+      # response.
       def ask(task, sequence, step)
         output = process(task, sequence, step)
         ResponseRules.check(output, step: step, config: config)

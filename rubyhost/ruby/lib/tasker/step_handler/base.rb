@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Tasker
-  # What a step's handler class may be built on.
+  # The base classes of step handlers.
   module StepHandler
     autoload :Api, "tasker/step_handler/api"
 
@@ -91,7 +91,7 @@ module Tasker
         output
       end
 
-      # A class that is reopened may take its config in another way.
+      # A reopened class may take its config differently.
       #
       # @api private
       def self.method_added(name)

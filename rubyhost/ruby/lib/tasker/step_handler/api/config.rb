@@ -5,8 +5,8 @@ require "uri"
 module Tasker
   module StepHandler
     class Api < Base
-      # Where an API is and how to talk to it: the handler_config of the
-      # template.
+      # The handler_config of the template: the address of the API, and the options
+      # of its requests.
       class Config
         DEFAULT_HEADERS = { "Accept" => "application/json", "Content-Type" => "application/json" }.freeze
 
@@ -21,13 +21,13 @@ module Tasker
         # @return [Hash{Symbol => Numeric}] timeout, open_timeout, read_timeout
         #   and write_timeout in seconds
         attr_accessor :timeouts
-        # @return [Numeric, nil] seconds until another attempt, when the
-        #   server does not say; nil leaves it to the step's backoff
+        # @return [Numeric, nil] seconds until the next attempt, for an answer
+        #   without Retry-After; nil leaves it to the step's backoff
         attr_accessor :retry_delay
         # @return [Boolean] whether retry_delay doubles with each attempt
         attr_accessor :enable_exponential_backoff
-        # @return [Numeric] kept for what tasker-engine's configs say; the
-        #   engine has its own jitter
+        # @return [Numeric] accepted because tasker-engine's configs have it; it has
+        #   no effect, because the engine has its own jitter
         attr_accessor :jitter_factor
 
         TIMEOUTS = %i[timeout open_timeout read_timeout write_timeout].freeze
@@ -45,7 +45,7 @@ module Tasker
         end
 
         # @param url [String, nil]
-        # @param others [Hash] other keys of the handler_config; kept, see {#[]}
+        # @param others [Hash] other keys of the handler_config; {#[]} reads them
         def initialize(url: nil, params: nil, headers: nil, ssl: nil, retry_delay: nil,
                        enable_exponential_backoff: true, jitter_factor: nil, **others)
           @url = url
@@ -60,7 +60,7 @@ module Tasker
         end
 
         # @param key [Symbol, String]
-        # @return [Object, nil] any key of the handler_config
+        # @return [Object, nil] the value of any key of the handler_config
         def [](key)
           name = key.to_sym
           KEYS.include?(name) && respond_to?(name) ? public_send(name) : @others[name]
@@ -79,7 +79,7 @@ module Tasker
           enable_exponential_backoff ? retry_delay * (2**[attempts - 1, 0].max) : retry_delay
         end
 
-        # @raise [ConfigurationError] when no request could be made
+        # @raise [ConfigurationError] when the url is missing or is no HTTP URL
         def check
           uri = URI.parse(url.to_s)
           return if uri.is_a?(URI::HTTP) && !uri.host.to_s.empty?

@@ -3,8 +3,8 @@
 module Tasker
   module StepHandler
     class Api < Base
-      # Writes the Hash or Array in the body of a request as JSON, when that is
-      # the request's content type. Faraday 1.x has nothing for that.
+      # Writes a Hash or Array in the body of a request as JSON, when the request's
+      # content type is JSON. Faraday 1.x has no middleware for this.
       #
       # @api private
       class JsonBody < Faraday::Middleware

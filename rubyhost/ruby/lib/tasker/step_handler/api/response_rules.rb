@@ -3,23 +3,23 @@
 module Tasker
   module StepHandler
     class Api < Base
-      # What an HTTP status means for the step:
+      # Decides by the HTTP status how the step ends:
       #
-      # - 200 to 226: it goes on;
+      # - 200 to 226: the step goes on;
       # - 429, 503: {RetryableError}, with the server's Retry-After;
-      # - 400, 401, 403, 404, 422: {PermanentError}, its error_code HTTP_400
-      #   and so on;
+      # - 400, 401, 403, 404, 422: {PermanentError}, with an error_code such as
+      #   HTTP_400;
       # - any other: {RetryableError}.
       module ResponseRules
         SUCCESS = (200..226)
         BUSY = [429, 503].freeze
         PERMANENT = [400, 401, 403, 404, 422].freeze
-        # Not to be kept with the failure.
+        # These headers are not kept with the failure.
         SECRET_HEADERS = %w[set-cookie authorization www-authenticate].freeze
         BODY_CHARACTERS = 2000
         private_constant :SECRET_HEADERS, :BODY_CHARACTERS
 
-        # A response, wherever it came from.
+        # A response of Faraday, of another library, or from a Hash.
         Answer = Struct.new(:status, :headers, :body, :request) do
           # @param name [String] in lower case
           def header(name)
@@ -96,7 +96,7 @@ module Tasker
             Answer.new(object.status, headers || {}, object.body, request_of(object))
           end
 
-          # Without the query, which may hold secrets.
+          # Leaves out the query, which may hold secrets.
           def request_of(response)
             env = response.env if response.respond_to?(:env)
             return unless env.respond_to?(:url) && env.url
