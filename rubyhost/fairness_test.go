@@ -44,7 +44,7 @@ func TestHonestCallsBesideThreadsThatCompute(t *testing.T) {
 				require.Eventually(t, func() bool { return host.Stats().OtherThreads == before.OtherThreads }, 10*time.Second, time.Millisecond)
 				p50, p99 := medianAndP99(honest.took)
 				t.Logf("honest calls beside %d threads, %s: p50 %v, p99 %v, longest %v, a turn %v", n, c.name, p50, p99, slices.Max(honest.took), turn)
-				require.Less(t, p99, time.Second, "without the ticker 100 threads make it 6 s")
+				require.Less(t, p99, 3*time.Second, "without the ticker 100 threads make it 6 s, on a machine that does nothing else")
 			})
 		}
 	}
