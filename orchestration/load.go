@@ -36,7 +36,7 @@ type stepRun struct {
 	id       int64
 	template *templates.Step
 	stepView
-	number        int // of the latest attempt; stepView.attempts leaves out forgiven attempts
+	attemptNumber int // of the latest attempt; stepView.attempts leaves out forgiven attempts
 	lastAttempted time.Time
 	requestedWait *float64 // backoff_request_seconds
 	claimedBy     int64

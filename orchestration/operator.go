@@ -116,11 +116,11 @@ type operation struct {
 }
 
 type lockedStep struct {
-	id     int64
-	name   string
-	state  StepState
-	number int
-	last   *time.Time
+	id            int64
+	name          string
+	state         StepState
+	attemptNumber int
+	last          *time.Time
 }
 
 func (op *operation) lockRows() error {
@@ -129,7 +129,7 @@ func (op *operation) lockRows() error {
 	if err == nil {
 		op.steps, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*lockedStep, error) {
 			s := &lockedStep{}
-			return s, row.Scan(&s.id, &s.name, &s.state, &s.number, &s.last)
+			return s, row.Scan(&s.id, &s.name, &s.state, &s.attemptNumber, &s.last)
 		})
 	}
 	if err == nil {
@@ -204,7 +204,7 @@ func (op *operation) resolveStep(s *lockedStep, results json.RawMessage) error {
 		return op.refuse(op.subjectOf(s), string(s.state), "only a step that is pending, waiting or failed can be resolved", stepHints[s.state])
 	}
 	_, err := op.tx.Exec(op.ctx, `insert into tasker.attempts (step_id, attempt, outcome, results, ended_at)
-		values ($1, $2, 'resolved_manually', $3::json, $4)`, s.id, s.number+1, string(results), op.now)
+		values ($1, $2, 'resolved_manually', $3::json, $4)`, s.id, s.attemptNumber+1, string(results), op.now)
 	if err != nil {
 		return errors.Wrapf(err, "the results of step %q", s.name)
 	}
@@ -248,7 +248,7 @@ func (op *operation) cancelTask() error {
 func (op *operation) cancel(s *lockedStep) error {
 	if s.state == StepInProgress {
 		_, err := op.tx.Exec(op.ctx, `insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at)
-			values ($1, $2, 'cancelled', $3, $4)`, s.id, s.number, s.last, op.now)
+			values ($1, $2, 'cancelled', $3, $4)`, s.id, s.attemptNumber, s.last, op.now)
 		if err != nil {
 			return errors.Wrapf(err, "cancelling step %q", s.name)
 		}
