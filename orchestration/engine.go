@@ -14,8 +14,9 @@ import (
 // Config configures an [Engine]. Pool and Handlers are required.
 type Config struct {
 	// Pool is the database. The engine uses one connection while it lives, one for
-	// each step whose handler uses its transaction, and a few for short statements.
-	// The tables must be current, see [Migrate].
+	// each step whose handler uses its transaction, and a few for short statements. A
+	// worker's maintenance takes one more for a moment every Poll, also while the
+	// worker leases tasks. The tables must be current, see [Migrate].
 	Pool *pgxpool.Pool
 
 	// Handlers finds the handlers by the class names in templates.

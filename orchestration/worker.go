@@ -57,8 +57,8 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	woken, stop := e.watchers.watch(anyTask)
 	defer stop()
 	w.maintenance = startMaintenance(ctx, e, cfg.Poll)
+	defer w.maintenance.stop()
 	w.loop(ctx, handlerCtx, woken)
-	w.maintenance.stop()
 	w.drain(interrupt)
 	return nil
 }
