@@ -73,7 +73,7 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 		failure = sqlFailure(failed)
 	}
 	// Everything below must also happen after ctx has ended.
-	recording, cancel := recordingContext(ctx, a.engine.recordTimeout)
+	recording, cancel := outliving(ctx, a.engine.stopTimeout)
 	defer cancel()
 	committed := false
 	defer func() { a.x.session.Done(committed) }()
@@ -92,7 +92,7 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 		r.err = a.release(recording)
 		return r
 	}
-	r.outcome = a.failure(failure)
+	r.outcome = a.failedOutcome(failure)
 	r.endedTask, r.err = a.engine.commitOutcome(recording, a.step, a.claimant, r.outcome)
 	return r
 }
@@ -103,7 +103,7 @@ func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome) (ende
 		defer a.x.session.Rollback(ctx) // no statement to undo, but it may return a connection to the pool
 		return a.engine.commitOutcome(ctx, a.step, a.claimant, o)
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.engine.recordTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.engine.stopTimeout)
 	defer cancel()
 	return a.commitInTx(ctx, o)
 }

@@ -20,7 +20,7 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun) (claimed []*ste
 	for i, s := range wanted {
 		s.endPermitWait()
 		request.rows[i] = claimRow{
-			step: s.id, claimant: claimant, attempts: int32(s.number), at: now,
+			step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), at: now,
 			key: s.template.ConcurrencyKey, capacity: int32(s.template.ConcurrencyLimit),
 		}
 		byID[s.id] = s
@@ -35,10 +35,10 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun) (claimed []*ste
 	for _, id := range request.claimed {
 		s := byID[id]
 		s.state, s.claimedBy, s.claimAlive = StepInProgress, claimant, true
-		s.number++
+		s.attemptNumber++
 		s.attempts++
 		s.lastAttempted = now
-		l.task.changed(s)
+		l.task.dropHeads(s)
 		claimed = append(claimed, s)
 	}
 	return claimed, claimant, nil

@@ -21,7 +21,7 @@ type claimRequest struct {
 type claimRow struct {
 	request        int32 // the row's place in requestsByKind.claims
 	step, claimant int64
-	attempts       int32 // so far
+	attemptNumber  int32 // of the latest attempt; 0 before the first
 	at             time.Time
 	key            string // concurrency key, or ""
 	capacity       int32  // permits of that key
@@ -45,7 +45,7 @@ var claimColumns = columns[*claimRow]{
 	newColumn("request", "int", func(r *claimRow) int32 { return r.request }),
 	newColumn("step_id", "bigint", func(r *claimRow) int64 { return r.step }),
 	newColumn("claimant", "bigint", func(r *claimRow) int64 { return r.claimant }),
-	newColumn("attempts", "int", func(r *claimRow) int32 { return r.attempts }),
+	newColumn("attempts", "int", func(r *claimRow) int32 { return r.attemptNumber }),
 	newColumn("at", "timestamptz", func(r *claimRow) time.Time { return r.at }),
 }
 

@@ -14,8 +14,9 @@ import (
 // Config configures an [Engine]. Pool and Handlers are required.
 type Config struct {
 	// Pool is the database. The engine uses one connection while it lives, one for
-	// each step whose handler uses its transaction, and a few for short statements.
-	// The tables must be current, see [Migrate].
+	// each step whose handler uses its transaction, and a few for short statements. A
+	// worker's maintenance takes one more for a moment every Poll, also while the
+	// worker leases tasks. The tables must be current, see [Migrate].
 	Pool *pgxpool.Pool
 
 	// Handlers finds the handlers by the class names in templates.
@@ -59,15 +60,15 @@ const maxJSON = 1 << 30
 
 // Engine runs tasks. All methods may be called from any goroutine.
 type Engine struct {
-	cfg           Config
-	pool          *pgxpool.Pool
-	session       *session
-	watchers      *watchers
-	clock         *databaseClock
-	group         *groupCommit
-	loads         *groupLoad
-	uncommitted   *uncommitted
-	recordTimeout time.Duration
+	cfg         Config
+	pool        *pgxpool.Pool
+	session     *session
+	watchers    *watchers
+	clock       *databaseClock
+	group       *groupCommit
+	loads       *groupLoad
+	uncommitted *uncommitted
+	stopTimeout time.Duration
 
 	closed    sync.Once
 	templates sync.Map // digest -> *templates.Template
@@ -113,7 +114,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	e := &Engine{cfg: cfg, pool: cfg.Pool, watchers: newWatchers(), clock: clock, recordTimeout: recordTimeout,
+	e := &Engine{cfg: cfg, pool: cfg.Pool, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
 		uncommitted: &uncommitted{limit: cfg.MaxUncommittedBytes}}
 	var err error
 	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.watchers.notified, e.watchers.wakeAll); err != nil {

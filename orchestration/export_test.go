@@ -18,9 +18,9 @@ func (e *Engine) AddUncommitted(bytes int) {
 	e.uncommitted.add(bytes)
 }
 
-// SetRecordTimeout changes how long recording may continue after the engine was
-// told to stop.
-func (e *Engine) SetRecordTimeout(d time.Duration) { e.recordTimeout = d }
+// SetStopTimeout changes how long the engine's own statements may continue after it
+// was told to stop.
+func (e *Engine) SetStopTimeout(d time.Duration) { e.stopTimeout = d }
 
 // WaitsForRoom reports whether a task waits for results to be committed.
 func (e *Engine) WaitsForRoom() bool {

@@ -177,7 +177,7 @@ func scanStep(rows pgx.Rows) (taskID int64, s *stepRun, err error) {
 	s = &stepRun{}
 	var name, results string
 	var last, due *time.Time
-	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.number, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
+	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.attemptNumber, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
 		&last, &due, &s.requestedWait, &results)
 	if last != nil {
 		s.lastAttempted = *last

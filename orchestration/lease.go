@@ -38,7 +38,7 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 		return nil, err
 	}
 	// A worker that stops must hear the answer, or the tasks would stay with it.
-	answering, cancel := recordingContext(ctx, w.engine.recordTimeout)
+	answering, cancel := outliving(ctx, w.engine.stopTimeout)
 	defer cancel()
 	var leases []lease
 	err = w.engine.group.exec(answering, func(rows pgx.Rows) (err error) {
@@ -61,7 +61,7 @@ const giveBackAtEnd = time.Second
 // giveBack tries until it succeeds or the worker ends: no other worker takes a task
 // that a living engine holds.
 func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision int) {
-	trying, cancel := recordingContext(ctx, min(w.engine.recordTimeout, giveBackAtEnd))
+	trying, cancel := outliving(ctx, min(w.engine.stopTimeout, giveBackAtEnd))
 	defer cancel()
 	for {
 		err := w.endLease(trying, l, next, revision)

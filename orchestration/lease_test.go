@@ -27,7 +27,7 @@ func TestGivingBackIsRetried(t *testing.T) {
 		}
 		return nil, nil
 	}}, func(c *orchestration.Config) { c.Logger, c.Now = slog.New(log), clock.now })
-	b.SetRecordTimeout(time.Nanosecond)
+	b.SetStopTimeout(time.Nanosecond)
 	_, err := b.pool.Exec(t.Context(), `
 		create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
 		create trigger refuse before update on tasker.tasks for each row
@@ -47,7 +47,7 @@ func TestGivingBackIsRetried(t *testing.T) {
 func TestWorkerStopsWhileLeasingFails(t *testing.T) {
 	t.Parallel()
 	b := engine(t, nil, mayLogErrors)
-	b.SetRecordTimeout(time.Millisecond)
+	b.SetStopTimeout(time.Millisecond)
 	_, err := b.pool.Exec(t.Context(), `
 		create sequence tries;
 		create function refuse() returns trigger language plpgsql as $$

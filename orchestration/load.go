@@ -36,7 +36,7 @@ type stepRun struct {
 	id       int64
 	template *templates.Step
 	stepView
-	number        int // of the latest attempt; stepView.attempts leaves out forgiven attempts
+	attemptNumber int // of the latest attempt; stepView.attempts leaves out forgiven attempts
 	lastAttempted time.Time
 	requestedWait *float64 // backoff_request_seconds
 	claimedBy     int64
@@ -88,12 +88,14 @@ func (t *taskRun) connect() error {
 	return nil
 }
 
+const templateSQL = `select document::text from tasker.templates where digest = $1`
+
 func (e *Engine) templateOf(ctx context.Context, digest string) (*templates.Template, error) {
 	if t, ok := e.templates.Load(digest); ok {
 		return t.(*templates.Template), nil
 	}
 	var document string
-	err := e.pool.QueryRow(ctx, `select document::text from tasker.templates where digest = $1`, digest).Scan(&document)
+	err := e.pool.QueryRow(ctx, templateSQL, digest).Scan(&document)
 	if err != nil {
 		return nil, err
 	}

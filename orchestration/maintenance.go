@@ -21,27 +21,37 @@ type maintenance struct {
 	running sync.WaitGroup
 }
 
-// startMaintenance does a first round and then, until stop, one every poll. After each
-// round it wakes the worker.
+// startMaintenance does a first round and then, until stop, one every poll. It wakes
+// the worker every poll even while a round waits for a lock, and again after a round
+// that freed tasks.
 func startMaintenance(ctx context.Context, e *Engine, poll time.Duration) *maintenance {
 	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1)}
 	m.due = time.AfterFunc(poll, func() { signal(m.wake) })
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.round(ctx)
+	m.everyPoll(ctx, func() { signal(m.wake) })
+	m.everyPoll(ctx, func() {
+		if m.round(ctx) > 0 {
+			signal(m.wake)
+		}
+	})
+	return m
+}
+
+// everyPoll calls do every poll in a goroutine of its own.
+func (m *maintenance) everyPoll(ctx context.Context, do func()) {
 	m.running.Go(func() {
-		ticker := time.NewTicker(poll)
+		ticker := time.NewTicker(m.poll)
 		defer ticker.Stop()
 		for {
 			select {
 			case <-ticker.C:
-				m.round(ctx)
-				signal(m.wake)
+				do()
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
-	return m
 }
 
 // stop ends the rounds and waits for the current one.
@@ -57,9 +67,9 @@ const freeTasksSQL = `
 	where held_by is not null and state in ('pending', 'in_progress') and held_by not in (` + livingSQL + `)
 	returning task_id`
 
-// round does everything that is to be done once every poll, in one round trip.
-func (m *maintenance) round(ctx context.Context) {
-	var freed int
+// round sets the clock and frees the tasks of dead workers, in one round trip. It
+// returns how many it freed.
+func (m *maintenance) round(ctx context.Context) (freed int) {
 	var batch pgx.Batch
 	m.engine.clock.queueReading(&batch)
 	batch.Queue(freeTasksSQL).Query(rowCount(&freed))
@@ -68,8 +78,9 @@ func (m *maintenance) round(ctx context.Context) {
 	case err != nil && ctx.Err() == nil:
 		m.engine.cfg.Logger.Warn("could not look for the tasks of dead workers; trying again", "error", err)
 	case freed > 0:
-		m.engine.cfg.Logger.Warn("took over the tasks of dead workers", "tasks", freed)
+		m.engine.cfg.Logger.Warn("freed the tasks of dead workers", "tasks", freed)
 	}
+	return freed
 }
 
 const nextDueSQL = `

@@ -38,6 +38,55 @@ func TestTasksOfAWorkerWithoutSessionAreTakenOver(t *testing.T) {
 	require.Equal(t, []string{"lost", "complete"}, []string{step(t, d, "a").History[0].Outcome, step(t, d, "a").History[1].Outcome})
 }
 
+// A round waits for a lock on a dead worker's task. The worker still finds a task that
+// no notification told it of.
+func TestWorkerLeasesWhileARoundWaits(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil)
+	later := orchestration.Submission{Template: template(t, "a:", ""), RunAt: time.Now().Add(time.Hour)}
+	tasks, err := b.SubmitMany(t.Context(), many(2, later))
+	require.NoError(t, err)
+	locked, quiet := tasks[0].TaskID, tasks[1].TaskID
+
+	// The holder of the first task is an engine that dies while its task is locked.
+	const holder = 900_000
+	dying, err := b.pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer dying.Release()
+	_, err = dying.Exec(t.Context(), "select pg_advisory_lock(1952543595, $1)", holder)
+	require.NoError(t, err)
+	_, err = b.pool.Exec(t.Context(), "update tasker.tasks set held_by = $1 where task_id = $2", holder, locked)
+	require.NoError(t, err)
+	lock, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = lock.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = lock.Exec(t.Context(), "select from tasker.tasks where task_id = $1 for update", locked)
+	require.NoError(t, err)
+
+	stop := b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond})
+	b.submit(t, later.Template, "{}")
+	b.waitForTasks(t, orchestration.TaskComplete, 1) // the first round is over
+	_, err = dying.Exec(t.Context(), "select pg_advisory_unlock(1952543595, $1)", holder)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var waits bool
+		err := b.pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
+			where datname = current_database() and wait_event_type = 'Lock' and query like '%set held_by = null%')`).Scan(&waits)
+		return err == nil && waits
+	}, 20*time.Second, 5*time.Millisecond, "the round waits for the lock")
+	time.Sleep(200 * time.Millisecond) // some polls
+	_, err = b.pool.Exec(t.Context(), "update tasker.tasks set run_at = now(), wake_at = now() where task_id = $1", quiet)
+	require.NoError(t, err)
+	b.waitForTasks(t, orchestration.TaskComplete, 2)
+	require.NoError(t, lock.Rollback(t.Context()))
+	require.Eventually(t, func() bool {
+		var held bool
+		err := b.pool.QueryRow(t.Context(), "select held_by is not null from tasker.tasks where task_id = $1", locked).Scan(&held)
+		return err == nil && !held
+	}, 20*time.Second, 5*time.Millisecond, "the round frees the task")
+	stop()
+}
+
 // An engine that lost its session has lost its claims. Another engine takes the step
 // over, and the late result changes nothing.
 func TestLostClaimIsTakenOver(t *testing.T) {

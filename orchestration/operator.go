@@ -116,24 +116,30 @@ type operation struct {
 }
 
 type lockedStep struct {
-	id     int64
-	name   string
-	state  StepState
-	number int
-	last   *time.Time
+	id            int64
+	name          string
+	state         StepState
+	attemptNumber int
+	last          *time.Time
 }
 
+const (
+	lockStepsSQL = `
+	select step_id, name, state, attempts, last_attempted_at
+	from tasker.steps where task_id = $1 order by step_id for no key update`
+	lockTaskSQL = `select state from tasker.tasks where task_id = $1 for no key update`
+)
+
 func (op *operation) lockRows() error {
-	rows, err := op.tx.Query(op.ctx, `select step_id, name, state, attempts, last_attempted_at
-		from tasker.steps where task_id = $1 order by step_id for no key update`, op.taskID)
+	rows, err := op.tx.Query(op.ctx, lockStepsSQL, op.taskID)
 	if err == nil {
 		op.steps, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*lockedStep, error) {
 			s := &lockedStep{}
-			return s, row.Scan(&s.id, &s.name, &s.state, &s.number, &s.last)
+			return s, row.Scan(&s.id, &s.name, &s.state, &s.attemptNumber, &s.last)
 		})
 	}
 	if err == nil {
-		err = op.tx.QueryRow(op.ctx, `select state from tasker.tasks where task_id = $1 for no key update`, op.taskID).Scan(&op.state)
+		err = op.tx.QueryRow(op.ctx, lockTaskSQL, op.taskID).Scan(&op.state)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		return errors.WithHint(errors.Wrapf(ErrTaskNotFound, "task %d", op.taskID), "`tasker-rb tasks list` shows the tasks of this database.")
@@ -141,14 +147,22 @@ func (op *operation) lockRows() error {
 	return errors.Wrapf(err, "task %d", op.taskID)
 }
 
+// countRevisionSQL also makes the task due. Its parameters: $1 task, $2 now.
+const countRevisionSQL = `
+	update tasker.tasks set revision = revision + 1, wake_at = least(wake_at, greatest(run_at, $2))
+	where task_id = $1`
+
+const (
+	notifyTaskSQL = `select pg_notify('` + channelTask + `', $1::bigint::text)`
+	notifyWakeSQL = `select pg_notify('` + channelWake + `', '')`
+)
+
 // announce counts up the task's revision, and notifies the engines and the workers.
 func (op *operation) announce() error {
 	var batch pgx.Batch
-	batch.Queue(`
-		update tasker.tasks set revision = revision + 1, wake_at = least(wake_at, greatest(run_at, $2))
-		where task_id = $1`, op.taskID, op.now)
-	batch.Queue(`select pg_notify($1, $2::bigint::text)`, channelTask, op.taskID)
-	batch.Queue(`select pg_notify($1, '')`, channelWake)
+	batch.Queue(countRevisionSQL, op.taskID, op.now)
+	batch.Queue(notifyTaskSQL, op.taskID)
+	batch.Queue(notifyWakeSQL)
 	return errors.Wrapf(op.tx.SendBatch(op.ctx, &batch).Close(), "task %d", op.taskID)
 }
 
@@ -195,6 +209,12 @@ func (op *operation) forgive(s *lockedStep) error {
 	return op.moveStep(s, StepPending, "retried", retryStepSQL)
 }
 
+// resolvedAttemptSQL writes the results that a person gives. Its parameters:
+// $1 step, $2 attempt, $3 results, $4 now.
+const resolvedAttemptSQL = `
+	insert into tasker.attempts (step_id, attempt, outcome, results, ended_at)
+	values ($1, $2, 'resolved_manually', $3::json, $4)`
+
 func (op *operation) resolveStep(s *lockedStep, results json.RawMessage) error {
 	if err := op.requireOpen(s); err != nil {
 		return err
@@ -203,8 +223,7 @@ func (op *operation) resolveStep(s *lockedStep, results json.RawMessage) error {
 	case StepInProgress, StepComplete, StepCancelled, StepResolvedManually:
 		return op.refuse(op.subjectOf(s), string(s.state), "only a step that is pending, waiting or failed can be resolved", stepHints[s.state])
 	}
-	_, err := op.tx.Exec(op.ctx, `insert into tasker.attempts (step_id, attempt, outcome, results, ended_at)
-		values ($1, $2, 'resolved_manually', $3::json, $4)`, s.id, s.number+1, string(results), op.now)
+	_, err := op.tx.Exec(op.ctx, resolvedAttemptSQL, s.id, s.attemptNumber+1, string(results), op.now)
 	if err != nil {
 		return errors.Wrapf(err, "the results of step %q", s.name)
 	}
@@ -245,10 +264,15 @@ func (op *operation) cancelTask() error {
 	return op.moveTask(TaskCancelled, "cancelled")
 }
 
+// cancelledAttemptSQL writes the end of an attempt that runs. Its parameters:
+// $1 step, $2 attempt, $3 started, $4 now.
+const cancelledAttemptSQL = `
+	insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at)
+	values ($1, $2, 'cancelled', $3, $4)`
+
 func (op *operation) cancel(s *lockedStep) error {
 	if s.state == StepInProgress {
-		_, err := op.tx.Exec(op.ctx, `insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at)
-			values ($1, $2, 'cancelled', $3, $4)`, s.id, s.number, s.last, op.now)
+		_, err := op.tx.Exec(op.ctx, cancelledAttemptSQL, s.id, s.attemptNumber, s.last, op.now)
 		if err != nil {
 			return errors.Wrapf(err, "cancelling step %q", s.name)
 		}

@@ -35,8 +35,8 @@ func (a *attempt) success(results json.RawMessage) outcome {
 	}
 }
 
-// failure is the outcome of a failed attempt: another attempt, or an error.
-func (a *attempt) failure(failure *StepError) outcome {
+// failedOutcome is the outcome of a failed attempt: another attempt, or an error.
+func (a *attempt) failedOutcome(failure *StepError) outcome {
 	s, now := a.step, a.engine.now()
 	o := outcome{kind: "error", err: failure, started: s.lastAttempted, ended: now}
 	o.to = retryDecision(s.retries, failure.Permanent, s.attempts, s.limit)
@@ -89,7 +89,7 @@ const releaseSQL = `
 func (a *attempt) release(ctx context.Context) error {
 	var released int
 	err := a.engine.group.exec(ctx, rowCount(&released), releaseSQL,
-		a.step.id, a.claimant, a.step.number, a.engine.now(), sources(StepTransitions, StepPending))
+		a.step.id, a.claimant, a.step.attemptNumber, a.engine.now(), sources(StepTransitions, StepPending))
 	if err == nil && released == 0 {
 		return errClaimLost
 	}

@@ -52,7 +52,7 @@ const claimLostState = "TK001"
 func (a *attempt) commitInTx(ctx context.Context, o outcome) (endedTask bool, err error) {
 	s := a.step
 	err = a.x.session.Commit(ctx, func(batch *pgx.Batch) {
-		batch.Queue(successInTxSQL, s.id, a.claimant, s.number, o.started, o.ended, string(o.results), o.reason)
+		batch.Queue(successInTxSQL, s.id, a.claimant, s.attemptNumber, o.started, o.ended, string(o.results), o.reason)
 		if o.last {
 			batch.Queue(completeTaskSQL, a.x.TaskID, o.ended).Exec(func(tag pgconn.CommandTag) error {
 				endedTask = tag.RowsAffected() == 1

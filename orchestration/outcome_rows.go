@@ -20,7 +20,7 @@ type outcomeRequest struct {
 type outcomeRow struct {
 	request         int32 // the row's place in requestsByKind.outcomes
 	step, claimant  int64
-	attempt         int32
+	attemptNumber   int32
 	to, kind        string
 	results, failed *string // JSON
 	class           *string // of the error
@@ -34,7 +34,7 @@ type outcomeRow struct {
 // row is the outcome as outcomeSQL takes it.
 func (o outcome) row(s *stepRun, claimant int64) outcomeRow {
 	row := outcomeRow{
-		step: s.id, claimant: claimant, attempt: int32(s.number), to: string(o.to), kind: o.kind,
+		step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), to: string(o.to), kind: o.kind,
 		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait, reason: o.reason,
 		last: o.last && o.to.Done(),
 	}
@@ -62,7 +62,7 @@ var outcomeColumns = columns[*outcomeRow]{
 	newColumn("request", "int", func(r *outcomeRow) int32 { return r.request }),
 	newColumn("step_id", "bigint", func(r *outcomeRow) int64 { return r.step }),
 	newColumn("claimant", "bigint", func(r *outcomeRow) int64 { return r.claimant }),
-	newColumn("attempt", "int", func(r *outcomeRow) int32 { return r.attempt }),
+	newColumn("attempt", "int", func(r *outcomeRow) int32 { return r.attemptNumber }),
 	newColumn("to_state", "text", func(r *outcomeRow) string { return r.to }),
 	newColumn("outcome", "text", func(r *outcomeRow) string { return r.kind }),
 	newColumn("results", "text", func(r *outcomeRow) *string { return r.results }),

@@ -89,8 +89,8 @@ func (t *taskRun) stepHeads() json.RawMessage {
 	return t.heads
 }
 
-// changed drops the documents that show the step.
-func (t *taskRun) changed(s *stepRun) { s.head, t.heads = nil, nil }
+// dropHeads drops the documents that show the step.
+func (t *taskRun) dropHeads(s *stepRun) { s.head, t.heads = nil, nil }
 
 // appendText adds a JSON string.
 func appendText(b []byte, s string) []byte {

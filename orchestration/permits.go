@@ -194,9 +194,9 @@ func (e *Engine) permitFreed(ctx context.Context, s *stepRun) {
 	if s.template.ConcurrencyKey == "" {
 		return
 	}
-	ctx, cancel := recordingContext(ctx, e.recordTimeout)
+	ctx, cancel := outliving(ctx, e.stopTimeout)
 	defer cancel()
-	ctx, stop := context.WithTimeout(ctx, e.recordTimeout)
+	ctx, stop := context.WithTimeout(ctx, e.stopTimeout)
 	defer stop()
 	err := e.group.commit(&permitRequest{requestBase: requestBase{ctx: ctx}, key: s.template.ConcurrencyKey, at: e.now()})
 	if err != nil {

@@ -158,6 +158,9 @@ const storeTemplateSQL = `
 	where namespace = $2 and name = $3 and version = $4 and environment = $5
 	limit 1`
 
+// storedTemplateSQL returns the same for a digest that is stored already.
+const storedTemplateSQL = `select digest, '' from tasker.templates where digest = $1`
+
 // storeTemplate keeps the template with its tasks: a task continues with the template
 // that it began with.
 func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Template, digest string) error {
@@ -170,7 +173,7 @@ func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Temp
 	if errors.Is(err, pgx.ErrNoRows) {
 		// Another transaction stored it and had not committed when the statement
 		// began, or it is stored under another name. The digest identifies it.
-		err = tx.QueryRow(ctx, `select digest, '' from tasker.templates where digest = $1`, digest).Scan(&stored, &document)
+		err = tx.QueryRow(ctx, storedTemplateSQL, digest).Scan(&stored, &document)
 	}
 	if err != nil {
 		return errors.Wrap(err, "storing the template")
@@ -186,67 +189,87 @@ func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Temp
 		"Give the changed template a new version; tasks that run keep the old one.")
 }
 
+// stepColumns are the steps of a template.
+var stepColumns = columns[*templates.Step]{
+	newColumn("name", "text", func(s *templates.Step) string { return s.Name }),
+	newColumn("retry_limit", "int", func(s *templates.Step) int32 { return int32(s.RetryLimit) }),
+	newColumn("retryable", "bool", func(s *templates.Step) bool { return s.Retryable }),
+}
+
+// edge is an edge of a template, by the names of its steps.
+type edge struct{ parent, child string }
+
+var edgeColumns = columns[edge]{
+	newColumn("parent", "text", func(e edge) string { return e.parent }),
+	newColumn("child", "text", func(e edge) string { return e.child }),
+}
+
+// edgesOf returns the edges of a template.
+func edgesOf(t *templates.Template) []edge {
+	var edges []edge
+	for _, step := range t.Steps {
+		for _, p := range step.Parents {
+			edges = append(edges, edge{parent: p, child: step.Name})
+		}
+	}
+	return edges
+}
+
 // insertTaskSQL writes a task, its steps, its edges and its first transition, and wakes
-// the workers. It returns nothing if the identity exists. Its parameters:
-// $1 digest, $2 namespace, $3 name, $4 version, $5 context, $6 identity key,
-// $7 initiator, $8 source system, $9 reason, $10 tags, $11 priority, $12 run at, $13 now,
-// $14 to $16 name, retry limit and retryable of each step, $17 and $18 parent and child of
-// each edge.
-const insertTaskSQL = `
-	with k as (
+// the workers. It returns nothing if the identity exists.
+//
+// $1 to $13 are the columns of i. stepColumns and edgeColumns follow.
+var insertTaskSQL = `
+	with i as (
+		select $1::text as digest, $2::text as namespace, $3::text as name, $4::text as version,
+			$5::json as context, $6::text as identity_key, $7::text as initiator, $8::text as source_system, $9::text as reason,
+			$10::text[] as tags, $11::smallint as priority, $12::timestamptz as run_at, $13::timestamptz as now),
+	k as (
 		insert into tasker.tasks (digest, namespace, name, version, context, identity_key,
 			initiator, source_system, reason, tags, priority, run_at, wake_at, created_at)
-		values ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), nullif($9, ''), $10, $11, $12, $12, $13)
+		select digest, namespace, name, version, context, nullif(identity_key, ''),
+			nullif(initiator, ''), nullif(source_system, ''), nullif(reason, ''), tags, priority, run_at, run_at, now
+		from i
 		on conflict (identity_key) do nothing
-		returning task_id),
+		returning task_id, created_at),
 	s as (
 		insert into tasker.steps (task_id, name, position, retry_limit, retryable)
 		select k.task_id, u.name, u.position - 1, u.retry_limit, u.retryable
-		from k, unnest($14::text[], $15::int[], $16::bool[]) with ordinality as u (name, retry_limit, retryable, position)
+		from k, ` + stepColumns.unnestInOrder("u", 14, "position") + `
 		returning step_id, name, task_id),
 	d as (
 		insert into tasker.edges (task_id, parent_id, child_id)
 		select p.task_id, p.step_id, c.step_id
-		from unnest($17::text[], $18::text[]) as u (parent, child)
+		from ` + edgeColumns.unnest("u", 17) + `
 		join s p on p.name = u.parent join s c on c.name = u.child),
 	w as (
 		insert into tasker.task_transitions (task_id, to_state, reason, at)
-		select task_id, 'pending', 'submitted', $13 from k)
-	select task_id, pg_notify('tasker_wake', '') from k`
+		select task_id, 'pending', 'submitted', created_at from k)
+	select task_id, pg_notify('` + channelWake + `', '') from k`
+
+const taskOfIdentitySQL = `select task_id from tasker.tasks where identity_key = $1`
 
 func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest string) (Submitted, error) {
 	t := s.Template
-	names, limits, retryable := stepColumns(t)
-	var parents, children []string
-	for _, step := range t.Steps {
-		for _, p := range step.Parents {
-			parents, children = append(parents, p), append(children, step.Name)
-		}
-	}
 	now := e.now()
 	runAt := s.RunAt
 	if runAt.IsZero() {
 		runAt = now
 	}
+	args := []any{
+		digest, t.Namespace, t.Name, t.Version,
+		string(s.Context), s.IdentityKey, s.Initiator, s.SourceSystem, s.Reason,
+		nonNil(s.Tags), s.Priority, runAt, now,
+	}
+	args = edgeColumns.args(edgesOf(t), stepColumns.args(t.Steps, args...)...)
 	var id int64
-	err := tx.QueryRow(ctx, insertTaskSQL,
-		digest, t.Namespace, t.Name, t.Version, string(s.Context), s.IdentityKey,
-		s.Initiator, s.SourceSystem, s.Reason, nonNil(s.Tags), s.Priority, runAt, now,
-		names, limits, retryable, parents, children).Scan(&id, nil)
+	err := tx.QueryRow(ctx, insertTaskSQL, args...).Scan(&id, nil)
 	if err == nil {
 		return Submitted{TaskID: id}, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return Submitted{}, errors.Wrap(err, "submitting the task")
 	}
-	err = tx.QueryRow(ctx, `select task_id from tasker.tasks where identity_key = $1`, s.IdentityKey).Scan(&id)
+	err = tx.QueryRow(ctx, taskOfIdentitySQL, s.IdentityKey).Scan(&id)
 	return Submitted{TaskID: id, Existed: true}, errors.Wrap(err, "finding the task of that identity key")
-}
-
-// stepColumns are the arrays for the steps of a template.
-func stepColumns(t *templates.Template) (names []string, limits []int32, retryable []bool) {
-	for _, s := range t.Steps {
-		names, limits, retryable = append(names, s.Name), append(limits, int32(s.RetryLimit)), append(retryable, s.Retryable)
-	}
-	return names, limits, retryable
 }

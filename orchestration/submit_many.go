@@ -67,7 +67,7 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 			places = places[n:]
 		}
 	}
-	_, err := tx.Exec(ctx, `select pg_notify($1, '')`, channelWake)
+	_, err := tx.Exec(ctx, notifyWakeSQL)
 	return done, errors.Wrap(err, "submitting tasks")
 }
 
@@ -151,12 +151,14 @@ func insertTaskRows(ctx context.Context, tx pgx.Tx, t *templates.Template, now t
 	return written, err
 }
 
-const insertStepRowsSQL = `
+// insertStepRowsSQL's parameters: $1 steps, $2 the task of each, $3 the position of each
+// in the template. stepColumns follow.
+var insertStepRowsSQL = `
 	insert into tasker.steps (step_id, task_id, name, position, retry_limit, retryable)
 	overriding system value
 	select u.id, u.task, d.name, u.position, d.retry_limit, d.retryable
 	from unnest($1::bigint[], $2::bigint[], $3::int[]) as u (id, task, position)
-	join unnest($4::text[], $5::int[], $6::bool[]) with ordinality as d (name, retry_limit, retryable, n) on d.n = u.position + 1`
+	join ` + stepColumns.unnestInOrder("d", 4, "n") + ` on d.n = u.position + 1`
 
 const insertEdgesSQL = `
 	insert into tasker.edges (task_id, parent_id, child_id)
@@ -170,7 +172,6 @@ const noteSubmittedSQL = `
 // step numbers of task i begin at i*len(t.Steps).
 func insertSteps(ctx context.Context, tx pgx.Tx, t *templates.Template, taskIDs, stepIDs []int64, written map[int64]bool, now time.Time) error {
 	n := len(t.Steps)
-	names, limits, retryable := stepColumns(t)
 	var steps, tasks, edgeTasks, parents, children, begun []int64
 	var positions []int32
 	for i, task := range taskIDs {
@@ -187,11 +188,13 @@ func insertSteps(ctx context.Context, tx pgx.Tx, t *templates.Template, taskIDs,
 		}
 	}
 	var batch pgx.Batch
-	batch.Queue(insertStepRowsSQL, steps, tasks, positions, names, limits, retryable)
+	batch.Queue(insertStepRowsSQL, stepColumns.args(t.Steps, steps, tasks, positions)...)
 	batch.Queue(insertEdgesSQL, edgeTasks, parents, children)
 	batch.Queue(noteSubmittedSQL, begun, now)
 	return tx.SendBatch(ctx, &batch).Close()
 }
+
+const tasksOfIdentitiesSQL = `select identity_key, task_id from tasker.tasks where identity_key = any($1)`
 
 // answer fills in the numbers of the tasks. It looks up those that already existed.
 func answer(ctx context.Context, tx pgx.Tx, list []Submission, places []int, taskIDs []int64, written map[int64]bool, done []Submitted) error {
@@ -206,7 +209,7 @@ func answer(ctx context.Context, tx pgx.Tx, list []Submission, places []int, tas
 	if len(missing) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, `select identity_key, task_id from tasker.tasks where identity_key = any($1)`, missing)
+	rows, err := tx.Query(ctx, tasksOfIdentitiesSQL, missing)
 	if err != nil {
 		return err
 	}

@@ -192,11 +192,11 @@ func (l *taskLoop) noteResult(r attemptResult) {
 // applyOutcome changes the task in memory as its rows were changed.
 func (l *taskLoop) applyOutcome(r attemptResult) {
 	s, o := r.step, r.outcome
-	l.task.changed(s)
+	l.task.dropHeads(s)
 	s.claimedBy = 0
 	if r.released {
 		s.state = StepPending
-		s.number--
+		s.attemptNumber--
 		s.attempts--
 		l.engine.tell(l.task, s, Event{Kind: EventStepReleased})
 		return
@@ -221,7 +221,7 @@ func (l *taskLoop) applyOutcome(r attemptResult) {
 // refresh loads the changes of other parties, and interrupts the running steps whose
 // claim this engine lost.
 func (l *taskLoop) refresh(ctx context.Context) error {
-	loading, cancel := recordingContext(ctx, l.engine.recordTimeout)
+	loading, cancel := outliving(ctx, l.engine.stopTimeout)
 	defer cancel()
 	fresh, err := l.engine.load(loading, l.task.id)
 	if err != nil {
@@ -238,16 +238,16 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 	for i, s := range t.steps {
 		s.endPermitWait()
 		f := fresh.steps[i]
-		ours := f.state == StepInProgress && f.claimedBy == s.claimedBy && f.number == s.number
+		ours := f.state == StepInProgress && f.claimedBy == s.claimedBy && f.attemptNumber == s.attemptNumber
 		switch {
 		case s.running && !ours:
 			s.interrupted = true
 			s.interrupt(errClaimLost)
-		case !s.running && (f.state != s.state || f.number != s.number || f.attempts != s.attempts):
+		case !s.running && (f.state != s.state || f.attemptNumber != s.attemptNumber || f.attempts != s.attempts):
 			cancelled := f.state == StepCancelled
-			s.stepView, s.number, s.lastAttempted, s.requestedWait = f.stepView, f.number, f.lastAttempted, f.requestedWait
+			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
 			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
-			t.changed(s)
+			t.dropHeads(s)
 			if cancelled {
 				l.engine.tell(t, s, Event{Kind: EventStepCancelled})
 			}

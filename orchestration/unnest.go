@@ -25,14 +25,26 @@ func newColumn[R, V any](name, pgType string, value func(R) V) column[R] {
 	}}
 }
 
-// unnest returns the table expression "unnest(…) as alias (…)". The columns are the
-// statement's last parameters, from number first on.
+// unnest returns the table expression "unnest(…) as alias (…)". The columns are
+// parameters $first, $first+1, …
 func (c columns[R]) unnest(alias string, first int) string {
-	arrays, names := make([]string, len(c)), make([]string, len(c))
+	arrays, names := c.parts(first)
+	return "unnest(" + arrays + ") as " + alias + " (" + names + ")"
+}
+
+// unnestInOrder is unnest with one more column, which counts the rows from 1.
+func (c columns[R]) unnestInOrder(alias string, first int, counter string) string {
+	arrays, names := c.parts(first)
+	return "unnest(" + arrays + ") with ordinality as " + alias + " (" + names + ", " + counter + ")"
+}
+
+// parts are the arrays and the names of the columns, in SQL.
+func (c columns[R]) parts(first int) (arrays, names string) {
+	as, ns := make([]string, len(c)), make([]string, len(c))
 	for i, col := range c {
-		arrays[i], names[i] = fmt.Sprintf("$%d::%s[]", first+i, col.pgType), col.name
+		as[i], ns[i] = fmt.Sprintf("$%d::%s[]", first+i, col.pgType), col.name
 	}
-	return "unnest(" + strings.Join(arrays, ", ") + ") as " + alias + " (" + strings.Join(names, ", ") + ")"
+	return strings.Join(as, ", "), strings.Join(ns, ", ")
 }
 
 // args returns the statement's arguments: the single values, and then the columns.

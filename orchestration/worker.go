@@ -52,13 +52,13 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 		return err
 	}
 	w := &worker{engine: e, config: cfg, leased: map[int64]bool{}, freed: make(chan struct{}, 1), stopping: ctx.Done()}
-	handlers, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
+	handlerCtx, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nil)
 	woken, stop := e.watchers.watch(anyTask)
 	defer stop()
 	w.maintenance = startMaintenance(ctx, e, cfg.Poll)
-	w.loop(ctx, handlers, woken)
-	w.maintenance.stop()
+	defer w.maintenance.stop()
+	w.loop(ctx, handlerCtx, woken)
 	w.drain(interrupt)
 	return nil
 }
@@ -77,10 +77,10 @@ type worker struct {
 }
 
 // loop leases tasks while there are any, and then waits for a reason to look again.
-func (w *worker) loop(ctx, handlers context.Context, woken <-chan struct{}) {
+func (w *worker) loop(ctx, handlerCtx context.Context, woken <-chan struct{}) {
 	for ctx.Err() == nil {
 		if room := w.room(); room > 0 {
-			if w.take(ctx, handlers, room) == room {
+			if w.take(ctx, handlerCtx, room) == room {
 				continue
 			}
 			w.maintenance.wakeWhenDue(ctx)
@@ -116,7 +116,7 @@ func (w *worker) room() int {
 
 // take leases up to n tasks and handles each in a goroutine of its own. It returns the
 // number of tasks.
-func (w *worker) take(ctx, handlers context.Context, n int) int {
+func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
 	leases, err := w.lease(ctx, n)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -133,7 +133,7 @@ func (w *worker) take(ctx, handlers context.Context, n int) int {
 			w.giveBack(ctx, l, w.engine.now().Add(w.config.Poll), -1)
 			continue
 		}
-		w.tasks.Go(func() { w.handle(handlers, l) })
+		w.tasks.Go(func() { w.handle(handlerCtx, l) })
 	}
 	return len(leases)
 }

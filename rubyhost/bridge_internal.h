@@ -240,10 +240,9 @@ void tasker_descriptors_init(void);
 void tasker_descriptors_leave(void);
 bool tasker_descriptors_has(int fd);
 
-/* Signals (signals.c). In this order: with an address inside libruby; before
- * ruby_setup; after boot. The last two on the thread that is Ruby's main thread. */
-void tasker_signals_library(const void *inside);
-void tasker_signals_before_boot(void);
-void tasker_signals_after_boot(void);
+/* Signals (signals.c). */
+void tasker_signals_library(const void *inside); /* [any] first, with an address inside libruby */
+void tasker_signals_before_boot(void);           /* before ruby_setup, on Ruby's main thread */
+void tasker_signals_after_boot(void);            /* [GVL] when Ruby has booted, on the same thread */
 
 #endif

@@ -30,12 +30,13 @@ const (
 	callerAbandoned // the caller has left; jobDone drops the result
 )
 
-// call is Go's record of one call of Ruby. A call pool reuses it for others.
+// call is Go's record of one call of Ruby. A call pool reuses it for others. It
+// fills one cache line, so two calls of a pool never share one.
 type call struct {
-	number uint32        // in the call pool
 	serial uint64        // of the call under way; never reused
 	job    *job          // between calls, the last job or nil
 	done   chan struct{} // buffered: the drain goroutine never waits
+	number uint32        // in the call pool
 	caller atomic.Uint32
 
 	mu        sync.Mutex // Ruby may name a serial whose call is over
@@ -199,7 +200,7 @@ func (h *Host) await(ctx context.Context, c *call) error {
 
 // jobDone tells the caller that its job has ended. The drain goroutine calls it.
 func (h *Host) jobDone(number uint32) {
-	c := &h.calls.calls[number]
+	c := h.calls.at(number)
 	if c.caller.CompareAndSwap(callerWaits, callerServed) {
 		c.done <- struct{}{}
 		return

@@ -17,7 +17,7 @@ type callPool struct {
 func newCallPool(n int) *callPool {
 	p := &callPool{calls: make([]call, n), below: make([]atomic.Uint32, n), handed: make(chan *call, n)}
 	for i := n - 1; i >= 0; i-- {
-		c := &p.calls[i]
+		c := p.at(uint32(i))
 		c.number = uint32(i)
 		c.done = make(chan struct{}, 1)
 		p.push(c)
@@ -35,8 +35,11 @@ func (p *callPool) of(serial uint64) *call {
 	if number >= uint64(len(p.calls)) {
 		return nil
 	}
-	return &p.calls[number]
+	return p.at(uint32(number))
 }
+
+// at returns the call with that number.
+func (p *callPool) at(number uint32) *call { return &p.calls[number] }
 
 func (p *callPool) push(c *call) {
 	for {
@@ -59,7 +62,7 @@ func (p *callPool) take() *call {
 		// If another goroutine took the call and put it back in between, top
 		// has changed and the swap fails.
 		if p.top.CompareAndSwap(top, (top>>32+1)<<32|uint64(p.below[number-1].Load())) {
-			return &p.calls[number-1]
+			return p.at(number - 1)
 		}
 	}
 }

@@ -6,9 +6,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
+
+// A call that is larger than a cache line would share one with its neighbour.
+func TestCallFillsOneCacheLine(t *testing.T) {
+	t.Parallel()
+	require.EqualValues(t, 64, unsafe.Sizeof(call{}))
+}
 
 // There are more goroutines than calls. No two goroutines hold the same call,
 // and no call is lost.

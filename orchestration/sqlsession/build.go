@@ -16,7 +16,7 @@ const backstop = 2 * time.Second
 // before returns the statements that must be sent before this one: the
 // beginning of the step's transaction, the question for the engine's settings,
 // and the settings that are not in force yet.
-func (s *Session) before(ctx context.Context, st *Statement, parts []statement) []string {
+func (s *Session) before(ctx context.Context, st *Statement, parts []part) []string {
 	texts := s.beginning(ctx)
 	if s.mustKeep(parts, st.Settings) && s.conn.status() != inError {
 		texts = append(texts, keepSQL)
@@ -58,13 +58,13 @@ func preparable(verb string) bool {
 }
 
 // isPreparable reports whether a text is one statement that can be prepared.
-func isPreparable(parts []statement) bool {
+func isPreparable(parts []part) bool {
 	return len(parts) == 1 && preparable(parts[0].verb)
 }
 
 // prepare returns the prepared statement to send instead of the text; nil if the
 // text itself is to be sent.
-func (s *Session) prepare(st *Statement, parts []statement, sql string) (*pgconn.StatementDescription, error) {
+func (s *Session) prepare(st *Statement, parts []part, sql string) (*pgconn.StatementDescription, error) {
 	// PostgreSQL looks for the tables when it prepares. If another search_path is
 	// sent along with the statement, it would look in the wrong schemas.
 	may := st.Settings == nil || st.Settings == s.settings || s.conn.byText[sql] != nil

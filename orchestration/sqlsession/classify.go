@@ -25,8 +25,8 @@ const (
 	copiesOut      // COPY ... TO STDOUT
 )
 
-// statement is one of the statements of a text.
-type statement struct {
+// part is one of the statements of a text.
+type part struct {
 	kind kind
 	name string // of the savepoint
 	verb string // for messages: "COMMIT"
@@ -39,12 +39,12 @@ type statement struct {
 // changesSchema reports whether the statement may change what a prepared text
 // means on other connections. A temporary table does not: only its own connection
 // sees it, and that one is closed.
-func (st *statement) changesSchema() bool {
-	switch st.verb {
+func (p *part) changesSchema() bool {
+	switch p.verb {
 	case "ALTER", "DROP":
 		return true
 	case "CREATE":
-		return st.kind != lingers
+		return p.kind != lingers
 	}
 	return false
 }
@@ -53,7 +53,7 @@ func (st *statement) changesSchema() bool {
 // again and again. Its slices are never changed.
 var known struct {
 	sync.RWMutex
-	texts map[string][]statement
+	texts map[string][]part
 }
 
 const (
@@ -63,7 +63,7 @@ const (
 
 // classified returns the statements of a text, and remembers them for the next
 // time.
-func classified(sql string) []statement {
+func classified(sql string) []part {
 	known.RLock()
 	all, ok := known.texts[sql]
 	known.RUnlock()
@@ -74,7 +74,7 @@ func classified(sql string) []statement {
 	if len(sql) <= maxKnownText {
 		known.Lock()
 		if known.texts == nil || len(known.texts) >= maxKnown {
-			known.texts = make(map[string][]statement, maxKnown)
+			known.texts = make(map[string][]part, maxKnown)
 		}
 		known.texts[sql] = all
 		known.Unlock()
@@ -84,15 +84,15 @@ func classified(sql string) []statement {
 
 // classify splits a text into its statements as the server does. It leaves empty
 // ones out.
-func classify(sql string) []statement {
+func classify(sql string) []part {
 	s := scanner{text: sql}
-	var all []statement
+	var all []part
 	for {
 		words, rest, more := s.statement()
 		if len(words) > 0 {
-			st := kindOf(words, rest, sql)
-			st.touches = touching(&st, words, sql[words[0].at:rest])
-			all = append(all, st)
+			p := kindOf(words, rest, sql)
+			p.touches = touching(&p, words, sql[words[0].at:rest])
+			all = append(all, p)
 		}
 		if !more {
 			return all
@@ -111,7 +111,7 @@ type word struct {
 const maxWords = 64
 
 // kindOf finds the kind of a statement with these words, which ends at semicolon.
-func kindOf(w []word, semicolon int, sql string) statement {
+func kindOf(w []word, semicolon int, sql string) part {
 	is := func(i int, options ...string) bool {
 		if i >= len(w) || w[i].quoted {
 			return false
@@ -131,52 +131,52 @@ func kindOf(w []word, semicolon int, sql string) statement {
 		}
 		return false
 	}
-	st := statement{verb: w[0].text}
+	p := part{verb: w[0].text}
 	if w[0].quoted {
-		return statement{}
+		return part{}
 	}
 	switch w[0].text {
 	case "BEGIN":
-		st.kind = begins
+		p.kind = begins
 	case "START":
 		if is(1, "TRANSACTION") {
-			st.kind, st.verb = begins, "START TRANSACTION"
+			p.kind, p.verb = begins, "START TRANSACTION"
 		}
 	case "COMMIT", "END":
-		st.kind = commits
+		p.kind = commits
 	case "ABORT":
-		st.kind = rollsBack
+		p.kind = rollsBack
 	case "ROLLBACK":
 		at := 1
 		if is(at, "WORK", "TRANSACTION") {
 			at++
 		}
 		if !is(at, "TO") {
-			st.kind = rollsBack
+			p.kind = rollsBack
 			break
 		}
 		at++
 		if is(at, "SAVEPOINT") && at+1 < len(w) {
 			at++
 		}
-		st.kind, st.verb, st.name = returns, "ROLLBACK TO SAVEPOINT", nameAt(w, at)
+		p.kind, p.verb, p.name = returns, "ROLLBACK TO SAVEPOINT", nameAt(w, at)
 	case "SAVEPOINT":
-		st.kind, st.name = saves, nameAt(w, 1)
+		p.kind, p.name = saves, nameAt(w, 1)
 	case "RELEASE":
 		at := 1
 		if is(at, "SAVEPOINT") && at+1 < len(w) {
 			at++
 		}
-		st.kind, st.verb, st.name = releases, "RELEASE SAVEPOINT", nameAt(w, at)
+		p.kind, p.verb, p.name = releases, "RELEASE SAVEPOINT", nameAt(w, at)
 	case "PREPARE":
 		if is(1, "TRANSACTION") {
-			st.kind, st.verb = commits, "PREPARE TRANSACTION"
+			p.kind, p.verb = commits, "PREPARE TRANSACTION"
 		} else {
-			st.kind = lingers
+			p.kind = lingers
 		}
 	case "SET":
 		if is(1, "SESSION") && is(2, "CHARACTERISTICS") {
-			st.kind = lingers // there is no SET LOCAL of it
+			p.kind = lingers // there is no SET LOCAL of it
 			break
 		}
 		if is(1, "LOCAL", "TRANSACTION", "CONSTRAINTS") {
@@ -187,43 +187,43 @@ func kindOf(w []word, semicolon int, sql string) statement {
 			at = 2
 		}
 		if at < len(w) {
-			st.kind, st.at, st.rest = sets, w[0].at, w[at].at
+			p.kind, p.at, p.rest = sets, w[0].at, w[at].at
 		}
 	case "RESET", "DISCARD":
-		st.kind = resets
+		p.kind = resets
 	case "LISTEN", "UNLISTEN":
-		st.kind = listens
+		p.kind = listens
 	case "DECLARE":
 		if has("HOLD") && !has("WITHOUT") {
-			st.kind = lingers
+			p.kind = lingers
 		}
 	case "LOAD", "DEALLOCATE":
-		st.kind = lingers
+		p.kind = lingers
 	case "CREATE":
 		if is(1, "TEMP", "TEMPORARY", "LOCAL", "GLOBAL", "OR") && (has("TEMP") || has("TEMPORARY")) && !has("DROP") {
-			st.kind = lingers // without ON COMMIT DROP
+			p.kind = lingers // without ON COMMIT DROP
 		}
 	case "COPY":
 		switch {
 		case has("STDIN"):
-			st.kind = copiesIn
+			p.kind = copiesIn
 		case has("STDOUT"):
-			st.kind = copiesOut
+			p.kind = copiesOut
 		}
 	case "DO":
 		if lingering(sql[w[0].at:semicolon]) || setsInBlock.MatchString(sql[w[0].at:semicolon]) {
-			st.kind = lingers
+			p.kind = lingers
 		}
 	case "INSERT", "UPDATE", "DELETE", "MERGE":
 		if lingering(sql[w[0].at:semicolon]) {
-			st.kind = lingers
+			p.kind = lingers
 		}
 	case "SELECT", "WITH", "VALUES", "CALL", "EXECUTE", "TABLE":
 		if has("INTO") && (has("TEMP") || has("TEMPORARY")) || lingering(sql[w[0].at:semicolon]) {
-			st.kind = lingers
+			p.kind = lingers
 		}
 	}
-	return st
+	return p
 }
 
 // lingering reports whether a query calls a function of PostgreSQL's that leaves
@@ -247,8 +247,8 @@ var setsInBlock = regexp.MustCompile(`(?i)(?:[;$']|\b(?:begin|then|else|loop))\s
 
 // touching reports whether a statement may change one of the engine's settings.
 // What a function of the user's does cannot be seen here.
-func touching(st *statement, w []word, sql string) bool {
-	switch st.verb {
+func touching(p *part, w []word, sql string) bool {
+	switch p.verb {
 	case "SET":
 		return len(w) < 2 || w[1].text != "TRANSACTION" && w[1].text != "CONSTRAINTS" || w[1].quoted
 	case "RESET", "DISCARD", "DO", "CALL", "EXECUTE":
@@ -263,9 +263,9 @@ func touching(st *statement, w []word, sql string) bool {
 	return true
 }
 
-func containsFold(s, part string) bool {
-	for i := 0; i+len(part) <= len(s); i++ {
-		if s[i]|0x20 == part[0] && strings.EqualFold(s[i:i+len(part)], part) {
+func containsFold(s, sub string) bool {
+	for i := 0; i+len(sub) <= len(s); i++ {
+		if s[i]|0x20 == sub[0] && strings.EqualFold(s[i:i+len(sub)], sub) {
 			return true
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 // CopyIn runs COPY ... FROM STDIN with its data.
 func (s *Session) CopyIn(ctx context.Context, st *Statement, data []byte) (*Result, error) {
-	return s.checkAndSend(ctx, st, func(parts []statement, sql string) (*Result, error) {
+	return s.checkAndSend(ctx, st, func(parts []part, sql string) (*Result, error) {
 		if err := s.sendBefore(ctx, st, parts); err != nil {
 			return nil, err
 		}
@@ -17,7 +17,7 @@ func (s *Session) CopyIn(ctx context.Context, st *Statement, data []byte) (*Resu
 }
 
 // copyOut returns the lines of COPY ... TO STDOUT as rows of one value.
-func (s *Session) copyOut(ctx context.Context, st *Statement, parts []statement, sql string) (*Result, error) {
+func (s *Session) copyOut(ctx context.Context, st *Statement, parts []part, sql string) (*Result, error) {
 	if err := s.sendBefore(ctx, st, parts); err != nil {
 		return nil, err
 	}

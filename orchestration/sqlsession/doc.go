@@ -20,13 +20,14 @@
 //	statement.go      the statement, its result, and the way from one to the other
 //	classify.go       which statements a text holds, and what each does
 //	scanner.go        where a statement ends, as PostgreSQL's lexer sees it
-//	rules.go          what a step refuses; savepoints; what a statement did
+//	rules.go          what a step refuses; savepoints
 //	build.go          what is sent before a statement, and in which form it is sent
 //	kept.go           the engine's settings, while a handler may have others
 //	settings.go       which SET precede a statement, and how they are taken back
 //	send.go           how it is sent: extended protocol, simple protocol, alone
 //	read.go           the rows of its result
 //	copy.go           COPY
+//	effects.go        what a statement did to the transaction
 //
 // The session itself:
 //

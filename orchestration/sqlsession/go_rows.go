@@ -5,16 +5,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // goRows are the rows that a handler in Go reads. Each row is read in a turn of
 // its own.
 type goRows struct {
-	pgx.Rows
-	t   *goTx
-	ctx context.Context //nolint:containedctx // the statement's
-	end context.CancelFunc
-	err error // why nothing was read
+	rows pgx.Rows
+	t    *goTx
+	ctx  context.Context //nolint:containedctx // the statement's
+	end  context.CancelFunc
+	err  error // why nothing was read
 }
 
 // turn calls do in the turn. If the turn cannot be taken, that is the error of
@@ -32,8 +33,8 @@ func (r *goRows) turn(do func() error) error {
 
 func (r *goRows) Next() (more bool) {
 	_ = r.turn(func() error {
-		more = r.Rows.Next()
-		return r.Rows.Err()
+		more = r.rows.Next()
+		return r.rows.Err()
 	})
 	if !more {
 		r.end()
@@ -43,19 +44,19 @@ func (r *goRows) Next() (more bool) {
 
 func (r *goRows) Close() {
 	_ = r.turn(func() error {
-		r.Rows.Close()
-		return r.Rows.Err()
+		r.rows.Close()
+		return r.rows.Err()
 	})
 	r.end()
 }
 
 func (r *goRows) Scan(dest ...any) error {
-	return r.turn(func() error { return r.Rows.Scan(dest...) })
+	return r.turn(func() error { return r.rows.Scan(dest...) })
 }
 
 func (r *goRows) Values() (values []any, err error) {
 	err = r.turn(func() (err error) {
-		values, err = r.Rows.Values()
+		values, err = r.rows.Values()
 		return err
 	})
 	return values, err
@@ -65,17 +66,25 @@ func (r *goRows) Err() error {
 	if r.err != nil {
 		return r.err
 	}
-	return r.Rows.Err()
+	return r.rows.Err()
 }
+
+func (r *goRows) CommandTag() pgconn.CommandTag { return r.rows.CommandTag() }
+
+func (r *goRows) FieldDescriptions() []pgconn.FieldDescription { return r.rows.FieldDescriptions() }
+
+func (r *goRows) RawValues() [][]byte { return r.rows.RawValues() }
+
+func (r *goRows) TypeMap() *pgtype.Map { return r.rows.TypeMap() }
 
 func (r *goRows) Conn() *pgx.Conn { return r.t.Conn() }
 
 // goResults are the results of a batch. Each is read in a turn of its own.
 type goResults struct {
-	pgx.BatchResults
-	t   *goTx
-	ctx context.Context //nolint:containedctx // the batch's
-	end context.CancelFunc
+	results pgx.BatchResults
+	t       *goTx
+	ctx     context.Context //nolint:containedctx // the batch's
+	end     context.CancelFunc
 }
 
 func (r *goResults) turn(do func() error) error {
@@ -90,7 +99,7 @@ func (r *goResults) turn(do func() error) error {
 
 func (r *goResults) Exec() (tag pgconn.CommandTag, err error) {
 	err = r.turn(func() (err error) {
-		tag, err = r.BatchResults.Exec()
+		tag, err = r.results.Exec()
 		return err
 	})
 	return tag, err
@@ -98,13 +107,13 @@ func (r *goResults) Exec() (tag pgconn.CommandTag, err error) {
 
 func (r *goResults) Query() (rows pgx.Rows, err error) {
 	err = r.turn(func() (err error) {
-		rows, err = r.BatchResults.Query()
+		rows, err = r.results.Query()
 		return err
 	})
 	if err != nil {
 		return noRows{err: err}, err
 	}
-	return &goRows{Rows: rows, t: r.t, ctx: r.ctx, end: func() {}}, nil
+	return &goRows{rows: rows, t: r.t, ctx: r.ctx, end: func() {}}, nil
 }
 
 func (r *goResults) QueryRow() pgx.Row {
@@ -114,12 +123,12 @@ func (r *goResults) QueryRow() pgx.Row {
 
 func (r *goResults) Close() error {
 	defer r.end()
-	return r.turn(r.BatchResults.Close)
+	return r.turn(r.results.Close)
 }
 
 // Tx is the step's transaction if the batch begins one; otherwise it is nil.
 func (r *goResults) Tx() pgx.Tx {
-	if r.BatchResults.Tx() == nil {
+	if r.results.Tx() == nil {
 		return nil
 	}
 	return stepTx{r.t}
@@ -128,14 +137,14 @@ func (r *goResults) Tx() pgx.Tx {
 // firstRows are the rows of a statement that was sent along with the begin. When
 // they end, they close the batch.
 type firstRows struct {
-	pgx.Rows
+	rows    pgx.Rows
 	answers pgx.BatchResults
 	closed  bool
 	err     error
 }
 
 func (r *firstRows) Close() {
-	r.Rows.Close()
+	r.rows.Close()
 	if !r.closed {
 		r.closed = true
 		r.err = r.answers.Close()
@@ -143,14 +152,14 @@ func (r *firstRows) Close() {
 }
 
 func (r *firstRows) Err() error {
-	if err := r.Rows.Err(); err != nil {
+	if err := r.rows.Err(); err != nil {
 		return err
 	}
 	return r.err
 }
 
 func (r *firstRows) Next() bool {
-	if r.Rows.Next() {
+	if r.rows.Next() {
 		return true
 	}
 	r.Close()
@@ -158,7 +167,7 @@ func (r *firstRows) Next() bool {
 }
 
 func (r *firstRows) Scan(dest ...any) error {
-	err := r.Rows.Scan(dest...)
+	err := r.rows.Scan(dest...)
 	if err != nil {
 		r.Close()
 	}
@@ -166,18 +175,25 @@ func (r *firstRows) Scan(dest ...any) error {
 }
 
 func (r *firstRows) Values() ([]any, error) {
-	values, err := r.Rows.Values()
+	values, err := r.rows.Values()
 	if err != nil {
 		r.Close()
 	}
 	return values, err
 }
 
+func (r *firstRows) CommandTag() pgconn.CommandTag { return r.rows.CommandTag() }
+
+func (r *firstRows) FieldDescriptions() []pgconn.FieldDescription { return r.rows.FieldDescriptions() }
+
+func (r *firstRows) RawValues() [][]byte { return r.rows.RawValues() }
+
+func (r *firstRows) TypeMap() *pgtype.Map { return r.rows.TypeMap() }
+
+func (r *firstRows) Conn() *pgx.Conn { return r.rows.Conn() }
+
 // noRows are the rows of a statement that was not sent.
-type noRows struct {
-	pgx.Rows
-	err error
-}
+type noRows struct{ err error }
 
 func (noRows) Close()                                       {}
 func (r noRows) Err() error                                 { return r.err }
@@ -187,6 +203,7 @@ func (noRows) Next() bool                                   { return false }
 func (r noRows) Scan(...any) error                          { return r.err }
 func (r noRows) Values() ([]any, error)                     { return nil, r.err }
 func (noRows) RawValues() [][]byte                          { return nil }
+func (noRows) TypeMap() *pgtype.Map                         { return nil }
 func (noRows) Conn() *pgx.Conn                              { return nil }
 
 // oneRow is the first row of a query.

@@ -153,7 +153,7 @@ func (t *goTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, er
 		end()
 		return noRows{err: err}, err
 	}
-	return &goRows{Rows: rows, t: t, ctx: ctx, end: end}, nil
+	return &goRows{rows: rows, t: t, ctx: ctx, end: end}, nil
 }
 
 func (t *goTx) query(ctx context.Context, sql string, args []any) (pgx.Rows, error) {
@@ -169,7 +169,7 @@ func (t *goTx) query(ctx context.Context, sql string, args []any) (pgx.Rows, err
 		return nil, err
 	}
 	rows, err := answers.Query()
-	first := &firstRows{Rows: rows, answers: answers}
+	first := &firstRows{rows: rows, answers: answers}
 	if err != nil {
 		first.Close()
 	}
@@ -221,7 +221,7 @@ func (t *goTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 		end()
 		return pgx.FailedBatchResults(b, err)
 	}
-	return &goResults{BatchResults: answers, t: t, ctx: ctx, end: end}
+	return &goResults{results: answers, t: t, ctx: ctx, end: end}
 }
 
 func (t *goTx) Prepare(ctx context.Context, name, sql string) (d *pgconn.StatementDescription, err error) {

@@ -63,11 +63,11 @@ const putBackSQL = `case when pg_catalog.current_setting('%[1]s') operator(pg_ca
 
 // mustKeep reports whether the settings are to be read before a statement with
 // these parts and settings.
-func (s *Session) mustKeep(parts []statement, settings *Settings) bool {
+func (s *Session) mustKeep(parts []part, settings *Settings) bool {
 	return s.step && s.kept == nil && (slices.ContainsFunc(parts, touches) || settings.touchEngines())
 }
 
-func touches(p statement) bool { return p.touches }
+func touches(p part) bool { return p.touches }
 
 // touchEngines reports whether one of the engine's settings is among them.
 // ActiveRecord's adapter always sets standard_conforming_strings, to on.

@@ -8,8 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// shortest is how long a wait of no time looks for notifications that have
-// arrived.
+// shortest is the wait when most is 0: enough to read what has arrived.
 const shortest = time.Millisecond
 
 // Notified waits for a notification on a channel that the session listens on. It

@@ -21,7 +21,7 @@ type query struct {
 
 // sendExtended sends one statement and what must precede it, in one round trip,
 // with PostgreSQL's extended protocol.
-func (s *Session) sendExtended(ctx context.Context, st *Statement, parts []statement, sql string) (*Result, error) {
+func (s *Session) sendExtended(ctx context.Context, st *Statement, parts []part, sql string) (*Result, error) {
 	if !s.step && s.conn.status() == idle && !isPreparable(parts) {
 		// Some of these statements refuse to be sent along with another one.
 		if err := s.sendBefore(ctx, st, parts); err != nil {
@@ -130,7 +130,7 @@ func (s *Session) sendBatch(before []string, q *query, after ...string) (*Result
 
 // sendSimple sends a text of several statements with PostgreSQL's simple
 // protocol.
-func (s *Session) sendSimple(ctx context.Context, st *Statement, parts []statement, sql string) (*Result, error) {
+func (s *Session) sendSimple(ctx context.Context, st *Statement, parts []part, sql string) (*Result, error) {
 	if err := s.sendBefore(ctx, st, parts); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Session) sendSimple(ctx context.Context, st *Statement, parts []stateme
 
 // sendBefore sends what must precede the statement, each text in a round trip of
 // its own.
-func (s *Session) sendBefore(ctx context.Context, st *Statement, parts []statement) error {
+func (s *Session) sendBefore(ctx context.Context, st *Statement, parts []part) error {
 	for _, text := range s.before(ctx, st, parts) {
 		answers, err := s.conn.pg().Exec(context.Background(), text).ReadAll()
 		if err != nil {

@@ -31,7 +31,7 @@ func (s *Settings) has(name string) bool {
 // statement that can run in a transaction of its own gets one, with SET LOCAL in
 // the same round trip; nothing remains on the connection. Any other statement finds them
 // SET on the connection; giveBack takes them off.
-func (s *Session) settingsBefore(texts []string, st *Statement, parts []statement) []string {
+func (s *Session) settingsBefore(texts []string, st *Statement, parts []part) []string {
 	if st.Settings == s.settings || s.conn.status() == inError { // only ROLLBACK and ROLLBACK TO can run there
 		return texts
 	}

@@ -44,7 +44,7 @@ type Result struct {
 
 // Exec runs a statement. The error is an [*Error].
 func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
-	return s.checkAndSend(ctx, st, func(parts []statement, sql string) (*Result, error) {
+	return s.checkAndSend(ctx, st, func(parts []part, sql string) (*Result, error) {
 		switch {
 		case len(parts) == 1 && parts[0].kind == copiesIn:
 			return &Result{Copy: 'I'}, nil
@@ -60,7 +60,7 @@ func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
 
 // checkAndSend checks the statement, sends it with send, and notes its effect on
 // the transaction.
-func (s *Session) checkAndSend(ctx context.Context, st *Statement, send func(parts []statement, sql string) (*Result, error)) (*Result, error) {
+func (s *Session) checkAndSend(ctx context.Context, st *Statement, send func(parts []part, sql string) (*Result, error)) (*Result, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Session) fresh() bool { return s.step && !s.begun && s.conn != nil }
 
 // sendOnce sends the statement on the session's connection, cancels it when ctx
 // ends, and notes its effect.
-func (s *Session) sendOnce(ctx context.Context, parts []statement, st *Statement, send func([]statement, string) (*Result, error)) (*Result, []Ended, *Error) {
+func (s *Session) sendOnce(ctx context.Context, parts []part, st *Statement, send func([]part, string) (*Result, error)) (*Result, []Ended, *Error) {
 	if err := s.connect(ctx); err != nil {
 		return nil, nil, describe(err, true)
 	}

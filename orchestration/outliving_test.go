@@ -19,7 +19,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
-// A handler returns during an outage that is longer than recordTimeout. Its result is
+// A handler returns during an outage that is longer than stopTimeout. Its result is
 // kept and recorded later.
 func TestResultsOutliveADatabaseOutage(t *testing.T) {
 	t.Parallel()
@@ -36,7 +36,7 @@ func TestResultsOutliveADatabaseOutage(t *testing.T) {
 		return json.RawMessage(`"done"`), nil
 	}
 	b := engineOn(t, pool, funcs{"A": away}, mayLogErrors)
-	b.SetRecordTimeout(time.Nanosecond)
+	b.SetStopTimeout(time.Nanosecond)
 	d := b.run(t, template(t, "a:\nb: a", ""))
 	require.Equal(t, orchestration.TaskComplete, d.State)
 	require.EqualValues(t, 1, runs.Load())
@@ -44,7 +44,7 @@ func TestResultsOutliveADatabaseOutage(t *testing.T) {
 }
 
 // Run's context ends with ErrDatabaseGone while a handler runs. Run then ends with the
-// handler, despite a long recordTimeout, whether the server is down or hangs.
+// handler, despite a long stopTimeout, whether the server is down or hangs.
 func TestErrDatabaseGoneEndsRecording(t *testing.T) {
 	t.Parallel()
 	for name, hangs := range map[string]bool{"down": false, "hangs": true} {
@@ -71,7 +71,7 @@ func TestErrDatabaseGoneEndsRecording(t *testing.T) {
 				<-attempt.Done()
 				return nil, attempt.Err()
 			}}, mayLogErrors)
-			b.SetRecordTimeout(time.Hour)
+			b.SetStopTimeout(time.Hour)
 			if hangs {
 				away = func() error { return hang(t, pool) }
 			}

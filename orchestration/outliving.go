@@ -7,22 +7,23 @@ import (
 	"github.com/cockroachdb/errors"
 )
 
-// recordTimeout is how long recording may continue after the engine was told to
-// stop.
-const recordTimeout = 10 * time.Second
+// stopTimeout is how long the engine's own statements may continue after it was told
+// to stop. It also bounds the commit of a step's own transaction, and the wake-up of
+// steps that wait for a permit.
+const stopTimeout = 10 * time.Second
 
 // ErrDatabaseGone is a cause for a context that ends because the database no
 // longer answers. [Engine.Run] then returns as soon as its handlers have returned.
 // It leaves unrecorded outcomes to the engine that takes the task over.
 var ErrDatabaseGone = errors.New("the database does not answer any more")
 
-// recordingContext returns the context for recording an outcome. It outlives ctx by
-// timeout, so a stop does not lose results. While ctx lasts there is no limit: an
-// outage of the database does not lose results either.
+// outliving returns a context that ends timeout after ctx. A stop then loses neither
+// results nor leases. While ctx lasts there is no limit: an outage of the database
+// does not lose them either.
 //
 // If ctx ends with [ErrDatabaseGone], the returned context ends at once.
-func recordingContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	recording, end := context.WithCancelCause(context.WithoutCancel(ctx))
+func outliving(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	cancel := func() { end(nil) }
 	stop := context.AfterFunc(ctx, func() {
 		if errors.Is(context.Cause(ctx), ErrDatabaseGone) {
@@ -30,9 +31,9 @@ func recordingContext(ctx context.Context, timeout time.Duration) (context.Conte
 			return
 		}
 		timer := time.AfterFunc(timeout, cancel)
-		context.AfterFunc(recording, func() { timer.Stop() })
+		context.AfterFunc(longer, func() { timer.Stop() })
 	})
-	return recording, func() { stop(); cancel() }
+	return longer, func() { stop(); cancel() }
 }
 
 // untilGone returns a context that ends when the context of one of the requests
