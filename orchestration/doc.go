@@ -27,7 +27,7 @@
 // end of its claims. maintenance.go finds the tasks of dead workers.
 // operator.go is what a person does to a task. permits.go limits how many steps
 // of a concurrency key run at once. watchers.go tells a running task that
-// somebody changed it.
+// another party changed it.
 //
 // # What holds
 //

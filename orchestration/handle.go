@@ -55,8 +55,9 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 }
 
 // Handle runs every step of the task that can run, independent ones at the same
-// time, and then the steps that these make ready. It returns when no step can run
-// before a wait is over. If no step can ever run again, it ends the task.
+// time, and then the steps that these make ready. It returns when every open step
+// waits: for a retry, a permit or another engine. If no step can ever run again, it
+// ends the task.
 //
 // Two engines may handle the same task: each step runs in one of them. Handle
 // reacts at once when a person changes the task.

@@ -32,9 +32,9 @@ const successInTxSQL = `
 		select step_id, 'in_progress', 'complete', $3, $7, $5 from u)
 	select coalesce((select true from u), tasker.claim_lost())`
 
-// completeTaskSQL completes a task if the database agrees that every step is done.
-// It may not: a person may have changed a step, or a server with asynchronous
-// commits may have lost some in a crash.
+// completeTaskSQL completes the task if every step is done in the database. The task
+// in memory may be out of date: a person may have changed a step, or a server with
+// asynchronous commits may have lost some in a crash.
 const completeTaskSQL = `
 	with k as (
 		update tasker.tasks t set state = 'complete', ended_at = $2, held_by = null

@@ -29,9 +29,14 @@ const (
 	StepResolvedManually StepState = "resolved_manually"
 )
 
-// TaskTransitions has the states that a task may change to, by its present state. Every
-// statement that changes a state checks it against this table. docs/engine.md shows the
-// table.
+// TaskTransitions has the states that a task may change to, by its present state.
+// docs/engine.md shows the table.
+//
+// The statements that may make several changes take the allowed ones from this table
+// and the next: claims, outcomes and releases of steps, endTaskSQL, and an operator's
+// changes. The others make one change each, and their text names its states: leaseSQL,
+// beginTaskSQL, successInTxSQL, completeTaskSQL, and the part of outcomeSQL about the
+// task.
 var TaskTransitions = map[TaskState][]TaskState{
 	TaskPending:          {TaskInProgress, TaskCancelled},
 	TaskInProgress:       {TaskComplete, TaskInError, TaskCancelled},
