@@ -19,10 +19,10 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/queue test/ruby test/go test/race test/fuzz lint bench fmt clean
+.PHONY: help setup build demo test test/queue test/ruby test/go test/debug test/interrupts test/race test/fuzz lint bench fmt clean
 
 help: ## print this
-	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: ## install what is missing: Ruby with headers, PostgreSQL, pkg-config, a C compiler
 	@scripts/setup.sh
@@ -35,9 +35,9 @@ build: setup ## build bin/tasker-rb
 demo: build ## run the order example on the private database
 	$(BIN) run $(EXAMPLE)/order_fulfillment.yaml --context @$(EXAMPLE)/context.json
 
-test: setup ## run all tests: the C queue, the Ruby half, the Go packages
+test: setup ## run all tests: the C queue, the Ruby half, the Go packages, a debug build
 	@scripts/setup.sh --for-tests
-	@$(MAKE) --no-print-directory test/queue test/ruby test/go
+	@$(MAKE) --no-print-directory test/queue test/ruby test/go test/debug
 	@echo "make test: all passed"
 
 test/queue: ## the queue between Go and Ruby, alone, under the sanitizers
@@ -56,6 +56,13 @@ test/ruby: ## the unit tests of the Ruby half, with warnings on
 test/go: ## the Go packages, on a real Ruby and a real PostgreSQL
 	@echo "== the Go packages"
 	@$(GO) test -vet=off -timeout 15m ./...
+
+test/debug: setup ## the host's tests of control with the checks of a debug build
+	CGO_CFLAGS="-g -O2 -DTASKER_DEBUG" $(GO) test -vet=off -count 1 -timeout 15m -run 'Conduct|Guests|Interrupt|Pool' ./rubyhost
+
+INTERRUPTS_FOR ?= 60s
+test/interrupts: setup ## interrupts beside honest calls, INTERRUPTS_FOR each (default 60s)
+	RUBYHOST_INTERRUPTS_FOR=$(INTERRUPTS_FOR) $(GO) test -vet=off -count 1 -v -parallel 1 -timeout 15m -run TestInterruptHitsItsCallOnly ./rubyhost
 
 test/race: setup ## run the Go tests under the race detector
 	$(GO) test -race -timeout 30m ./...

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/rubyhost"
@@ -21,7 +22,11 @@ import (
 func inChild(t testing.TB, name string, env ...string) (string, error) {
 	t.Helper()
 	require.Contains(t, children, name)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	limit := time.Minute
+	if long, err := time.ParseDuration(os.Getenv("RUBYHOST_INTERRUPTS_FOR")); err == nil {
+		limit += long
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	command := exec.CommandContext(ctx, os.Args[0])
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a test of signals to the group is the child's own affair
@@ -81,6 +86,8 @@ func init() {
 		// Minutes of C that neither gives the GVL up nor looks at interrupts.
 		_, err := h.Eval(ctx, `OpenSSL::KDF.pbkdf2_hmac("p", salt: "s", iterations: 2_000_000_000, length: 32, hash: "sha256")`, "stuck.rb")
 		fmt.Println("call:", err)
+		var stuck *rubyhost.InterruptedError
+		fmt.Println("holder:", errors.As(err, &stuck) && len(stuck.Holder) > 1 && strings.HasPrefix(stuck.Holder[0], "stuck.rb:1:in"), stuck.Holder)
 		healthCtx, cancelHealth := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancelHealth()
 		fmt.Println("health:", h.Health(healthCtx))
@@ -96,6 +103,8 @@ func init() {
 		// Neither raise nor kill gets through, but the GVL is given up.
 		_, err = h.Eval(ctx, `Thread.handle_interrupt(Object => :never) { t = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 1; sleep 0.01 while Process.clock_gettime(Process::CLOCK_MONOTONIC) < t }; 1`, "masked.rb")
 		fmt.Println("call:", err)
+		var stuck *rubyhost.InterruptedError
+		fmt.Println("place:", errors.As(err, &stuck) && len(stuck.Holder) == 0, stuck.Backtrace[0])
 		out, err := h.Eval(context.Background(), "2", "next.rb")
 		fmt.Println("next:", string(out), err, "abandoned:", h.Stats().Abandoned)
 		for h.Stats().Abandoned > 0 || h.Stats().Late == 0 {
@@ -285,6 +294,9 @@ func TestStuckInCIsUnhealthy(t *testing.T) {
 	out, err := inChild(t, "stuck in C")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "call: the handler did not stop within")
+	require.Contains(t, out, "and Ruby is held up at stuck.rb:1:in")
+	require.Contains(t, out, "holder: true")
+	require.Contains(t, out, "pbkdf2_hmac")
 	require.Contains(t, out, "health: Ruby did not answer in time")
 	require.Contains(t, out, "close: rubyhost: Ruby did not end within")
 }
@@ -294,6 +306,8 @@ func TestThreadThatDoesNotStopIsAbandoned(t *testing.T) {
 	out, err := inChild(t, "abandoned")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "call: the handler did not stop within")
+	require.Regexp(t, "its thread was abandoned at masked.rb:1:in", out)
+	require.Contains(t, out, "place: true masked.rb:1:in")
 	require.Contains(t, out, "next: 2 <nil> abandoned: 1")
 	require.Contains(t, out, "came back: threads 1 late 1 respawns 1")
 }

@@ -17,18 +17,29 @@ typedef struct tasker_buffer {
     size_t cap;
 } tasker_buffer;
 
+/* The states of a worker, in the order of a life; worker_state.c has the table
+ * of what may follow what. A worker keeps its job in all of running to abandoned. */
+typedef enum tasker_worker_state {
+    TASKER_WORKER_BORN,      /* its thread has not run its first line */
+    TASKER_WORKER_IDLE,      /* it looks for a job or sleeps */
+    TASKER_WORKER_RUNNING,   /* it runs a job */
+    TASKER_WORKER_MARKED,    /* it exits when it has no job: its thread has changes that cannot be undone */
+    TASKER_WORKER_KILLED,    /* the same: the host has killed its thread */
+    TASKER_WORKER_ABANDONED, /* the same; another thread has its place already */
+    TASKER_WORKER_GONE       /* its thread has ended, or is about to */
+} tasker_worker_state;
+
 /* A worker thread. Read and written under the GVL. */
 typedef struct tasker_worker {
     struct tasker_worker *next;
     VALUE thread;     /* marked */
+    VALUE group;      /* the ThreadGroup that the thread began in; marked */
     tasker_parker parker;
     tasker_buffer out;
     tasker_job *job;
     VALUE segments;   /* of the job; marked */
-    bool begun;       /* its thread has run its first line */
-    bool abandoned; /* exit when the job returns: another thread has its place */
-    bool replace;      /* exit when the job returns: the job has marked the thread */
-    bool killed;      /* the host has killed it once */
+    tasker_worker_state state;
+    bool aimed_at;    /* an interrupt is under way to the thread: it takes no other job */
     long masks;       /* blocks of Thread.handle_interrupt that the thread is in */
 } tasker_worker;
 
@@ -36,7 +47,7 @@ typedef struct tasker_worker {
 typedef struct tasker_world {
     tasker_worker *workers;
     VALUE module;    /* Tasker::Host; marked */
-    VALUE callables; /* Tasker::Host::CALLABLES; marked */
+    VALUE callables; /* an Array that Ruby code cannot reach; marked */
     VALUE exception; /* the class Exception; registered */
     bool stopping;
     bool forked;     /* this process is a child, and not the host any more */
@@ -48,6 +59,34 @@ extern tasker_world tasker_ruby;
 /* The same, without a locked instruction, for counters that change under the GVL only. */
 #define COUNT_GVL(field, n) \
     __atomic_store_n(&tasker_the_host.counters.field, tasker_the_host.counters.field + (uint64_t)(n), __ATOMIC_RELAXED)
+
+/* In a debug build (-DTASKER_DEBUG) each function that is marked checks where it
+ * runs, and the process ends where something is not as it should be (debug.c). */
+#ifdef TASKER_DEBUG
+#define TASKER_ASSERT(holds, ...) \
+    do { \
+        if (!(holds)) tasker_debug_failed(__FILE__, __LINE__, __func__, __VA_ARGS__); \
+    } while (0)
+#define TASKER_GVL TASKER_ASSERT(tasker_debug_has_gvl(), "runs without the GVL")
+#define TASKER_NO_GVL TASKER_ASSERT(!tasker_debug_has_gvl(), "runs with the GVL")
+NORETURN(void tasker_debug_failed(const char *file, int line, const char *function, const char *format, ...));
+bool tasker_debug_has_gvl(void);
+#else
+#define TASKER_ASSERT(holds, ...) ((void)(0 && (holds)))
+#define TASKER_GVL ((void)0)
+#define TASKER_NO_GVL ((void)0)
+#endif
+#define TASKER_ANY ((void)0)
+
+/* Bells (bell.c). Ring is [any] and async-signal-safe, and so is interrupt, which
+ * ends a wait for Ruby's sake. Wait is [no GVL]: it returns when the bell has
+ * been rung or interrupted, or after ns, if that is not 0. */
+void tasker_bell_ring(tasker_bell *b);
+void tasker_bell_interrupt(void *bell);
+void tasker_bell_wait(tasker_bell *b, int64_t ns);
+bool tasker_bell_rung(const tasker_bell *b);
+bool tasker_bell_must_return(const tasker_bell *b); /* rung or interrupted */
+void tasker_bell_reset(tasker_bell *b);             /* not rung any more */
 
 /* [any] Starts a detached thread (cbridge.c) and returns an errno. Stack 0 is the system's default. */
 int tasker_start_thread(void *(*f)(void *), size_t stack);
@@ -68,6 +107,45 @@ void tasker_after(struct timespec *t, int64_t ns);
 
 /* What rb_protect returns for an exception, and for a killed thread. */
 enum { tasker_tag_raise = 6, tasker_tag_fatal = 8 };
+
+/* CRuby's own methods, kept from before any other code could change them
+ * (captured.c). Capture comes first of all, loaded after the Ruby half. The
+ * functions raise, and run no Ruby code. */
+VALUE tasker_capture(VALUE unused);
+void tasker_captured_loaded(void);
+VALUE tasker_new_interrupt(void);
+bool tasker_is_interrupt(VALUE exception);
+void tasker_raise_in(VALUE thread, VALUE interrupt);
+bool tasker_is_alive(VALUE thread);
+VALUE tasker_backtrace_of(VALUE thread); /* an Array of Strings, or nil */
+VALUE tasker_own_group(VALUE thread);
+VALUE tasker_group_of(VALUE thread);
+void tasker_stop_tracing(void);
+bool tasker_on_main_thread(void);
+bool tasker_is_main_thread(VALUE thread);
+
+/* One line about an exception. */
+typedef struct tasker_line {
+    size_t len;
+    char text[4096];
+} tasker_line;
+void tasker_append(tasker_line *line, const char *text, size_t len); /* as far as there is room */
+void tasker_append_string(tasker_line *line, VALUE string);
+struct tasker_description {
+    VALUE exception;
+    tasker_line line;
+};
+VALUE tasker_describe(VALUE description); /* a struct tasker_description * */
+
+/* [GVL] of any Ractor (host_only.c): whether this is the host's process and its
+ * main Ractor. Require raises a ServiceError when it is not. */
+bool tasker_is_host(void);
+void tasker_require_host(void);
+NORETURN(void tasker_no_memory(const char *what)); /* raises NoMemoryError */
+void tasker_host_only_init(void);
+void tasker_host_only_loaded(void);
+
+void tasker_trace_init(void); /* [GVL] Tasker::Host.trace_block (trace.c). Raises. */
 
 /* [GVL] Jobs (job.c). Perform runs one job to its end. It returns false when
  * the thread must exit. Init raises. */
@@ -93,12 +171,6 @@ uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status);
  * (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
 NORETURN(void tasker_leave_child(int tag, VALUE exception));
 
-/* [GVL] An interrupt for another thread (interrupt.c). Both raise when memory
- * has run out. Loaded comes after the Ruby half, before any guest. */
-VALUE tasker_new_interrupt(void);
-void tasker_raise_in(VALUE thread, VALUE interrupt);
-void tasker_interrupt_loaded(void);
-
 /* [GVL] The threads that a step's code starts (step_threads.c). End is part of
  * the job. Pursue raises: it tells the abandoned ones once more. */
 void tasker_step_threads_init(void);
@@ -115,16 +187,19 @@ void tasker_workers_start(uint32_t wanted);
 void tasker_workers_mark(void);
 tasker_worker *tasker_worker_on(VALUE thread);    /* whose thread this is, or NULL */
 tasker_worker *tasker_worker_of(uint64_t serial); /* that runs this job now, or NULL */
+void tasker_worker_becomes(tasker_worker *w, tasker_worker_state state); /* worker_state.c */
+void tasker_worker_mark(tasker_worker *w); /* it exits after its job; no news for one that exits anyway */
 VALUE tasker_workers_fill_up(VALUE unused);
-VALUE tasker_workers_interrupt_abandoned(VALUE interrupt);
+VALUE tasker_workers_interrupt_abandoned(VALUE unused);
 VALUE tasker_workers_join(VALUE unused);
 
-/* [GVL] Ruby asks Go (request.c). Raises. */
+/* [GVL] Ruby asks Go (request.c). Init raises. */
 void tasker_request_init(void);
+uint64_t tasker_serial_here(void); /* of the job that this thread belongs to, or 0 */
 
 /* The main Ruby thread (supervisor.c). */
-void tasker_supervisor_loaded(void); /* [GVL] after the Ruby half; raises */
 void tasker_supervise(void);         /* [GVL] */
+VALUE tasker_wait_for_bell(VALUE ns); /* [GVL] under rb_protect: for int64_t *ns at most */
 void tasker_protect_and_note(VALUE (*f)(VALUE), VALUE arg); /* [GVL] */
 void tasker_ring(void);              /* [any] */
 

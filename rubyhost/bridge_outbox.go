@@ -25,6 +25,7 @@ const (
 	notePong    = C.TASKER_NOTE_PONG
 	noteStopped = C.TASKER_NOTE_STOPPED
 	noteStray   = C.TASKER_NOTE_STRAY
+	noteStuck   = C.TASKER_NOTE_STUCK
 )
 
 // receiver takes the messages from the outbox.

@@ -7,6 +7,7 @@
  *   job.c          one job: the call of Ruby and its answer
  *   job_error.c    an exception as a job's answer
  *   job_cleanup.c  the thread after a job
+ *   worker_state.c the states of a worker, and what may follow what
  *   segments.c     a job's documents as a Ruby object
  *   document.c     JSON to Ruby objects
  *   context.c      Hashes to Tasker::Context
@@ -15,7 +16,12 @@
  *   outbox.c       the way from Ruby to Go
  *   supervisor.c   the main Ruby thread: it waits without the GVL for what Go
  *                  asks (interrupt, kill, abandon, ping, stop)
- *   interrupt.c    raises Tasker::Host::Interrupt in a thread, without Ruby code
+ *   captured.c     CRuby's own methods, which the main thread calls without Ruby code
+ *   trace.c        the blocks of trace points, kept off the main thread
+ *   host_only.c    refuses in Ractors and in children
+ *   bell.c         how one thread waits for another
+ *   holder.c       where the code is that holds the GVL, for Go
+ *   debug.c        the checks of a debug build
  *   step_threads.c the threads that a step's code starts; they end with it
  *   children.c     the children that a step leaves running
  *   ticker.c       the ticker: a C thread that never touches Ruby
@@ -84,25 +90,25 @@ static VALUE prepare(VALUE unused)
     (void)unused;
     VALUE tasker = rb_define_module("Tasker");
     tasker_ruby.module = rb_define_module_under(tasker, "Host");
-    tasker_ruby.callables = rb_ary_new();
-    rb_define_const(tasker_ruby.module, "CALLABLES", tasker_ruby.callables);
     /* The data pointer is never used, but must not be NULL: the collector
      * would not call mark_root. */
     rb_gc_register_mark_object(rb_data_typed_object_wrap(0, &tasker_the_host, &root_type));
+    tasker_host_only_init();
     tasker_request_init();
     tasker_job_init();
     tasker_step_threads_init();
     tasker_children_init();
+    tasker_trace_init();
     tasker_ticker_prepare();
     tasker_segments_init(tasker_ruby.module);
     rb_load(rb_utf8_str_new_cstr(boot_options->main), 0);
-    tasker_interrupt_loaded();
     tasker_step_threads_loaded();
     tasker_json_init(tasker_ruby.module);
     tasker_context_init();
     tasker_segments_loaded();
     tasker_job_error_loaded();
-    tasker_supervisor_loaded();
+    tasker_captured_loaded();
+    tasker_host_only_loaded();
     tasker_document_init();
     tasker_workers_start(boot_options->threads);
     return Qnil;
@@ -151,6 +157,11 @@ static void *ruby_main(void *unused)
         return NULL;
     }
     int tag = 0, status = 0;
+    rb_protect(tasker_capture, Qnil, &tag); /* before RUBYOPT and Bundler load anything */
+    if (tag) {
+        boot_over(strdup("Ruby has other methods than the bridge knows"));
+        return NULL;
+    }
     if (!ruby_executable_node(ruby_options(argc, argv), &status)) {
         boot_over(strdup("ruby refused its options (see the message above; look at RUBYOPT)"));
         return NULL;

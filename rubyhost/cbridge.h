@@ -66,14 +66,19 @@ typedef struct tasker_job {
     uint64_t room;     /* bytes behind the struct */
 } tasker_job;
 
+/* One thread waits, any thread rings; see bell.c. */
+typedef struct tasker_bell {
+    uint32_t state; /* atomic, a futex */
+} tasker_bell;
+
 /* Ruby asks Go and waits without the GVL. Each side holds a reference. */
 typedef struct tasker_request {
     tasker_message msg;
     uint64_t serial; /* of the job that the asking thread belongs to */
     uint32_t service;
     uint32_t refs;   /* atomic */
-    uint32_t state;  /* atomic, a futex: see request.c */
-    uint32_t status; /* 0, or 1: reply is an error as JSON */
+    tasker_bell answered;
+    uint32_t status; /* 0; 1: reply is an error as JSON; or TASKER_NO_MEMORY */
     char *payload;   /* follows the struct */
     uint64_t payload_len;
     char *reply;
@@ -90,7 +95,8 @@ enum {
     TASKER_NOTE_LOG = 1,     /* text is a JSON array [level, text] */
     TASKER_NOTE_PONG = 3,    /* the main Ruby thread answers ping `serial` */
     TASKER_NOTE_STOPPED = 4, /* Ruby has been cleaned up */
-    TASKER_NOTE_STRAY = 5    /* an exception reached the main Ruby thread */
+    TASKER_NOTE_STRAY = 5,   /* an exception reached the main Ruby thread */
+    TASKER_NOTE_STUCK = 6    /* where the abandoned thread of job `serial` is; lines */
 };
 
 typedef struct tasker_note {
@@ -105,7 +111,7 @@ typedef struct tasker_note {
 enum {
     TASKER_RAISE = 1,     /* raise Tasker::Host::Interrupt in job `serial` */
     TASKER_KILL = 2,      /* kill the thread of job `serial` */
-    TASKER_ABANDON = 3, /* abandon that thread and start another */
+    TASKER_ABANDON = 3,   /* abandon that thread, start another, and say where it is */
     TASKER_PING = 4,
     TASKER_STOP = 5       /* end the workers and the interpreter */
 };
@@ -160,6 +166,11 @@ void tasker_job_free(tasker_job *job); /* [any] */
 void tasker_submitted(void);
 /* [any] Asks the main Ruby thread for something. Returns false without memory. */
 bool tasker_control(uint32_t what, uint64_t serial);
+
+/* [any] Not on a Ruby thread, one caller at a time: asks the thread with that
+ * number whether it holds the GVL, and if so, where it is. Returns the length of
+ * the text, lines of at most size bytes, or 0. It needs no GVL. */
+uint64_t tasker_ask_holder(int thread, char *text, uint64_t size);
 
 /* [any] Answers a request and drops Go's reference. */
 void tasker_reply(tasker_request *request, uint32_t status, const void *data, uint64_t len);

@@ -39,8 +39,8 @@
 //
 // These files leave that path:
 //
-//	interrupt.go        the context has ended: bridge_control.go, supervisor.c, worker.c
-//	step_threads.c      the threads that a step's code starts end with it; host/lineage.rb, interrupt.c
+//	interrupt.go        the context has ended: bridge_control.go, supervisor.c, captured.c, worker.c
+//	step_threads.c      the threads that a step's code starts end with it; host/lineage.rb, captured.c
 //	service.go          Ruby asks Go: request.c, bridge_outbox.go
 //	notes.go            Ruby logs: request.c, bridge_outbox.go
 //

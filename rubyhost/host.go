@@ -40,6 +40,7 @@ type Host struct {
 	closeErr func() error
 
 	pings    sync.Map // ping number -> chan struct{}
+	stuck    sync.Map // serial -> chan []string, where that call's thread is
 	services services
 	notes    noteCount
 	callableCache

@@ -3,6 +3,7 @@ package rubyhost
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -29,10 +30,15 @@ type InterruptedError struct {
 	After     time.Duration // from the end of the context until the handler stopped
 	Backtrace []string      // where the Ruby code was; empty when it is not known
 	Stuck     bool          // the handler did not stop, and its thread was abandoned
+	Holder    []string      // if Stuck and Ruby does not answer: where the code is that holds its lock
 }
 
 func (e *InterruptedError) Error() string {
 	switch {
+	case e.Stuck && len(e.Holder) > 0:
+		return fmt.Sprintf("the handler did not stop within %v, and Ruby is held up at %s: %v", e.After.Round(time.Millisecond), e.Holder[0], e.Cause)
+	case e.Stuck && len(e.Backtrace) > 0:
+		return fmt.Sprintf("the handler did not stop within %v and its thread was abandoned at %s: %v", e.After.Round(time.Millisecond), e.Backtrace[0], e.Cause)
 	case e.Stuck:
 		return fmt.Sprintf("the handler did not stop within %v and its thread was abandoned: %v", e.After.Round(time.Millisecond), e.Cause)
 	case len(e.Backtrace) > 0:
@@ -69,14 +75,33 @@ func (h *Host) interrupt(ctx context.Context, c *call) error {
 		case now := <-tick.C:
 			switch {
 			case now.After(leaveAt):
-				control(controlAbandon, c.serial)
-				return h.leave(c, &InterruptedError{Cause: cause, After: time.Since(began), Stuck: true})
+				e := &InterruptedError{Cause: cause, After: time.Since(began), Stuck: true}
+				e.Backtrace, e.Holder = h.abandon(c)
+				return h.leave(c, e)
 			case now.After(killAt):
 				control(controlKill, c.serial)
 			default:
 				control(controlRaise, c.serial)
 			}
 		}
+	}
+}
+
+// placeWait bounds how long an abandoned call waits to hear where its code is.
+const placeWait = 200 * time.Millisecond
+
+// abandon has the call's thread replaced. It returns where the thread is, or, if
+// the main Ruby thread does not answer, where the code is that keeps it waiting.
+func (h *Host) abandon(c *call) (place, holder []string) {
+	answer := make(chan []string, 1)
+	h.stuck.Store(c.serial, answer)
+	defer h.stuck.Delete(c.serial)
+	control(controlAbandon, c.serial)
+	select {
+	case place = <-answer:
+		return place, nil
+	case <-time.After(placeWait):
+		return nil, lockHolder()
 	}
 }
 
@@ -103,4 +128,9 @@ func (h *Host) interrupted(c *call, cause error, began time.Time) error {
 	}
 	h.release(c)
 	return e
+}
+
+// splitLines returns the lines of the text without their ends.
+func splitLines(text []byte) []string {
+	return strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' })
 }

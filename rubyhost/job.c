@@ -15,6 +15,7 @@ static ID id_run;
 /* [any] */
 tasker_job *tasker_job_new(uint64_t room)
 {
+    TASKER_ANY;
     tasker_job *j = malloc(sizeof *j + room);
     if (!j) return NULL;
     *j = (tasker_job){.room = room};
@@ -26,6 +27,7 @@ tasker_job *tasker_job_new(uint64_t room)
 /* [any] */
 void tasker_job_free(tasker_job *j)
 {
+    TASKER_ANY;
     free(j->result);
     free(j);
 }
@@ -33,6 +35,7 @@ void tasker_job_free(tasker_job *j)
 /* [any] */
 void tasker_submitted(void)
 {
+    TASKER_ANY;
     bool watch = tasker_queue_announce(&tasker_the_host.queue);
     if (watch || __atomic_load_n(&tasker_the_host.ticker_asleep, __ATOMIC_SEQ_CST)) tasker_ticker_wake(watch);
 }
@@ -40,6 +43,7 @@ void tasker_submitted(void)
 /* [GVL] Under rb_protect: calls the callable and writes its value as JSON. */
 static VALUE run(VALUE arg)
 {
+    TASKER_GVL;
     tasker_worker *w = (tasker_worker *)arg;
     tasker_job *job = w->job;
     w->segments = tasker_segments_new(job);
@@ -53,6 +57,7 @@ static VALUE run(VALUE arg)
  * old buffer in exchange for the result. */
 static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
 {
+    TASKER_GVL;
     job->status = status;
     job->result_len = 0;
     if (result && result->len) {
@@ -66,9 +71,23 @@ static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
     if (__atomic_exchange_n(&job->state, TASKER_DONE, __ATOMIC_SEQ_CST) == TASKER_PARKED) tasker_post(&job->msg);
 }
 
-/* [GVL] */
+/* [GVL] Whether the worker may take another job. It has none now, so that no
+ * further interrupt can be aimed at it. Those that have come are dropped. One that
+ * is still under way cannot be: then the thread is replaced. */
+static bool goes_on(tasker_worker *w)
+{
+    TASKER_GVL;
+    if (!NIL_P(w->group) && RB_OBJ_FROZEN(w->group)) tasker_worker_mark(w); /* the next step could start no thread */
+    if (w->aimed_at || w->masks != 0 || !tasker_flush_interrupts() || w->state != TASKER_WORKER_RUNNING) return false;
+    tasker_worker_becomes(w, TASKER_WORKER_IDLE);
+    return true;
+}
+
+/* [GVL] The job's answer comes first, and may be interrupted. Then the worker
+ * lets go of the job. Go hears of the end last. */
 bool tasker_job_perform(tasker_worker *w, tasker_job *job)
 {
+    TASKER_GVL;
     __atomic_store_n(&job->started, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&job->cancel, __ATOMIC_SEQ_CST)) {
         finish(job, TASKER_SKIPPED, NULL);
@@ -76,6 +95,7 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
     }
     int tag = 0;
     w->job = job;
+    tasker_worker_becomes(w, TASKER_WORKER_RUNNING);
     w->out.len = 0;
     COUNT_GVL(busy, 1);
     rb_protect(run, (VALUE)w, &tag);
@@ -89,14 +109,28 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
     w->segments = Qnil;
     rb_gc_enable();
     COUNT_GVL(busy, -1);
-    bool goes_on = !w->replace && !w->abandoned && w->masks == 0 && tasker_flush_interrupts();
+    bool again = goes_on(w);
     finish(job, status, &w->out);
-    return goes_on;
+    return again;
+}
+
+/* [GVL] Tasker::Host.register(callable) -> its index. A callable is never
+ * removed, and the Array is out of reach. */
+static VALUE host_register(VALUE self, VALUE callable)
+{
+    TASKER_GVL;
+    (void)self;
+    tasker_require_host();
+    rb_ary_push(tasker_ruby.callables, callable);
+    return LONG2NUM(RARRAY_LEN(tasker_ruby.callables) - 1);
 }
 
 /* [GVL] */
 void tasker_job_init(void)
 {
+    TASKER_GVL;
+    tasker_ruby.callables = rb_obj_hide(rb_ary_new());
+    rb_define_module_function(tasker_ruby.module, "register", host_register, 1);
     id_run = rb_intern("run");
     rb_gc_register_mark_object(tasker_ruby.exception = rb_path2class("Exception"));
     tasker_job_error_init();

@@ -13,14 +13,17 @@ static ID id_status;
 /* [GVL] */
 VALUE tasker_check_interrupts(VALUE unused)
 {
+    TASKER_GVL;
     (void)unused;
     rb_thread_check_ints();
     return Qnil;
 }
 
-/* [GVL] */
+/* [GVL] Each round takes one. A thread that gets them faster than this is
+ * replaced: one more could reach the next job. */
 bool tasker_flush_interrupts(void)
 {
+    TASKER_GVL;
     for (int i = 0; i < 100; i++) {
         int tag = 0;
         rb_protect(tasker_check_interrupts, Qnil, &tag);
@@ -28,13 +31,14 @@ bool tasker_flush_interrupts(void)
         if (tag == 0) return true;
         if (tag == tasker_tag_fatal) return false;
     }
-    return true;
+    return false;
 }
 
 /* [GVL] Under rb_protect: runs the scheduler's close, and with it the fibers
  * that it has left. */
 static VALUE close_scheduler(VALUE unused)
 {
+    TASKER_GVL;
     (void)unused;
     return rb_fiber_scheduler_set(Qnil);
 }
@@ -42,6 +46,7 @@ static VALUE close_scheduler(VALUE unused)
 /* [GVL] */
 static VALUE do_nothing(VALUE self)
 {
+    TASKER_GVL;
     (void)self;
     return Qnil;
 }
@@ -50,6 +55,7 @@ static VALUE do_nothing(VALUE self)
  * scheduler for as long as its close raises. */
 static VALUE disarm_scheduler(VALUE scheduler)
 {
+    TASKER_GVL;
     rb_define_singleton_method(scheduler, "close", do_nothing, 0);
     return rb_fiber_scheduler_set(Qnil);
 }
@@ -57,25 +63,28 @@ static VALUE disarm_scheduler(VALUE scheduler)
 /* [GVL] */
 uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status)
 {
+    TASKER_GVL;
     int tag = 0, again = 0;
     rb_protect(close_scheduler, Qnil, &tag);
     if (tag == 0) return status;
-    if (tag == tasker_tag_fatal) w->replace = true;
+    if (tag == tasker_tag_fatal) tasker_worker_mark(w);
     if (status == TASKER_OK) status = tasker_job_failed(w, tag);
     rb_protect(disarm_scheduler, rb_fiber_scheduler_get(), &again);
-    if (again) w->replace = true;
+    if (again) tasker_worker_mark(w);
     return status;
 }
 
 /* [GVL] Under rb_protect: raises for all but a SystemExit. */
 static VALUE exit_status(VALUE exception)
 {
+    TASKER_GVL;
     return rb_funcall(exception, id_status, 0);
 }
 
 /* [GVL] */
 void tasker_leave_child(int tag, VALUE exception)
 {
+    TASKER_GVL;
     int status = tag == 0 ? 0 : 1, none = 0;
     if (tag == tasker_tag_raise) {
         VALUE given = rb_protect(exit_status, exception, &none);
@@ -87,6 +96,7 @@ void tasker_leave_child(int tag, VALUE exception)
 /* [GVL] Tasker::Host.forked? */
 static VALUE host_forked(VALUE self)
 {
+    TASKER_GVL;
     (void)self;
     return tasker_ruby.forked ? Qtrue : Qfalse;
 }
@@ -95,9 +105,10 @@ static VALUE host_forked(VALUE self)
  * job, and another takes its place. Other threads are left alone. */
 static VALUE host_replace(VALUE self, VALUE thread)
 {
+    TASKER_GVL;
     (void)self;
-    tasker_worker *w = tasker_worker_on(thread);
-    if (w) w->replace = true;
+    tasker_worker *w = tasker_is_host() ? tasker_worker_on(thread) : NULL;
+    if (w) tasker_worker_mark(w);
     return Qnil;
 }
 
@@ -105,8 +116,9 @@ static VALUE host_replace(VALUE self, VALUE thread)
  * Thread.handle_interrupt that this thread is in. */
 static VALUE host_masked(VALUE self, VALUE change)
 {
+    TASKER_GVL;
     (void)self;
-    tasker_worker *w = tasker_worker_on(rb_thread_current());
+    tasker_worker *w = tasker_is_host() ? tasker_worker_on(rb_thread_current()) : NULL;
     if (w) w->masks += NUM2LONG(change);
     return Qnil;
 }
@@ -114,6 +126,7 @@ static VALUE host_masked(VALUE self, VALUE change)
 /* [GVL] */
 void tasker_job_cleanup_init(void)
 {
+    TASKER_GVL;
     id_status = rb_intern("status");
     rb_define_module_function(tasker_ruby.module, "forked?", host_forked, 0);
     rb_define_module_function(tasker_ruby.module, "replace", host_replace, 1);

@@ -18,6 +18,7 @@ struct report_args {
 /* [GVL] Under rb_protect: Tasker::Host.report describes the exception. */
 static VALUE report(VALUE arg)
 {
+    TASKER_GVL;
     struct report_args *a = (struct report_args *)arg;
     VALUE hash = rb_funcall(tasker_ruby.module, id_report, 1, a->exception);
     a->worker->out.len = 0;
@@ -28,6 +29,7 @@ static VALUE report(VALUE arg)
 /* [GVL] Reports the class alone, for an exception whose report raises. */
 static void report_class(tasker_buffer *out, VALUE exception)
 {
+    TASKER_GVL;
     char text[512];
     const char *class = RB_SPECIAL_CONST_P(exception) ? "Object" : rb_obj_classname(exception);
     int n = snprintf(text, sizeof text,
@@ -47,11 +49,12 @@ static void report_class(tasker_buffer *out, VALUE exception)
 /* [GVL] */
 uint32_t tasker_job_failed(tasker_worker *w, int tag)
 {
+    TASKER_GVL;
     VALUE exception = rb_errinfo();
     rb_set_errinfo(Qnil);
     w->out.len = 0;
     if (tag == tasker_tag_fatal) {
-        w->replace = true;
+        tasker_worker_mark(w);
         return TASKER_KILLED;
     }
     if (tag != tasker_tag_raise || !RTEST(rb_obj_is_kind_of(exception, tasker_ruby.exception))) return TASKER_JUMPED;
@@ -59,7 +62,7 @@ uint32_t tasker_job_failed(tasker_worker *w, int tag)
     int again = 0;
     rb_protect(report, (VALUE)&a, &again);
     rb_set_errinfo(Qnil);
-    if (again == tasker_tag_fatal) w->replace = true;
+    if (again == tasker_tag_fatal) tasker_worker_mark(w);
     if (again) report_class(&w->out, exception);
     RB_GC_GUARD(exception);
     return TASKER_RAISED;
@@ -68,11 +71,13 @@ uint32_t tasker_job_failed(tasker_worker *w, int tag)
 /* [GVL] */
 void tasker_job_error_init(void)
 {
+    TASKER_GVL;
     id_report = rb_intern("report");
 }
 
 /* [GVL] */
 void tasker_job_error_loaded(void)
 {
+    TASKER_GVL;
     rb_gc_register_mark_object(permanent_class = rb_path2class("Tasker::PermanentError"));
 }

@@ -25,18 +25,24 @@
 #define POSTPONED(F) F(rb_postponed_job_register_one)
 #endif
 
+/* What the main thread's control of the others needs. */
+#define CONTROL(F) \
+    F(rb_extend_object) F(rb_ivar_set) F(rb_method_call) F(rb_module_new) F(rb_obj_method) F(rb_proc_call_with_block) F(rb_proc_new) F(rb_during_gc) F(rb_profile_frames) F(rb_profile_frame_path) F(rb_profile_frame_label) F(rb_profile_frame_method_name) \
+    F(rb_ractor_local_storage_value_lookup) F(rb_ractor_local_storage_value_newkey) F(rb_ractor_local_storage_value_set) \
+    F(rb_thread_interrupted) F(rb_thread_kill) F(rb_tracepoint_disable) F(ruby_thread_has_gvl_p)
+
 #define FUNCTIONS(F) \
     F(rb_ary_entry) F(rb_ary_new) F(rb_ary_new_capa) F(rb_ary_new_from_args) F(rb_ary_new_from_values) F(rb_ary_push) F(rb_assoc_new) F(rb_big2str) F(rb_cstr_to_dbl) \
     F(rb_const_get) F(rb_data_typed_object_wrap) F(rb_debug_rstring_null_ptr) F(rb_define_class_under) F(rb_define_const) F(rb_define_method) \
     F(rb_define_module) F(rb_define_module_function) F(rb_define_module_under) F(rb_define_singleton_method) F(rb_enc_get_index) F(rb_enc_interned_str) \
     F(rb_enc_str_coderange) F(rb_ensure) F(rb_errinfo) F(rb_fix2int) F(rb_fiber_scheduler_get) F(rb_fiber_scheduler_set) F(rb_float_new) F(rb_float_value) F(rb_funcall) F(rb_funcallv) F(rb_gc_enable) F(rb_gc_mark) \
     F(rb_gc_register_mark_object) F(rb_hash_aset) F(rb_hash_foreach) F(rb_hash_new) F(rb_id2sym) F(rb_int2big) F(rb_intern2) F(rb_jump_tag) F(rb_keyword_given_p) F(rb_load) \
-    F(rb_memerror) F(rb_method_call) F(rb_nogvl) F(rb_num2long) F(rb_num2uint) F(rb_num2ull) F(rb_obj_alloc) F(rb_obj_classname) F(rb_obj_hide) F(rb_obj_is_kind_of) F(rb_obj_reveal) \
-    F(rb_ivar_get) F(rb_ivar_set) F(rb_path2class) F(rb_proc_call_kw) F(rb_proc_new) F(rb_protect) F(rb_raise) F(rb_set_errinfo) F(rb_singleton_class) F(rb_str_new_cstr) F(rb_str_set_len) F(rb_string_value) \
-    F(rb_sym2str) F(rb_thread_check_ints) F(rb_thread_create) F(rb_thread_current) F(rb_thread_kill) F(rb_uint2inum) F(rb_ull2inum) F(rb_undef_alloc_func) \
+    F(rb_memerror) F(rb_nogvl) F(rb_num2long) F(rb_num2uint) F(rb_num2ull) F(rb_obj_alloc) F(rb_obj_classname) F(rb_obj_hide) F(rb_obj_is_kind_of) F(rb_obj_reveal) \
+    F(rb_ivar_get) F(rb_path2class) F(rb_proc_call_kw) F(rb_protect) F(rb_raise) F(rb_set_errinfo) F(rb_str_new_cstr) F(rb_str_set_len) F(rb_string_value) \
+    F(rb_sym2str) F(rb_thread_check_ints) F(rb_thread_create) F(rb_thread_current) F(rb_uint2inum) F(rb_ull2inum) F(rb_undef_alloc_func) \
     F(rb_usascii_encindex) F(rb_utf8_encindex) F(rb_utf8_encoding) F(rb_utf8_str_new) F(rb_utf8_str_new_cstr) F(ruby_cleanup) \
     F(ruby_executable_node) F(ruby_init_stack) F(ruby_native_thread_p) F(ruby_options) F(ruby_setup) \
-    F(ruby_snprintf) F(ruby_sysinit) POSTPONED(F)
+    F(ruby_snprintf) F(ruby_sysinit) POSTPONED(F) CONTROL(F)
 
 #if defined(__x86_64__)
 #define JUMP(name) "\tjmp *tasker_pointer_" #name "(%rip)\n"

@@ -47,6 +47,10 @@ func (h *Host) noted(topic uint32, serial uint64, text []byte) {
 		}
 	case noteStopped:
 		close(h.stopped)
+	case noteStuck:
+		if waiter, ok := h.stuck.LoadAndDelete(serial); ok {
+			waiter.(chan []string) <- splitLines(text)
+		}
 	case noteStray:
 		h.log.Warn("an exception reached Ruby's main thread and was dropped", "exception", string(text))
 	}

@@ -5,65 +5,38 @@
 #include "bridge_internal.h"
 
 #include <limits.h>
-#include <linux/futex.h>
 #include <ruby/thread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 static ID id_serial;
-
-/* The bits of tasker_request.state. */
-enum {
-    answered = 1,
-    interrupted = 2, /* the waiter must check its interrupts */
-    asleep = 4       /* the waiter sleeps: to set another bit, wake it */
-};
 
 /* [any] Drops a reference. */
 static void release(tasker_request *r)
 {
+    TASKER_ANY;
     if (__atomic_sub_fetch(&r->refs, 1, __ATOMIC_SEQ_CST)) return;
     free(r->reply);
     free(r);
 }
 
 /* [any] */
-static uint32_t state_of(tasker_request *r)
-{
-    return __atomic_load_n(&r->state, __ATOMIC_SEQ_CST);
-}
-
-/* [any] */
-static void futex(uint32_t *word, int what, uint32_t value)
-{
-    syscall(SYS_futex, word, what | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
-}
-
-/* [any] Sets a bit and wakes the waiter. A mutex with a condition would take
- * three times as many instructions, and often a second sleep: the waiter wakes
- * up while the signalling thread still holds the mutex. */
-static void set(tasker_request *r, uint32_t what)
-{
-    if (__atomic_fetch_or(&r->state, what, __ATOMIC_SEQ_CST) & asleep) futex(&r->state, FUTEX_WAKE, 1);
-}
-
-/* [any] */
 void tasker_reply(tasker_request *r, uint32_t status, const void *data, uint64_t len)
 {
+    TASKER_ANY;
     char *copy = malloc(len ? len : 1);
     if (copy && len) memcpy(copy, data, len);
     r->reply = copy;
     r->reply_len = copy ? len : 0;
     r->status = copy ? status : TASKER_NO_MEMORY;
-    set(r, answered);
+    tasker_bell_ring(&r->answered);
     release(r);
 }
 
 /* [any] */
 void tasker_cancel_free(tasker_cancel *c)
 {
+    TASKER_ANY;
     release(c->request);
     free(c);
 }
@@ -76,10 +49,11 @@ void tasker_cancel_free(tasker_cancel *c)
  * other jobs need the processors. */
 static void poll_for_reply(tasker_request *r)
 {
+    TASKER_NO_GVL;
     if (tasker_the_host.queue.spin_ns <= 0) return;
     int64_t until = tasker_now() + REPLY_SPIN_NS;
     for (unsigned i = 1; __atomic_load_n(&tasker_the_host.counters.busy, __ATOMIC_RELAXED) <= 1; i++) {
-        if (state_of(r) & (answered | interrupted)) return;
+        if (tasker_bell_must_return(&r->answered)) return;
         tasker_relax();
         if (i % 64 == 0 && tasker_now() > until) return;
     }
@@ -88,23 +62,11 @@ static void poll_for_reply(tasker_request *r)
 /* [no GVL] */
 static void *wait_for_reply(void *arg)
 {
+    TASKER_NO_GVL;
     tasker_request *r = arg;
     poll_for_reply(r);
-    uint32_t now = 0;
-    while (!(now & (answered | interrupted))) {
-        bool sleeps = __atomic_compare_exchange_n(&r->state, &now, asleep, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        if (!sleeps && now != asleep) continue;
-        futex(&r->state, FUTEX_WAIT, asleep);
-        now = state_of(r);
-    }
-    __atomic_and_fetch(&r->state, ~(uint32_t)(interrupted | asleep), __ATOMIC_SEQ_CST);
+    tasker_bell_wait(&r->answered, 0);
     return NULL;
-}
-
-/* [any] Ruby calls it to end the wait: the thread has an interrupt. */
-static void interrupt_reply(void *arg)
-{
-    set(arg, interrupted);
 }
 
 /* [GVL] Under rb_ensure: waits for the answer. With INTR_FAIL the wait may not
@@ -112,11 +74,13 @@ static void interrupt_reply(void *arg)
  * waits, looks again, and lets interrupts act. */
 static VALUE await_reply(VALUE arg)
 {
+    TASKER_GVL;
     tasker_request *r = (tasker_request *)arg;
-    while (!(state_of(r) & answered)) {
-        rb_nogvl(wait_for_reply, r, interrupt_reply, r, RB_NOGVL_INTR_FAIL);
-        if (!(state_of(r) & answered)) rb_thread_check_ints();
+    while (!tasker_bell_rung(&r->answered)) {
+        rb_nogvl(wait_for_reply, r, tasker_bell_interrupt, &r->answered, RB_NOGVL_INTR_FAIL);
+        if (!tasker_bell_rung(&r->answered)) rb_thread_check_ints();
     }
+    if (r->status == TASKER_NO_MEMORY) tasker_no_memory("the answer of the host");
     VALUE reply = rb_utf8_str_new(r->reply, (long)r->reply_len);
     return rb_assoc_new(r->status == 0 ? Qtrue : Qfalse, reply);
 }
@@ -125,8 +89,9 @@ static VALUE await_reply(VALUE arg)
  * it: then Go is told that Ruby no longer waits. */
 static VALUE cancel_request(VALUE arg)
 {
+    TASKER_GVL;
     tasker_request *r = (tasker_request *)arg;
-    if (!(state_of(r) & answered)) {
+    if (!tasker_bell_rung(&r->answered)) {
         tasker_cancel *c = malloc(sizeof *c);
         if (c) {
             c->msg.kind = TASKER_MSG_CANCEL;
@@ -139,46 +104,68 @@ static VALUE cancel_request(VALUE arg)
     return Qnil;
 }
 
-/* [GVL] Tasker::Host.job_serial -> Integer, 0 outside a job. For a thread that
- * a handler has started, it is the serial of that handler's job, which may have
- * ended. host/lineage.rb has stored it in the thread. */
+/* [GVL] For a thread that a handler has started, it is the serial of that
+ * handler's job, which may have ended. host/lineage.rb has stored it in the thread. */
+uint64_t tasker_serial_here(void)
+{
+    TASKER_GVL;
+    if (!tasker_is_host()) return 0;
+    VALUE me = rb_thread_current();
+    tasker_worker *w = tasker_worker_on(me);
+    if (w) return w->job ? w->job->serial : 0;
+    VALUE inherited = rb_ivar_get(me, id_serial);
+    return RB_INTEGER_TYPE_P(inherited) ? NUM2ULL(inherited) : 0;
+}
+
+/* [GVL] Tasker::Host.job_serial -> Integer, 0 outside a job, in a Ractor and in
+ * a child of this process. */
 static VALUE host_job_serial(VALUE self)
 {
+    TASKER_GVL;
     (void)self;
-    VALUE me = rb_thread_current();
-    for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
-        if (w->thread == me) return ULL2NUM(w->job ? w->job->serial : 0);
-    VALUE inherited = rb_ivar_get(me, id_serial);
-    return NIL_P(inherited) ? INT2FIX(0) : inherited;
+    return ULL2NUM(tasker_serial_here());
 }
 
 /* [GVL] Tasker::Host.foreign?(thread): whether the thread is a worker that runs
  * a job other than this thread's own. */
 static VALUE host_foreign(VALUE self, VALUE thread)
 {
-    tasker_worker *w = tasker_worker_on(thread);
-    if (!w || !w->job) return Qfalse;
-    uint64_t own = NUM2ULL(host_job_serial(self));
-    return own != 0 && own != w->job->serial ? Qtrue : Qfalse;
+    TASKER_GVL;
+    (void)self;
+    uint64_t own = tasker_serial_here();
+    tasker_worker *w = own ? tasker_worker_on(thread) : NULL;
+    return w && w->job && w->job->serial != own ? Qtrue : Qfalse;
+}
+
+/* [GVL] Tasker::Host.main_thread?(thread): whether it is the host's main thread,
+ * seen from another one. */
+static VALUE host_main_thread(VALUE self, VALUE thread)
+{
+    TASKER_GVL;
+    (void)self;
+    return tasker_is_host() && tasker_is_main_thread(thread) && !tasker_on_main_thread() ? Qtrue : Qfalse;
 }
 
 /* [GVL] Raises for a text whose length is no C int: Go copies it as one. */
 static void check_length(VALUE text)
 {
+    TASKER_GVL;
     if (RSTRING_LEN(text) > INT_MAX) rb_raise(rb_path2class("ArgumentError"), "2 GB or more at once cannot be given to the host");
 }
 
 /* [GVL] Tasker::Host.request(service, job_serial, payload) -> [ok, reply] */
 static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload)
 {
+    TASKER_GVL;
     (void)self;
+    tasker_require_host();
     uint32_t number = NUM2UINT(service);
     uint64_t job = NUM2ULL(serial);
     StringValue(payload);
     check_length(payload);
     size_t len = (size_t)RSTRING_LEN(payload);
     tasker_request *r = malloc(sizeof *r + len);
-    if (!r) rb_memerror();
+    if (!r) tasker_no_memory("a question to the host");
     *r = (tasker_request){.serial = job, .service = number, .refs = 2, .payload = (char *)(r + 1), .payload_len = len};
     r->msg.kind = TASKER_MSG_REQUEST;
     memcpy(r->payload, RSTRING_PTR(payload), len);
@@ -192,6 +179,7 @@ static const uint64_t max_note_bytes = 4 << 20;
 /* [no GVL] */
 static void *pause_a_little(void *unused)
 {
+    TASKER_NO_GVL;
     (void)unused;
     struct timespec t = {.tv_nsec = 1000 * 1000};
     nanosleep(&t, NULL);
@@ -201,6 +189,7 @@ static void *pause_a_little(void *unused)
 /* [GVL] A handler must not fill the memory by logging faster than Go does. */
 static void await_room_for_notes(void)
 {
+    TASKER_GVL;
     while (__atomic_load_n(&tasker_the_host.counters.note_bytes, __ATOMIC_RELAXED) > max_note_bytes) {
         rb_nogvl(pause_a_little, NULL, NULL, NULL, RB_NOGVL_INTR_FAIL);
         rb_thread_check_ints();
@@ -208,14 +197,15 @@ static void await_room_for_notes(void)
 }
 
 /* [GVL] Tasker::Host.log(job_serial, text): sends Go a note. Returns false in a
- * child of this process, which has no host. */
+ * Ractor and in a child of this process. */
 static VALUE host_log(VALUE self, VALUE serial, VALUE text)
 {
+    TASKER_GVL;
     (void)self;
     uint64_t job = NUM2ULL(serial);
     StringValue(text);
     check_length(text);
-    if (tasker_ruby.forked) return Qfalse;
+    if (!tasker_is_host()) return Qfalse;
     await_room_for_notes();
     tasker_post_note(TASKER_NOTE_LOG, job, RSTRING_PTR(text), (size_t)RSTRING_LEN(text));
     RB_GC_GUARD(text);
@@ -225,9 +215,11 @@ static VALUE host_log(VALUE self, VALUE serial, VALUE text)
 /* [GVL] */
 void tasker_request_init(void)
 {
+    TASKER_GVL;
     rb_define_module_function(tasker_ruby.module, "request", host_request, 3);
     rb_define_module_function(tasker_ruby.module, "log", host_log, 2);
     rb_define_module_function(tasker_ruby.module, "job_serial", host_job_serial, 0);
     rb_define_module_function(tasker_ruby.module, "foreign?", host_foreign, 1);
+    rb_define_module_function(tasker_ruby.module, "main_thread?", host_main_thread, 1);
     id_serial = rb_intern("@__tasker_serial");
 }

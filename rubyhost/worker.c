@@ -9,11 +9,11 @@
 #include <stdlib.h>
 
 static uint32_t wanted_workers;
-static ID id_alive, id_join, id_raise;
 
 /* [no GVL] */
 static void *wait_for_work(void *arg)
 {
+    TASKER_NO_GVL;
     tasker_queue_wait(&tasker_the_host.queue, &((tasker_worker *)arg)->parker);
     return NULL;
 }
@@ -21,37 +21,51 @@ static void *wait_for_work(void *arg)
 /* [any] Ruby calls it to end the wait: the thread has an interrupt. */
 static void stop_waiting(void *arg)
 {
+    TASKER_ANY;
     tasker_parker_interrupt(&tasker_the_host.queue, &((tasker_worker *)arg)->parker);
 }
 
 /* [GVL] Takes w off the list of workers and frees it. */
 static void worker_gone(tasker_worker *w)
 {
+    TASKER_GVL;
     tasker_worker **at = &tasker_ruby.workers;
     while (*at != w) at = &(*at)->next;
     *at = w->next;
     tasker_queue_detach(&tasker_the_host.queue, &w->parker);
-    if (w->abandoned) COUNT(abandoned, -1);
-    else COUNT(workers, -1);
+    tasker_worker_becomes(w, TASKER_WORKER_GONE);
     tasker_parker_destroy(&w->parker);
     free(w->out.data);
     free(w);
 }
 
+/* [GVL] Moves the thread out of the main thread's group before any handler can
+ * freeze it. Returns false when the thread was told to die. */
+static bool begin(tasker_worker *w)
+{
+    TASKER_GVL;
+    int tag = 0;
+    w->group = rb_protect(tasker_own_group, w->thread, &tag);
+    rb_set_errinfo(Qnil);
+    if (w->state == TASKER_WORKER_BORN) tasker_worker_becomes(w, TASKER_WORKER_IDLE);
+    return tag != tasker_tag_fatal;
+}
+
 /* [GVL] A worker thread's whole life. */
 static VALUE worker_main(void *arg)
 {
+    TASKER_GVL;
     tasker_worker *w = arg;
-    w->begun = true;
     tasker_queue *q = &tasker_the_host.queue;
-    while (!tasker_ruby.stopping && !w->abandoned) {
+    bool again = begin(w);
+    while (again && !tasker_ruby.stopping && w->state == TASKER_WORKER_IDLE) {
         tasker_node *n = tasker_queue_pop(q, &w->parker);
         if (n) {
-            if (!tasker_job_perform(w, (tasker_job *)(void *)n)) break;
+            again = tasker_job_perform(w, (tasker_job *)(void *)n);
             continue;
         }
         rb_nogvl(wait_for_work, w, stop_waiting, w, RB_NOGVL_INTR_FAIL);
-        if (!tasker_flush_interrupts()) break;
+        again = tasker_flush_interrupts();
     }
     worker_gone(w);
     tasker_ring(); /* the supervisor starts another worker */
@@ -61,6 +75,7 @@ static VALUE worker_main(void *arg)
 /* [GVL] Under rb_protect. */
 static VALUE create_thread(VALUE arg)
 {
+    TASKER_GVL;
     tasker_worker *w = (tasker_worker *)arg;
     w->thread = rb_thread_create(worker_main, w);
     return Qnil;
@@ -69,10 +84,11 @@ static VALUE create_thread(VALUE arg)
 /* [GVL] Under rb_protect. */
 static void start_worker(void)
 {
+    TASKER_GVL;
     tasker_worker *w = calloc(1, sizeof *w);
-    if (!w) rb_memerror();
+    if (!w) tasker_no_memory("a worker thread");
     tasker_parker_init(&w->parker);
-    w->thread = w->segments = Qnil;
+    w->thread = w->group = w->segments = Qnil;
     w->next = tasker_ruby.workers;
     tasker_ruby.workers = w;
     tasker_queue_attach(&tasker_the_host.queue);
@@ -85,36 +101,26 @@ static void start_worker(void)
     }
 }
 
-/* [GVL] Returns the threads for which want is true. It copies them to an Array,
- * because any call of a Ruby method may change the list of workers. */
-static VALUE threads(bool (*want)(const tasker_worker *))
+/* [GVL] Raises. The threads of the workers in some states, as an Array: any call
+ * of a Ruby method may give the GVL away, and the list of workers changes then. */
+static VALUE threads(tasker_worker_state one, tasker_worker_state other)
 {
+    TASKER_GVL;
     VALUE list = rb_ary_new();
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
-        if (want(w)) rb_ary_push(list, w->thread);
+        if (w->state == one || w->state == other) rb_ary_push(list, w->thread);
     return list;
-}
-
-/* [GVL] */
-static bool has_not_begun(const tasker_worker *w)
-{
-    return !w->begun;
-}
-
-/* [GVL] */
-static bool is_abandoned(const tasker_worker *w)
-{
-    return w->abandoned && w->job;
 }
 
 /* [GVL] Under rb_protect: frees the workers whose thread was killed before its
  * first line, and so never ran worker_main. */
 static void drop_never_begun(void)
 {
-    VALUE list = threads(has_not_begun);
+    TASKER_GVL;
+    VALUE list = threads(TASKER_WORKER_BORN, TASKER_WORKER_MARKED);
     for (long i = 0; i < RARRAY_LEN(list); i++) {
         VALUE thread = rb_ary_entry(list, i);
-        if (RTEST(rb_funcall(thread, id_alive, 0))) continue;
+        if (tasker_is_alive(thread)) continue;
         tasker_worker *w = tasker_worker_on(thread);
         if (w) worker_gone(w);
     }
@@ -124,8 +130,10 @@ static void drop_never_begun(void)
 /* [GVL] During a garbage collection. */
 void tasker_workers_mark(void)
 {
+    TASKER_GVL;
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next) {
         rb_gc_mark(w->thread);
+        rb_gc_mark(w->group);
         rb_gc_mark(w->segments);
     }
 }
@@ -133,6 +141,7 @@ void tasker_workers_mark(void)
 /* [GVL] */
 tasker_worker *tasker_worker_on(VALUE thread)
 {
+    TASKER_GVL;
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
         if (w->thread == thread) return w;
     return NULL;
@@ -141,6 +150,7 @@ tasker_worker *tasker_worker_on(VALUE thread)
 /* [GVL] */
 tasker_worker *tasker_worker_of(uint64_t serial)
 {
+    TASKER_GVL;
     for (tasker_worker *w = tasker_ruby.workers; w; w = w->next)
         if (w->job && w->job->serial == serial) return w;
     return NULL;
@@ -149,6 +159,7 @@ tasker_worker *tasker_worker_of(uint64_t serial)
 /* [GVL] Under rb_protect. */
 static VALUE start_protected(VALUE unused)
 {
+    TASKER_GVL;
     start_worker();
     return unused;
 }
@@ -157,6 +168,7 @@ static VALUE start_protected(VALUE unused)
  * has no thread for one, this raises once; the supervisor tries again later. */
 VALUE tasker_workers_fill_up(VALUE unused)
 {
+    TASKER_GVL;
     (void)unused;
     drop_never_begun();
     uint64_t *short_of = &tasker_the_host.counters.short_of_threads;
@@ -176,33 +188,35 @@ VALUE tasker_workers_fill_up(VALUE unused)
 
 /* [GVL] Under rb_protect: interrupts the abandoned threads once more. They may
  * have reached code that can be interrupted. */
-VALUE tasker_workers_interrupt_abandoned(VALUE interrupt)
+VALUE tasker_workers_interrupt_abandoned(VALUE unused)
 {
-    VALUE list = threads(is_abandoned);
-    for (long i = 0; i < RARRAY_LEN(list); i++) rb_funcall(rb_ary_entry(list, i), id_raise, 1, interrupt);
+    TASKER_GVL;
+    VALUE list = threads(TASKER_WORKER_ABANDONED, TASKER_WORKER_ABANDONED);
+    for (long i = 0; i < RARRAY_LEN(list); i++) tasker_raise_in(rb_ary_entry(list, i), tasker_new_interrupt());
     RB_GC_GUARD(list);
-    return Qnil;
+    return unused;
 }
 
 /* [GVL] Under rb_protect: waits until every worker has left, except the
- * abandoned ones. Each join has a limit, or Ruby might report a deadlock. */
+ * abandoned ones. A worker that leaves rings the bell. */
 VALUE tasker_workers_join(VALUE unused)
 {
-    (void)unused;
+    TASKER_GVL;
+    int64_t ns = 1000 * 1000 * 1000; /* a thread that was killed before its first line rings no bell */
     for (;;) {
+        drop_never_begun();
         tasker_worker *w = tasker_ruby.workers;
-        while (w && w->abandoned) w = w->next;
-        if (!w) return Qnil;
-        rb_funcall(w->thread, id_join, 1, INT2FIX(1));
+        while (w && w->state == TASKER_WORKER_ABANDONED) w = w->next;
+        if (!w) return unused;
+        tasker_wait_for_bell((VALUE)&ns);
     }
 }
 
 /* [GVL] Under rb_protect. */
 void tasker_workers_start(uint32_t wanted)
 {
-    id_alive = rb_intern("alive?");
-    id_join = rb_intern("join");
-    id_raise = rb_intern("raise");
+    TASKER_GVL;
     wanted_workers = wanted;
+    tasker_own_group(rb_thread_current());
     for (uint32_t i = 0; i < wanted; i++) start_worker();
 }

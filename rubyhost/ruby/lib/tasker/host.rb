@@ -2,8 +2,10 @@
 
 # The Ruby side of the bridge. The host loads this file first, inside the embedded
 # interpreter. It is not part of the gem's API and cannot work outside the host:
-# request, log, job_serial, foreign?, forked?, replace, masked, thread_body,
-# thread_created and child_left? are C functions of the bridge.
+# register, request, log, job_serial, foreign?, main_thread?, forked?, replace,
+# masked, trace_block, thread_body, thread_created and child_left? are C functions
+# of the bridge. In a Ractor and in a child of the process they raise a
+# ServiceError, or answer 0, false or nil, and thread_body gives the block back.
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
@@ -87,30 +89,16 @@ module Tasker
     end
 
     @lock = Mutex.new
-    @services = {}
+    @services = {}.freeze
     @loader = HandlerLoader.new
 
     class << self
       # @return [HandlerLoader]
       attr_reader :loader
 
-      # Gives a callable its index. A callable is never removed.
-      def register(callable)
-        @lock.synchronize do
-          CALLABLES << callable
-          CALLABLES.size - 1
-        end
-      end
-
       # Describes an exception for Go.
       def report(exception)
         Execution.describe(exception)
-      end
-
-      # Words the log line for an exception that belongs to no step.
-      def stray(exception)
-        wire = report(exception)
-        "#{wire["class"]}: #{wire["message"]} (#{wire["backtrace"].first || "nowhere"})"
       end
 
       # Asks a Go service and waits for the answer without the GVL.
@@ -163,7 +151,7 @@ module Tasker
 
       # @!visibility private
       def serve(name, number)
-        @lock.synchronize { @services = @services.merge(name => number) }
+        @lock.synchronize { @services = @services.merge(name => number).freeze }
         nil
       end
 

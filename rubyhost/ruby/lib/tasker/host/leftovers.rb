@@ -73,20 +73,23 @@ module Tasker
         end
       end
 
+      # Prepended to ThreadGroup: a group that its thread was moved to may be
+      # frozen later.
+      module ForThreadGroup
+        def add(thread)
+          Leftovers.mark(thread, "ThreadGroup#add")
+          super
+        end
+      end
+
       # Prepended to TracePoint's class methods. A trace point's block runs in
-      # every thread. One whose block raises is turned off, and raises in its own
-      # step only.
+      # every thread but the host's main thread. One whose block raises is turned
+      # off, and raises in its own step only: trace.c has both.
       module ForTracePoint
         def new(*events, &block)
           return super unless block && Lineage.main_ractor?
 
-          serial = Host.job_serial
-          super(*events) do |point|
-            block.call(point)
-          rescue Exception # rubocop:disable Lint/RescueException
-            point.disable
-            raise if serial == Host.job_serial
-          end
+          super(*events, &Host.trace_block(block))
         end
 
         def trace(*events, &block)
@@ -94,18 +97,14 @@ module Tasker
         end
       end
 
-      # Prepended to Kernel. The method is private in all objects except Kernel.
+      # Prepended to Kernel, where the method is private, and to Kernel's class
+      # methods.
       module ForKernel
         def set_trace_func(trace)
           return super unless trace
 
-          serial = Leftovers.left(:trace)
-          super(lambda do |*event|
-            trace.call(*event)
-          rescue Exception # rubocop:disable Lint/RescueException
-            set_trace_func(nil)
-            raise if serial == Host.job_serial
-          end)
+          Leftovers.left(:trace)
+          super(trace.is_a?(Proc) && Lineage.main_ractor? ? Host.trace_block(trace) : trace)
         end
         private :set_trace_func
       end
@@ -131,15 +130,16 @@ module Tasker
         # @!visibility private
         def mark(thread, call)
           check(thread, call)
-          Host.replace(thread) if Lineage.main_ractor?
+          Host.replace(thread)
         end
 
         # @!visibility private
-        # @raise [ForbiddenError] if the thread runs another step
+        # @raise [ForbiddenError] if the thread is the host's or runs another step
         def check(thread, call)
-          return unless Lineage.main_ractor? && Host.foreign?(thread)
-
-          Kernel.raise ForbiddenError.new("#{call} on the thread of another step", "keep to threads that the step has started itself")
+          whose = if Host.main_thread?(thread) then "the host's main thread"
+                  elsif Host.foreign?(thread) then "the thread of another step"
+                  end
+          Kernel.raise ForbiddenError.new("#{call} on #{whose}", "keep to threads that the step has started itself") if whose
         end
 
         # @!visibility private
@@ -157,8 +157,11 @@ module Tasker
         def install
           Thread.prepend(ForThread)
           Thread.singleton_class.prepend(ForThreadClass)
+          ThreadGroup.prepend(ForThreadGroup)
           TracePoint.singleton_class.prepend(ForTracePoint)
           Kernel.prepend(ForKernel)
+          Kernel.singleton_class.prepend(ForKernel)
+          Kernel.singleton_class.send(:public, :set_trace_func)
           GC.singleton_class.prepend(ForGC)
           @outputs = [$stdout, $stderr]
           trace_var(:$stdout) { |now| left(:stdout) unless now.equal?(@outputs[0]) }

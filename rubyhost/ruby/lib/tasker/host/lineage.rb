@@ -49,10 +49,10 @@ module Tasker
         end
 
         # @!visibility private
-        # The GVL of the main Ractor protects the bridge's list of workers, and
-        # another Ractor has a lock of its own. It cannot ask Go for anything.
+        # Of the step that this thread works for: 0 in another Ractor, which
+        # cannot ask Go for anything.
         def serial
-          main_ractor? ? Host.job_serial : 0
+          Host.job_serial
         end
 
         # @!visibility private

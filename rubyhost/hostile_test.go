@@ -1,0 +1,201 @@
+package rubyhost_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// A guest that reaches for what controls it, some times over, beside two streams
+// of honest calls. Then the host is looked at from all sides, as for any guest.
+func init() {
+	children["hostile"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 4, Grace: time.Second})
+		_, err := h.Eval(context.Background(), `
+			class ::Guest < Tasker::StepHandler::Base
+				def process(task, sequence, step)
+					`+os.Getenv("TEST_GUEST")+`
+				end
+			end
+			class ::Honest
+				def process(*) = (sleep 0.0005; Thread.new { (1..200).sum }.value)
+			end
+			class ::Good
+				def process(task, sequence, step) = { order: task.context[:order_id], sum: sequence.get_results("one")["total"] % 7, f: 1.5 }
+			end
+			class ::Bad
+				ERROR = Tasker::PermanentError
+				def process(*) = raise(ERROR.new("no", error_code: "E"))
+			end
+			class ::Slow
+				def process(*) = sleep
+			end
+			nil`, "hostile.rb")
+		must(err)
+		var handlers [5]*rubyhost.Handler
+		for i, name := range []string{"Guest", "Honest", "Good", "Bad", "Slow"} {
+			handlers[i], err = h.Handler(context.Background(), name)
+			must(err)
+		}
+		stop := honestStreams(handlers[1], 2)
+		times, err := strconv.Atoi(os.Getenv("TEST_TIMES"))
+		must(err)
+		for range times {
+			out, err := runFor(handlers[0], 10*time.Second)
+			fmt.Printf("guest: %s %v\n", out, err)
+		}
+		must(each(2, 8, func() error { // interrupts beside the honest calls
+			var interrupted *rubyhost.InterruptedError
+			_, err := runFor(handlers[4], 10*time.Millisecond)
+			if !errors.As(err, &interrupted) || interrupted.Stuck {
+				return errors.Newf("a handler that sleeps: %v", err)
+			}
+			return nil
+		}))
+		fmt.Println(stop())
+		must(lookAtHost(h, handlers[2], handlers[3], handlers[4]))
+		fmt.Println("healthy")
+		must(h.Close())
+	}
+}
+
+// honestStreams runs the handler in that many loops. The returned function ends
+// them, and says how it went.
+func honestStreams(honest *rubyhost.Handler, streams int) func() string {
+	var over atomic.Bool
+	var all sync.WaitGroup
+	times := make([][]time.Duration, streams)
+	wrong := make([][]string, streams)
+	for i := range streams {
+		all.Go(func() {
+			for !over.Load() {
+				began := time.Now()
+				out, err := honest.Run(context.Background(), aStep())
+				times[i] = append(times[i], time.Since(began))
+				if err != nil || string(out) != "20100" {
+					wrong[i] = append(wrong[i], fmt.Sprintf("%s %+v", out, err))
+				}
+			}
+		})
+	}
+	return func() string {
+		over.Store(true)
+		all.Wait()
+		sorted := slices.Sorted(slices.Values(slices.Concat(times...)))
+		at := func(percent int) time.Duration {
+			return sorted[min(len(sorted)*percent/100, len(sorted)-1)].Round(time.Microsecond)
+		}
+		bad := slices.Concat(wrong...)
+		return fmt.Sprintf("honest: %d calls, %d wrong, p50 %v, p99 %v, max %v %s", len(sorted), len(bad), at(50), at(99), at(100),
+			strings.Join(bad[:min(len(bad), 3)], "\n"))
+	}
+}
+
+func TestConductTowardsTheControl(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, body string
+		times      int
+		guest      string // what becomes of each step
+	}{
+		{name: "freezing the default group and leaving", body: "ThreadGroup::Default.freeze; Thread.exit", times: 12, guest: "the handler's thread was killed"},
+		{name: "freezing its own group and leaving", body: "Thread.current.group.freeze; Thread.exit", times: 12, guest: "the handler's thread was killed"},
+		{name: "freezing its own group", body: "Thread.current.group.freeze; :ok", times: 12, guest: `"ok"`},
+		{name: "moving to a frozen group", body: "ThreadGroup.new.tap { _1.add(Thread.current) }.freeze; :ok", times: 12, guest: `"ok"`},
+		{name: "a TracePoint that stops the main thread", body: "TracePoint.new(:call, :c_call, :line, :b_call) { sleep if Thread.current == Thread.main }.enable; :ok", times: 1, guest: `"ok"`},
+		{name: "a trace function that stops the main thread", body: "$set ||= set_trace_func(proc { sleep if Thread.current == Thread.main }); :ok", times: 1, guest: `"ok"`},
+		{name: "Thread methods that do nothing", body: "Thread.class_eval { def raise(*) = nil; def kill = nil; def alive? = true; def backtrace(*) = sleep }; :ok", times: 1, guest: `"ok"`},
+		{name: "Thread methods that do nothing, prepended", body: "Thread.prepend(Module.new { def raise(*) = nil; def kill = nil; def alive? = true; def join(*) = sleep }); :ok", times: 1, guest: `"ok"`},
+		{name: "an Interrupt that cannot be made", body: "Tasker::Host::Interrupt.class_eval { def initialize(*) = sleep; def exception(*) = sleep; def self.new(*) = sleep; def self.exception(*) = sleep; def self.allocate = sleep; def respond_to?(*) = sleep }; :ok", times: 1, guest: `"ok"`},
+		{name: "a method_missing for everything", body: "Tasker::Host::Interrupt.class_eval { def method_missing(*) = sleep; def respond_to_missing?(*) = true; def to_str = sleep }; :ok", times: 1, guest: `"ok"`},
+		{name: "killing the main thread", body: "Thread.main.kill", times: 4, guest: "ForbiddenError"},
+		{name: "raising in the main thread", body: "Thread.main.raise('hello')", times: 4, guest: "ForbiddenError"},
+		{name: "emptying the host's list", body: "Tasker::Host::CALLABLES.clear", times: 4, guest: "NameError"},
+		{name: "emptying every Array with callables", body: "ObjectSpace.each_object(Array) { |a| a.clear if a.any? { |c| Tasker::Host::StepCallable === c } }; :ok", times: 4, guest: `"ok"`},
+		{name: "emptying the list of services", body: "Tasker::Host.instance_variable_get(:@services).clear", times: 4, guest: "FrozenError"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, err := inChild(t, "hostile", "TEST_GUEST="+c.body, fmt.Sprint("TEST_TIMES=", c.times))
+			require.NoError(t, err, out)
+			require.Contains(t, out, "healthy\n", out)
+			require.Contains(t, out, " 0 wrong,", out)
+			require.Equal(t, c.times, strings.Count(out, "guest: "), out)
+			for line := range strings.Lines(out) {
+				if strings.HasPrefix(line, "guest: ") {
+					require.Contains(t, line, c.guest)
+				}
+			}
+			require.NotContains(t, out, "main thread and was dropped", out)
+			t.Log(out[strings.Index(out, "honest:"):])
+		})
+	}
+}
+
+func init() {
+	children["no memory for a reply"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 4})
+		answer := make([]byte, 1<<30)
+		must(h.Serve(context.Background(), "big", func(context.Context, []byte) ([]byte, error) { return answer, nil }))
+		_, err := h.Eval(context.Background(), `
+			class ::Asks
+				def process(*) = Tasker::Host.ask("big", "").bytesize
+			end
+			class ::Honest
+				def process(*) = (sleep 0.0005; (1..200).sum)
+			end
+			class ::Slow
+				def process(*) = sleep
+			end
+			nil`, "memory.rb")
+		must(err)
+		var handlers [3]*rubyhost.Handler
+		for i, name := range []string{"Asks", "Honest", "Slow"} {
+			handlers[i], err = h.Handler(context.Background(), name)
+			must(err)
+		}
+		stop := honestStreams(handlers[1], 2)
+		// Room for everything except for a copy of the answer.
+		must(syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: addressSpace() + 900<<20, Max: addressSpace() + 900<<20}))
+		for range 8 {
+			_, err := runFor(handlers[0], 10*time.Second)
+			fmt.Println("asked:", err)
+			_, err = runFor(handlers[2], time.Millisecond) // the thread still takes interrupts
+			if !errors.Is(err, context.DeadlineExceeded) {
+				must(errors.Newf("not interrupted: %v", err))
+			}
+		}
+		fmt.Println(stop())
+		must(h.Close())
+	}
+}
+
+// addressSpace returns how much of it this process uses.
+func addressSpace() uint64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	must(err)
+	pages, err := strconv.ParseUint(strings.Fields(string(text))[0], 10, 64)
+	must(err)
+	return pages * uint64(os.Getpagesize())
+}
+
+func TestNoMemoryForAReply(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "no memory for a reply")
+	require.NoError(t, err, out)
+	require.Equal(t, 8, strings.Count(out, "asked: NoMemoryError: no memory for the answer of the host"), out)
+	require.Contains(t, out, " 0 wrong,", out)
+	t.Log(out)
+}

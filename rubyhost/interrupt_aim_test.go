@@ -1,0 +1,154 @@
+package rubyhost_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// What widens the moment between the choice of a thread and the raise in it.
+// Each is Ruby code that a gem might have, and that once ran on the main thread.
+var interruptWideners = []struct{ name, source string }{
+	{"natural", ""},
+	{"Interrupt#initialize that gives way", `class ::Tasker::Host::Interrupt
+		def initialize(*) = (super; 20.times { Thread.pass })
+	end`},
+	{"Thread#raise that gives way", `Thread.prepend(Module.new do
+		def raise(*, **) = (20.times { Thread.pass }; super)
+		def kill = (20.times { Thread.pass }; super)
+	end)`},
+	{"a TracePoint that gives way", `TracePoint.new(:c_call) { |t| 5.times { Thread.pass } if %i[raise kill exception].include?(t.method_id) }.enable`},
+}
+
+// The streams of calls of the child: some are interrupted all the time, and the
+// honest ones, without a limit, must never be.
+func init() {
+	children["interrupts beside honest calls"] = func() {
+		widener, err := strconv.Atoi(os.Getenv("TEST_WIDENER"))
+		must(err)
+		h := mustBoot(rubyhost.Options{Threads: 4, Grace: time.Second})
+		_, err = h.Eval(context.Background(), interruptWideners[widener].source+"\n"+`
+			class ::Honest < Tasker::StepHandler::Base
+				def process(*) = (sleep 0.0005; (1..200).sum)
+			end
+			class ::Limited < Tasker::StepHandler::Base
+				def process(*)
+					$limited = ($limited || 0) + 1
+					case $limited % 32
+					when 0 then loop { begin; sleep; rescue Exception; end } # until it is killed
+					when 1 then loop { }
+					else sleep 0.0025
+					end
+				end
+			end
+			nil`, "aim.rb")
+		must(err)
+		long, _ := time.ParseDuration(os.Getenv("TEST_FOR"))
+		calls, _ := strconv.Atoi(os.Getenv("TEST_CALLS"))
+		aimInterrupts(h, calls, time.Now().Add(long))
+	}
+}
+
+// aimInterrupts runs the streams until the interrupted ones have made that many
+// calls, or until the time if there is no number.
+func aimInterrupts(h *rubyhost.Host, calls int, until time.Time) {
+	find := func(class string) *rubyhost.Handler {
+		handler, err := h.Handler(context.Background(), class)
+		must(err)
+		return handler
+	}
+	honest, limited := find("Honest"), find("Limited")
+	var over atomic.Bool
+	var made, ended, cancelled, killed atomic.Int64
+	var hits sync.Map
+	var honestTimes [4][]time.Duration
+	var streams, honestStreams sync.WaitGroup
+	for i := range 3 {
+		streams.Go(func() {
+			for n := 0; ; n++ {
+				if made.Add(1) > int64(calls) && calls > 0 || calls == 0 && time.Now().After(until) {
+					return
+				}
+				limit := time.Duration(1000+(n*377+i*991)%3000) * time.Microsecond
+				ctx, cancel := context.WithTimeout(context.Background(), limit)
+				if n%3 == 0 { // a cancel from outside
+					time.AfterFunc(limit, cancel)
+				}
+				_, err := limited.Run(ctx, aStep())
+				cancel()
+				var interrupted *rubyhost.InterruptedError
+				switch {
+				case err == nil || strings.Contains(err.Error(), "the call was not begun"):
+				case !errors.As(err, &interrupted) || interrupted.Stuck:
+					hits.Store(fmt.Sprintf("limited: %v", err), true)
+				case errors.Is(err, context.Canceled):
+					cancelled.Add(1)
+				case interrupted.After > 450*time.Millisecond:
+					killed.Add(1)
+				default:
+					ended.Add(1)
+				}
+			}
+		})
+	}
+	var wrong, good atomic.Int64
+	for i := range honestTimes {
+		honestStreams.Go(func() {
+			for !over.Load() {
+				began := time.Now()
+				out, err := honest.Run(context.Background(), aStep())
+				honestTimes[i] = append(honestTimes[i], time.Since(began))
+				if err != nil || string(out) != "20100" {
+					wrong.Add(1)
+					hits.Store(fmt.Sprintf("honest: %s %+v", out, err), true)
+					continue
+				}
+				good.Add(1)
+			}
+		})
+	}
+	streams.Wait()
+	over.Store(true)
+	honestStreams.Wait()
+	times := slices.Sorted(slices.Values(slices.Concat(honestTimes[:]...)))
+	hits.Range(func(what, _ any) bool { fmt.Println("wrong:", what); return true })
+	fmt.Printf("honest: %d right, %d wrong, p50 %v, p99 %v, max %v; timeouts %d, cancels %d, kills %d\n", good.Load(), wrong.Load(),
+		times[len(times)/2].Round(time.Microsecond), times[len(times)*99/100].Round(time.Microsecond),
+		times[len(times)-1].Round(time.Microsecond), ended.Load(), cancelled.Load(), killed.Load())
+	must(h.Health(context.Background()))
+	fmt.Printf("abandoned %d\n", h.Stats().Abandoned)
+	must(h.Close())
+	fmt.Println("closed")
+}
+
+// An interrupt, a cancel and a kill reach the call that they were meant for, and
+// never the next one on the same thread. make test/interrupts runs it for long.
+func TestInterruptHitsItsCallOnly(t *testing.T) {
+	t.Parallel()
+	for i, w := range interruptWideners {
+		t.Run(w.name, func(t *testing.T) {
+			env := []string{fmt.Sprint("TEST_WIDENER=", i), "TEST_CALLS=400"}
+			if long := os.Getenv("RUBYHOST_INTERRUPTS_FOR"); long != "" {
+				env = []string{fmt.Sprint("TEST_WIDENER=", i), "TEST_FOR=" + long}
+			}
+			out, err := inChild(t, "interrupts beside honest calls", env...)
+			require.NoError(t, err, out)
+			require.NotContains(t, out, "wrong:", out)
+			require.Contains(t, out, " 0 wrong", out)
+			require.True(t, strings.HasSuffix(out, "closed\n"), out)
+			t.Log(out)
+		})
+	}
+}
