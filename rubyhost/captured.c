@@ -27,7 +27,7 @@ static VALUE interrupt_message;
 static VALUE capture(VALUE module, const char *name)
 {
     TASKER_GVL;
-    VALUE unbound = rb_funcall(module, rb_intern("instance_method"), 1, ID2SYM(rb_intern(name)));
+    VALUE unbound = rb_funcall(module, rb_intern("instance_method"), 1, ID2SYM(rb_intern2(name, (long)strlen(name))));
     VALUE method = rb_obj_method(unbound, ID2SYM(rb_intern("bind_call")));
     rb_gc_register_mark_object(method);
     return method;

@@ -35,8 +35,8 @@ void tasker_require_host(void)
         rb_raise(service_error, "a Ractor has no host to ask; ask in the step and give the Ractor the answer");
 }
 
-/* [GVL] rb_memerror is for the allocator alone: until the next exception, a
- * thread that it was raised in takes no interrupt. */
+/* [GVL] rb_memerror is for the allocator alone: it says nothing, and ends the
+ * process when a second one comes before the first has been dealt with. */
 void tasker_no_memory(const char *what)
 {
     TASKER_GVL;
