@@ -55,6 +55,7 @@ enum { given_block, given_lineage, given_key };
 /* [GVL] */
 static step_thread *of_thread(VALUE thread)
 {
+    TASKER_GVL;
     for (step_thread *t = threads; t; t = t->next)
         if (t->thread == thread) return t;
     return NULL;
@@ -63,6 +64,7 @@ static step_thread *of_thread(VALUE thread)
 /* [GVL] */
 static step_thread *of_key(uint64_t key)
 {
+    TASKER_GVL;
     for (step_thread *t = threads; t; t = t->next)
         if (t->key == key) return t;
     return NULL;
@@ -71,6 +73,7 @@ static step_thread *of_key(uint64_t key)
 /* [GVL] Returns the job whose step owns what this thread creates, or 0. */
 static uint64_t owner_here(void)
 {
+    TASKER_GVL;
     VALUE me = rb_thread_current();
     tasker_worker *w = tasker_worker_on(me);
     if (w) return w->job && w->job->ends_threads != keeps_threads ? w->job->serial : 0;
@@ -82,12 +85,13 @@ static uint64_t owner_here(void)
  * a thread of the process's. */
 static uint64_t note_creation(VALUE thread, VALUE place)
 {
+    TASKER_GVL;
     uint64_t owner = NIL_P(place) ? 0 : owner_here();
     if (!owner) return 0;
     tasker_worker *w = tasker_worker_of(owner);
     if (!w || w->job->ends_threads != ends_threads) return NOT_TO_BEGIN;
     step_thread *t = malloc(sizeof *t);
-    if (!t) rb_memerror();
+    if (!t) tasker_no_memory("a thread of the step");
     *t = (step_thread){.next = threads, .key = ++last_key, .serial = owner, .thread = thread, .place = place};
     threads = t;
     return t->key;
@@ -96,6 +100,7 @@ static uint64_t note_creation(VALUE thread, VALUE place)
 /* [GVL] */
 static void drop(step_thread *t)
 {
+    TASKER_GVL;
     step_thread **at = &threads;
     while (*at != t) at = &(*at)->next;
     *at = t->next;
@@ -107,6 +112,7 @@ static void drop(step_thread *t)
  * step has ended, and it must not run its block. */
 static bool begin(uint64_t key)
 {
+    TASKER_GVL;
     COUNT(threads, 1);
     tasker_ticker_competes();
     if (!key) return true;
@@ -121,6 +127,7 @@ static bool begin(uint64_t key)
 /* [GVL] Returns whether the host has told the thread to end. */
 static bool end(uint64_t key)
 {
+    TASKER_GVL;
     if (tasker_ruby.forked) return false; /* the list is the host's */
     COUNT(threads, -1);
     step_thread *t = key ? of_key(key) : NULL;
@@ -139,12 +146,14 @@ static bool end(uint64_t key)
 /* [GVL] Under rb_protect: tells the Ruby half, which logs it. */
 static VALUE report(VALUE lists)
 {
+    TASKER_GVL;
     return rb_funcall(tasker_ruby.module, id_report, 2, rb_ary_entry(lists, 0), rb_ary_entry(lists, 1));
 }
 
 /* [GVL] Reports [thread, place] pairs: those that were ended, and those that were abandoned. */
 static void report_protected(VALUE ended, VALUE abandoned)
 {
+    TASKER_GVL;
     int tag = 0;
     VALUE lists = rb_assoc_new(ended, abandoned);
     rb_protect(report, lists, &tag);
@@ -162,6 +171,7 @@ typedef struct block_call {
 /* [GVL] Under rb_protect: the thread's block. */
 static VALUE call_block(VALUE arg)
 {
+    TASKER_GVL;
     block_call *c = (block_call *)arg;
     VALUE lineage = rb_ary_entry(c->given, given_lineage);
     if (!NIL_P(lineage)) rb_ivar_set(rb_thread_current(), id_serial, lineage);
@@ -172,6 +182,7 @@ static VALUE call_block(VALUE arg)
  * end is no failure of its own, and is not reported as one. */
 static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
 {
+    TASKER_GVL;
     (void)first, (void)blockarg;
     int tag = 0, keywords = rb_keyword_given_p() ? RB_PASS_KEYWORDS : RB_NO_KEYWORDS;
     block_call c = {.given = given, .argc = argc, .argv = argv, .keywords = keywords};
@@ -190,8 +201,9 @@ static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
  * step's own code creates it; nil for a thread of the process's. */
 static VALUE host_thread_body(VALUE self, VALUE thread, VALUE block, VALUE lineage, VALUE place)
 {
+    TASKER_GVL;
     (void)self;
-    if (tasker_ruby.forked) return rb_assoc_new(block, INT2FIX(0));
+    if (!tasker_is_host()) return rb_assoc_new(block, INT2FIX(0));
     VALUE key = ULL2NUM(note_creation(thread, place));
     VALUE given = rb_ary_new_from_args(3, block, lineage, key);
     rb_obj_hide(given);
@@ -202,9 +214,10 @@ static VALUE host_thread_body(VALUE self, VALUE thread, VALUE block, VALUE linea
  * when it was created. */
 static VALUE host_thread_created(VALUE self, VALUE key, VALUE thread)
 {
+    TASKER_GVL;
     (void)self;
     uint64_t number = NUM2ULL(key);
-    step_thread *t = number && !tasker_ruby.forked ? of_key(number) : NULL;
+    step_thread *t = number && tasker_is_host() ? of_key(number) : NULL;
     if (t) t->thread = thread;
     return thread;
 }
@@ -214,6 +227,7 @@ static VALUE host_thread_created(VALUE self, VALUE key, VALUE thread)
  * code can run. */
 static VALUE threads_of(uint64_t serial)
 {
+    TASKER_GVL;
     VALUE list = rb_ary_new();
     for (step_thread *t = threads; t; t = t->next)
         if (t->begun && (serial ? t->serial == serial && !t->abandoned : t->abandoned)) rb_ary_push(list, t->thread);
@@ -224,6 +238,7 @@ static VALUE threads_of(uint64_t serial)
  * It is killed once. A raise after that ends the waits of its ensure blocks. */
 static void tell(VALUE thread, bool kill)
 {
+    TASKER_GVL;
     VALUE interrupt = tasker_new_interrupt();
     step_thread *t = of_thread(thread);
     if (!t) return;
@@ -247,6 +262,7 @@ typedef struct ending {
  * its block. One that was killed before that never begins. */
 static void forbid_to_begin(step_thread *t)
 {
+    TASKER_GVL;
     uint64_t key = t->key;
     t->told = true;
     if (NIL_P(t->thread) || tasker_is_alive(t->thread)) return;
@@ -257,6 +273,7 @@ static void forbid_to_begin(step_thread *t)
 /* [GVL] The first thread of the step that has not begun and was not told so. */
 static step_thread *next_unbegun(uint64_t serial)
 {
+    TASKER_GVL;
     for (step_thread *t = threads; t; t = t->next)
         if (t->serial == serial && !t->begun && !t->told) return t;
     return NULL;
@@ -265,6 +282,7 @@ static step_thread *next_unbegun(uint64_t serial)
 /* [GVL] Under rb_protect: interrupts the step's threads, or kills them, each once. */
 static VALUE tell_all(VALUE arg)
 {
+    TASKER_GVL;
     ending *e = (ending *)arg;
     for (step_thread *t; (t = next_unbegun(e->serial));) {
         rb_ary_push(e->told, rb_assoc_new(t->thread, t->place));
@@ -291,6 +309,7 @@ typedef struct wait {
 /* [no GVL] Waits until some thread of a step has ended. */
 static void *wait_for_an_end(void *arg)
 {
+    TASKER_NO_GVL;
     wait_for *w = arg;
     int err = 0;
     pthread_mutex_lock(&ended_lock);
@@ -303,6 +322,7 @@ static void *wait_for_an_end(void *arg)
 /* [any] Ruby calls it to end the wait: the worker has an interrupt. */
 static void interrupt_wait(void *arg)
 {
+    TASKER_ANY;
     pthread_mutex_lock(&ended_lock);
     ((wait_for *)arg)->interrupted = true;
     pthread_cond_broadcast(&ended_cond);
@@ -313,6 +333,7 @@ static void interrupt_wait(void *arg)
  * when the worker itself was interrupted: the step's own time is up. */
 static bool wait_a_little(tasker_worker *worker, uint64_t seen, int64_t ns)
 {
+    TASKER_GVL;
     wait_for w = {.seen = seen};
     int tag = 0;
     tasker_after(&w.until, ns);
@@ -328,6 +349,7 @@ static bool wait_a_little(tasker_worker *worker, uint64_t seen, int64_t ns)
 /* [GVL] */
 static bool has_threads(uint64_t serial)
 {
+    TASKER_GVL;
     for (step_thread *t = threads; t; t = t->next)
         if (t->serial == serial && !t->abandoned) return true;
     return false;
@@ -337,6 +359,7 @@ static bool has_threads(uint64_t serial)
  * Returns them as pairs. From now on, what they create does not begin. */
 static VALUE abandon(tasker_job *job)
 {
+    TASKER_GVL;
     VALUE list = rb_ary_new();
     job->ends_threads = has_ended_threads;
     for (step_thread *t = threads, *next; t; t = next) {
@@ -356,6 +379,7 @@ static VALUE abandon(tasker_job *job)
 /* [GVL] */
 static uint64_t ends_so_far(void)
 {
+    TASKER_GVL;
     pthread_mutex_lock(&ended_lock);
     uint64_t n = ended_count;
     pthread_mutex_unlock(&ended_lock);
@@ -365,6 +389,7 @@ static uint64_t ends_so_far(void)
 /* [GVL] Under rb_protect. */
 static VALUE end_threads(VALUE worker)
 {
+    TASKER_GVL;
     tasker_worker *w = (tasker_worker *)worker;
     ending e = {.serial = w->job->serial, .told = rb_ary_new()};
     int64_t began = tasker_now();
@@ -389,6 +414,7 @@ static VALUE end_threads(VALUE worker)
 /* [GVL] */
 void tasker_step_threads_end(tasker_worker *w)
 {
+    TASKER_GVL;
     int tag = 0;
     if (RB_LIKELY(!threads) || !has_threads(w->job->serial)) return;
     rb_protect(end_threads, (VALUE)w, &tag);
@@ -398,6 +424,7 @@ void tasker_step_threads_end(tasker_worker *w)
 /* [GVL] */
 VALUE tasker_step_threads_pursue(VALUE unused)
 {
+    TASKER_GVL;
     (void)unused;
     VALUE list = threads_of(0);
     for (long i = 0; i < RARRAY_LEN(list); i++) tell(rb_ary_entry(list, i), true);
@@ -408,6 +435,7 @@ VALUE tasker_step_threads_pursue(VALUE unused)
 /* [GVL] During a garbage collection. */
 void tasker_step_threads_mark(void)
 {
+    TASKER_GVL;
     if (tasker_ruby.forked) return;
     for (step_thread *t = threads; t; t = t->next) {
         rb_gc_mark(t->thread);
@@ -418,6 +446,7 @@ void tasker_step_threads_mark(void)
 /* [GVL] */
 void tasker_step_threads_init(void)
 {
+    TASKER_GVL;
     id_serial = rb_intern("@__tasker_serial");
     id_report = rb_intern("report_threads");
     tasker_monotonic_cond(&ended_cond);

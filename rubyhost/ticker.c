@@ -33,12 +33,14 @@ static int64_t waited_ns; /* atomic: how long the last thread that gave way wait
 /* [any] */
 void tasker_ticker_competes(void)
 {
+    TASKER_ANY;
     __atomic_store_n(&waited_ns, competed_ns, __ATOMIC_RELAXED);
 }
 
 /* [any] Threads that handlers and gems have started, computing or not. */
 static uint64_t other_threads(void)
 {
+    TASKER_ANY;
     return __atomic_load_n(&tasker_the_host.counters.threads, __ATOMIC_RELAXED);
 }
 
@@ -46,6 +48,7 @@ static uint64_t other_threads(void)
  * those of a pool, do not make it shorter. */
 static int64_t tick_length(void)
 {
+    TASKER_ANY;
     uint64_t others = other_threads();
     if (!others || __atomic_load_n(&waited_ns, __ATOMIC_RELAXED) < competed_ns) return tick_ns;
     int64_t ns = round_ns / (int64_t)(others + __atomic_load_n(&tasker_the_host.queue.active, __ATOMIC_RELAXED));
@@ -67,6 +70,7 @@ static void *give_way(void *slept_until)
  * short call would be cut in two, and wait for one more round. */
 static bool may_go_on(void)
 {
+    TASKER_GVL;
     static VALUE asked; /* only compared: the thread that was asked last */
     static int64_t since;
     VALUE me = rb_thread_current();
