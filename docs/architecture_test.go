@@ -219,3 +219,34 @@ func TestPicturesAreDrawnFromTheirSources(t *testing.T) {
 			"%s has changed: draw it with `make docs/pictures`", source)
 	}
 }
+
+var namedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`")
+
+// A guide that names a test names one that is there.
+func TestEveryTestThatTheGuidesNameExists(t *testing.T) {
+	t.Parallel()
+	declared := map[string]bool{}
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, name := range goNames(t, file, source) {
+			declared[name] = true
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	guides, err := filepath.Glob("*.md")
+	require.NoError(t, err)
+	for _, guide := range append(guides, "../RATIONALE.md", "../README.md", "../CONTRIBUTING.md") {
+		text, err := os.ReadFile(guide)
+		require.NoError(t, err)
+		for _, m := range namedTest.FindAllStringSubmatch(string(text), -1) {
+			require.True(t, declared[m[1]], "%s names %s", guide, m[1])
+		}
+	}
+}

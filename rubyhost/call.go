@@ -25,9 +25,9 @@ const (
 
 // The states of call.caller: whether a caller waits for the job.
 const (
-	callerWaits     = iota
-	callerServed    // jobDone has told the caller
-	callerAbandoned // the caller has left; jobDone drops the result
+	callerWaits  = iota
+	callerServed // jobDone has told the caller
+	callerLeft   // the caller has left; jobDone drops the result
 )
 
 // call is Go's record of one call of Ruby. A call pool reuses it for others. It

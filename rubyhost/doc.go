@@ -40,7 +40,7 @@
 // These files leave that path:
 //
 //	interrupt.go        the context has ended: bridge_control.go, supervisor.c, captured.c, worker.c
-//	step_threads.c      the threads that a step's code starts end with it: host/lineage.rb, captured.c
+//	step_threads.c      the threads that a step's code starts end with it: captured.c, ruby/lib/tasker/host/lineage.rb
 //	service.go          Ruby asks Go: request.c, bridge_outbox.go
 //	notes.go            Ruby logs: request.c, bridge_outbox.go
 //

@@ -107,7 +107,7 @@ func (h *Host) abandon(c *call) (place, holder []string) {
 
 // leave abandons the call, unless its job ends at this very moment.
 func (h *Host) leave(c *call, err *InterruptedError) error {
-	if c.caller.CompareAndSwap(callerWaits, callerAbandoned) {
+	if c.caller.CompareAndSwap(callerWaits, callerLeft) {
 		return err
 	}
 	<-c.done

@@ -211,7 +211,8 @@ func deadlocks(t *testing.T, a *adapter) {
 		end
 		nil`, "")
 	require.NotEmpty(t, victims)
-	for _, class := range victims { // a slow server may find the retried step in a second deadlock
+	require.LessOrEqual(t, len(victims), 2) // a slow server may find the retried step in a second deadlock
+	for _, class := range victims {
 		require.Equal(t, adapters[0].deadlock, class)
 	}
 	require.Equal(t, []int{2, 2}, a.amounts(t))
