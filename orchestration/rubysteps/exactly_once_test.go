@@ -107,7 +107,7 @@ func TestExactlyOnceWhateverDies(t *testing.T) {
 		case n == 0 && crashed < crashes, next > steps/2 && crashed == 0:
 			c.crash()
 			crashed++
-		case n < 4:
+		case n < 4, next > steps/3 && killed == 0:
 			i := c.random.IntN(len(c.workers))
 			c.kill(i)
 			c.start()
