@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func workUntilKilled(url string) error {
 
 // Workers are killed with kill -9, ten times, in the middle of 1,000 tasks. All tasks
 // complete, and the ledger has each step's row once. The next worker holds the tasks of
-// the killed one; the log says after how long.
+// the killed one within five seconds of its start.
 func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 	t.Parallel()
 	const tasks, kills = 1000, 10
@@ -75,13 +76,12 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 		return worker
 	}
 	var slowest time.Duration
-	inTheMiddle := 0 // kills of workers that held tasks
 	var held []int64 // by the last killed worker
 	var dead int64   // the number of that worker's engine
 	for i := range kills + 1 {
 		began := time.Now()
 		worker := start()
-		require.Eventually(t, func() bool { return takenOver(t, pool, held, dead) }, 30*time.Second, time.Millisecond,
+		require.Eventually(t, func() bool { return takenOver(t, pool, held, dead) }, 5*time.Second, time.Millisecond,
 			"the tasks of worker %d are not taken over", i)
 		if i > 0 {
 			slowest = max(slowest, time.Since(began))
@@ -93,16 +93,22 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 			break
 		}
 		enough := (i + 1) * 4 * tasks / (kills + 2)
-		require.Eventually(t, func() bool { return rows() >= enough }, 60*time.Second, time.Millisecond)
+		// Stopped first: between two tasks it goes on, and is stopped again.
+		require.Eventually(t, func() bool {
+			if rows() < enough {
+				return false
+			}
+			require.NoError(t, worker.Process.Signal(syscall.SIGSTOP))
+			if held, dead = heldTasks(t, pool); len(held) > 0 {
+				return true
+			}
+			require.NoError(t, worker.Process.Signal(syscall.SIGCONT))
+			return false
+		}, 60*time.Second, time.Millisecond, "worker %d was not killed in the middle", i)
 		require.NoError(t, worker.Process.Kill())
 		_ = worker.Wait() // it was killed
-		held, dead = heldTasks(t, pool)
-		if len(held) > 0 {
-			inTheMiddle++
-		}
 	}
 	t.Logf("taken over %v after the start of the next worker at the latest", slowest.Round(time.Millisecond))
-	require.Greater(t, inTheMiddle, kills/2, "a busy machine may kill some workers after their last task, but not most")
 	var total, distinct, lost int
 	require.NoError(t, pool.QueryRow(t.Context(), "select count(*), count(distinct (task, step)) from ledger").Scan(&total, &distinct))
 	require.Equal(t, []int{4 * tasks, 4 * tasks}, []int{total, distinct})
