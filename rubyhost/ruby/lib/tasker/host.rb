@@ -20,6 +20,7 @@ require_relative "host/output"
 require_relative "host/lineage"
 require_relative "host/children"
 require_relative "host/leftovers"
+require_relative "host/step_end"
 require_relative "host/own_names"
 require_relative "host/autoloads"
 
@@ -51,9 +52,7 @@ module Tasker
       def run(segments)
         Execution.run(@handler_class, segments)
       ensure
-        Output.flush_all if Output.unfinished
-        Leftovers.clear if Leftovers.any
-        Children.report if Children.any
+        StepEnd.run if StepEnd.due
       end
     end
 

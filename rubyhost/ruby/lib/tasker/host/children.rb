@@ -74,6 +74,7 @@ module Tasker
             @by.shift if @by.size >= MOST
             @by[pid] = [serial, place]
             @any = true
+            StepEnd.needed
           end
         end
 

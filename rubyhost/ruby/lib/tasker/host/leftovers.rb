@@ -150,6 +150,7 @@ module Tasker
 
           @by[what] = serial
           @any = true
+          StepEnd.needed
           serial
         end
 

@@ -207,6 +207,7 @@ module Tasker
         return if line.empty?
 
         Output.unfinished = true
+        StepEnd.needed
         Thread.current.thread_variable_set(@key, line)
       end
 
