@@ -38,7 +38,7 @@ func stepError(ctx context.Context, err error) *StepError {
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return &StepError{Class: "PG::" + pg.Code, Message: err.Error(), ErrorCode: pg.Code, Err: err}
+		return sqlFailure(&sqlsession.Error{SQLState: pg.Code, Message: pg.Message, Detail: pg.Detail, Hint: pg.Hint, Server: pg})
 	}
 	message := err.Error()
 	if hint := errors.FlattenHints(err); hint != "" {
@@ -62,10 +62,14 @@ func sqlFailure(e *sqlsession.Error) *StepError {
 	return s
 }
 
+// commitFailure describes a commit that failed, or whose answer did not come.
 func commitFailure(err error) *StepError {
 	s := stepError(context.Background(), err)
-	if connectionLost(err) {
+	switch {
+	case sqlsession.ConnectionLost(err):
 		s.Class = "Tasker::SQLError::ConnectionLost"
+	case errors.Is(err, context.DeadlineExceeded):
+		s.Class, s.Message = "Tasker::SQLError::ConnectionLost", "the server did not answer in time"
 	}
 	s.Message = "the step's transaction could not be committed: " + s.Message
 	return s

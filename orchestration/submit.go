@@ -51,7 +51,7 @@ var ErrTemplateChanged = errors.New("the template has changed under the same ver
 // does not fit the template's schema, the error is a [*templates.ContextError].
 func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	var done Submitted
-	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) (err error) {
+	err := e.inOwnTx(ctx, func(tx pgx.Tx) (err error) {
 		done, err = e.SubmitTx(ctx, tx, s)
 		return err
 	})

@@ -20,7 +20,7 @@ const manyAtOnce = 2000
 // If one submission is refused, nothing is written, and the error names its place.
 func (e *Engine) SubmitMany(ctx context.Context, list []Submission) ([]Submitted, error) {
 	var done []Submitted
-	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) (err error) {
+	err := e.inOwnTx(ctx, func(tx pgx.Tx) (err error) {
 		done, err = e.SubmitManyTx(ctx, tx, list)
 		return err
 	})

@@ -147,7 +147,7 @@ func ExampleSession_Rollback() {
 	}
 	step.Finish()
 	step.Rollback(ctx)
-	step.Done(false)
+	step.Done(sqlsession.RolledBack)
 	var exists bool
 	err := pool.QueryRow(ctx, "select to_regclass('forgotten') is not null").Scan(&exists)
 	fmt.Println(exists, err)
@@ -161,7 +161,7 @@ func ExampleSession_AddHook() {
 	pool := openDatabase(ctx)
 	defer pool.Close()
 	step := sqlsession.ForStep(pool, "")
-	step.OnEnd(func(hooks []uint64, committed bool) { fmt.Println("at the end:", hooks, committed) })
+	step.OnEnd(func(hooks []uint64, fate sqlsession.Fate) { fmt.Println("at the end:", hooks, fate) })
 	exec := func(sql string) *sqlsession.Result {
 		result, err := step.Exec(ctx, &sqlsession.Statement{SQL: sql})
 		if err != nil {
@@ -193,14 +193,14 @@ func ExampleSession_Done() {
 	pool := openDatabase(ctx)
 	defer pool.Close()
 	step := sqlsession.ForStep(pool, "")
-	step.OnEnd(func(hooks []uint64, committed bool) { fmt.Println(hooks, committed) })
+	step.OnEnd(func(hooks []uint64, fate sqlsession.Fate) { fmt.Println(hooks, fate) })
 	if _, err := step.AddHook(ctx, 7); err != nil {
 		log.Fatal(err)
 	}
 	step.Finish()
 	step.Rollback(ctx)
-	step.Done(false)
-	step.Done(false) // it does nothing more
+	step.Done(sqlsession.RolledBack)
+	step.Done(sqlsession.RolledBack) // it does nothing more
 	// Output: [7] false
 }
 
@@ -210,7 +210,7 @@ func ExampleSession_OnEnd() {
 	pool := openDatabase(ctx)
 	defer pool.Close()
 	session := sqlsession.Plain(pool)
-	session.OnEnd(func(hooks []uint64, committed bool) { fmt.Println(hooks, committed) })
+	session.OnEnd(func(hooks []uint64, fate sqlsession.Fate) { fmt.Println(hooks, fate) })
 	if _, err := session.Exec(ctx, &sqlsession.Statement{SQL: "begin"}); err != nil {
 		log.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func (s *Session) endAbandoned() {
 	}
 	s.release(context.Background())
 	s.leave()
-	s.tell(false)
+	s.tell(RolledBack)
 }
 
 // Commit sends the statements that queue puts into the batch, and the commit
@@ -114,11 +114,25 @@ func (s *Session) Rollback(ctx context.Context) {
 	s.release(ctx)
 }
 
+// Fate is what became of a step's transaction.
+type Fate uint8
+
+// The fates of a transaction.
+const (
+	RolledBack Fate = iota
+	Committed
+	// Unknown says that the answer to the commit was lost, and that nobody could be
+	// asked. Neither kind of hook may then run.
+	Unknown
+)
+
+func (f Fate) String() string { return [...]string{"rolled back", "committed", "unknown"}[f] }
+
 // Done hands the remaining hooks to the function of OnEnd. It must come after
 // Commit or Rollback; a second call does nothing.
-func (s *Session) Done(committed bool) {
+func (s *Session) Done(fate Fate) {
 	if !s.abandoned.Load() {
-		s.tell(committed)
+		s.tell(fate)
 	}
 }
 
@@ -126,5 +140,5 @@ func (s *Session) Done(committed bool) {
 func (s *Session) Close(ctx context.Context) {
 	s.Finish()
 	s.Rollback(ctx)
-	s.Done(false)
+	s.Done(RolledBack)
 }

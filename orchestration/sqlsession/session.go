@@ -33,7 +33,7 @@ type Session struct {
 	altered    bool      // the transaction has changed the schema
 	kept       [][]byte  // the engine's settings, if the transaction may have changed them
 	hooks      []hook
-	onEnd      func(hooks []uint64, committed bool)
+	onEnd      func(hooks []uint64, fate Fate)
 }
 
 // ForStep returns the session of a step whose transaction the caller ends.
