@@ -96,9 +96,10 @@ func TestNoByteIsLostByStalls(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	conn := b.connect("reader")
-	rows, err := conn.Query(t.Context(), "select i, repeat(md5(i::text), 1000) from generate_series(1, 1000) i")
+	rows, err := conn.Query(t.Context(), muchSQL)
 	require.NoError(t, err)
-	b.Stall() // nobody reads: returns although the writes are stuck
+	b.awaitStuck("reader")
+	b.Stall() // returns although nobody reads
 	b.Resume()
 	n := 0
 	done := later(func() error {
@@ -126,6 +127,31 @@ func TestNoByteIsLostByStalls(t *testing.T) {
 			b.Resume()
 		}
 	}
+}
+
+const muchSQL = "select i, repeat(md5(i::text), 1000) from generate_series(1, 1000) i"
+
+// awaitStuck waits until the server cannot write any more.
+func (b *bench) awaitStuck(name string) {
+	b.t.Helper()
+	b.eventually(func() bool {
+		return b.ask("select count(*) from pg_stat_activity where application_name = $1 and wait_event = 'ClientWrite'", name) == 1
+	})
+}
+
+func TestAConnectionThatNobodyReadsBecomesHalfOpen(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	conn := b.connect("reader")
+	rows, err := conn.Query(t.Context(), muchSQL)
+	require.NoError(t, err)
+	b.awaitStuck("reader")
+	b.HalfOpen()
+	b.eventually(func() bool { return b.sessions("reader") == 0 })
+	hangUp(conn)
+	rows.Close()
+	require.Error(t, rows.Err())
+	b.eventually(func() bool { return len(b.Open()) == 0 })
 }
 
 func TestCutConnectionsAreReset(t *testing.T) {
