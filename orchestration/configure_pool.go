@@ -37,15 +37,27 @@ func ConfigurePool(config *pgxpool.Config) {
 	if config.PingTimeout == 0 {
 		config.PingTimeout = pingTimeout
 	}
-	after := config.AfterConnect
+	connections := &poolConnections{open: map[*pgx.Conn]time.Time{}}
+	connectionsByName.Store(config.ConnConfig.RuntimeParams["application_name"], connections)
+	after, before := config.AfterConnect, config.BeforeClose
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		if err := noticeLostClient(ctx, conn); err != nil {
+		direct, err := noticeLostClient(ctx, conn)
+		if err != nil {
 			return err
+		}
+		if direct {
+			connections.add(conn)
 		}
 		if after == nil {
 			return nil
 		}
 		return after(ctx, conn)
+	}
+	config.BeforeClose = func(conn *pgx.Conn) {
+		connections.remove(conn)
+		if before != nil {
+			before(conn)
+		}
 	}
 }
 
@@ -86,13 +98,13 @@ const noticeSQL = `
 
 // noticeLostClient sends noticeSQL, except through a pooler: there the settings would
 // stay with a backend of others. A pooler gives its own number for the backend's.
-func noticeLostClient(ctx context.Context, conn *pgx.Conn) error {
+func noticeLostClient(ctx context.Context, conn *pgx.Conn) (direct bool, err error) {
 	through, err := ThroughPooler(ctx, conn)
 	if err != nil || through {
-		return err
+		return false, err
 	}
 	_, err = conn.Exec(ctx, noticeSQL, pgx.QueryExecModeSimpleProtocol)
-	return err
+	return true, err
 }
 
 // ThroughPooler reports whether a connection goes through a pooler such as pgbouncer.

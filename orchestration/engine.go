@@ -124,7 +124,12 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, pool: cfg.Pool, own: &ownBatches{pool: cfg.Pool}, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
 		uncommitted: &uncommitted{limit: cfg.MaxUncommittedBytes}}
 	var err error
+	var connections *poolConnections
+	if c, ok := connectionsByName.Load(cfg.Pool.Config().ConnConfig.RuntimeParams["application_name"]); ok {
+		connections = c.(*poolConnections)
+	}
 	e.session, err = openSession(ctx, &session{
+		connections: connections,
 		opener: sessionOpener{own: e.own, direct: cfg.Session, clock: clock},
 		logger: cfg.Logger, notified: e.watchers.notified, lost: e.sessionLost, opened: e.watchers.wakeAll,
 	})

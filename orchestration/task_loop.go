@@ -210,6 +210,9 @@ func (l *taskLoop) applyOutcome(r attemptResult) {
 		return
 	}
 	s.state, s.dueAt, s.requestedWait = o.to, o.due, o.wait
+	if o.loss {
+		s.losses++
+	}
 	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
 	switch o.to {
 	case StepComplete:
@@ -253,7 +256,7 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 			s.interrupted = true
 			s.interrupt(errClaimLost)
 		case !s.running && (another || !ours && s.state == StepInProgress || f.differs(s)):
-			cancelled := f.state == StepCancelled
+			cancelled := f.state == StepCancelled && s.state != StepCancelled
 			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
 			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
 			t.dropHeads(s)
