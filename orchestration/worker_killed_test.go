@@ -31,7 +31,12 @@ func TestMain(m *testing.M) {
 
 func workUntilKilled(url string) error {
 	ctx := context.Background()
-	pool, err := pgxpool.New(ctx, url)
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	orchestration.ConfigurePool(config)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -39,7 +44,7 @@ func workUntilKilled(url string) error {
 		time.Sleep(20 * time.Millisecond) // long enough for a kill in the middle
 		return ledger(ctx, x)
 	}
-	h := funcs{"A": slowly, "B": slowly, "C": slowly, "D": slowly, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+	h := funcs{"A": slowly, "B": slowly, "C": slowly, "D": slowly, "Lock": lockAndHang, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
