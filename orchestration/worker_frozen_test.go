@@ -83,7 +83,7 @@ func TestFrozenWorkerIsTakenOver(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), "select n from totals").Scan(&n))
 	require.Equal(t, 1, n, "the frozen worker's change was rolled back")
 	require.NoError(t, frozen.Process.Kill())
-	_ = frozen.Wait() // it was killed
+	_ = frozen.Wait()                   // it was killed
 	require.Eventually(t, func() bool { // its backends end
 		var n int
 		return pool.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = current_database() and application_name like 'tasker-rb:%'").Scan(&n) == nil && n == 0
