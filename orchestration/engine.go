@@ -72,6 +72,7 @@ type Engine struct {
 	watchers    *watchers
 	clock       *databaseClock
 	own         *ownBatches
+	waker       *waker
 	group       *groupCommit
 	loads       *groupLoad
 	uncommitted *uncommitted
@@ -136,6 +137,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.waker = startWaker(e.own, cfg.Logger)
 	e.group, e.loads = newGroupCommit(e.own), newGroupLoad(e.own)
 	return e, nil
 }
@@ -144,6 +146,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 // have returned. A second Close does nothing.
 func (e *Engine) Close() error {
 	e.closed.Do(func() {
+		e.waker.close()
 		e.group.close()
 		e.loads.close()
 		e.session.close()
