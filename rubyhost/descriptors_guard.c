@@ -16,6 +16,7 @@ static VALUE io_class, for_class;
 /* [GVL] */
 static void forbid(int fd)
 {
+    TASKER_GVL;
     char call[60];
     snprintf(call, sizeof call, "an IO of descriptor %d", fd);
     tasker_forbid(call, "it belongs to the host; open what you need");
@@ -25,6 +26,7 @@ static void forbid(int fd)
  * path. Raises for a number that is not open: the host may open it next. */
 static int descriptor_of(VALUE *given)
 {
+    TASKER_GVL;
     if (RB_TYPE_P(*given, T_STRING)) return -1;
     VALUE number = rb_check_to_int(*given);
     if (NIL_P(number)) return -1;
@@ -38,6 +40,7 @@ static int descriptor_of(VALUE *given)
 /* [GVL] The host may have opened the number between the look and the IO. */
 static void look_again(VALUE io, int fd)
 {
+    TASKER_GVL;
     if (fd < 0 || !tasker_descriptors_has(fd)) return;
     rb_funcall(io, rb_intern("autoclose="), 1, Qfalse);
     forbid(fd);
@@ -46,6 +49,7 @@ static void look_again(VALUE io, int fd)
 /* [GVL] IO#initialize, and File's, which does not call IO's. */
 static VALUE io_initialize(int argc, VALUE *argv, VALUE self)
 {
+    TASKER_GVL;
     if (tasker_ruby.forked || argc == 0) return rb_call_super_kw(argc, argv, RB_PASS_CALLED_KEYWORDS);
     int fd = descriptor_of(&argv[0]);
     VALUE result = rb_call_super_kw(argc, argv, RB_PASS_CALLED_KEYWORDS);
@@ -56,6 +60,7 @@ static VALUE io_initialize(int argc, VALUE *argv, VALUE self)
 /* [GVL] IO.for_fd and BasicSocket.for_fd, which call no initialize. */
 static VALUE io_for_fd(int argc, VALUE *argv, VALUE self)
 {
+    TASKER_GVL;
     (void)self;
     if (tasker_ruby.forked || argc == 0) return rb_call_super_kw(argc, argv, RB_PASS_CALLED_KEYWORDS);
     int fd = descriptor_of(&argv[0]);
@@ -68,6 +73,7 @@ static VALUE io_for_fd(int argc, VALUE *argv, VALUE self)
  * own, as socket has. */
 static VALUE io_inherited(VALUE self, VALUE subclass)
 {
+    TASKER_GVL;
     VALUE result = rb_call_super(1, &subclass);
     if (self == io_class) rb_prepend_module(rb_singleton_class(subclass), for_class);
     return result;
@@ -76,6 +82,7 @@ static VALUE io_inherited(VALUE self, VALUE subclass)
 /* [GVL] */
 void tasker_descriptors_guard(VALUE conduct)
 {
+    TASKER_GVL;
     io_class = rb_path2class("IO");
     rb_gc_register_mark_object(io_class);
     for_class = rb_define_module_under(conduct, "ForIO");

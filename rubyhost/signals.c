@@ -56,7 +56,7 @@ static sigaction_fn find_real(void)
     return f;
 }
 
-/* Resolved before main, so that no signal handler ever calls dlsym. */
+/* [any] Resolved before main, so that no signal handler ever calls dlsym. */
 __attribute__((constructor)) static void resolve_early(void)
 {
     find_real();
@@ -188,7 +188,7 @@ void tasker_signals_library(const void *inside)
     if (dladdr(inside, &info)) libruby_base = info.dli_fbase;
 }
 
-/* On the thread that becomes Ruby's main thread. */
+/* [any] On the thread that becomes Ruby's main thread. */
 void tasker_signals_before_boot(void)
 {
     signal_pid = getpid();
@@ -197,6 +197,7 @@ void tasker_signals_before_boot(void)
 /* [GVL] On the main Ruby thread. */
 void tasker_signals_after_boot(void)
 {
+    TASKER_GVL;
     booted = true;
     for (int i = 0; i < shared_count; i++) {
         struct sigaction chain;
