@@ -29,6 +29,7 @@
  *   processes.c    what they do with processes
  *   descriptors.c  which descriptors are the host's
  *   descriptors_guard.c  no IO of those
+ *   descriptors_close.c  no close of those by an IO that once had their number
  *   signals.c      which signals are Go's and which are Ruby's
  *   libruby.c      opens libruby at boot
  *

@@ -1,9 +1,10 @@
 /*
  * Ruby makes an IO of any number. One of a descriptor of the host's would close
  * it, at the latest when it is collected. So these methods stand in front of
- * Ruby's own. A socket can still be had in the moment between Go's call of
- * socket and its registration. In a forked child everything is passed on: the host's descriptors
- * are closed there.
+ * Ruby's own. A socket can still be had in the moment between Go's call of socket
+ * and its registration. An IO may have had its number before the host got it, and
+ * descriptors_close.c sees to that. In a forked child everything is passed on: the
+ * host's descriptors are closed there.
  */
 #include "bridge_internal.h"
 
@@ -34,6 +35,7 @@ static int descriptor_of(VALUE *given)
     *given = INT2NUM(fd);
     if (fcntl(fd, F_GETFD) < 0) rb_syserr_fail(EBADF, NULL);
     if (tasker_descriptors_has(fd)) forbid(fd);
+    tasker_descriptors_given(fd);
     return fd;
 }
 
