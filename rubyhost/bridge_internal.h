@@ -239,9 +239,14 @@ void tasker_descriptors_guard(VALUE conduct); /* descriptors_guard.c */
 void tasker_descriptors_init(void);
 void tasker_descriptors_leave(void);
 bool tasker_descriptors_has(int fd);
+/* [any] What closes descriptors, except for the host's (descriptors_close.c). Given:
+ * an IO is made of that number. tasker_close is the system's own. */
+void tasker_descriptors_given(int fd);
+int tasker_close(int fd);
 
 /* Signals (signals.c). */
 void tasker_signals_library(const void *inside); /* [any] first, with an address inside libruby */
+bool tasker_in_host(void);                       /* [any] and not in a child */
 void tasker_signals_before_boot(void);           /* before ruby_setup, on Ruby's main thread */
 void tasker_signals_after_boot(void);            /* [GVL] when Ruby has booted, on the same thread */
 

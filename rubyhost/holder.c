@@ -29,6 +29,7 @@ static tasker_line answer;
  * the names are Strings. A function of C has the place of its caller. */
 static void write_frame(const VALUE *frames, const int *lines, int i, int n)
 {
+    TASKER_GVL;
     char number[32];
     int at = i;
     while (at < n && !RB_TYPE_P(rb_profile_frame_path(frames[at]), T_STRING)) at++;
