@@ -70,6 +70,7 @@ VALUE tasker_capture(VALUE unused)
     rb_gc_register_mark_object(settled_module = rb_module_new());
     rb_define_method(settled_module, "exception", settled_exception, -1);
     rb_define_method(settled_module, "respond_to?", settled_respond_to, -1);
+    rb_obj_freeze(settled_module); /* ObjectSpace and an interrupt's ancestors show it */
     return unused;
 }
 

@@ -125,6 +125,8 @@ func TestConductTowardsTheControl(t *testing.T) {
 		{name: "raising in the main thread", body: "Thread.main.raise('hello')", times: 4, guest: "ForbiddenError"},
 		{name: "emptying the host's list", body: "Tasker::Host::CALLABLES.clear", times: 4, guest: "NameError"},
 		{name: "emptying every Array with callables", body: "ObjectSpace.each_object(Array) { |a| a.clear if a.any? { |c| Tasker::Host::StepCallable === c } }; :ok", times: 4, guest: `"ok"`},
+		{name: "changing every callable", body: "ObjectSpace.each_object(Tasker::Host::StepCallable) { |c| c.instance_variable_set(:@handler_class, nil) }; :ok", times: 4, guest: "FrozenError"},
+		{name: "changing what an interrupt answers, found through ObjectSpace", body: "ObjectSpace.each_object(Module) { |m| m.define_method(:exception) { |*| sleep } if m.name.nil? && m.instance_methods(false).sort == %i[exception respond_to?] }; :ok", times: 4, guest: "FrozenError"},
 		{name: "emptying the list of services", body: "Tasker::Host.instance_variable_get(:@services).clear", times: 4, guest: "FrozenError"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

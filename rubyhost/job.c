@@ -128,13 +128,14 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
 }
 
 /* [GVL] Tasker::Host.register(callable) -> its index. A callable is never
- * removed, and the Array is out of reach. */
+ * removed, and the Array is out of reach. ObjectSpace shows the callables, so
+ * they are frozen. */
 static VALUE host_register(VALUE self, VALUE callable)
 {
     TASKER_GVL;
     (void)self;
     tasker_require_host();
-    rb_ary_push(tasker_ruby.callables, callable);
+    rb_ary_push(tasker_ruby.callables, rb_obj_freeze(callable));
     return LONG2NUM(RARRAY_LEN(tasker_ruby.callables) - 1);
 }
 
