@@ -121,6 +121,7 @@ void tasker_raise_in(VALUE thread, VALUE interrupt);
 bool tasker_is_alive(VALUE thread);
 VALUE tasker_backtrace_of(VALUE thread); /* an Array of Strings, or nil */
 VALUE tasker_own_group(VALUE thread);
+void tasker_guard_main_group(VALUE group);
 VALUE tasker_group_of(VALUE thread);
 void tasker_stop_tracing(void);
 bool tasker_on_main_thread(void);

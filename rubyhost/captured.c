@@ -159,6 +159,24 @@ VALUE tasker_own_group(VALUE thread)
     return args[0];
 }
 
+/* [GVL] The main thread's group: freeze and enclose. */
+static VALUE group_refuses(VALUE self)
+{
+    TASKER_GVL;
+    if (tasker_ruby.forked) return rb_call_super(0, NULL);
+    (void)self;
+    tasker_forbid("changing the group of the host's main thread", "make a ThreadGroup of your own");
+}
+
+/* [GVL] Raises. No thread leaves a frozen group or starts in one, and the main
+ * thread starts the workers. So nobody may freeze its group. */
+void tasker_guard_main_group(VALUE group)
+{
+    TASKER_GVL;
+    rb_define_singleton_method(group, "freeze", group_refuses, 0);
+    rb_define_singleton_method(group, "enclose", group_refuses, 0);
+}
+
 /* [GVL] Under rb_protect. The thread's group, or nil when the thread has ended. */
 VALUE tasker_group_of(VALUE thread)
 {

@@ -90,6 +90,7 @@ static bool goes_on(tasker_worker *w)
 {
     TASKER_GVL;
     if (!NIL_P(w->group) && RB_OBJ_FROZEN(w->group)) tasker_worker_mark(w); /* the next step could start no thread */
+    if (RB_OBJ_FROZEN(w->thread)) tasker_worker_mark(w);                    /* ... and set none of its variables */
     if (w->aimed_at || w->masks != 0 || !tasker_flush_interrupts() || w->state != TASKER_WORKER_RUNNING) return false;
     tasker_worker_becomes(w, TASKER_WORKER_IDLE);
     return true;

@@ -217,6 +217,6 @@ void tasker_workers_start(uint32_t wanted)
 {
     TASKER_GVL;
     wanted_workers = wanted;
-    tasker_own_group(rb_thread_current());
+    tasker_guard_main_group(tasker_own_group(rb_thread_current()));
     for (uint32_t i = 0; i < wanted; i++) start_worker();
 }
