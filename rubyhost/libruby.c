@@ -64,7 +64,8 @@
 
 #define DEFINE(name) \
     __attribute__((visibility("hidden"))) void *tasker_pointer_##name; \
-    __asm__(".text\n\t.globl " #name "\n\t.hidden " #name "\n\t.type " #name ", %function\n" #name ":\n" JUMP(name));
+    __asm__(".pushsection .text\n\t.globl " #name "\n\t.hidden " #name "\n\t.type " #name ", %function\n" #name ":\n" JUMP(name) \
+            "\t.popsection\n");
 FUNCTIONS(DEFINE)
 
 static const struct {
