@@ -123,6 +123,7 @@ VALUE tasker_backtrace_of(VALUE thread); /* an Array of Strings, or nil */
 VALUE tasker_own_group(VALUE thread);
 void tasker_guard_main_group(VALUE group);
 VALUE tasker_group_of(VALUE thread);
+VALUE tasker_readable(VALUE exception);
 void tasker_stop_tracing(void);
 bool tasker_on_main_thread(void);
 bool tasker_is_main_thread(VALUE thread);

@@ -178,8 +178,24 @@ static VALUE call_block(VALUE arg)
     return rb_proc_call_kw(rb_ary_entry(c->given, given_block), rb_ary_new_from_values(c->argc, c->argv), c->keywords);
 }
 
-/* [GVL] What a thread runs instead of its block. An interrupt that told it to
- * end is no failure of its own, and is not reported as one. */
+/* [GVL] A thread that raised or jumped. An interrupt that told it to end is no
+ * failure of its own, and is not reported as one. Without memory for a readable
+ * exception the thread ends without one. */
+static VALUE leave_with(int tag, bool told)
+{
+    TASKER_GVL;
+    VALUE exception = rb_errinfo();
+    int unreadable = 0;
+    if (tag != tasker_tag_raise || !RTEST(rb_obj_is_kind_of(exception, tasker_ruby.exception))) rb_jump_tag(tag);
+    rb_set_errinfo(Qnil);
+    if (told && tasker_is_interrupt(exception)) return Qnil;
+    exception = rb_protect(tasker_readable, exception, &unreadable);
+    rb_set_errinfo(unreadable ? Qnil : exception);
+    if (unreadable == 0) rb_jump_tag(tag);
+    return Qnil;
+}
+
+/* [GVL] What a thread runs instead of its block. */
 static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
 {
     TASKER_GVL;
@@ -189,10 +205,7 @@ static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
     uint64_t key = NUM2ULL(rb_ary_entry(given, given_key));
     VALUE value = begin(key) ? rb_protect(call_block, (VALUE)&c, &tag) : Qnil;
     bool told = end(key);
-    if (tag == 0) return value;
-    if (tag != tasker_tag_raise || !told || !tasker_is_interrupt(rb_errinfo())) rb_jump_tag(tag);
-    rb_set_errinfo(Qnil);
-    return Qnil;
+    return tag ? leave_with(tag, told) : value;
 }
 
 /* [GVL] Tasker::Host.thread_body(thread, block, lineage, place) -> [body, key]:
