@@ -271,9 +271,38 @@ func TestConductThreadsOfOtherStepsAreLeftAlone(t *testing.T) {
 			done <- fmt.Sprint(out, err)
 		}()
 		_, err := run(t, processBody(t, "sleep 0.001 until $worker; $worker."+call))
-		require.ErrorContains(t, err, "on the thread of another step", call)
+		require.ErrorContains(t, err, "on a thread of another step", call)
 		eval(t, "$over = true; nil")
 		require.Equal(t, `"unharmed"<nil>`, <-done, call)
+	}
+	requireHealthy(t)
+}
+
+// A thread that another step has started is left alone, too, also when it has not
+// begun, and when a gem has started it.
+func TestConductThreadsThatOtherStepsStartedAreLeftAlone(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"gem/in_parallel.rb": "module InParallel\n def self.call(&job) = Thread.new(&job)\nend"})
+	eval(t, fmt.Sprintf("require %q; nil", filepath.Join(dir, "gem/in_parallel.rb")))
+	for _, start := range []string{"Thread.new", "Thread.start", "InParallel.call"} {
+		eval(t, "$thread, $over = nil, Queue.new; nil")
+		fresh := start
+		if start == "Thread.start" {
+			fresh = "Thread.new" // CRuby shows what start makes before anybody can know whose it is
+		}
+		victim := processBody(t, "$thread = "+start+" { $over.pop }; [$thread.value, (1..100).map { |n| "+fresh+" { Thread.pass; n } }.sum(&:value)]")
+		done := make(chan string, 1)
+		go func() {
+			out, err := run(t, victim)
+			done <- fmt.Sprint(out, err)
+		}()
+		for _, call := range []string{"raise('from outside')", "kill", "priority = 3"} {
+			_, err := run(t, processBody(t, "sleep 0.001 until $thread; $thread."+call))
+			require.ErrorContains(t, err, "on a thread of another step", call)
+		}
+		eval(t, "$over << 1; nil")
+		_, err := run(t, processBody(t, "200.times { (Thread.list - [Thread.main, Thread.current]).each { |t| t.kill rescue nil }; Thread.pass }; :ok"))
+		require.NoError(t, err)
+		require.Equal(t, `[1,5050]<nil>`, <-done, start)
 	}
 	requireHealthy(t)
 }

@@ -168,13 +168,20 @@ typedef struct block_call {
     int keywords;
 } block_call;
 
+/* [GVL] Whose the thread is: it answers its questions, and protects it from other
+ * steps (request.c). */
+static void set_lineage(VALUE thread, VALUE lineage)
+{
+    TASKER_GVL;
+    if (!NIL_P(thread) && !NIL_P(lineage) && !RB_OBJ_FROZEN(thread)) rb_ivar_set(thread, id_serial, lineage);
+}
+
 /* [GVL] Under rb_protect: the thread's block. */
 static VALUE call_block(VALUE arg)
 {
     TASKER_GVL;
     block_call *c = (block_call *)arg;
-    VALUE lineage = rb_ary_entry(c->given, given_lineage);
-    if (!NIL_P(lineage)) rb_ivar_set(rb_thread_current(), id_serial, lineage);
+    set_lineage(rb_thread_current(), rb_ary_entry(c->given, given_lineage));
     return rb_proc_call_kw(rb_ary_entry(c->given, given_block), rb_ary_new_from_values(c->argc, c->argv), c->keywords);
 }
 
@@ -218,20 +225,23 @@ static VALUE host_thread_body(VALUE self, VALUE thread, VALUE block, VALUE linea
     (void)self;
     if (!tasker_is_host()) return rb_assoc_new(block, INT2FIX(0));
     VALUE key = ULL2NUM(note_creation(thread, place));
+    set_lineage(thread, lineage);
     VALUE given = rb_ary_new_from_args(3, block, lineage, key);
     rb_obj_hide(given);
     return rb_assoc_new(rb_proc_new(thread_body, given), key);
 }
 
-/* [GVL] Tasker::Host.thread_created(key, thread): for a thread that was not known
- * when it was created. */
-static VALUE host_thread_created(VALUE self, VALUE key, VALUE thread)
+/* [GVL] Tasker::Host.thread_created(key, thread, lineage): for a thread that was
+ * not known when it was created. */
+static VALUE host_thread_created(VALUE self, VALUE key, VALUE thread, VALUE lineage)
 {
     TASKER_GVL;
     (void)self;
     uint64_t number = NUM2ULL(key);
-    step_thread *t = number && tasker_is_host() ? of_key(number) : NULL;
+    if (!tasker_is_host()) return thread;
+    step_thread *t = number ? of_key(number) : NULL;
     if (t) t->thread = thread;
+    set_lineage(thread, lineage);
     return thread;
 }
 
@@ -464,5 +474,5 @@ void tasker_step_threads_init(void)
     id_report = rb_intern("report_threads");
     tasker_monotonic_cond(&ended_cond);
     rb_define_module_function(tasker_ruby.module, "thread_body", host_thread_body, 4);
-    rb_define_module_function(tasker_ruby.module, "thread_created", host_thread_created, 2);
+    rb_define_module_function(tasker_ruby.module, "thread_created", host_thread_created, 3);
 }

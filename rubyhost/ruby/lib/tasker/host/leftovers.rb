@@ -137,7 +137,7 @@ module Tasker
         # @raise [ForbiddenError] if the thread is the host's or runs another step
         def check(thread, call)
           whose = if Host.main_thread?(thread) then "the host's main thread"
-                  elsif Host.foreign?(thread) then "the thread of another step"
+                  elsif Host.foreign?(thread) then "a thread of another step"
                   end
           Kernel.raise ForbiddenError.new("#{call} on #{whose}", "keep to threads that the step has started itself") if whose
         end
