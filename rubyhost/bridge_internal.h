@@ -171,8 +171,8 @@ VALUE tasker_check_interrupts(VALUE unused); /* raises */
 /* Closes the fiber scheduler that the job has left, and returns the job's
  * status. The close may wait, be interrupted and raise, so this is part of the job. */
 uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status);
-/* Ends a child of this process that fell through to the end of a job
- * (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
+/* Ends a child of this process that fell through to the end of a job or of a
+ * thread (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
 NORETURN(void tasker_leave_child(int tag, VALUE exception));
 
 /* [GVL] The threads that a step's code starts (step_threads.c). End is part of

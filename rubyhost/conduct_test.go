@@ -93,6 +93,8 @@ func TestConduct(t *testing.T) {
 		{name: "IO.popen of itself", body: "IO.popen('-') { |io| io ? io.read : puts('in the child') }", text: `"in the child\n"`},
 		{name: "IO.popen of itself without a block", body: "io = IO.popen('-'); unless io; puts 'in the child'; exit 3; end; [io.read, Process.wait2(io.pid)[1].exitstatus]", text: `["in the child\n",3]`},
 		{name: "IO.popen of itself, and the child raises", body: "io = IO.popen('-'); raise 'in the child' unless io; Process.wait2(io.pid)[1].exitstatus", text: "1"},
+		{name: "IO.popen of itself in a thread", body: "me = Process.pid; at_exit { STDOUT.syswrite('ran at_exit') if Process.pid != me }; Thread.new { io = IO.popen('-'); io ? io.read : puts('in the child') }.value", text: `"in the child\n"`},
+		{name: "IO.popen of itself in a thread, and the child raises", body: "io = Thread.new { IO.popen('-').tap { |io| raise 'in the child' unless io } }.value; [io.read, Process.wait2(io.pid)[1].exitstatus]", text: `["",1]`},
 		{name: "Process::Status.wait", body: "Process::Status.wait", class: "Tasker::Host::ForbiddenError", text: "any child"},
 		{name: "wait for any child", body: "Process.wait", class: "Tasker::Host::ForbiddenError", text: "any child"},
 		{name: "wait(-1)", body: "Process.wait(-1)", class: "Tasker::Host::ForbiddenError", text: "any child"},

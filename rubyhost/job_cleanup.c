@@ -81,14 +81,27 @@ static VALUE exit_status(VALUE exception)
     return rb_funcall(exception, id_status, 0);
 }
 
+/* [GVL] One line on standard error: nobody else hears of the child's exception. */
+static void complain(VALUE exception)
+{
+    TASKER_GVL;
+    static struct tasker_description d;
+    int ignored = 0;
+    d.exception = exception;
+    rb_protect(tasker_describe, (VALUE)&d, &ignored);
+    tasker_append(&d.line, "\n", 1);
+    if (write(STDERR_FILENO, d.line.text, d.line.len) < 0) return; /* it is closed */
+}
+
 /* [GVL] */
 void tasker_leave_child(int tag, VALUE exception)
 {
     TASKER_GVL;
     int status = tag == 0 ? 0 : 1, none = 0;
-    if (tag == tasker_tag_raise) {
+    if (tag == tasker_tag_raise && RTEST(rb_obj_is_kind_of(exception, tasker_ruby.exception))) {
         VALUE given = rb_protect(exit_status, exception, &none);
         if (!none && FIXNUM_P(given)) status = FIX2INT(given);
+        else complain(exception);
     }
     _exit(status);
 }

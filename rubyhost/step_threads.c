@@ -128,7 +128,6 @@ static bool begin(uint64_t key)
 static bool end(uint64_t key)
 {
     TASKER_GVL;
-    if (tasker_ruby.forked) return false; /* the list is the host's */
     COUNT(threads, -1);
     step_thread *t = key ? of_key(key) : NULL;
     if (!t) return false;
@@ -211,6 +210,7 @@ static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
     block_call c = {.given = given, .argc = argc, .argv = argv, .keywords = keywords};
     uint64_t key = NUM2ULL(rb_ary_entry(given, given_key));
     VALUE value = begin(key) ? rb_protect(call_block, (VALUE)&c, &tag) : Qnil;
+    if (tasker_ruby.forked) tasker_leave_child(tag, rb_errinfo()); /* else it would run the host's at_exit blocks */
     bool told = end(key);
     return tag ? leave_with(tag, told) : value;
 }
