@@ -245,6 +245,17 @@ static VALUE host_thread_created(VALUE self, VALUE key, VALUE thread, VALUE line
     return thread;
 }
 
+/* [GVL] Tasker::Host.thread_failed(key): for a thread that could not be started. */
+static VALUE host_thread_failed(VALUE self, VALUE key)
+{
+    TASKER_GVL;
+    (void)self;
+    uint64_t number = NUM2ULL(key);
+    step_thread *t = number && tasker_is_host() ? of_key(number) : NULL;
+    if (t && !t->begun) drop(t);
+    return Qnil;
+}
+
 /* [GVL] Returns the threads of this step that have begun, or the abandoned ones
  * for 0. It copies them to an Array, because the list may change whenever Ruby
  * code can run. */
@@ -475,4 +486,5 @@ void tasker_step_threads_init(void)
     tasker_monotonic_cond(&ended_cond);
     rb_define_module_function(tasker_ruby.module, "thread_body", host_thread_body, 4);
     rb_define_module_function(tasker_ruby.module, "thread_created", host_thread_created, 3);
+    rb_define_module_function(tasker_ruby.module, "thread_failed", host_thread_failed, 1);
 }

@@ -3,9 +3,9 @@
 # The Ruby side of the bridge. The host loads this file first, inside the embedded
 # interpreter. It is not part of the gem's API and cannot work outside the host:
 # register, request, log, job_serial, foreign?, main_thread?, forked?, replace,
-# masked, trace_block, thread_body, thread_created and child_left? are C functions
-# of the bridge. In a Ractor and in a child of the process they raise a
-# ServiceError, or answer 0, false or nil.
+# masked, trace_block, thread_body, thread_created, thread_failed and child_left?
+# are C functions of the bridge. In a Ractor and in a child of the process they
+# raise a ServiceError, or answer 0, false or nil.
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 

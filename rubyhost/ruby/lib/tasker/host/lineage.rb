@@ -21,20 +21,20 @@ module Tasker
 
       # Thread.new calls this in the thread that starts the new one.
       def initialize(*args, **options, &block)
-        body, = Lineage.body(self, block)
-        super(*args, **options, &body)
+        body, key = Lineage.body(self, block)
+        Lineage.starting(key) { super(*args, **options, &body) }
       end
 
       # Thread.start and Thread.fork call no initialize.
       module Starting
         def start(*args, **options, &block)
           body, key, lineage = Lineage.body(nil, block)
-          super(*args, **options, &body).tap { |thread| Lineage.created(key, thread, lineage) }
+          Lineage.starting(key) { super(*args, **options, &body) }.tap { |thread| Lineage.created(key, thread, lineage) }
         end
 
         def fork(*args, **options, &block)
           body, key, lineage = Lineage.body(nil, block)
-          super(*args, **options, &body).tap { |thread| Lineage.created(key, thread, lineage) }
+          Lineage.starting(key) { super(*args, **options, &body) }.tap { |thread| Lineage.created(key, thread, lineage) }
         end
       end
 
@@ -85,6 +85,14 @@ module Tasker
           lineage = serial unless serial.zero? || shared?(block)
           place = step_place unless serial.zero? || Thread.current[:tasker_keep_thread]
           Host.thread_body(thread, block, lineage, place) << lineage
+        end
+
+        # @!visibility private
+        def starting(key)
+          started = false
+          yield.tap { started = true }
+        ensure
+          Host.thread_failed(key) unless started || key.nil?
         end
 
         # @!visibility private
