@@ -51,6 +51,7 @@ typedef struct tasker_world {
     VALUE callables; /* an Array that Ruby code cannot reach; marked */
     VALUE exception; /* the class Exception; registered */
     size_t max_result; /* bytes of JSON */
+    uint64_t stressed_by; /* the job that has set GC.stress, or 0 */
     bool stopping;
     bool forked;     /* this process is a child, and not the host any more */
 } tasker_world;
@@ -168,6 +169,7 @@ void tasker_job_cleanup_init(void);
  * ended. Returns false when the thread was told to die. */
 bool tasker_flush_interrupts(void);
 VALUE tasker_check_interrupts(VALUE unused); /* raises */
+void tasker_end_stress(tasker_worker *w, int tag);
 /* Closes the fiber scheduler that the job has left, and returns the job's
  * status. The close may wait, be interrupted and raise, so this is part of the job. */
 uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status);

@@ -1,6 +1,7 @@
 package rubyhost_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -259,6 +260,38 @@ func TestConductWhatIsGlobalIsPutBack(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.before, eval(t, c.look), c.body)
 	}
+	requireHealthy(t)
+}
+
+// An interrupt may come while the settings are put back. The next step finds them
+// as they were, and GC.stress is off at once.
+func TestConductWhatIsGlobalIsPutBackInSpiteOfInterrupts(t *testing.T) {
+	eval(t, `require "stringio"
+		Tasker::Host::Leftovers.singleton_class.prepend(Module.new { def clear = $waits_before ? sleep : super })
+		trace_var(:$stdout) { sleep if $waits_amid }
+		nil`)
+	defer eval(t, "untrace_var(:$stdout); nil")
+	for _, when := range []string{"$waits_before", "$waits_amid"} {
+		h := processBody(t, "$stderr = $stdout = StringIO.new; GC.stress = true; "+when+" = true; :ok")
+		_, err := runFor(h, 50*time.Millisecond)
+		require.ErrorIs(t, err, context.DeadlineExceeded, when)
+		require.Equal(t, "false", eval(t, "GC.stress"), when)
+		eval(t, when+" = false; nil")
+		out, err := run(t, processBody(t, "[$stdout, $stderr].map { |o| o.class.name }"))
+		require.NoError(t, err, when)
+		require.Equal(t, `["Tasker::Host::Output","Tasker::Host::Output"]`, out, when)
+	}
+	requireHealthy(t)
+}
+
+// What no step has set stays: the program that embeds Ruby wants it so.
+func TestConductWhatIsGlobalStaysOutsideSteps(t *testing.T) {
+	eval(t, `$own, GC.stress = ($stdout = Class.new { def write(*) = nil; def flush = nil }.new), true; nil`)
+	out, err := run(t, processBody(t, "[GC.stress, $stdout.equal?($own)]"))
+	require.NoError(t, err)
+	require.Equal(t, "[true,true]", out)
+	require.Equal(t, "[true,true]", eval(t, "[GC.stress, $stdout.equal?($own)]"))
+	eval(t, "GC.stress, $stdout = false, Tasker::Host::Leftovers.instance_variable_get(:@outputs)[0]; nil")
 	requireHealthy(t)
 }
 

@@ -114,6 +114,7 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
     rb_protect(run, (VALUE)w, &tag);
     job = w->job; /* the stack may be that of an earlier job: see run */
     if (tasker_ruby.forked) tasker_leave_child(tag, rb_errinfo());
+    if (RB_UNLIKELY(tasker_ruby.stressed_by)) tasker_end_stress(w, tag);
     uint32_t status = tag ? tasker_job_failed(w, tag) : TASKER_OK;
     if (RB_UNLIKELY(!NIL_P(rb_fiber_scheduler_get()))) status = tasker_drop_scheduler(w, status);
     tasker_step_threads_end(w);

@@ -143,6 +143,15 @@ static VALUE host_foreign(VALUE self, VALUE thread)
     return other && other != own && tasker_worker_of(other) ? Qtrue : Qfalse;
 }
 
+/* [GVL] Tasker::Host.running?(serial): whether that job runs now. */
+static VALUE host_running(VALUE self, VALUE serial)
+{
+    TASKER_GVL;
+    (void)self;
+    uint64_t number = NUM2ULL(serial);
+    return tasker_is_host() && tasker_worker_of(number) ? Qtrue : Qfalse;
+}
+
 /* [GVL] Tasker::Host.main_thread?(thread): whether it is the host's main thread,
  * seen from another one. */
 static VALUE host_main_thread(VALUE self, VALUE thread)
@@ -226,6 +235,7 @@ void tasker_request_init(void)
     rb_define_module_function(tasker_ruby.module, "log", host_log, 2);
     rb_define_module_function(tasker_ruby.module, "job_serial", host_job_serial, 0);
     rb_define_module_function(tasker_ruby.module, "foreign?", host_foreign, 1);
+    rb_define_module_function(tasker_ruby.module, "running?", host_running, 1);
     rb_define_module_function(tasker_ruby.module, "main_thread?", host_main_thread, 1);
     id_serial = rb_intern("@__tasker_serial");
 }
