@@ -119,6 +119,7 @@ void tasker_captured_loaded(void);
 VALUE tasker_new_interrupt(void);
 bool tasker_is_interrupt(VALUE exception);
 void tasker_raise_in(VALUE thread, VALUE interrupt);
+void tasker_raise_again_in(VALUE thread);
 bool tasker_is_alive(VALUE thread);
 VALUE tasker_backtrace_of(VALUE thread); /* an Array of Strings, or nil */
 VALUE tasker_own_group(VALUE thread);

@@ -17,7 +17,7 @@
 #include <ruby/thread.h>
 #include <string.h>
 
-static VALUE thread_raise, thread_alive, thread_backtrace, thread_group, group_add, error_backtrace, trace_off;
+static VALUE thread_raise, thread_pending, thread_alive, thread_backtrace, thread_group, group_add, error_backtrace, trace_off;
 static VALUE thread_aborts, all_threads_abort;
 static VALUE settled_module, readable_module, interrupt_class, exit_class, group_class, main_thread;
 static ID id_message, id_exception, id_backtrace;
@@ -85,6 +85,7 @@ VALUE tasker_capture(VALUE unused)
     TASKER_GVL;
     VALUE thread = rb_path2class("Thread");
     thread_raise = capture(thread, "raise");
+    thread_pending = capture(thread, "pending_interrupt?");
     thread_alive = capture(thread, "alive?");
     thread_backtrace = capture(thread, "backtrace");
     thread_group = capture(thread, "group");
@@ -145,6 +146,16 @@ void tasker_raise_in(VALUE thread, VALUE interrupt)
     VALUE args[] = {thread, interrupt};
     rb_method_call(2, args, thread_raise);
     RB_GC_GUARD(interrupt);
+}
+
+/* [GVL] Under rb_protect: interrupts a thread that was told to end long ago. One
+ * that masks its interrupts still has the last one. Further ones would fill the
+ * memory, so its wait is ended without one: it may not have seen the last time. */
+void tasker_raise_again_in(VALUE thread)
+{
+    TASKER_GVL;
+    if (RTEST(rb_method_call(1, &thread, thread_pending))) rb_thread_wakeup_alive(thread);
+    else tasker_raise_in(thread, tasker_new_interrupt());
 }
 
 /* [GVL] Under rb_protect. */

@@ -273,17 +273,18 @@ static VALUE threads_of(uint64_t serial)
 static void tell(VALUE thread, bool kill)
 {
     TASKER_GVL;
-    VALUE interrupt = tasker_new_interrupt();
     step_thread *t = of_thread(thread);
     if (!t) return;
+    bool first = !t->told;
     t->told = true;
     if (kill && !t->killed) {
         t->killed = true;
         rb_thread_kill(thread);
+    } else if (first) {
+        tasker_raise_in(thread, tasker_new_interrupt());
     } else {
-        tasker_raise_in(thread, interrupt);
+        tasker_raise_again_in(thread);
     }
-    RB_GC_GUARD(interrupt);
 }
 
 typedef struct ending {

@@ -192,7 +192,7 @@ VALUE tasker_workers_interrupt_abandoned(VALUE unused)
 {
     TASKER_GVL;
     VALUE list = threads(TASKER_WORKER_ABANDONED, TASKER_WORKER_ABANDONED);
-    for (long i = 0; i < RARRAY_LEN(list); i++) tasker_raise_in(rb_ary_entry(list, i), tasker_new_interrupt());
+    for (long i = 0; i < RARRAY_LEN(list); i++) tasker_raise_again_in(rb_ary_entry(list, i));
     RB_GC_GUARD(list);
     return unused;
 }
