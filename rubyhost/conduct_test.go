@@ -113,6 +113,8 @@ func TestConduct(t *testing.T) {
 		{name: "a killed child", body: "pid = spawn('sleep 60'); Process.kill(:TERM, pid); Process.wait2(pid)[1].termsig", text: "15"},
 		{name: "trap", body: "trap('INT') { }", text: `"DEFAULT"`},
 		{name: "trap CHLD", body: "trap('CHLD', 'IGNORE')", text: `"DEFAULT"`},
+		{name: "trap of a signal that says it is another", body: "s = Class.new(String) { def to_s = 'EXIT'; def delete_prefix(*) = 'EXIT' }.new('CHLD'); [trap(s, 'IGNORE'), Process.wait(spawn('true')).positive?, Signal.trap(Class.new { def to_str = 'SIGCHLD'; def to_s = 'EXIT' }.new, 'DEFAULT')]", text: `["DEFAULT",true,"DEFAULT"]`},
+		{name: "what Ruby says of a bad trap", body: "[:NO, Object.new, 999, 1.5, nil].map { |s| trap(s) { } rescue $!.class.name }", text: `["ArgumentError","ArgumentError","ArgumentError","ArgumentError","ArgumentError"]`},
 		{name: "a signal to the host", body: "Process.kill(:TERM, Process.pid)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
 		{name: "a signal to the host's group", body: "Process.kill(:TERM, 0)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
 		{name: "a signal to the group by its number", body: "Process.kill('-TERM', Process.getpgrp)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
