@@ -212,3 +212,40 @@ func TestNoMemoryForAReply(t *testing.T) {
 	require.Contains(t, out, " 0 wrong,", out)
 	t.Log(out)
 }
+
+func init() {
+	children["no memory for results"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 2})
+		_, err := h.Eval(context.Background(), `
+			class ::Large
+				def process(*) = { items: ["x" * 1000] * 8000 }
+			end
+			class ::Small
+				def process(*) = (1..200).sum
+			end
+			nil`, "memory.rb")
+		must(err)
+		var handlers [2]*rubyhost.Handler
+		for i, name := range []string{"Large", "Small"} {
+			handlers[i], err = h.Handler(context.Background(), name)
+			must(err)
+		}
+		// Not enough for the buffer of a large result.
+		must(syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: addressSpace() + 40<<20, Max: addressSpace() + 40<<20}))
+		for range 8 {
+			_, err := runFor(handlers[0], 10*time.Second)
+			fmt.Println("large:", err)
+			out, err := runFor(handlers[1], 10*time.Second)
+			fmt.Println("small:", out, err)
+		}
+		must(h.Close())
+	}
+}
+
+func TestNoMemoryForResults(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "no memory for results")
+	require.NoError(t, err, out)
+	require.Equal(t, 8, strings.Count(out, "large: NoMemoryError: no memory for the results as JSON"), out)
+	require.Equal(t, 8, strings.Count(out, "small: 20100 <nil>"), out)
+}

@@ -38,7 +38,7 @@
     F(rb_fiber_scheduler_set) F(rb_fix2int) F(rb_float_new) F(rb_float_value) F(rb_funcall) F(rb_funcallv) \
     F(rb_gc_enable) F(rb_gc_mark) F(rb_gc_register_mark_object) F(rb_gv_get) F(rb_hash_aset) F(rb_hash_foreach) \
     F(rb_hash_lookup2) F(rb_hash_new) F(rb_hash_size_num) F(rb_id2sym) F(rb_int2big) F(rb_intern2) F(rb_ivar_get) \
-    F(rb_ivar_set) F(rb_jump_tag) F(rb_keyword_given_p) F(rb_load) F(rb_memerror) F(rb_method_call) F(rb_module_new) \
+    F(rb_ivar_set) F(rb_jump_tag) F(rb_keyword_given_p) F(rb_load) F(rb_method_call) F(rb_module_new) \
     F(rb_nogvl) F(rb_num2int) F(rb_num2long) F(rb_num2uint) F(rb_num2ull) F(rb_obj_alloc) F(rb_obj_classname) F(rb_obj_dup) \
     F(rb_obj_freeze) F(rb_obj_hide) F(rb_obj_is_kind_of) F(rb_obj_method) F(rb_obj_reveal) F(rb_path2class) F(rb_prepend_module) \
     F(rb_proc_call_kw) F(rb_proc_call_with_block) F(rb_proc_new) F(rb_profile_frame_label) \
