@@ -112,13 +112,13 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
     w->out.len = 0;
     COUNT_GVL(busy, 1);
     rb_protect(run, (VALUE)w, &tag);
-    job = w->job; /* the stack may be that of an earlier job: see run */
     if (tasker_ruby.forked) tasker_leave_child(tag, rb_errinfo());
     if (RB_UNLIKELY(tasker_ruby.stressed_by)) tasker_end_stress(w, tag);
     uint32_t status = tag ? tasker_job_failed(w, tag) : TASKER_OK;
     if (RB_UNLIKELY(!NIL_P(rb_fiber_scheduler_get()))) status = tasker_drop_scheduler(w, status);
     tasker_step_threads_end(w);
     rb_set_errinfo(Qnil); /* C code may have left one, and Thread#join would raise it */
+    job = w->job; /* no Ruby code runs from here on; before, a Continuation may have brought an earlier job's stack back */
     w->job = NULL;
     if (!NIL_P(w->segments)) tasker_segments_forget(w->segments);
     w->segments = Qnil;
