@@ -23,7 +23,7 @@ void tasker_json_grow(tasker_buffer *b, size_t more)
     while (cap - b->len < more) cap *= 2;
     if (cap > small_buffer && cap < large_buffer) cap = large_buffer;
     char *data = realloc(b->data, cap);
-    if (!data) rb_memerror();
+    if (!data) tasker_no_memory("the results as JSON");
     b->data = data;
     b->cap = cap;
 }

@@ -22,6 +22,14 @@ static VALUE signal_of(VALUE given)
     return NIL_P(name) ? Qnil : rb_utf8_str_new(RSTRING_PTR(name), RSTRING_LEN(name));
 }
 
+/* [GVL] Tasker::Host::Conduct.signal_of(signal): what Signal.trap will see. */
+static VALUE conduct_signal_of(VALUE self, VALUE given)
+{
+    (void)self;
+    VALUE signal = signal_of(given);
+    return NIL_P(signal) ? given : signal;
+}
+
 /* [GVL] Whether it is for groups: Ruby then calls killpg. */
 static bool is_for_groups(VALUE signal)
 {
@@ -99,6 +107,7 @@ static VALUE process_waitall(VALUE self)
 void tasker_processes_init(VALUE conduct)
 {
     TASKER_GVL;
+    rb_define_singleton_method(conduct, "signal_of", conduct_signal_of, 1);
     VALUE process = rb_define_module_under(conduct, "ForProcess");
     rb_define_method(process, "kill", process_kill, -1);
     static const char *const waits[] = {"wait", "wait2", "waitpid", "waitpid2"};

@@ -248,6 +248,31 @@ func TestResultsOfAContinuationOfAnEarlierStep(t *testing.T) {
 	requireHealthy(t)
 }
 
+// One that was made while the exception of its step was read: the step that calls
+// it fails with that exception.
+func TestContinuationOfAnEarlierStepsException(t *testing.T) {
+	keep := processBody(t, `require 'continuation'
+		raise(Class.new(StandardError) do
+			def self.name = "Kept"
+			def message = callcc { |k| Thread.current[:left] = k } ? "read" : "again"
+		end)`)
+	call := processBody(t, "left = Thread.current[:left]; Thread.current[:left] = nil; left ? left.call(nil) : :none")
+	honest := besideHonestCalls(t, 4)
+	for range 200 {
+		_, err := run(t, keep)
+		require.ErrorContains(t, err, "read")
+		out, err := run(t, call)
+		if err == nil {
+			require.Equal(t, `"none"`, out)
+		} else {
+			require.ErrorContains(t, err, "again")
+		}
+	}
+	honest.requireRight(t)
+	eval(t, "Thread.list.each { |t| t[:left] = nil }; nil")
+	requireHealthy(t)
+}
+
 // While the writer pauses, other threads change what it writes.
 func TestResultsThatChangeMeanwhile(t *testing.T) {
 	for _, c := range []struct{ name, body string }{

@@ -66,7 +66,7 @@ func TestStepThreads(t *testing.T) {
 		{"inside a Timeout", "require 'timeout'; q = Queue.new; Thread.new { Timeout.timeout(60) { q << 1; sleep } }; q.pop; :ok", 1},
 		{"inside a Timeout of the step's", "require 'timeout'; Timeout.timeout(60) { Thread.new { sleep } }; :ok", 1},
 		{"waiting for the host", "q = Queue.new; Thread.new { q << 1; Tasker::Host.ask('unanswered', '') }; q.pop; :ok", 1},
-		{"waiting for a child", "Thread.new { system('sleep 60') }; Thread.pass; :ok", 1},
+		{"waiting for a child", "Thread.new { system('sleep 60', %i[out err] => File::NULL) }; Thread.pass; :ok", 1},
 		{"holding a lock", "m = Mutex.new; q = Queue.new; Thread.new { m.synchronize { q << 1; sleep } }; q.pop; :ok", 1},
 		{"with abort_on_exception", "q = Queue.new; Thread.new { Thread.current.abort_on_exception = true; q << 1; sleep }; q.pop; :ok", 1},
 		{"of a Fiber of the step's", "Fiber.new { Thread.new { sleep } }.resume; :ok", 1},
@@ -154,6 +154,27 @@ func TestStepThreadsAreLogged(t *testing.T) {
 	require.Equal(t, 3.0, line["threads"])
 	require.Equal(t, file+":5", line["place"])
 	require.Empty(t, logs.lines("terminated with exception"), "an interrupt of ours is no failure of the thread's")
+}
+
+// A thread that could not be started is none: nobody waits for it, and no line is
+// about it.
+func TestStepThreadsThatCouldNotStart(t *testing.T) {
+	for name, body := range map[string]string{
+		"new":        "Thread.new { sleep }",
+		"start":      "Thread.start { sleep }",
+		"a subclass": "Class.new(Thread) { def initialize = super() { sleep } }.new",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := processBody(t, "Thread.current.group.freeze; begin; "+body+"; rescue ThreadError => e; e.message; end")
+			before := host.Stats()
+			out, err := run(t, h)
+			require.NoError(t, err)
+			require.Contains(t, out, "frozen ThreadGroup")
+			require.Empty(t, logs.lines("from handlers/"+h.Class()))
+			requireEnded(t, before, 0, 0)
+		})
+	}
+	requireHealthy(t)
 }
 
 func TestStepThreadsKept(t *testing.T) {
