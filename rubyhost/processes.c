@@ -25,6 +25,7 @@ static VALUE signal_of(VALUE given)
 /* [GVL] Tasker::Host::Conduct.signal_of(signal): what Signal.trap will see. */
 static VALUE conduct_signal_of(VALUE self, VALUE given)
 {
+    TASKER_GVL;
     (void)self;
     VALUE signal = signal_of(given);
     return NIL_P(signal) ? given : signal;
