@@ -51,10 +51,12 @@ func (o *sessionOpener) open(ctx context.Context, former []int64) (_ *pgx.Conn, 
 			discard(conn)
 		}
 	}()
-	if err := CheckSchema(ctx, conn); err != nil {
-		return nil, 0, err
+	for _, sql := range []string{"set statement_timeout = 0", settingsSQL} { // the limit first: it may be short
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return nil, 0, err
+		}
 	}
-	if _, err := conn.Exec(ctx, settingsSQL); err != nil {
+	if err := CheckSchema(ctx, conn); err != nil {
 		return nil, 0, err
 	}
 	// Drawn at random: numbers of a sequence come again after a failover to a server that

@@ -34,7 +34,7 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 		now := l.engine.now()
 		l.full = nil
 		starting := l.failure == nil && ctx.Err() == nil && !l.isStopping()
-		if starting && !l.task.state.Final() {
+		if starting && l.task.state == TaskInProgress {
 			l.failure = l.startViable(ctx, now)
 			if (l.stale || l.permitRejected) && l.failure == nil {
 				continue
@@ -51,6 +51,8 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 	case ctx.Err() != nil:
 		return Outcome{State: l.task.state}, false, errors.Wrapf(context.Cause(ctx), "task %d was interrupted", l.task.id)
 	case l.task.hasDeadClaims():
+		return Outcome{}, true, nil
+	case l.task.state == TaskPending: // the server has lost that the task was begun
 		return Outcome{}, true, nil
 	}
 	out, again, err = l.endOrWait(ctx)
