@@ -22,6 +22,7 @@ const (
 	unackedTimeout    = 10 * time.Second
 	clientCheck       = 2 * time.Second
 	pingTimeout       = 2 * time.Second
+	connectTimeout    = 5 * time.Second
 )
 
 // ConfigurePool prepares a pool for an engine, before the pool is opened. It gives the
@@ -36,6 +37,9 @@ func ConfigurePool(config *pgxpool.Config) {
 	configureConn(config.ConnConfig)
 	if config.PingTimeout == 0 {
 		config.PingTimeout = pingTimeout
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout // the pool's own is two minutes
 	}
 	connections := &poolConnections{open: map[*pgx.Conn]time.Time{}}
 	connectionsByName.Store(config.ConnConfig.RuntimeParams["application_name"], connections)
@@ -98,7 +102,12 @@ const noticeSQL = `
 
 // noticeLostClient sends noticeSQL, except through a pooler: there the settings would
 // stay with a backend of others. A pooler gives its own number for the backend's.
+//
+// A statement on the new connection waits no longer than the connection itself may take:
+// nobody else knows the connection yet, and the callers of the pool wait for it.
 func noticeLostClient(ctx context.Context, conn *pgx.Conn) (direct bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	through, err := ThroughPooler(ctx, conn)
 	if err != nil || through {
 		return false, err

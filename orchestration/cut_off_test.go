@@ -3,6 +3,7 @@ package orchestration_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -146,6 +147,41 @@ func TestCommitsWhoseAnswerIsLost(t *testing.T) {
 	}
 }
 
+// The server's end of a connection that is being opened is gone, and the client's end is
+// silent. Whoever waits for the connection gets an error, and the next one works.
+func TestSilentConnectionIsNotAwaitedForEver(t *testing.T) {
+	t.Parallel()
+	direct := database(t)
+	for name, fault := range map[string]func(*pgproxy.Proxy) (end func()){
+		"before the server answers": func(p *pgproxy.Proxy) func() {
+			p.Stall()
+			return func() { p.HalfOpen(); p.Resume() }
+		},
+		"before it is configured": func(p *pgproxy.Proxy) func() {
+			p.SwallowAnswers(1, func(tag string) bool { return tag == "SELECT 1" }, pgproxy.ThenSilence)
+			return func() {}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := pgproxy.Start(t, direct.Config().ConnString())
+			end := fault(proxy)
+			pool := poolThrough(t, proxy, direct)
+			done := make(chan error, 1)
+			go func() { done <- pool.Ping(context.WithoutCancel(t.Context())) }()
+			require.Eventually(t, func() bool { return proxy.Accepted() > 0 }, 20*time.Second, time.Millisecond)
+			end()
+			select {
+			case err := <-done:
+				require.True(t, sqlsession.ConnectionLost(err) || errors.Is(err, context.DeadlineExceeded), "%v", err)
+			case <-time.After(30 * time.Second):
+				require.Fail(t, "the pool waits for ever")
+			}
+			require.NoError(t, pool.Ping(t.Context()))
+		})
+	}
+}
+
 // The network is away for a while, and handlers return meanwhile. Their results are
 // recorded soon after it is back, and the engine says that it was not ready.
 func TestResultsSurviveASilentNetwork(t *testing.T) {
@@ -224,6 +260,26 @@ func quoted(s string) string {
 		out += string(r)
 	}
 	return out
+}
+
+// A connection is cut in the middle of a step. A handler in Go returns the driver's error,
+// and the attempt has the class that the guide promises.
+func TestALostConnectionHasItsClass(t *testing.T) {
+	t.Parallel()
+	var c *cutOff
+	c = behindProxy(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if x.Attempt == 1 {
+			if _, err := ledger(ctx, x); err != nil {
+				return nil, err
+			}
+			c.proxy.Cut(pgproxy.Not(pgproxy.Listened))
+		}
+		return ledger(ctx, x)
+	}})
+	d := c.run(t, template(t, "a:", ""))
+	history := step(t, d, "a").History
+	require.Equal(t, []string{"error", "complete"}, outcomes(*step(t, d, "a")))
+	require.Equal(t, "Tasker::SQLError::ConnectionLost", history[0].Err.Class)
 }
 
 // Two steps read all rows and write one, in serializable transactions, at the same

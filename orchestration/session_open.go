@@ -10,6 +10,8 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 // sessionOpener opens the connection of an engine's session, and registers the engine
@@ -105,10 +107,11 @@ const sessionHint = "A pooler in transaction mode is probably in between. Give t
 // not through a pooler that changes the backend with each transaction, nor when the
 // session and the pool are on different servers.
 func (o *sessionOpener) check(ctx context.Context, conn *pgx.Conn) error {
-	if err := o.notifies(ctx, conn); err != nil {
+	err := o.notifies(ctx, conn)
+	if err != nil && !sqlsession.Passing(err) {
 		return errors.WithHint(errors.CombineErrors(errors.Wrapf(ErrNoSession, "%v", err), err), sessionHint)
 	}
-	return nil
+	return err
 }
 
 // probeTimeout is how long the notification of a new session's probe may take.

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, workUntilKilled(url))
 		os.Exit(1)
 	}
+	if url := os.Getenv(chaosVariable); url != "" {
+		fmt.Fprintln(os.Stderr, chaosWork(url))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
