@@ -2,15 +2,17 @@ package orchestration
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sys/unix"
 )
 
 // Both ends notice a peer that is gone. The client looks sooner: what it waits for may be
@@ -20,7 +22,6 @@ const (
 	keepaliveInterval = 2 * time.Second
 	keepaliveCount    = 3
 	unackedTimeout    = 10 * time.Second
-	clientCheck       = 2 * time.Second
 	pingTimeout       = 2 * time.Second
 	connectTimeout    = 5 * time.Second
 )
@@ -31,29 +32,50 @@ const (
 // a network that is cut: TCP keepalives, TCP_USER_TIMEOUT, and
 // client_connection_check_interval on the server.
 //
+// Through a pooler, the connections of the pool have no prepared statements of their
+// own: their mode is [pgx.QueryExecModeExec], unless the configuration gives another
+// one. The pool finds that out with a first connection, which it closes.
+//
 // An engine works with any pool. Without this one, the row locks of a lost host stay
-// until the server's own TCP timeout, two hours by default.
+// until the server's own TCP timeout, two hours by default. ConfigurePool replaces
+// DialFunc: set your own afterwards.
 func ConfigurePool(config *pgxpool.Config) {
-	configureConn(config.ConnConfig)
+	ConfigureSession(config.ConnConfig)
 	if config.PingTimeout == 0 {
 		config.PingTimeout = pingTimeout
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout // the pool's own is two minutes
 	}
+	way, given, before := newWay(), givesExecMode(config.ConnConfig), config.BeforeConnect
+	config.BeforeConnect = func(ctx context.Context, conn *pgx.ConnConfig) error {
+		if before != nil {
+			if err := before(ctx, conn); err != nil {
+				return err
+			}
+		}
+		pooled, err := way.throughPooler(ctx, conn)
+		if pooled && !given {
+			conn.DefaultQueryExecMode = pgx.QueryExecModeExec
+		}
+		return err
+	}
+	watchConnections(config, way)
+}
+
+// watchConnections has the pool remember its open connections, for the session to close
+// those whose backend is gone. A pooler's connections have no backend of their own.
+func watchConnections(config *pgxpool.Config, way *way) {
 	connections := &poolConnections{open: map[*pgx.Conn]time.Time{}}
 	connectionsByName.Store(config.ConnConfig.RuntimeParams["application_name"], connections)
 	after, before := config.AfterConnect, config.BeforeClose
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		direct, err := noticeLostClient(ctx, conn)
-		if err != nil {
-			return err
-		}
-		if direct {
+		pooled, err := way.throughPooler(ctx, conn.Config())
+		if err == nil && !pooled {
 			connections.add(conn)
 		}
-		if after == nil {
-			return nil
+		if err != nil || after == nil {
+			return err
 		}
 		return after(ctx, conn)
 	}
@@ -65,60 +87,66 @@ func ConfigurePool(config *pgxpool.Config) {
 	}
 }
 
-// maxApplicationName is the longest name that PostgreSQL keeps.
-const maxApplicationName = 63
-
-func configureConn(config *pgx.ConnConfig) {
+// ConfigureSession does for [Config].Session what [ConfigurePool] does for a pool: it
+// has both ends notice a network that is cut.
+func ConfigureSession(config *pgx.ConnConfig) {
 	if config.RuntimeParams == nil {
 		config.RuntimeParams = map[string]string{}
 	}
-	mark := "tasker-rb:" + strconv.FormatInt(1<<62+rand.Int64N(1<<62), 36)
-	if name := config.RuntimeParams["application_name"]; name != "" {
-		mark = name[:min(len(name), maxApplicationName-len(mark)-1)] + " " + mark
-	}
-	config.RuntimeParams["application_name"] = mark
+	config.RuntimeParams["application_name"] = markedName(config.RuntimeParams["application_name"])
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepaliveIdle, Interval: keepaliveInterval, Count: keepaliveCount},
 		Control: func(network, _ string, c syscall.RawConn) error {
 			if network == "unix" {
 				return nil
 			}
-			return c.Control(func(fd uintptr) {
-				// Where a kernel does not know the option, the keepalives remain.
-				_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unackedTimeout.Milliseconds()))
-			})
+			return c.Control(setUnackedTimeout)
 		},
 	}
 	config.DialFunc = dialer.DialContext
+	after := config.AfterConnect
+	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if err := noticeLostClient(ctx, conn); err != nil || after == nil {
+			return err
+		}
+		return after(ctx, conn)
+	}
+}
+
+// maxApplicationName is the longest name that PostgreSQL keeps.
+const maxApplicationName = 63
+
+// markedName returns an application_name that no other process has.
+func markedName(name string) string {
+	mark := "tasker-rb:" + strconv.FormatInt(1<<62+rand.Int64N(1<<62), 36)
+	if name == "" {
+		return mark
+	}
+	return name[:min(len(name), maxApplicationName-len(mark)-1)] + " " + mark
 }
 
 // noticeSQL has the server look whether its client is there. Each setting is set only
-// where the server knows it.
+// where the server knows it. Through a pooler nothing is set: there the settings would
+// stay with a backend of others. A pooler gives its own number for the backend's, %d.
 const noticeSQL = `
-	select set_config(name, value, false) from (values
+	select pg_catalog.set_config(name, value, false) from (values
 		('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3'),
 		('tcp_user_timeout', '10000'), ('client_connection_check_interval', '2000')) wanted (name, value)
-	where exists (select from pg_settings s where s.name = wanted.name)`
+	where pg_catalog.pg_backend_pid() = %d and exists (select from pg_catalog.pg_settings s where s.name = wanted.name)`
 
-// noticeLostClient sends noticeSQL, except through a pooler: there the settings would
-// stay with a backend of others. A pooler gives its own number for the backend's.
 //
 // A statement on the new connection waits no longer than the connection itself may take:
 // nobody else knows the connection yet, and the callers of the pool wait for it.
-func noticeLostClient(ctx context.Context, conn *pgx.Conn) (direct bool, err error) {
+func noticeLostClient(ctx context.Context, conn *pgconn.PgConn) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	through, err := ThroughPooler(ctx, conn)
-	if err != nil || through {
-		return false, err
-	}
-	_, err = conn.Exec(ctx, noticeSQL, pgx.QueryExecModeSimpleProtocol)
-	return true, err
+	_, err := conn.Exec(ctx, fmt.Sprintf(noticeSQL, conn.PID())).ReadAll()
+	return err
 }
 
-// ThroughPooler reports whether a connection goes through a pooler such as pgbouncer.
-func ThroughPooler(ctx context.Context, conn *pgx.Conn) (bool, error) {
-	var pid uint32
-	err := conn.QueryRow(ctx, "select pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
-	return pid != conn.PgConn().PID(), err
+// givesExecMode reports whether a configuration says how statements are to be sent. One
+// that names pgx's default in its text cannot be told from one that says nothing.
+func givesExecMode(config *pgx.ConnConfig) bool {
+	return config.DefaultQueryExecMode != pgx.QueryExecModeCacheStatement ||
+		strings.Contains(config.ConnString(), "default_query_exec_mode")
 }

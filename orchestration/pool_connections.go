@@ -15,7 +15,8 @@ type poolConnections struct {
 	open map[*pgx.Conn]time.Time // since when
 }
 
-// connectionsByName has them by the application_name, which is the pool's alone.
+// connectionsByName has them by the application_name, which is the pool's alone. A
+// program opens few pools, so nothing is taken out.
 var connectionsByName sync.Map
 
 func (p *poolConnections) add(conn *pgx.Conn) {

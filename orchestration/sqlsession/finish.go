@@ -88,15 +88,21 @@ func (s *Session) Commit(ctx context.Context, queue func(*pgx.Batch)) error {
 	defer s.leave()
 	var batch pgx.Batch
 	queue(&batch)
+	committed := false
 	batch.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return errors.Newf("PostgreSQL answered COMMIT with %s", tag)
 		}
+		committed = true
 		return nil
 	})
+	s.queueDiscard(&batch)
 	err := s.putBack(ctx)
 	if err == nil {
 		err = s.conn.pgx().SendBatch(ctx, &batch).Close()
+	}
+	if committed {
+		err = nil // whatever came behind the commit
 	}
 	err = s.committing(err)
 	s.release(ctx)
