@@ -54,6 +54,9 @@ func (o *sessionOpener) open(ctx context.Context, former []int64) (_ *pgx.Conn, 
 	if err := CheckSchema(ctx, conn); err != nil {
 		return nil, 0, err
 	}
+	if err := o.sharesBackends(ctx, conn); err != nil {
+		return nil, 0, err
+	}
 	if _, err := conn.Exec(ctx, settingsSQL); err != nil {
 		return nil, 0, err
 	}
@@ -116,7 +119,6 @@ func (o *sessionOpener) notifies(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var before, after int
-	const backendSQL = "select pg_backend_pid()"
 	if err := conn.QueryRow(ctx, backendSQL).Scan(&before); err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (d *doctor) loadHandlers(ctx context.Context, host *rubyhost.Host, template
 }
 
 func (d *doctor) postgres(ctx context.Context) {
-	address := os.Getenv("DATABASE_URL")
+	address := os.Getenv(databaseURL)
 	if address == "" {
 		found := localpg.Installations(ctx)
 		if len(found) == 0 {
@@ -110,7 +110,7 @@ func (d *doctor) postgres(ctx context.Context) {
 		d.say("PostgreSQL", fmt.Sprintf("%s in %s, for the private database", found[0].Version, found[0].BinDir), nil)
 		return
 	}
-	conn, err := dial(ctx, address)
+	conn, err := dial(ctx, databaseURL, address)
 	if err != nil {
 		d.say("PostgreSQL", "", err)
 		return

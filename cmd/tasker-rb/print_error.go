@@ -31,7 +31,7 @@ func printError(w io.Writer, err error) {
 	default:
 		var connecting *pgconn.ConnectError // from a pool that opens a connection
 		if errors.As(err, &connecting) {
-			err = connectError(connecting.Config, connecting)
+			err = connectError(databaseURL, connecting.Config, connecting)
 		}
 		hint := errors.FlattenHints(err)
 		var pg *pgconn.PgError
