@@ -73,7 +73,7 @@ func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *
 // was lost: both cannot succeed.
 func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, failure *StepError) attemptResult {
 	open, failed := a.x.session.Finish()
-	if failed != nil && failure == nil {
+	if failed != nil && (failure == nil || failure.namedBy(failed)) {
 		failure = sqlFailure(failed)
 	}
 	// Everything below must also happen after ctx has ended.

@@ -23,6 +23,7 @@ const (
 	keepaliveCount    = 3
 	unackedTimeout    = 10 * time.Second
 	pingTimeout       = 2 * time.Second
+	connectTimeout    = 5 * time.Second
 )
 
 // ConfigurePool prepares a pool for an engine, before the pool is opened. It gives the
@@ -43,10 +44,10 @@ func ConfigurePool(config *pgxpool.Config) {
 	if config.PingTimeout == 0 {
 		config.PingTimeout = pingTimeout
 	}
-	if givesExecMode(config.ConnConfig) {
-		return
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout // the pool's own is two minutes
 	}
-	way, before := newWay(), config.BeforeConnect
+	way, given, before := newWay(), givesExecMode(config.ConnConfig), config.BeforeConnect
 	config.BeforeConnect = func(ctx context.Context, conn *pgx.ConnConfig) error {
 		if before != nil {
 			if err := before(ctx, conn); err != nil {
@@ -54,10 +55,35 @@ func ConfigurePool(config *pgxpool.Config) {
 			}
 		}
 		pooled, err := way.throughPooler(ctx, conn)
-		if pooled {
+		if pooled && !given {
 			conn.DefaultQueryExecMode = pgx.QueryExecModeExec
 		}
 		return err
+	}
+	watchConnections(config, way)
+}
+
+// watchConnections has the pool remember its open connections, for the session to close
+// those whose backend is gone. A pooler's connections have no backend of their own.
+func watchConnections(config *pgxpool.Config, way *way) {
+	connections := &poolConnections{open: map[*pgx.Conn]time.Time{}}
+	connectionsByName.Store(config.ConnConfig.RuntimeParams["application_name"], connections)
+	after, before := config.AfterConnect, config.BeforeClose
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		pooled, err := way.throughPooler(ctx, conn.Config())
+		if err == nil && !pooled {
+			connections.add(conn)
+		}
+		if err != nil || after == nil {
+			return err
+		}
+		return after(ctx, conn)
+	}
+	config.BeforeClose = func(conn *pgx.Conn) {
+		connections.remove(conn)
+		if before != nil {
+			before(conn)
+		}
 	}
 }
 
@@ -108,7 +134,12 @@ const noticeSQL = `
 		('tcp_user_timeout', '10000'), ('client_connection_check_interval', '2000')) wanted (name, value)
 	where pg_catalog.pg_backend_pid() = %d and exists (select from pg_catalog.pg_settings s where s.name = wanted.name)`
 
+//
+// A statement on the new connection waits no longer than the connection itself may take:
+// nobody else knows the connection yet, and the callers of the pool wait for it.
 func noticeLostClient(ctx context.Context, conn *pgconn.PgConn) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	_, err := conn.Exec(ctx, fmt.Sprintf(noticeSQL, conn.PID())).ReadAll()
 	return err
 }

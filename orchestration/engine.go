@@ -72,6 +72,7 @@ type Engine struct {
 	watchers    *watchers
 	clock       *databaseClock
 	own         *ownBatches
+	waker       *waker
 	group       *groupCommit
 	loads       *groupLoad
 	uncommitted *uncommitted
@@ -124,13 +125,19 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, pool: cfg.Pool, own: &ownBatches{pool: cfg.Pool}, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
 		uncommitted: &uncommitted{limit: cfg.MaxUncommittedBytes}}
 	var err error
+	var connections *poolConnections
+	if c, ok := connectionsByName.Load(cfg.Pool.Config().ConnConfig.RuntimeParams["application_name"]); ok {
+		connections = c.(*poolConnections)
+	}
 	e.session, err = openSession(ctx, &session{
-		opener: sessionOpener{own: e.own, direct: cfg.Session, clock: clock},
-		logger: cfg.Logger, notified: e.watchers.notified, lost: e.sessionLost, opened: e.watchers.wakeAll,
+		connections: connections,
+		opener:      sessionOpener{own: e.own, direct: cfg.Session, clock: clock},
+		logger:      cfg.Logger, notified: e.watchers.notified, lost: e.sessionLost, opened: e.watchers.wakeAll,
 	})
 	if err != nil {
 		return nil, err
 	}
+	e.waker = startWaker(e.own, cfg.Logger)
 	e.group, e.loads = newGroupCommit(e.own), newGroupLoad(e.own)
 	return e, nil
 }
@@ -139,6 +146,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 // have returned. A second Close does nothing.
 func (e *Engine) Close() error {
 	e.closed.Do(func() {
+		e.waker.close()
 		e.group.close()
 		e.loads.close()
 		e.session.close()

@@ -44,7 +44,15 @@ func stepError(ctx context.Context, err error) *StepError {
 	if hint := errors.FlattenHints(err); hint != "" {
 		message += " (" + hint + ")"
 	}
-	return &StepError{Class: fmt.Sprintf("%T", errors.UnwrapAll(err)), Message: message, Err: err}
+	return &StepError{Class: typeName(err), Message: message, Err: err}
+}
+
+func typeName(err error) string { return fmt.Sprintf("%T", errors.UnwrapAll(err)) }
+
+// namedBy reports whether the failure is the driver's own error of a lost connection, for
+// which the session has a name.
+func (e *StepError) namedBy(session *sqlsession.Error) bool {
+	return e.Err != nil && e.Class == typeName(e.Err) && session.Err != nil && errors.Is(e.Err, session.Err)
 }
 
 // sqlFailure describes a failed statement. The handler may have hidden its error.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tasker-rb/tasker-rb/templates"
 )
@@ -99,8 +100,9 @@ func (e *Engine) templateOf(ctx context.Context, digest string) (*templates.Temp
 		return t.(*templates.Template), nil
 	}
 	var document string
-	err := e.pool.QueryRow(ctx, templateSQL, digest).Scan(&document)
-	if err != nil {
+	var batch pgx.Batch
+	batch.Queue(templateSQL, digest).QueryRow(func(row pgx.Row) error { return row.Scan(&document) })
+	if err := e.own.short(ctx, &batch); err != nil {
 		return nil, err
 	}
 	t, err := templates.Decode([]byte(document))

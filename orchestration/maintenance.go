@@ -104,10 +104,10 @@ const nextDueSQL = `
 // next round. A later call replaces an earlier one.
 func (m *maintenance) wakeWhenDue(ctx context.Context) {
 	m.due.Stop()
-	ctx, cancel := context.WithTimeout(ctx, shortTimeout)
-	defer cancel()
 	var next *time.Time
-	err := m.engine.pool.QueryRow(ctx, nextDueSQL, m.engine.now().Add(m.poll)).Scan(&next)
+	var batch pgx.Batch
+	batch.Queue(nextDueSQL, m.engine.now().Add(m.poll)).QueryRow(func(row pgx.Row) error { return row.Scan(&next) })
+	err := m.engine.own.short(ctx, &batch)
 	if err == nil && next != nil {
 		m.due.Reset(max(next.Sub(m.engine.now()), time.Millisecond))
 	}

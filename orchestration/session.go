@@ -40,11 +40,12 @@ const (
 // a new number. The engine has then lost the claims of the old number, and everything
 // it knew about tasks may be ahead of the database.
 type session struct {
-	opener   sessionOpener
-	logger   *slog.Logger
-	notified func(channel, payload string)
-	lost     func() // called when the connection is gone
-	opened   func() // called after a reconnection, when notifications may be missing
+	opener      sessionOpener
+	connections *poolConnections // of the pool; nil if ConfigurePool has not prepared it
+	logger      *slog.Logger
+	notified    func(channel, payload string)
+	lost        func() // called when the connection is gone
+	opened      func() // called after a reconnection, when notifications may be missing
 
 	stop  context.CancelFunc
 	ended chan struct{}
@@ -151,7 +152,11 @@ func (s *session) receive(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-const heartbeatSQL = `update tasker.workers set heartbeat_at = clock_timestamp() where number = $1`
+// heartbeatSQL also returns which of the backends ($2) are gone.
+const heartbeatSQL = `
+	with beat as (update tasker.workers set heartbeat_at = clock_timestamp() where number = $1 returning 1)
+	select exists (select from beat), array(
+		select pid from unnest($2::int[]) as p (pid) where not exists (select from pg_stat_get_activity(p.pid)))`
 
 // errDeclaredDead says that another engine has deleted this one's row.
 var errDeclaredDead = errors.New("another engine has found this one dead: its heartbeat was late")
@@ -165,9 +170,15 @@ func (s *session) beat(ctx context.Context, conn *pgx.Conn) error {
 	if number == 0 { // in doubt
 		return errNotAlive
 	}
-	tag, err := conn.Exec(answering, heartbeatSQL, number)
+	var alive bool
+	var gone []int32
+	asked := time.Now()
+	err := conn.QueryRow(answering, heartbeatSQL, number, s.connections.backends()).Scan(&alive, &gone)
+	if n := s.connections.cut(gone, asked); n > 0 {
+		s.logger.Warn("connections were silent whose other end is gone; closed them", "connections", n)
+	}
 	switch {
-	case err == nil && tag.RowsAffected() == 0:
+	case err == nil && !alive:
 		return errDeclaredDead
 	case err != nil && answering.Err() != nil && ctx.Err() == nil:
 		return errors.Newf("the server has not answered a heartbeat within %v", heartbeatTimeout)

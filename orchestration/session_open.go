@@ -10,6 +10,8 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 // sessionOpener opens the connection of an engine's session, and registers the engine
@@ -51,13 +53,15 @@ func (o *sessionOpener) open(ctx context.Context, former []int64) (_ *pgx.Conn, 
 			discard(conn)
 		}
 	}()
-	if err := CheckSchema(ctx, conn); err != nil {
-		return nil, 0, err
-	}
 	if err := o.sharesBackends(ctx, conn); err != nil {
 		return nil, 0, err
 	}
-	if _, err := conn.Exec(ctx, settingsSQL); err != nil {
+	for _, sql := range []string{"set statement_timeout = 0", settingsSQL} { // the limit first: it may be short
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return nil, 0, err
+		}
+	}
+	if err := CheckSchema(ctx, conn); err != nil {
 		return nil, 0, err
 	}
 	// Drawn at random: numbers of a sequence come again after a failover to a server that
@@ -106,10 +110,11 @@ const sessionHint = "A pooler in transaction mode is probably in between. Give t
 // not through a pooler that changes the backend with each transaction, nor when the
 // session and the pool are on different servers.
 func (o *sessionOpener) check(ctx context.Context, conn *pgx.Conn) error {
-	if err := o.notifies(ctx, conn); err != nil {
+	err := o.notifies(ctx, conn)
+	if err != nil && !sqlsession.Passing(err) {
 		return errors.WithHint(errors.CombineErrors(errors.Wrapf(ErrNoSession, "%v", err), err), sessionHint)
 	}
-	return nil
+	return err
 }
 
 // probeTimeout is how long the notification of a new session's probe may take.

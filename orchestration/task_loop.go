@@ -34,7 +34,7 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 		now := l.engine.now()
 		l.full = nil
 		starting := l.failure == nil && ctx.Err() == nil && !l.isStopping()
-		if starting && !l.task.state.Final() {
+		if starting && l.task.state == TaskInProgress {
 			l.failure = l.startViable(ctx, now)
 			if (l.stale || l.permitRejected) && l.failure == nil {
 				continue
@@ -51,6 +51,8 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 	case ctx.Err() != nil:
 		return Outcome{State: l.task.state}, false, errors.Wrapf(context.Cause(ctx), "task %d was interrupted", l.task.id)
 	case l.task.hasDeadClaims():
+		return Outcome{}, true, nil
+	case l.task.state == TaskPending: // the server has lost that the task was begun
 		return Outcome{}, true, nil
 	}
 	out, again, err = l.endOrWait(ctx)
@@ -210,6 +212,9 @@ func (l *taskLoop) applyOutcome(r attemptResult) {
 		return
 	}
 	s.state, s.dueAt, s.requestedWait = o.to, o.due, o.wait
+	if o.loss {
+		s.losses++
+	}
 	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
 	switch o.to {
 	case StepComplete:
@@ -253,7 +258,7 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 			s.interrupted = true
 			s.interrupt(errClaimLost)
 		case !s.running && (another || !ours && s.state == StepInProgress || f.differs(s)):
-			cancelled := f.state == StepCancelled
+			cancelled := f.state == StepCancelled && s.state != StepCancelled
 			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
 			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
 			t.dropHeads(s)

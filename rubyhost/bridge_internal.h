@@ -51,6 +51,7 @@ typedef struct tasker_world {
     VALUE callables; /* an Array that Ruby code cannot reach; marked */
     VALUE exception; /* the class Exception; registered */
     size_t max_result; /* bytes of JSON */
+    uint64_t stressed_by; /* the job that has set GC.stress, or 0 */
     bool stopping;
     bool forked;     /* this process is a child, and not the host any more */
 } tasker_world;
@@ -118,10 +119,13 @@ void tasker_captured_loaded(void);
 VALUE tasker_new_interrupt(void);
 bool tasker_is_interrupt(VALUE exception);
 void tasker_raise_in(VALUE thread, VALUE interrupt);
+void tasker_raise_again_in(VALUE thread);
 bool tasker_is_alive(VALUE thread);
 VALUE tasker_backtrace_of(VALUE thread); /* an Array of Strings, or nil */
 VALUE tasker_own_group(VALUE thread);
+void tasker_guard_main_group(VALUE group);
 VALUE tasker_group_of(VALUE thread);
+VALUE tasker_readable(VALUE exception);
 void tasker_stop_tracing(void);
 bool tasker_on_main_thread(void);
 bool tasker_is_main_thread(VALUE thread);
@@ -166,11 +170,12 @@ void tasker_job_cleanup_init(void);
  * ended. Returns false when the thread was told to die. */
 bool tasker_flush_interrupts(void);
 VALUE tasker_check_interrupts(VALUE unused); /* raises */
+void tasker_end_stress(tasker_worker *w, int tag);
 /* Closes the fiber scheduler that the job has left, and returns the job's
  * status. The close may wait, be interrupted and raise, so this is part of the job. */
 uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status);
-/* Ends a child of this process that fell through to the end of a job
- * (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
+/* Ends a child of this process that fell through to the end of a job or of a
+ * thread (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
 NORETURN(void tasker_leave_child(int tag, VALUE exception));
 
 /* [GVL] The threads that a step's code starts (step_threads.c). End is part of
@@ -239,9 +244,14 @@ void tasker_descriptors_guard(VALUE conduct); /* descriptors_guard.c */
 void tasker_descriptors_init(void);
 void tasker_descriptors_leave(void);
 bool tasker_descriptors_has(int fd);
+/* [any] What closes descriptors, except for the host's (descriptors_close.c). Given:
+ * an IO is made of that number. tasker_close is the system's own. */
+void tasker_descriptors_given(int fd);
+int tasker_close(int fd);
 
 /* Signals (signals.c). */
 void tasker_signals_library(const void *inside); /* [any] first, with an address inside libruby */
+bool tasker_in_host(void);                       /* [any] and not in a child */
 void tasker_signals_before_boot(void);           /* before ruby_setup, on Ruby's main thread */
 void tasker_signals_after_boot(void);            /* [GVL] when Ruby has booted, on the same thread */
 

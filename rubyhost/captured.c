@@ -17,9 +17,10 @@
 #include <ruby/thread.h>
 #include <string.h>
 
-static VALUE thread_raise, thread_alive, thread_backtrace, thread_group, group_add, error_backtrace, trace_off;
-static VALUE settled_module, interrupt_class, group_class, main_thread;
-static ID id_message, id_exception;
+static VALUE thread_raise, thread_pending, thread_alive, thread_backtrace, thread_group, group_add, error_backtrace, trace_off;
+static VALUE thread_aborts, all_threads_abort;
+static VALUE settled_module, readable_module, interrupt_class, exit_class, group_class, main_thread;
+static ID id_message, id_exception, id_backtrace;
 static VALUE interrupt_message;
 
 /* [GVL] Raises. The method bind_call of an instance method, for as long as the
@@ -50,12 +51,41 @@ static VALUE settled_respond_to(int argc, VALUE *argv, VALUE self)
     return argc > 0 && argv[0] == ID2SYM(id_exception) ? Qtrue : Qfalse;
 }
 
+/* [GVL] Readable exceptions: CRuby reads the backtrace when it raises one. */
+static VALUE readable_backtrace(int argc, VALUE *argv, VALUE self)
+{
+    TASKER_GVL;
+    (void)argc;
+    (void)argv;
+    return rb_method_call(1, &self, error_backtrace);
+}
+
+/* [GVL] */
+static VALUE readable_respond_to(int argc, VALUE *argv, VALUE self)
+{
+    TASKER_GVL;
+    (void)self;
+    return argc > 0 && (argv[0] == ID2SYM(id_exception) || argv[0] == ID2SYM(id_backtrace)) ? Qtrue : Qfalse;
+}
+
+/* [GVL] Raises. A module whose methods answer CRuby's questions about an exception. */
+static VALUE answering_module(VALUE (*respond_to)(int, VALUE *, VALUE))
+{
+    TASKER_GVL;
+    VALUE module = rb_module_new();
+    rb_gc_register_mark_object(module);
+    rb_define_method(module, "exception", settled_exception, -1);
+    rb_define_method(module, "respond_to?", respond_to, -1);
+    return module;
+}
+
 /* [GVL] Under rb_protect. */
 VALUE tasker_capture(VALUE unused)
 {
     TASKER_GVL;
     VALUE thread = rb_path2class("Thread");
     thread_raise = capture(thread, "raise");
+    thread_pending = capture(thread, "pending_interrupt?");
     thread_alive = capture(thread, "alive?");
     thread_backtrace = capture(thread, "backtrace");
     thread_group = capture(thread, "group");
@@ -64,12 +94,19 @@ VALUE tasker_capture(VALUE unused)
     error_backtrace = capture(rb_path2class("Exception"), "backtrace");
     trace_off = capture(rb_path2class("Kernel"), "set_trace_func");
     id_message = rb_intern("mesg"); /* where Exception#initialize puts the message */
+    thread_aborts = capture(thread, "abort_on_exception");
+    all_threads_abort = rb_obj_method(thread, ID2SYM(rb_intern("abort_on_exception")));
     id_exception = rb_intern("exception");
+    id_backtrace = rb_intern("backtrace");
+    rb_gc_register_mark_object(all_threads_abort);
+    rb_gc_register_mark_object(exit_class = rb_path2class("SystemExit"));
     rb_gc_register_mark_object(group_class);
     rb_gc_register_mark_object(main_thread = rb_thread_current());
-    rb_gc_register_mark_object(settled_module = rb_module_new());
-    rb_define_method(settled_module, "exception", settled_exception, -1);
-    rb_define_method(settled_module, "respond_to?", settled_respond_to, -1);
+    settled_module = answering_module(settled_respond_to);
+    readable_module = answering_module(readable_respond_to);
+    rb_define_method(readable_module, "backtrace", readable_backtrace, -1);
+    rb_obj_freeze(settled_module); /* ObjectSpace and an interrupt's ancestors show it */
+    rb_obj_freeze(readable_module);
     return unused;
 }
 
@@ -111,6 +148,16 @@ void tasker_raise_in(VALUE thread, VALUE interrupt)
     RB_GC_GUARD(interrupt);
 }
 
+/* [GVL] Under rb_protect: interrupts a thread that was told to end long ago. One
+ * that masks its interrupts still has the last one. Further ones would fill the
+ * memory, so its wait is ended without one: it may not have seen the last time. */
+void tasker_raise_again_in(VALUE thread)
+{
+    TASKER_GVL;
+    if (RTEST(rb_method_call(1, &thread, thread_pending))) rb_thread_wakeup_alive(thread);
+    else tasker_raise_in(thread, tasker_new_interrupt());
+}
+
 /* [GVL] Under rb_protect. */
 bool tasker_is_alive(VALUE thread)
 {
@@ -139,6 +186,22 @@ bool tasker_is_main_thread(VALUE thread)
     return thread == main_thread && !tasker_ruby.forked;
 }
 
+/* [GVL] Under rb_protect, on a thread that ends with this exception. CRuby raises
+ * some of those once more in the main thread. The class of such an exception may
+ * have a backtrace of its own, which would run there. So it is made readable in
+ * C, or a copy of it if it is frozen. Returns what the thread is to end with. */
+VALUE tasker_readable(VALUE exception)
+{
+    TASKER_GVL;
+    VALUE me = rb_thread_current();
+    bool reaches_main = RTEST(rb_obj_is_kind_of(exception, exit_class)) || RTEST(rb_gv_get("$DEBUG")) ||
+                        RTEST(rb_method_call(0, NULL, all_threads_abort)) || RTEST(rb_method_call(1, &me, thread_aborts));
+    if (!reaches_main) return exception;
+    if (RB_OBJ_FROZEN(exception)) exception = rb_obj_dup(exception);
+    rb_prepend_module(rb_singleton_class(exception), readable_module);
+    return exception;
+}
+
 /* [GVL] Under rb_protect. */
 void tasker_stop_tracing(void)
 {
@@ -156,6 +219,24 @@ VALUE tasker_own_group(VALUE thread)
     VALUE args[] = {rb_obj_alloc(group_class), thread};
     rb_method_call(2, args, group_add);
     return args[0];
+}
+
+/* [GVL] The main thread's group: freeze and enclose. */
+static VALUE group_refuses(VALUE self)
+{
+    TASKER_GVL;
+    if (tasker_ruby.forked) return rb_call_super(0, NULL);
+    (void)self;
+    tasker_forbid("changing the group of the host's main thread", "make a ThreadGroup of your own");
+}
+
+/* [GVL] Raises. No thread leaves a frozen group or starts in one, and the main
+ * thread starts the workers. So nobody may freeze its group. */
+void tasker_guard_main_group(VALUE group)
+{
+    TASKER_GVL;
+    rb_define_singleton_method(group, "freeze", group_refuses, 0);
+    rb_define_singleton_method(group, "enclose", group_refuses, 0);
 }
 
 /* [GVL] Under rb_protect. The thread's group, or nil when the thread has ended. */

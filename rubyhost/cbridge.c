@@ -29,6 +29,7 @@
  *   processes.c    what they do with processes
  *   descriptors.c  which descriptors are the host's
  *   descriptors_guard.c  no IO of those
+ *   descriptors_close.c  no close of those by an IO that once had their number
  *   signals.c      which signals are Go's and which are Ruby's
  *   libruby.c      opens libruby at boot
  *
@@ -75,6 +76,7 @@ static void boot_over(char *error)
 /* [GVL] During a garbage collection. */
 static void mark_root(void *unused)
 {
+    TASKER_GVL;
     (void)unused;
     tasker_workers_mark();
     rb_gc_mark(tasker_ruby.module);
@@ -91,6 +93,7 @@ static const rb_data_type_t root_type = {
 /* [GVL] Under rb_protect. */
 static VALUE prepare(VALUE unused)
 {
+    TASKER_GVL;
     (void)unused;
     VALUE tasker = rb_define_module("Tasker");
     tasker_ruby.module = rb_define_module_under(tasker, "Host");
@@ -123,6 +126,7 @@ static VALUE prepare(VALUE unused)
 /* [GVL] Under rb_protect: the exception's class, message and backtrace as text. */
 static VALUE describe(VALUE exception)
 {
+    TASKER_GVL;
     return rb_funcall(exception, rb_intern("full_message"), 1,
                       rb_funcall(rb_path2class("Hash"), rb_intern("[]"), 2, ID2SYM(rb_intern("highlight")), Qfalse));
 }
@@ -130,6 +134,7 @@ static VALUE describe(VALUE exception)
 /* [GVL] Returns the pending exception as malloc'd text. */
 static char *boot_failure(void)
 {
+    TASKER_GVL;
     int tag = 0;
     VALUE e = rb_errinfo();
     rb_set_errinfo(Qnil);
@@ -147,8 +152,8 @@ static void note_fork(void)
     tasker_ruby.forked = true;
 }
 
-/* This thread becomes Ruby's main thread, and holds the GVL from ruby_setup on.
- * It never runs Go code. */
+/* [any] This thread becomes Ruby's main thread, and holds the GVL from ruby_setup
+ * on. It never runs Go code. */
 static void *ruby_main(void *unused)
 {
     (void)unused;

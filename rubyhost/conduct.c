@@ -11,12 +11,14 @@ static VALUE forbidden_error;
 /* [GVL] */
 void tasker_forbid(const char *call, const char *instead)
 {
+    TASKER_GVL;
     rb_exc_raise(rb_funcall(forbidden_error, rb_intern("new"), 2, rb_utf8_str_new_cstr(call), rb_utf8_str_new_cstr(instead)));
 }
 
 /* [GVL] Before the Ruby half. Raises. */
 void tasker_conduct_init(void)
 {
+    TASKER_GVL;
     VALUE conduct = rb_define_module_under(tasker_ruby.module, "Conduct");
     tasker_processes_init(conduct);
     tasker_descriptors_guard(conduct);
@@ -25,6 +27,7 @@ void tasker_conduct_init(void)
 /* [GVL] After the Ruby half. Raises. */
 void tasker_conduct_loaded(void)
 {
+    TASKER_GVL;
     forbidden_error = rb_path2class("Tasker::Host::ForbiddenError");
     rb_gc_register_mark_object(forbidden_error);
 }

@@ -1,6 +1,7 @@
 package rubyhost_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ func TestConduct(t *testing.T) {
 		class string // of the error; empty when the step succeeds
 		text  string // in the message, or the result
 		is    error
+		alone bool // it reaches every step by nature, or other steps undo it
 	}{
 		// Leaving.
 		{name: "exit", body: "exit 3", class: "SystemExit", text: "exit"},
@@ -93,6 +95,8 @@ func TestConduct(t *testing.T) {
 		{name: "IO.popen of itself", body: "IO.popen('-') { |io| io ? io.read : puts('in the child') }", text: `"in the child\n"`},
 		{name: "IO.popen of itself without a block", body: "io = IO.popen('-'); unless io; puts 'in the child'; exit 3; end; [io.read, Process.wait2(io.pid)[1].exitstatus]", text: `["in the child\n",3]`},
 		{name: "IO.popen of itself, and the child raises", body: "io = IO.popen('-'); raise 'in the child' unless io; Process.wait2(io.pid)[1].exitstatus", text: "1"},
+		{name: "IO.popen of itself in a thread", body: "me = Process.pid; at_exit { STDOUT.syswrite('ran at_exit') if Process.pid != me }; Thread.new { io = IO.popen('-'); io ? io.read : puts('in the child') }.value", text: `"in the child\n"`},
+		{name: "IO.popen of itself in a thread, and the child raises", body: "io = Thread.new { IO.popen('-').tap { |io| raise 'in the child' unless io } }.value; [io.read, Process.wait2(io.pid)[1].exitstatus]", text: `["",1]`},
 		{name: "Process::Status.wait", body: "Process::Status.wait", class: "Tasker::Host::ForbiddenError", text: "any child"},
 		{name: "wait for any child", body: "Process.wait", class: "Tasker::Host::ForbiddenError", text: "any child"},
 		{name: "wait(-1)", body: "Process.wait(-1)", class: "Tasker::Host::ForbiddenError", text: "any child"},
@@ -110,6 +114,8 @@ func TestConduct(t *testing.T) {
 		{name: "a killed child", body: "pid = spawn('sleep 60'); Process.kill(:TERM, pid); Process.wait2(pid)[1].termsig", text: "15"},
 		{name: "trap", body: "trap('INT') { }", text: `"DEFAULT"`},
 		{name: "trap CHLD", body: "trap('CHLD', 'IGNORE')", text: `"DEFAULT"`},
+		{name: "trap of a signal that says it is another", body: "s = Class.new(String) { def to_s = 'EXIT'; def delete_prefix(*) = 'EXIT' }.new('CHLD'); [trap(s, 'IGNORE'), Process.wait(spawn('true')).positive?, Signal.trap(Class.new { def to_str = 'SIGCHLD'; def to_s = 'EXIT' }.new, 'DEFAULT')]", text: `["DEFAULT",true,"DEFAULT"]`},
+		{name: "what Ruby says of a bad trap", body: "[:NO, Object.new, 999, 1.5, nil].map { |s| trap(s) { } rescue $!.class.name }", text: `["ArgumentError","ArgumentError","ArgumentError","ArgumentError","ArgumentError"]`},
 		{name: "a signal to the host", body: "Process.kill(:TERM, Process.pid)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
 		{name: "a signal to the host's group", body: "Process.kill(:TERM, 0)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
 		{name: "a signal to the group by its number", body: "Process.kill('-TERM', Process.getpgrp)", class: "Tasker::Host::ForbiddenError", text: "Process.kill of the host"},
@@ -140,7 +146,7 @@ func TestConduct(t *testing.T) {
 		{name: "a further trace function of the main thread", body: "Thread.main.add_trace_func(proc { }); :ok", class: "Tasker::Host::ForbiddenError", text: "the host's main thread"},
 		{name: "moving the main thread to another group", body: "ThreadGroup.new.add(Thread.main); :ok", class: "Tasker::Host::ForbiddenError", text: "the host's main thread"},
 		{name: "Thread.main.raise in a child", body: "pid = fork { begin; Thread.main.raise('own'); rescue RuntimeError; exit 7; end }; Process.wait2(pid)[1].exitstatus", text: "7"},
-		{name: "killing idle workers", body: "Thread.list.each { |t| t.kill unless [Thread.current, Thread.main].include?(t) }; :ok", text: `"ok"`},
+		{name: "killing idle workers", alone: true, body: "Thread.list.each { |t| t.kill unless [Thread.current, Thread.main].include?(t) }; :ok", text: `"ok"`},
 		{name: "a thread that aborts", body: "t = Thread.new { Thread.current.report_on_exception = false; Thread.current.abort_on_exception = true; raise 'in a thread' }; (t.join rescue nil); :ok", text: `"ok"`},
 		{name: "exit in a thread", body: "Thread.new { exit }.join; :ok", class: "SystemExit", text: "exit"},
 		{name: "a thread left running", body: "Thread.new { sleep 60 }; :ok", text: `"ok"`},
@@ -169,16 +175,16 @@ func TestConduct(t *testing.T) {
 		{name: "InstructionSequence", body: "RubyVM::InstructionSequence.compile('1 + 1').eval", text: "2"},
 		{name: "callcc", body: "require 'continuation'; n = 0; again = callcc { |c| c }; n += 1; again.call(again) if n < 3; n", text: "3"},
 		{name: "TracePoint", body: "n = 0; TracePoint.new(:c_call) { n += 1 }.enable { [1].first }; n > 0", text: "true"},
-		{name: "a TracePoint that raises", body: "TracePoint.new(:call, :c_call, :line) { raise 'traced' }.enable; :ok", class: "RuntimeError", text: "traced"},
-		{name: "a set_trace_func that raises", body: "set_trace_func(proc { raise 'traced' }); :ok", class: "RuntimeError", text: "traced"},
+		{name: "a TracePoint that raises", alone: true, body: "TracePoint.new(:call, :c_call, :line) { raise 'traced' }.enable; :ok", class: "RuntimeError", text: "traced"},
+		{name: "a set_trace_func that raises", alone: true, body: "set_trace_func(proc { raise 'traced' }); :ok", class: "RuntimeError", text: "traced"},
 		{name: "a trace function of the thread's own", body: "Thread.current.set_trace_func(proc { raise 'traced' }); :ok", is: errAny},
-		{name: "replacing $stdout", body: "require 'stringio'; old = $stdout; $stdout = StringIO.new; puts 'x'; s = $stdout.string; $stdout = old; s", text: `"x\n"`},
+		{name: "replacing $stdout", alone: true, body: "require 'stringio'; old = $stdout; $stdout = StringIO.new; puts 'x'; s = $stdout.string; $stdout = old; s", text: `"x\n"`},
 		{name: "Dir.chdir", body: "Dir.chdir('/') { Dir.pwd }", text: `"/"`},
 		{name: "ENV", body: "ENV['TASKER_TEST'] = 'x'; ENV.delete('TASKER_TEST')", text: `"x"`},
 		{name: "$0=", body: "old = $0.dup; $0 = 'a handler with a long, long name ' * 4; $0 = old; :ok", text: `"ok"`},
 		{name: "globals", body: "$; = ','; $, = nil; $/ = \"\\n\"; $; = nil; :ok", text: `"ok"`},
 		{name: "removing a constant", body: "Object.const_set(:TestGone, 1); Object.send(:remove_const, :TestGone)", text: "1"},
-		{name: "removing JSON", body: "old = Object.send(:remove_const, :JSON); begin; {a: 1}; ensure; Object.const_set(:JSON, old); end", text: `{"a":1}`},
+		{name: "removing JSON", alone: true, body: "old = Object.send(:remove_const, :JSON); begin; {a: 1}; ensure; Object.const_set(:JSON, old); end", text: `{"a":1}`},
 		{name: "reopening String", body: "class ::String; def tasker_test = 'x'; end; 'a'.tasker_test", text: `"x"`, is: errSkipParse},
 		{name: "reopening Hash#each", body: "h = {a: 1}; def h.each; raise 'no'; end; h", text: `{"a":1}`},
 
@@ -200,9 +206,9 @@ func TestConduct(t *testing.T) {
 
 		// The garbage collector.
 		{name: "GC.compact", body: "GC.compact if GC.respond_to?(:compact); :ok", text: `"ok"`},
-		{name: "GC.disable", body: "GC.disable; 'x'", text: `"x"`},
-		{name: "GC.stress", body: "GC.stress = true; begin; Array.new(10) { |i| i.to_s * 3 }; ensure; GC.stress = false; end", text: `["000"`},
-		{name: "GC.stress left on", body: "GC.stress = true; :ok", text: `"ok"`},
+		{name: "GC.disable", alone: true, body: "GC.disable; 'x'", text: `"x"`},
+		{name: "GC.stress", alone: true, body: "GC.stress = true; begin; Array.new(10) { |i| i.to_s * 3 }; ensure; GC.stress = false; end", text: `["000"`},
+		{name: "GC.stress left on", alone: true, body: "GC.stress = true; :ok", text: `"ok"`},
 		{name: "WeakMap", body: "m = ObjectSpace::WeakMap.new; 100.times { m[Object.new] = Object.new }; GC.start; m.size >= 0", text: "true"},
 		{name: "ObjectSpace", body: "ObjectSpace.each_object(Class).count > 100", text: "true"},
 		{name: "ObjectSpace.garbage_collect", body: "ObjectSpace.garbage_collect; :ok", text: `"ok"`},
@@ -211,6 +217,10 @@ func TestConduct(t *testing.T) {
 			if c.is == errSkipParse {
 				eval(t, "class ::String; def tasker_test = 'x'; end; nil")
 				c.body, c.is = "'a'.tasker_test", nil
+			}
+			var honest *honestCalls
+			if !c.alone {
+				honest = besideHonestCalls(t, 2)
 			}
 			out, err := run(t, processBody(t, c.body))
 			switch {
@@ -228,6 +238,9 @@ func TestConduct(t *testing.T) {
 			default:
 				require.NoError(t, err)
 				require.Contains(t, out, c.text)
+			}
+			if honest != nil {
+				honest.requireRight(t)
 			}
 			requireHealthy(t)
 		})
@@ -260,6 +273,38 @@ func TestConductWhatIsGlobalIsPutBack(t *testing.T) {
 	requireHealthy(t)
 }
 
+// An interrupt may come while the settings are put back. The next step finds them
+// as they were, and GC.stress is off at once.
+func TestConductWhatIsGlobalIsPutBackInSpiteOfInterrupts(t *testing.T) {
+	eval(t, `require "stringio"
+		Tasker::Host::Leftovers.singleton_class.prepend(Module.new { def clear = $waits_before ? sleep : super })
+		trace_var(:$stdout) { sleep if $waits_amid }
+		nil`)
+	defer eval(t, "untrace_var(:$stdout); nil")
+	for _, when := range []string{"$waits_before", "$waits_amid"} {
+		h := processBody(t, "$stderr = $stdout = StringIO.new; GC.stress = true; "+when+" = true; :ok")
+		_, err := runFor(h, 50*time.Millisecond)
+		require.ErrorIs(t, err, context.DeadlineExceeded, when)
+		require.Equal(t, "false", eval(t, "GC.stress"), when)
+		eval(t, when+" = false; nil")
+		out, err := run(t, processBody(t, "[$stdout, $stderr].map { |o| o.class.name }"))
+		require.NoError(t, err, when)
+		require.Equal(t, `["Tasker::Host::Output","Tasker::Host::Output"]`, out, when)
+	}
+	requireHealthy(t)
+}
+
+// What no step has set stays: the program that embeds Ruby wants it so.
+func TestConductWhatIsGlobalStaysOutsideSteps(t *testing.T) {
+	eval(t, `$own, GC.stress = ($stdout = Class.new { def write(*) = nil; def flush = nil }.new), true; nil`)
+	out, err := run(t, processBody(t, "[GC.stress, $stdout.equal?($own)]"))
+	require.NoError(t, err)
+	require.Equal(t, "[true,true]", out)
+	require.Equal(t, "[true,true]", eval(t, "[GC.stress, $stdout.equal?($own)]"))
+	eval(t, "GC.stress, $stdout = false, Tasker::Host::Leftovers.instance_variable_get(:@outputs)[0]; nil")
+	requireHealthy(t)
+}
+
 // A handler that touches another step's thread fails; the other step goes on.
 func TestConductThreadsOfOtherStepsAreLeftAlone(t *testing.T) {
 	for _, call := range []string{"raise('from outside')", "kill", "exit", "terminate", "priority = 3"} {
@@ -271,9 +316,38 @@ func TestConductThreadsOfOtherStepsAreLeftAlone(t *testing.T) {
 			done <- fmt.Sprint(out, err)
 		}()
 		_, err := run(t, processBody(t, "sleep 0.001 until $worker; $worker."+call))
-		require.ErrorContains(t, err, "on the thread of another step", call)
+		require.ErrorContains(t, err, "on a thread of another step", call)
 		eval(t, "$over = true; nil")
 		require.Equal(t, `"unharmed"<nil>`, <-done, call)
+	}
+	requireHealthy(t)
+}
+
+// A thread that another step has started is left alone, too, also when it has not
+// begun, and when a gem has started it.
+func TestConductThreadsThatOtherStepsStartedAreLeftAlone(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"gem/in_parallel.rb": "module InParallel\n def self.call(&job) = Thread.new(&job)\nend"})
+	eval(t, fmt.Sprintf("require %q; nil", filepath.Join(dir, "gem/in_parallel.rb")))
+	for _, start := range []string{"Thread.new", "Thread.start", "InParallel.call"} {
+		eval(t, "$thread, $over = nil, Queue.new; nil")
+		fresh := start
+		if start == "Thread.start" {
+			fresh = "Thread.new" // CRuby shows what start makes before anybody can know whose it is
+		}
+		victim := processBody(t, "$thread = "+start+" { $over.pop }; [$thread.value, (1..100).map { |n| "+fresh+" { Thread.pass; n } }.sum(&:value)]")
+		done := make(chan string, 1)
+		go func() {
+			out, err := run(t, victim)
+			done <- fmt.Sprint(out, err)
+		}()
+		for _, call := range []string{"raise('from outside')", "kill", "priority = 3"} {
+			_, err := run(t, processBody(t, "sleep 0.001 until $thread; $thread."+call))
+			require.ErrorContains(t, err, "on a thread of another step", call)
+		}
+		eval(t, "$over << 1; nil")
+		_, err := run(t, processBody(t, "200.times { (Thread.list - [Thread.main, Thread.current]).each { |t| t.kill rescue nil }; Thread.pass }; :ok"))
+		require.NoError(t, err)
+		require.Equal(t, `[1,5050]<nil>`, <-done, start)
 	}
 	requireHealthy(t)
 }

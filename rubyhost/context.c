@@ -24,6 +24,7 @@ static int adopt_pair(VALUE key, VALUE value, VALUE unused)
  * limits how deep the value nests. */
 static VALUE adopt(VALUE self, VALUE value)
 {
+    TASKER_GVL;
     (void)self;
     if (RB_SPECIAL_CONST_P(value)) return value;
     switch (RB_BUILTIN_TYPE(value)) {
@@ -44,6 +45,7 @@ static VALUE adopt(VALUE self, VALUE value)
 
 void tasker_context_init(void)
 {
+    TASKER_GVL;
     context_class = rb_path2class("Tasker::Context");
     rb_gc_register_mark_object(context_class);
     rb_define_singleton_method(context_class, "adopt", adopt, 1);

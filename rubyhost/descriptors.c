@@ -135,7 +135,7 @@ static bool any_target(int epoll, bool (*visit)(int fd, int wanted), int wanted)
         have -= (size_t)(line - text);
         memmove(text, line, have);
     }
-    close(info);
+    tasker_close(info);
     return found;
 }
 

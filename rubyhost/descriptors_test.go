@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,25 +57,18 @@ func init() {
 			_, err := h.Eval(background, "$way = proc { |n| "+way+" }; nil", "descriptors.rb")
 			must(err)
 			var out string
-			must(beside(func() (err error) {
-				for range 5 {
-					if out, err = runFor(closes, 10*time.Second); err != nil {
-						return err
-					}
-				}
-				return nil
-			}, func() error {
-				answer, err := runFor(asks, 10*time.Second)
-				if err == nil && answer != `"42"` {
-					err = fmt.Errorf("an honest call: %s", answer)
-				}
-				return err
-			}))
+			honest := startHonestCalls(2, honestStep(asks, `"42"`))
+			must(honest.more(2))
+			for range 5 {
+				out, err = runFor(closes, 10*time.Second)
+				must(err)
+			}
+			honest.mustBeRight()
 			fmt.Println(way, out)
 		}
 		must(errors.Join(conn.Close(), listener.Close()))
 		must(h.Close())
-		fmt.Println("all honest calls were right")
+		fmt.Println("closed")
 	}
 }
 
@@ -111,37 +103,18 @@ func echoed(conn net.Conn, p []byte) ([]byte, error) {
 // connection is held by who uses the one that all share.
 var connection sync.Mutex
 
-// beside runs the attack once, and honest calls from two goroutines meanwhile.
-func beside(attack, honest func() error) error {
-	var over atomic.Bool
-	streams := make(chan error, 2)
-	for range cap(streams) {
-		go func() {
-			for !over.Load() {
-				if err := honest(); err != nil {
-					streams <- err
-					return
-				}
-			}
-			streams <- honest() // the next one
-		}()
-	}
-	err := attack()
-	over.Store(true)
-	return errors.Join(err, <-streams, <-streams)
-}
-
 // No IO can be had of a descriptor of the host's, whatever the way.
 func TestNoIOOfTheHostsDescriptors(t *testing.T) {
 	t.Parallel()
 	out, err := inChild(t, "closing every descriptor")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "Tasker::Host::ForbiddenError")
-	require.Contains(t, out, "all honest calls were right")
+	require.Contains(t, requireHonestCalls(t, out), "closed\n")
 }
 
 // The descriptors that a handler may wrap are those that are its own.
 func TestIOOfOwnDescriptors(t *testing.T) {
+	honest := besideHonestCalls(t, 2)
 	epoll := "Dir.children('/proc/self/fd').map(&:to_i).find { |fd| (File.readlink(\"/proc/self/fd/#{fd}\") rescue '') == 'anon_inode:[eventpoll]' }"
 	for _, c := range []struct{ name, body, want string }{
 		{"a pipe's", "r, w = IO.pipe; IO.for_fd(w.fileno, 'w', autoclose: false).tap { |io| io.sync = true }.write('x'); w.close; r.read", `"x"`},
@@ -156,6 +129,8 @@ func TestIOOfOwnDescriptors(t *testing.T) {
 		out, err := run(t, processBody(t, c.body))
 		require.NoError(t, err, c.name)
 		require.Equal(t, c.want, out, c.name)
+		require.NoError(t, honest.more(1), c.name)
 	}
+	honest.requireRight(t)
 	requireHealthy(t)
 }

@@ -284,6 +284,7 @@ static VALUE read_value(reader *r)
 
 VALUE tasker_document_read(const char *text, size_t length, bool contexts)
 {
+    TASKER_GVL;
     reader r = {.at = text, .end = text + length, .contexts = contexts};
     VALUE value = read_value(&r);
     return r.at == r.end ? value : Qundef;
@@ -291,12 +292,14 @@ VALUE tasker_document_read(const char *text, size_t length, bool contexts)
 
 void tasker_document_mark(void)
 {
+    TASKER_GVL;
     for (int i = 0; i < key_places; i++)
         if (keys[i]) rb_gc_mark(keys[i]);
 }
 
 void tasker_document_init(void)
 {
+    TASKER_GVL;
     context_class = rb_path2class("Tasker::Context");
     rb_gc_register_mark_object(context_class);
 }

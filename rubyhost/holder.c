@@ -29,6 +29,7 @@ static tasker_line answer;
  * the names are Strings. A function of C has the place of its caller. */
 static void write_frame(const VALUE *frames, const int *lines, int i, int n)
 {
+    TASKER_GVL;
     char number[32];
     int at = i;
     while (at < n && !RB_TYPE_P(rb_profile_frame_path(frames[at]), T_STRING)) at++;
@@ -85,7 +86,10 @@ uint64_t tasker_ask_holder(int thread, char *text, uint64_t size)
     mine.sa_handler = on_ask;
     mine.sa_flags = SA_ONSTACK | SA_RESTART;
     sigfillset(&mine.sa_mask);
-    uint32_t now = unused;
+    /* A thread may have answered after the last question was given up. */
+    uint32_t now = answered;
+    __atomic_compare_exchange_n(&turn, &now, unused, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    now = unused;
     if (!__atomic_compare_exchange_n(&turn, &now, asked, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return 0;
     sigaction(number, &mine, NULL);
     uint64_t len = 0;

@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -50,7 +47,7 @@ func init() {
 			handlers[i], err = h.Handler(context.Background(), name)
 			must(err)
 		}
-		stop := honestStreams(handlers[1], 2)
+		honest := startHonestCalls(2, honestStep(handlers[1], "20100"))
 		times, err := strconv.Atoi(os.Getenv("TEST_TIMES"))
 		must(err)
 		for range times {
@@ -65,44 +62,15 @@ func init() {
 			}
 			return nil
 		}))
-		fmt.Println(stop())
+		honest.mustBeRight()
 		must(lookAtHost(h, handlers[2], handlers[3], handlers[4]))
 		fmt.Println("healthy")
 		must(h.Close())
 	}
 }
 
-// honestStreams runs the handler in that many loops. The returned function ends
-// them, and says how it went.
-func honestStreams(honest *rubyhost.Handler, streams int) func() string {
-	var over atomic.Bool
-	var all sync.WaitGroup
-	times := make([][]time.Duration, streams)
-	wrong := make([][]string, streams)
-	for i := range streams {
-		all.Go(func() {
-			for !over.Load() {
-				began := time.Now()
-				out, err := honest.Run(context.Background(), aStep())
-				times[i] = append(times[i], time.Since(began))
-				if err != nil || string(out) != "20100" {
-					wrong[i] = append(wrong[i], fmt.Sprintf("%s %+v", out, err))
-				}
-			}
-		})
-	}
-	return func() string {
-		over.Store(true)
-		all.Wait()
-		sorted := slices.Sorted(slices.Values(slices.Concat(times...)))
-		at := func(percent int) time.Duration {
-			return sorted[min(len(sorted)*percent/100, len(sorted)-1)].Round(time.Microsecond)
-		}
-		bad := slices.Concat(wrong...)
-		return fmt.Sprintf("honest: %d calls, %d wrong, p50 %v, p99 %v, max %v %s", len(sorted), len(bad), at(50), at(99), at(100),
-			strings.Join(bad[:min(len(bad), 3)], "\n"))
-	}
-}
+// A method that waits on the main thread, and returns its argument on any other.
+const onMainThread = "Exception.class_eval { def on_main(value) = Thread.current == Thread.main ? sleep : value }; "
 
 func TestConductTowardsTheControl(t *testing.T) {
 	t.Parallel()
@@ -110,10 +78,15 @@ func TestConductTowardsTheControl(t *testing.T) {
 		name, body string
 		times      int
 		guest      string // what becomes of each step
+		stray      bool   // an exception reaches the main thread, which says so
 	}{
 		{name: "freezing the default group and leaving", body: "ThreadGroup::Default.freeze; Thread.exit", times: 12, guest: "the handler's thread was killed"},
 		{name: "freezing its own group and leaving", body: "Thread.current.group.freeze; Thread.exit", times: 12, guest: "the handler's thread was killed"},
 		{name: "freezing its own group", body: "Thread.current.group.freeze; :ok", times: 12, guest: `"ok"`},
+		{name: "freezing the main thread's group and leaving", body: "Thread.main.group.freeze rescue puts $!.message; Thread.exit", times: 12, guest: "the handler's thread was killed"},
+		{name: "enclosing the main thread's group and leaving", body: "Thread.main.group.enclose", times: 4, guest: "ForbiddenError"},
+		{name: "freezing the main thread's group with all it holds", body: "Ractor.make_shareable(Thread.main.group)", times: 4, guest: "Ractor::Error"},
+		{name: "freezing its thread", body: "Thread.current[:own] = 1; Thread.current.freeze; :ok", times: 12, guest: `"ok"`},
 		{name: "moving to a frozen group", body: "ThreadGroup.new.tap { _1.add(Thread.current) }.freeze; :ok", times: 12, guest: `"ok"`},
 		{name: "a TracePoint that stops the main thread", body: "TracePoint.new(:call, :c_call, :line, :b_call) { sleep if Thread.current == Thread.main }.enable; :ok", times: 1, guest: `"ok"`},
 		{name: "a trace function that stops the main thread", body: "$set ||= set_trace_func(proc { sleep if Thread.current == Thread.main }); :ok", times: 1, guest: `"ok"`},
@@ -123,23 +96,27 @@ func TestConductTowardsTheControl(t *testing.T) {
 		{name: "a method_missing for everything", body: "Tasker::Host::Interrupt.class_eval { def method_missing(*) = sleep; def respond_to_missing?(*) = true; def to_str = sleep }; :ok", times: 1, guest: `"ok"`},
 		{name: "killing the main thread", body: "Thread.main.kill", times: 4, guest: "ForbiddenError"},
 		{name: "raising in the main thread", body: "Thread.main.raise('hello')", times: 4, guest: "ForbiddenError"},
+		{name: "an exit of a thread, whose backtrace waits", body: onMainThread + "c = Class.new(SystemExit) { def backtrace(*) = on_main(super) }; Thread.new { raise c }.join rescue :ok", times: 2, guest: "SystemExit", stray: true},
+		{name: "an abort_on_exception, whose backtrace waits", body: onMainThread + "c = Class.new(StandardError) { def respond_to?(*) = on_main(super); def backtrace(*) = on_main(super); def exception(*) = on_main(super) }; Thread.new { Thread.current.abort_on_exception = true; Thread.current.report_on_exception = false; raise c }.join", times: 2, guest: "Error", stray: true},
+		{name: "an abort_on_exception of a frozen exception, whose copy waits", body: onMainThread + "c = Class.new(StandardError) { def backtrace = on_main(super); def initialize_copy(*) = on_main(super) }; Thread.new { Thread.current.abort_on_exception = true; Thread.current.report_on_exception = false; e = begin; raise c; rescue => e; e; end; def e.backtrace = on_main(super); raise e.freeze }.join", times: 2, guest: "Error", stray: true},
 		{name: "emptying the host's list", body: "Tasker::Host::CALLABLES.clear", times: 4, guest: "NameError"},
 		{name: "emptying every Array with callables", body: "ObjectSpace.each_object(Array) { |a| a.clear if a.any? { |c| Tasker::Host::StepCallable === c } }; :ok", times: 4, guest: `"ok"`},
+		{name: "changing every callable", body: "ObjectSpace.each_object(Tasker::Host::StepCallable) { |c| c.instance_variable_set(:@handler_class, nil) }; :ok", times: 4, guest: "FrozenError"},
+		{name: "changing what an interrupt answers, found through ObjectSpace", body: "ObjectSpace.each_object(Module) { |m| m.define_method(:exception) { |*| sleep } if m.name.nil? && m.instance_methods(false).sort == %i[exception respond_to?] }; :ok", times: 4, guest: "FrozenError"},
 		{name: "emptying the list of services", body: "Tasker::Host.instance_variable_get(:@services).clear", times: 4, guest: "FrozenError"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, err := inChild(t, "hostile", "TEST_GUEST="+c.body, fmt.Sprint("TEST_TIMES=", c.times))
 			require.NoError(t, err, out)
 			require.Contains(t, out, "healthy\n", out)
-			require.Contains(t, out, " 0 wrong,", out)
+			requireHonestCalls(t, out)
 			require.Equal(t, c.times, strings.Count(out, "guest: "), out)
 			for line := range strings.Lines(out) {
 				if strings.HasPrefix(line, "guest: ") {
 					require.Contains(t, line, c.guest)
 				}
 			}
-			require.NotContains(t, out, "main thread and was dropped", out)
-			t.Log(out[strings.Index(out, "honest:"):])
+			require.Equal(t, c.stray, strings.Contains(out, "main thread and was dropped"), out)
 		})
 	}
 }
@@ -166,7 +143,7 @@ func init() {
 			handlers[i], err = h.Handler(context.Background(), name)
 			must(err)
 		}
-		stop := honestStreams(handlers[1], 2)
+		honest := startHonestCalls(2, honestStep(handlers[1], "20100"))
 		// Room for everything except for a copy of the answer.
 		must(syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: addressSpace() + 900<<20, Max: addressSpace() + 900<<20}))
 		for range 8 {
@@ -177,7 +154,7 @@ func init() {
 				must(errors.Newf("not interrupted: %v", err))
 			}
 		}
-		fmt.Println(stop())
+		honest.mustBeRight()
 		must(h.Close())
 	}
 }
@@ -196,6 +173,42 @@ func TestNoMemoryForAReply(t *testing.T) {
 	out, err := inChild(t, "no memory for a reply")
 	require.NoError(t, err, out)
 	require.Equal(t, 8, strings.Count(out, "asked: NoMemoryError: no memory for the answer of the host"), out)
-	require.Contains(t, out, " 0 wrong,", out)
-	t.Log(out)
+	requireHonestCalls(t, out)
+}
+
+func init() {
+	children["no memory for results"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 2})
+		_, err := h.Eval(context.Background(), `
+			class ::Large
+				def process(*) = { items: ["x" * 1000] * 8000 }
+			end
+			class ::Small
+				def process(*) = (1..200).sum
+			end
+			nil`, "memory.rb")
+		must(err)
+		var handlers [2]*rubyhost.Handler
+		for i, name := range []string{"Large", "Small"} {
+			handlers[i], err = h.Handler(context.Background(), name)
+			must(err)
+		}
+		// Not enough for the buffer of a large result.
+		must(syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: addressSpace() + 40<<20, Max: addressSpace() + 40<<20}))
+		for range 8 {
+			_, err := runFor(handlers[0], 10*time.Second)
+			fmt.Println("large:", err)
+			out, err := runFor(handlers[1], 10*time.Second)
+			fmt.Println("small:", out, err)
+		}
+		must(h.Close())
+	}
+}
+
+func TestNoMemoryForResults(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "no memory for results")
+	require.NoError(t, err, out)
+	require.Equal(t, 8, strings.Count(out, "large: NoMemoryError: no memory for the results as JSON"), out)
+	require.Equal(t, 8, strings.Count(out, "small: 20100 <nil>"), out)
 }

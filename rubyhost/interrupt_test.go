@@ -2,8 +2,10 @@ package rubyhost_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +104,38 @@ func TestInterruptDoesNotHitTheNextCall(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "200", out)
 	}
+	requireHealthy(t)
+}
+
+// The host goes on telling abandoned threads to end. One that masks its interrupts
+// must not collect them.
+func TestInterruptsOfAbandonedThreadsDoNotPileUp(t *testing.T) {
+	eval(t, "$let_go, $woken = false, [0, 0]; nil")
+	masked := func(i int) string {
+		return fmt.Sprintf("Thread.handle_interrupt(Object => :never) { $woken[%d] += 1 while !$let_go && sleep }", i)
+	}
+	_, err := run(t, processBody(t, "Thread.new { "+masked(0)+" }; sleep 0.001 until Thread.list.any? { |t| t.backtrace.to_a.grep(/handle_interrupt/).any? }; :ok"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = processBody(t, masked(1)).Run(ctx, aStep())
+	var interrupted *rubyhost.InterruptedError
+	require.ErrorAs(t, err, &interrupted)
+	require.True(t, interrupted.Stuck)
+	await := func(times int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return eval(t, fmt.Sprintf("$woken.min >= %d", times)) == "true" }, 30*time.Second, 10*time.Millisecond)
+	}
+	const count = "GC.start; ObjectSpace.each_object(Tasker::Host::Interrupt).count"
+	await(1)
+	before, err := strconv.Atoi(eval(t, count))
+	require.NoError(t, err)
+	await(5)
+	after, err := strconv.Atoi(eval(t, count))
+	require.NoError(t, err)
+	require.LessOrEqual(t, after, before+2, "a stack may still hold one or two")
+	eval(t, "$let_go = true; nil")
+	require.Eventually(t, func() bool { return host.Stats().Abandoned == 0 && host.Stats().ThreadsAbandoned == 0 }, 10*time.Second, time.Millisecond)
 	requireHealthy(t)
 }
 

@@ -90,6 +90,7 @@ static bool goes_on(tasker_worker *w)
 {
     TASKER_GVL;
     if (!NIL_P(w->group) && RB_OBJ_FROZEN(w->group)) tasker_worker_mark(w); /* the next step could start no thread */
+    if (RB_OBJ_FROZEN(w->thread)) tasker_worker_mark(w);                    /* ... and set none of its variables */
     if (w->aimed_at || w->masks != 0 || !tasker_flush_interrupts() || w->state != TASKER_WORKER_RUNNING) return false;
     tasker_worker_becomes(w, TASKER_WORKER_IDLE);
     return true;
@@ -111,12 +112,13 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
     w->out.len = 0;
     COUNT_GVL(busy, 1);
     rb_protect(run, (VALUE)w, &tag);
-    job = w->job; /* the stack may be that of an earlier job: see run */
     if (tasker_ruby.forked) tasker_leave_child(tag, rb_errinfo());
+    if (RB_UNLIKELY(tasker_ruby.stressed_by)) tasker_end_stress(w, tag);
     uint32_t status = tag ? tasker_job_failed(w, tag) : TASKER_OK;
     if (RB_UNLIKELY(!NIL_P(rb_fiber_scheduler_get()))) status = tasker_drop_scheduler(w, status);
     tasker_step_threads_end(w);
     rb_set_errinfo(Qnil); /* C code may have left one, and Thread#join would raise it */
+    job = w->job; /* no Ruby code runs from here on; before, a Continuation may have brought an earlier job's stack back */
     w->job = NULL;
     if (!NIL_P(w->segments)) tasker_segments_forget(w->segments);
     w->segments = Qnil;
@@ -128,13 +130,14 @@ bool tasker_job_perform(tasker_worker *w, tasker_job *job)
 }
 
 /* [GVL] Tasker::Host.register(callable) -> its index. A callable is never
- * removed, and the Array is out of reach. */
+ * removed, and the Array is out of reach. ObjectSpace shows the callables, so
+ * they are frozen. */
 static VALUE host_register(VALUE self, VALUE callable)
 {
     TASKER_GVL;
     (void)self;
     tasker_require_host();
-    rb_ary_push(tasker_ruby.callables, callable);
+    rb_ary_push(tasker_ruby.callables, rb_obj_freeze(callable));
     return LONG2NUM(RARRAY_LEN(tasker_ruby.callables) - 1);
 }
 

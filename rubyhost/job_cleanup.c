@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static ID id_status;
+static VALUE set_stress; /* GC.stress=, from before other code could change it; registered */
 
 /* [GVL] */
 VALUE tasker_check_interrupts(VALUE unused)
@@ -32,6 +33,44 @@ bool tasker_flush_interrupts(void)
         if (tag == tasker_tag_fatal) return false;
     }
     return false;
+}
+
+/* [GVL] Tasker::Host.stressed(on): this thread's step has set GC.stress, or
+ * answers for it no more. */
+static VALUE host_stressed(VALUE self, VALUE on)
+{
+    TASKER_GVL;
+    (void)self;
+    uint64_t serial = tasker_serial_here();
+    if (RTEST(on)) tasker_ruby.stressed_by = serial;
+    else if (tasker_ruby.stressed_by == serial) tasker_ruby.stressed_by = 0;
+    return Qnil;
+}
+
+/* [GVL] Under rb_protect. */
+static VALUE end_stress(VALUE unused)
+{
+    TASKER_GVL;
+    VALUE off = Qfalse;
+    rb_method_call(1, &off, set_stress);
+    return unused;
+}
+
+/* [GVL] With GC.stress everything takes so long that the interrupts of a step's
+ * timeout follow each other. So it is put back here, before anything else, and
+ * again when an interrupt ends the attempt. The job's own exception stays pending. */
+void tasker_end_stress(tasker_worker *w, int tag)
+{
+    TASKER_GVL;
+    VALUE pending = tag == tasker_tag_raise ? rb_errinfo() : Qnil;
+    if (tasker_ruby.stressed_by != w->job->serial && tasker_worker_of(tasker_ruby.stressed_by)) return;
+    tasker_ruby.stressed_by = 0;
+    for (int i = 0, again = 1; again && i < 100; i++) {
+        rb_protect(end_stress, Qnil, &again);
+        if (again == tasker_tag_fatal) tasker_worker_mark(w);
+    }
+    rb_set_errinfo(pending);
+    RB_GC_GUARD(pending);
 }
 
 /* [GVL] Under rb_protect: runs the scheduler's close, and with it the fibers
@@ -81,14 +120,27 @@ static VALUE exit_status(VALUE exception)
     return rb_funcall(exception, id_status, 0);
 }
 
+/* [GVL] One line on standard error: nobody else hears of the child's exception. */
+static void complain(VALUE exception)
+{
+    TASKER_GVL;
+    static struct tasker_description d;
+    int ignored = 0;
+    d.exception = exception;
+    rb_protect(tasker_describe, (VALUE)&d, &ignored);
+    tasker_append(&d.line, "\n", 1);
+    if (write(STDERR_FILENO, d.line.text, d.line.len) < 0) return; /* it is closed */
+}
+
 /* [GVL] */
 void tasker_leave_child(int tag, VALUE exception)
 {
     TASKER_GVL;
     int status = tag == 0 ? 0 : 1, none = 0;
-    if (tag == tasker_tag_raise) {
+    if (tag == tasker_tag_raise && RTEST(rb_obj_is_kind_of(exception, tasker_ruby.exception))) {
         VALUE given = rb_protect(exit_status, exception, &none);
         if (!none && FIXNUM_P(given)) status = FIX2INT(given);
+        else complain(exception);
     }
     _exit(status);
 }
@@ -129,6 +181,8 @@ void tasker_job_cleanup_init(void)
     TASKER_GVL;
     id_status = rb_intern("status");
     rb_define_module_function(tasker_ruby.module, "forked?", host_forked, 0);
+    rb_gc_register_mark_object(set_stress = rb_obj_method(rb_path2class("GC"), ID2SYM(rb_intern("stress="))));
+    rb_define_module_function(tasker_ruby.module, "stressed", host_stressed, 1);
     rb_define_module_function(tasker_ruby.module, "replace", host_replace, 1);
     rb_define_module_function(tasker_ruby.module, "masked", host_masked, 1);
 }

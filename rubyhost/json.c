@@ -2,7 +2,7 @@
  * Ruby values to JSON, straight into a buffer, without making Ruby objects on
  * the common path. The C files write core types. Tasker::Host::Values.plain, in
  * Ruby, turns every other object into core types. json_writer.h lists the files
- * and the rules.
+ * and the rules. Every function here is [GVL].
  */
 #include "json_writer.h"
 
@@ -11,6 +11,7 @@ static ID id_plain;
 
 void tasker_json_enter(tasker_writer *w, VALUE container)
 {
+    TASKER_GVL;
     if (w->depth >= tasker_json_depth) {
         for (int i = 0; i < w->depth; i++)
             if (w->path[i] == container) tasker_json_fail(w, "cycle", container);
@@ -58,6 +59,7 @@ static void write_other(tasker_writer *w, VALUE v)
 
 void tasker_json_value(tasker_writer *w, VALUE v)
 {
+    TASKER_GVL;
     if (NIL_P(v)) {
         tasker_json_put(w->out, "null", 4);
     } else if (v == Qtrue) {
@@ -86,6 +88,7 @@ void tasker_json_value(tasker_writer *w, VALUE v)
 
 void tasker_json_write(tasker_buffer *out, VALUE value, size_t limit)
 {
+    TASKER_GVL;
     tasker_writer w;
     w.out = out;
     w.limit = limit;
@@ -98,6 +101,7 @@ void tasker_json_write(tasker_buffer *out, VALUE value, size_t limit)
 
 void tasker_json_init(VALUE host_module)
 {
+    TASKER_GVL;
     values = rb_const_get(host_module, rb_intern("Values"));
     rb_gc_register_mark_object(values); /* compaction would move it */
     id_plain = rb_intern("plain");

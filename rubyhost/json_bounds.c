@@ -1,6 +1,7 @@
 /*
  * What bounds the writing of JSON: the limit of bytes, the limit of digits, and
- * the pauses in which other threads run and interrupts act.
+ * the pauses in which other threads run and interrupts act. Every function here
+ * is [GVL].
  */
 #include "json_writer.h"
 
@@ -13,6 +14,7 @@ static ID id_fail;
 
 void tasker_json_fail(tasker_writer *w, const char *problem, VALUE culprit)
 {
+    TASKER_GVL;
     VALUE path = rb_ary_new_capa(w->depth);
     for (int i = 0; i < w->depth; i++)
         if (!NIL_P(w->keys[i])) rb_ary_push(path, w->keys[i]);
@@ -22,11 +24,13 @@ void tasker_json_fail(tasker_writer *w, const char *problem, VALUE culprit)
 
 void tasker_json_too_large(tasker_writer *w)
 {
+    TASKER_GVL;
     tasker_json_fail(w, "size", ULL2NUM(w->limit));
 }
 
 void tasker_json_reentered(void)
 {
+    TASKER_GVL;
     rb_funcall(values, id_fail, 3, rb_str_new_cstr("reentered"), rb_ary_new(), Qnil);
     rb_raise(rb_path2class("RuntimeError"), "tasker: reentered"); /* not reached */
 }
@@ -40,6 +44,7 @@ static void check_turn(tasker_writer *w, uint64_t turn)
 
 VALUE tasker_json_ask(tasker_writer *w, VALUE receiver, ID method, int argc, const VALUE *argv)
 {
+    TASKER_GVL;
     uint64_t turn = ++w->out->turns;
     VALUE answer = rb_funcallv(receiver, method, argc, argv);
     check_turn(w, turn);
@@ -48,6 +53,7 @@ VALUE tasker_json_ask(tasker_writer *w, VALUE receiver, ID method, int argc, con
 
 void tasker_json_pause(tasker_writer *w)
 {
+    TASKER_GVL;
     uint64_t turn = ++w->out->turns;
     rb_thread_check_ints();
     check_turn(w, turn);
@@ -55,6 +61,7 @@ void tasker_json_pause(tasker_writer *w)
 
 void tasker_json_stopped(tasker_writer *w)
 {
+    TASKER_GVL;
     if (w->out->len > w->limit) tasker_json_too_large(w);
     tasker_json_pause(w);
     w->stop = w->out->len + tasker_json_stride;
@@ -63,12 +70,14 @@ void tasker_json_stopped(tasker_writer *w)
 
 void tasker_json_need(tasker_writer *w, size_t bytes)
 {
+    TASKER_GVL;
     size_t len = w->out->len;
     if (len > w->limit || w->limit - len < bytes) tasker_json_too_large(w);
 }
 
 void tasker_json_check_digits(tasker_writer *w, VALUE number)
 {
+    TASKER_GVL;
     if (RB_SPECIAL_CONST_P(number)) return;
     int unused = 0;
     switch (RB_BUILTIN_TYPE(number)) {
@@ -92,6 +101,7 @@ void tasker_json_check_digits(tasker_writer *w, VALUE number)
 
 void tasker_json_bounds_init(VALUE values_module)
 {
+    TASKER_GVL;
     values = values_module;
     id_fail = rb_intern("fail");
 }

@@ -4,7 +4,7 @@
  * Most Hashes have only Symbols as keys, or only Strings. Their keys are distinct
  * by the Hash's own rules, and are written as they stand. The keys of any other
  * Hash are first collected, by name, in a Hash of our own, which refuses a name
- * that comes twice.
+ * that comes twice. Every function here is [GVL].
  */
 #include "json_writer.h"
 
@@ -134,6 +134,7 @@ static int write_while_held(VALUE key, VALUE value, VALUE arg)
 
 void tasker_json_hash(tasker_writer *w, VALUE hash)
 {
+    TASKER_GVL;
     size_t pairs = rb_hash_size_num(hash);
     tasker_json_enter(w, hash);
     if (pairs < few_pairs) {
@@ -148,6 +149,7 @@ void tasker_json_hash(tasker_writer *w, VALUE hash)
 
 void tasker_json_hash_init(void)
 {
+    TASKER_GVL;
     id_to_s = rb_intern("to_s");
     rb_gc_register_mark_object(string_class = rb_path2class("String"));
 }

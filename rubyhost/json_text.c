@@ -1,6 +1,7 @@
 /*
  * Strings and numbers as JSON. A long String is written in strides, with a pause
- * after each; a shared frozen copy keeps its bytes meanwhile.
+ * after each; a shared frozen copy keeps its bytes meanwhile. Every function here
+ * is [GVL].
  */
 #include "json_writer.h"
 
@@ -17,11 +18,12 @@ enum { small_buffer = 4 << 20, large_buffer = 65 << 20 };
 
 void tasker_json_grow(tasker_buffer *b, size_t more)
 {
+    TASKER_GVL;
     size_t cap = b->cap ? b->cap : 512;
     while (cap - b->len < more) cap *= 2;
     if (cap > small_buffer && cap < large_buffer) cap = large_buffer;
     char *data = realloc(b->data, cap);
-    if (!data) rb_memerror();
+    if (!data) tasker_no_memory("the results as JSON");
     b->data = data;
     b->cap = cap;
 }
@@ -96,6 +98,7 @@ static bool is_long(VALUE str)
 
 bool tasker_json_is_plain(VALUE str)
 {
+    TASKER_GVL;
     int enc = rb_enc_get_index(str);
     if ((enc != utf8_index && enc != ascii_index) || is_long(str)) return false;
     int range = rb_enc_str_coderange(str);
@@ -104,6 +107,7 @@ bool tasker_json_is_plain(VALUE str)
 
 VALUE tasker_json_utf8(tasker_writer *w, VALUE str)
 {
+    TASKER_GVL;
     if (tasker_json_is_plain(str)) return str;
     if (is_long(str)) tasker_json_need(w, (size_t)RSTRING_LEN(str) + 2);
     int enc = rb_enc_get_index(str);
@@ -119,6 +123,7 @@ VALUE tasker_json_utf8(tasker_writer *w, VALUE str)
 
 void tasker_json_string(tasker_writer *w, VALUE str)
 {
+    TASKER_GVL;
     if (!tasker_json_is_plain(str)) str = tasker_json_utf8(w, str);
     if (is_long(str)) {
         tasker_json_need(w, (size_t)RSTRING_LEN(str) + 2);
@@ -133,11 +138,13 @@ void tasker_json_string(tasker_writer *w, VALUE str)
 
 void tasker_json_symbol(tasker_writer *w, VALUE symbol)
 {
+    TASKER_GVL;
     tasker_json_string(w, rb_sym2str(symbol));
 }
 
 void tasker_json_fixnum(tasker_writer *w, long n)
 {
+    TASKER_GVL;
     char digits[24];
     char *p = digits + sizeof digits;
     unsigned long u = n < 0 ? 0UL - (unsigned long)n : (unsigned long)n;
@@ -164,6 +171,7 @@ static void write_digits(tasker_writer *w, VALUE text, VALUE number)
 
 void tasker_json_bignum(tasker_writer *w, VALUE number)
 {
+    TASKER_GVL;
     tasker_json_check_digits(w, number);
     VALUE text = rb_big2str(number, 10);
     const long max_length = 131072 + 1; /* with a sign; DIGITS in host/values.rb */
@@ -174,6 +182,7 @@ void tasker_json_bignum(tasker_writer *w, VALUE number)
 
 void tasker_json_float(tasker_writer *w, VALUE v)
 {
+    TASKER_GVL;
     double d = RFLOAT_VALUE(v);
     if (d != d || d - d != 0) tasker_json_fail(w, "float", v);
     write_digits(w, tasker_json_ask(w, v, id_to_s, 0, NULL), v);
@@ -181,6 +190,7 @@ void tasker_json_float(tasker_writer *w, VALUE v)
 
 void tasker_json_text_init(VALUE values_module)
 {
+    TASKER_GVL;
     values = values_module;
     id_to_s = rb_intern("to_s");
     id_utf8 = rb_intern("utf8");

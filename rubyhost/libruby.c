@@ -36,11 +36,11 @@
     F(rb_enc_from_index) F(rb_enc_get_index) F(rb_enc_interned_str) F(rb_enc_str_coderange) F(rb_enc_str_new) \
     F(rb_ensure) F(rb_errinfo) F(rb_exc_raise) F(rb_extend_object) F(rb_fiber_scheduler_get) \
     F(rb_fiber_scheduler_set) F(rb_fix2int) F(rb_float_new) F(rb_float_value) F(rb_funcall) F(rb_funcallv) \
-    F(rb_gc_enable) F(rb_gc_mark) F(rb_gc_register_mark_object) F(rb_hash_aset) F(rb_hash_foreach) \
+    F(rb_gc_enable) F(rb_gc_mark) F(rb_gc_register_mark_object) F(rb_gv_get) F(rb_hash_aset) F(rb_hash_foreach) \
     F(rb_hash_lookup2) F(rb_hash_new) F(rb_hash_size_num) F(rb_id2sym) F(rb_int2big) F(rb_intern2) F(rb_ivar_get) \
-    F(rb_ivar_set) F(rb_jump_tag) F(rb_keyword_given_p) F(rb_load) F(rb_memerror) F(rb_method_call) F(rb_module_new) \
-    F(rb_nogvl) F(rb_num2int) F(rb_num2long) F(rb_num2uint) F(rb_num2ull) F(rb_obj_alloc) F(rb_obj_classname) \
-    F(rb_obj_hide) F(rb_obj_is_kind_of) F(rb_obj_method) F(rb_obj_reveal) F(rb_path2class) F(rb_prepend_module) \
+    F(rb_ivar_set) F(rb_jump_tag) F(rb_keyword_given_p) F(rb_load) F(rb_method_call) F(rb_module_new) \
+    F(rb_nogvl) F(rb_num2int) F(rb_num2long) F(rb_num2uint) F(rb_num2ull) F(rb_obj_alloc) F(rb_obj_classname) F(rb_obj_dup) \
+    F(rb_obj_freeze) F(rb_obj_hide) F(rb_obj_is_kind_of) F(rb_obj_method) F(rb_obj_reveal) F(rb_path2class) F(rb_prepend_module) \
     F(rb_proc_call_kw) F(rb_proc_call_with_block) F(rb_proc_new) F(rb_profile_frame_label) \
     F(rb_profile_frame_method_name) F(rb_profile_frame_path) F(rb_profile_frames) F(rb_protect) \
     F(rb_ractor_local_storage_value_lookup) F(rb_ractor_local_storage_value_newkey) \
@@ -48,7 +48,7 @@
     F(rb_singleton_class) F(rb_str_coderange_scan_restartable) F(rb_str_freeze) F(rb_str_new_cstr) \
     F(rb_str_new_frozen) F(rb_str_new_static) F(rb_str_set_len) F(rb_string_value) F(rb_sym2str) F(rb_syserr_fail) \
     F(rb_thread_check_ints) F(rb_thread_create) F(rb_thread_current) F(rb_thread_interrupted) F(rb_thread_kill) \
-    F(rb_tracepoint_disable) F(rb_uint2inum) F(rb_ull2inum) F(rb_undef_alloc_func) F(rb_usascii_encindex) \
+    F(rb_thread_wakeup_alive) F(rb_tracepoint_disable) F(rb_uint2inum) F(rb_ull2inum) F(rb_undef_alloc_func) F(rb_usascii_encindex) \
     F(rb_utf8_encindex) F(rb_utf8_encoding) F(rb_utf8_str_new) F(rb_utf8_str_new_cstr) F(ruby_cleanup) \
     F(ruby_executable_node) F(ruby_init_stack) F(ruby_native_thread_p) F(ruby_options) F(ruby_setup) \
     F(ruby_snprintf) F(ruby_sysinit) F(ruby_thread_has_gvl_p) \
@@ -64,7 +64,8 @@
 
 #define DEFINE(name) \
     __attribute__((visibility("hidden"))) void *tasker_pointer_##name; \
-    __asm__(".text\n\t.globl " #name "\n\t.hidden " #name "\n\t.type " #name ", %function\n" #name ":\n" JUMP(name));
+    __asm__(".pushsection .text\n\t.globl " #name "\n\t.hidden " #name "\n\t.type " #name ", %function\n" #name ":\n" JUMP(name) \
+            "\t.popsection\n");
 FUNCTIONS(DEFINE)
 
 static const struct {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -63,23 +62,16 @@ func init() {
 	children["long lines"] = func() {
 		logged := &longLines{linesByCall: &linesByCall{Handler: slog.NewTextHandler(io.Discard, nil), lines: map[string][]string{}}}
 		h := mustBoot(rubyhost.Options{Threads: 4, Logger: slog.New(logged)})
-		var honest sync.WaitGroup
-		var over atomic.Bool
 		var calls atomic.Int64
-		for caller := range 2 {
-			honest.Go(func() {
-				for i := 0; !over.Load(); i++ {
-					call := fmt.Sprint(caller, "-", i)
-					ctx := rubyhost.WithLogAttrs(context.Background(), slog.String("call", call))
-					out, err := h.Eval(ctx, fmt.Sprintf("print 'a '; puts 'line'; warn 'of %s'; %d", call, i), "honest.rb")
-					must(err)
-					if got := logged.of(call); string(out) != fmt.Sprint(i) || !slices.Equal(got, []string{"a line", "of " + call}) {
-						fmt.Println("wrong lines of an honest call:", got)
-					}
-					calls.Add(1)
-				}
-			})
-		}
+		honest := startHonestCalls(2, func() error {
+			call := fmt.Sprint(calls.Add(1))
+			ctx := rubyhost.WithLogAttrs(context.Background(), slog.String("call", call))
+			out, err := h.Eval(ctx, fmt.Sprintf("print 'a '; puts 'line'; warn 'of %s'; %s", call, call), "honest.rb")
+			if got := logged.of(call); err == nil && (string(out) != call || !slices.Equal(got, []string{"a line", "of " + call})) {
+				err = errors.Newf("its result is %s, and its lines are %q", out, got)
+			}
+			return err
+		})
 
 		took := map[int]float64{}
 		for _, megabytes := range []int{10, 100} {
@@ -112,9 +104,7 @@ func init() {
 		must(err)
 		fmt.Println("after:", logged.of("after"))
 
-		over.Store(true)
-		honest.Wait()
-		fmt.Println("honest calls:", calls.Load() > 0)
+		honest.mustBeRight()
 		must(h.Close())
 	}
 }
@@ -129,6 +119,5 @@ func TestLongLines(t *testing.T) {
 byte by byte in proportion: true
 interrupted: true
 after: [nothing before it]
-honest calls: true
-`, out)
+`, requireHonestCalls(t, out))
 }

@@ -16,14 +16,25 @@
  * ours. Returns Qnil for what is neither; Ruby then words the error. Raises. */
 static VALUE signal_of(VALUE given)
 {
+    TASKER_GVL;
     if (FIXNUM_P(given)) return given;
     VALUE name = SYMBOL_P(given) ? rb_sym2str(given) : rb_check_string_type(given);
     return NIL_P(name) ? Qnil : rb_utf8_str_new(RSTRING_PTR(name), RSTRING_LEN(name));
 }
 
+/* [GVL] Tasker::Host::Conduct.signal_of(signal): what Signal.trap will see. */
+static VALUE conduct_signal_of(VALUE self, VALUE given)
+{
+    TASKER_GVL;
+    (void)self;
+    VALUE signal = signal_of(given);
+    return NIL_P(signal) ? given : signal;
+}
+
 /* [GVL] Whether it is for groups: Ruby then calls killpg. */
 static bool is_for_groups(VALUE signal)
 {
+    TASKER_GVL;
     if (FIXNUM_P(signal)) return FIX2LONG(signal) < 0;
     return RSTRING_LEN(signal) > 0 && *RSTRING_PTR(signal) == '-';
 }
@@ -46,6 +57,7 @@ static bool reaches_host(int pid, bool group)
 /* [GVL] Process.kill(signal, *pids) */
 static VALUE process_kill(int argc, VALUE *argv, VALUE self)
 {
+    TASKER_GVL;
     (void)self;
     if (tasker_ruby.forked || argc < 2) return rb_call_super(argc, argv);
     VALUE signal = signal_of(argv[0]);
@@ -65,6 +77,7 @@ static VALUE process_kill(int argc, VALUE *argv, VALUE self)
  * child each. To wait for any child would also take the children of the Go half. */
 static VALUE process_wait(int argc, VALUE *argv, VALUE self)
 {
+    TASKER_GVL;
     (void)self;
     if (tasker_ruby.forked) return rb_call_super(argc, argv);
     int pid = argc ? NUM2INT(argv[0]) : -1;
@@ -80,18 +93,22 @@ static VALUE process_wait(int argc, VALUE *argv, VALUE self)
 /* [GVL] Process.detach(pid) */
 static VALUE process_detach(VALUE self, VALUE pid)
 {
+    TASKER_GVL;
     return process_wait(1, &pid, self);
 }
 
 /* [GVL] Process.waitall */
 static VALUE process_waitall(VALUE self)
 {
+    TASKER_GVL;
     return process_wait(0, NULL, self);
 }
 
 /* [GVL] host/conduct.rb prepends the modules. */
 void tasker_processes_init(VALUE conduct)
 {
+    TASKER_GVL;
+    rb_define_singleton_method(conduct, "signal_of", conduct_signal_of, 1);
     VALUE process = rb_define_module_under(conduct, "ForProcess");
     rb_define_method(process, "kill", process_kill, -1);
     static const char *const waits[] = {"wait", "wait2", "waitpid", "waitpid2"};

@@ -105,16 +105,22 @@ static VALUE cancel_request(VALUE arg)
 }
 
 /* [GVL] For a thread that a handler has started, it is the serial of that
- * handler's job, which may have ended. host/lineage.rb has stored it in the thread. */
+ * handler's job, which may have ended. step_threads.c has stored it in the thread. */
+static uint64_t serial_of(VALUE thread)
+{
+    TASKER_GVL;
+    tasker_worker *w = tasker_worker_on(thread);
+    if (w) return w->job ? w->job->serial : 0;
+    VALUE inherited = rb_ivar_get(thread, id_serial);
+    return RB_INTEGER_TYPE_P(inherited) ? NUM2ULL(inherited) : 0;
+}
+
+/* [GVL] */
 uint64_t tasker_serial_here(void)
 {
     TASKER_GVL;
     if (!tasker_is_host()) return 0;
-    VALUE me = rb_thread_current();
-    tasker_worker *w = tasker_worker_on(me);
-    if (w) return w->job ? w->job->serial : 0;
-    VALUE inherited = rb_ivar_get(me, id_serial);
-    return RB_INTEGER_TYPE_P(inherited) ? NUM2ULL(inherited) : 0;
+    return serial_of(rb_thread_current());
 }
 
 /* [GVL] Tasker::Host.job_serial -> Integer, 0 outside a job, in a Ractor and in
@@ -126,15 +132,24 @@ static VALUE host_job_serial(VALUE self)
     return ULL2NUM(tasker_serial_here());
 }
 
-/* [GVL] Tasker::Host.foreign?(thread): whether the thread is a worker that runs
- * a job other than this thread's own. */
+/* [GVL] Tasker::Host.foreign?(thread): whether the thread works for a job that
+ * runs now and is not this thread's own: its worker, or a thread started in it. */
 static VALUE host_foreign(VALUE self, VALUE thread)
 {
     TASKER_GVL;
     (void)self;
     uint64_t own = tasker_serial_here();
-    tasker_worker *w = own ? tasker_worker_on(thread) : NULL;
-    return w && w->job && w->job->serial != own ? Qtrue : Qfalse;
+    uint64_t other = own ? serial_of(thread) : 0;
+    return other && other != own && tasker_worker_of(other) ? Qtrue : Qfalse;
+}
+
+/* [GVL] Tasker::Host.running?(serial): whether that job runs now. */
+static VALUE host_running(VALUE self, VALUE serial)
+{
+    TASKER_GVL;
+    (void)self;
+    uint64_t number = NUM2ULL(serial);
+    return tasker_is_host() && tasker_worker_of(number) ? Qtrue : Qfalse;
 }
 
 /* [GVL] Tasker::Host.main_thread?(thread): whether it is the host's main thread,
@@ -220,6 +235,7 @@ void tasker_request_init(void)
     rb_define_module_function(tasker_ruby.module, "log", host_log, 2);
     rb_define_module_function(tasker_ruby.module, "job_serial", host_job_serial, 0);
     rb_define_module_function(tasker_ruby.module, "foreign?", host_foreign, 1);
+    rb_define_module_function(tasker_ruby.module, "running?", host_running, 1);
     rb_define_module_function(tasker_ruby.module, "main_thread?", host_main_thread, 1);
     id_serial = rb_intern("@__tasker_serial");
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -46,11 +44,10 @@ func TestResultBounds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			hostile := returning(t, c.value)
 			defer eval(t, "$value = nil; GC.start; nil")
-			latencies := besideHonestCalls(t, func() {
-				_, err := run(t, hostile) // which has a limit of its own
-				requireUnrepresentable(t, err, c.place, c.text)
-			})
-			t.Logf("honest calls: %v", latencies)
+			honest := besideHonestCalls(t, 4)
+			_, err := run(t, hostile) // which has a limit of its own
+			requireUnrepresentable(t, err, c.place, c.text)
+			honest.requireRight(t)
 		})
 	}
 	requireHealthy(t)
@@ -79,18 +76,17 @@ func TestResultBoundsAreInterrupted(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			hostile := returning(t, c.value)
 			defer eval(t, "$value = nil; GC.start; nil")
-			var ended time.Duration
-			latencies := besideHonestCalls(t, func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-				defer cancel()
-				began := time.Now()
-				_, err := hostile.Run(ctx, aStep())
-				ended = time.Since(began)
-				var interrupted *rubyhost.InterruptedError
-				require.ErrorAs(t, err, &interrupted)
-				require.False(t, interrupted.Stuck)
-			})
-			t.Logf("ended after %v; honest calls: %v", ended, latencies)
+			honest := besideHonestCalls(t, 4)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			_, err := hostile.Run(ctx, aStep())
+			ended := time.Since(began)
+			var interrupted *rubyhost.InterruptedError
+			require.ErrorAs(t, err, &interrupted)
+			require.False(t, interrupted.Stuck)
+			honest.requireRight(t)
+			t.Logf("ended after %v", ended)
 		})
 	}
 	requireHealthy(t)
@@ -173,18 +169,17 @@ func TestResultBoundsOfExceptions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hostile := processBody(t, c.body)
-			latencies := besideHonestCalls(t, func() {
-				_, err := run(t, hostile)
-				var ruby *rubyhost.Error
-				require.ErrorAs(t, err, &ruby)
-				if c.class != "" {
-					require.Equal(t, c.class, ruby.Class)
-				}
-				require.Contains(t, ruby.Message, c.text)
-				require.NotContains(t, ruby.Message, "could not be read")
-				require.Less(t, len(ruby.Context), 4<<20)
-			})
-			t.Logf("honest calls: %v", latencies)
+			honest := besideHonestCalls(t, 4)
+			_, err := run(t, hostile)
+			var ruby *rubyhost.Error
+			require.ErrorAs(t, err, &ruby)
+			if c.class != "" {
+				require.Equal(t, c.class, ruby.Class)
+			}
+			require.Contains(t, ruby.Message, c.text)
+			require.NotContains(t, ruby.Message, "could not be read")
+			require.Less(t, len(ruby.Context), 4<<20)
+			honest.requireRight(t)
 		})
 	}
 	requireHealthy(t)
@@ -207,10 +202,10 @@ func TestResultKeysComeOnce(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hostile := processBody(t, c.body)
-			besideHonestCalls(t, func() {
-				_, err := run(t, hostile)
-				requireUnrepresentable(t, err, c.place, c.text)
-			})
+			honest := besideHonestCalls(t, 4)
+			_, err := run(t, hostile)
+			requireUnrepresentable(t, err, c.place, c.text)
+			honest.requireRight(t)
 		})
 	}
 	eval(t, "$again = nil")
@@ -236,20 +231,44 @@ func TestResultKeysThatAreDistinct(t *testing.T) {
 func TestResultsOfAContinuationOfAnEarlierStep(t *testing.T) {
 	keep := processBody(t, "require 'continuation'; Thread.current[:left] = callcc { |k| k }; :kept")
 	call := processBody(t, "left = Thread.current[:left]; Thread.current[:left] = nil; left ? left.call(nil) : :none")
-	latencies := besideHonestCalls(t, func() {
-		for range 200 {
-			out, err := run(t, keep)
-			require.NoError(t, err)
-			require.Equal(t, `"kept"`, out)
-			out, err = run(t, call)
-			if err != nil {
-				requireUnrepresentable(t, err, "results", "Continuation")
-			} else {
-				require.Equal(t, `"none"`, out)
-			}
+	honest := besideHonestCalls(t, 4)
+	for range 200 {
+		out, err := run(t, keep)
+		require.NoError(t, err)
+		require.Equal(t, `"kept"`, out)
+		out, err = run(t, call)
+		if err != nil {
+			requireUnrepresentable(t, err, "results", "Continuation")
+		} else {
+			require.Equal(t, `"none"`, out)
 		}
-	})
-	t.Logf("honest calls: %v", latencies)
+	}
+	honest.requireRight(t)
+	eval(t, "Thread.list.each { |t| t[:left] = nil }; nil")
+	requireHealthy(t)
+}
+
+// One that was made while the exception of its step was read: the step that calls
+// it fails with that exception.
+func TestContinuationOfAnEarlierStepsException(t *testing.T) {
+	keep := processBody(t, `require 'continuation'
+		raise(Class.new(StandardError) do
+			def self.name = "Kept"
+			def message = callcc { |k| Thread.current[:left] = k } ? "read" : "again"
+		end)`)
+	call := processBody(t, "left = Thread.current[:left]; Thread.current[:left] = nil; left ? left.call(nil) : :none")
+	honest := besideHonestCalls(t, 4)
+	for range 200 {
+		_, err := run(t, keep)
+		require.ErrorContains(t, err, "read")
+		out, err := run(t, call)
+		if err == nil {
+			require.Equal(t, `"none"`, out)
+		} else {
+			require.ErrorContains(t, err, "again")
+		}
+	}
+	honest.requireRight(t)
 	eval(t, "Thread.list.each { |t| t[:left] = nil }; nil")
 	requireHealthy(t)
 }
@@ -264,17 +283,17 @@ func TestResultsThatChangeMeanwhile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hostile := processBody(t, c.body)
-			besideHonestCalls(t, func() {
-				for range 5 {
-					out, err := run(t, hostile)
-					if err != nil {
-						requireUnrepresentable(t, err, "results", "")
-						continue
-					}
-					require.True(t, json.Valid([]byte(out)))
-					requireNoKeyTwice(t, []byte(out))
+			honest := besideHonestCalls(t, 4)
+			for range 5 {
+				out, err := run(t, hostile)
+				if err != nil {
+					requireUnrepresentable(t, err, "results", "")
+					continue
 				}
-			})
+				require.True(t, json.Valid([]byte(out)))
+				requireNoKeyTwice(t, []byte(out))
+			}
+			honest.requireRight(t)
 		})
 	}
 	requireHealthy(t)
@@ -359,64 +378,4 @@ func requireNoKeyTwice(t *testing.T, document []byte) {
 			levels[len(levels)-1].key = true
 		}
 	}
-}
-
-// percentiles are the latencies of honest calls.
-type percentiles struct {
-	calls         int
-	p50, p99, max time.Duration
-}
-
-func (p percentiles) String() string {
-	return fmt.Sprintf("%d, p50 %v, p99 %v, max %v", p.calls, p.p50, p.p99, p.max)
-}
-
-// besideHonestCalls runs hostile beside four streams of honest calls. Every honest
-// call must be right.
-func besideHonestCalls(t *testing.T, hostile func()) percentiles {
-	t.Helper()
-	honest := processBody(t, `{ order: task.context[:order_id], sum: sequence.get_results("one")["total"] % 7, f: 1.5 }`)
-	over := make(chan struct{})
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var took []time.Duration
-	failures := make(chan string, 4)
-	for range 4 {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			for {
-				began := time.Now()
-				out, err := runFor(honest, 30*time.Second)
-				mu.Lock()
-				took = append(took, time.Since(began))
-				mu.Unlock()
-				if err != nil || out != `{"order":42,"sum":4,"f":1.5}` {
-					failures <- fmt.Sprintf("an honest call: %s %v", out, err)
-					return
-				}
-				select {
-				case <-over:
-					return
-				case <-time.After(200 * time.Microsecond):
-				}
-			}
-		}()
-	}
-	func() {
-		defer func() {
-			close(over)
-			all.Wait()
-		}()
-		hostile()
-	}()
-	close(failures)
-	for failure := range failures {
-		t.Error(failure)
-	}
-	slices.Sort(took)
-	if len(took) == 0 {
-		return percentiles{}
-	}
-	return percentiles{len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1]}
 }

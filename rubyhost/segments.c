@@ -16,6 +16,7 @@ static VALUE segments_class, error_class, document_module;
 /* Returns the job, or raises once it has ended. */
 static const tasker_job *job_of(VALUE self)
 {
+    TASKER_GVL;
     const tasker_job *job = RTYPEDDATA_DATA(self);
     if (!job) rb_raise(error_class, "the step has ended; read what you need before it does");
     return job;
@@ -33,6 +34,7 @@ static const char *segment(const tasker_job *job, uint64_t i, uint64_t *length)
 
 static VALUE segments_at(VALUE self, VALUE index)
 {
+    TASKER_GVL;
     uint64_t length = 0, i = NUM2ULL(index); /* may run Ruby code, and the job may end meanwhile */
     const char *at = segment(job_of(self), i, &length);
     return at ? rb_utf8_str_new(at, (long)length) : Qnil;
@@ -47,6 +49,7 @@ static VALUE parse_in_ruby(const char *at, uint64_t length, bool contexts)
 
 static VALUE read_at(VALUE self, VALUE index, bool contexts)
 {
+    TASKER_GVL;
     uint64_t length = 0, i = NUM2ULL(index);
     const char *at = segment(job_of(self), i, &length);
     if (!at) return Qnil;
@@ -56,16 +59,19 @@ static VALUE read_at(VALUE self, VALUE index, bool contexts)
 
 static VALUE segments_read(VALUE self, VALUE index)
 {
+    TASKER_GVL;
     return read_at(self, index, false);
 }
 
 static VALUE segments_read_indifferent(VALUE self, VALUE index)
 {
+    TASKER_GVL;
     return read_at(self, index, true);
 }
 
 static VALUE segments_blank(VALUE self, VALUE index)
 {
+    TASKER_GVL;
     uint64_t length = 0, i = NUM2ULL(index);
     const char *at = segment(job_of(self), i, &length);
     bool blank = !at || (length == 2 && !memcmp(at, "{}", 2)) || (length == 4 && !memcmp(at, "null", 4));
@@ -74,6 +80,7 @@ static VALUE segments_blank(VALUE self, VALUE index)
 
 static VALUE segments_results_index(VALUE self, VALUE name)
 {
+    TASKER_GVL;
     StringValue(name);
     const tasker_job *job = job_of(self);
     const char *at = job->payload;
@@ -88,6 +95,7 @@ static VALUE segments_results_index(VALUE self, VALUE name)
 
 static VALUE segments_to_a(VALUE self)
 {
+    TASKER_GVL;
     const tasker_job *job = job_of(self);
     VALUE all = rb_ary_new_capa(job->segments);
     const char *at = job->payload;
@@ -100,16 +108,19 @@ static VALUE segments_to_a(VALUE self)
 
 VALUE tasker_segments_new(const tasker_job *job)
 {
+    TASKER_GVL;
     return rb_data_typed_object_wrap(segments_class, (void *)(uintptr_t)job, &segments_type);
 }
 
 void tasker_segments_forget(VALUE segments)
 {
+    TASKER_GVL;
     RTYPEDDATA_DATA(segments) = NULL;
 }
 
 void tasker_segments_init(VALUE host_module)
 {
+    TASKER_GVL;
     segments_class = rb_define_class_under(host_module, "Segments", rb_path2class("Object"));
     rb_gc_register_mark_object(segments_class);
     rb_undef_alloc_func(segments_class);
@@ -123,6 +134,7 @@ void tasker_segments_init(VALUE host_module)
 
 void tasker_segments_loaded(void)
 {
+    TASKER_GVL;
     rb_gc_register_mark_object(error_class = rb_path2class("Tasker::Error"));
     rb_gc_register_mark_object(document_module = rb_path2class("Tasker::Document"));
 }

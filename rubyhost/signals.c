@@ -56,7 +56,7 @@ static sigaction_fn find_real(void)
     return f;
 }
 
-/* Resolved before main, so that no signal handler ever calls dlsym. */
+/* [any] Resolved before main, so that no signal handler ever calls dlsym. */
 __attribute__((constructor)) static void resolve_early(void)
 {
     find_real();
@@ -84,8 +84,8 @@ static bool is_function(const struct sigaction *s)
                                     : s->sa_handler != SIG_DFL && s->sa_handler != SIG_IGN;
 }
 
-/* [any] */
-static bool in_host(void)
+/* [any] Async-signal-safe. */
+bool tasker_in_host(void)
 {
     return signal_pid && getpid() == signal_pid;
 }
@@ -103,7 +103,7 @@ static int act_for_others(int number, const struct sigaction *act, struct sigact
 EXPORTED int sigaction(int number, const struct sigaction *act, struct sigaction *old)
 {
     sigaction_fn real = find_real();
-    if (!in_host()) return real(number, act, old);
+    if (!tasker_in_host()) return real(number, act, old);
     if (!from_libruby(__builtin_return_address(0))) return act_for_others(number, act, old);
     struct sigaction before;
     memset(&before, 0, sizeof before);
@@ -139,7 +139,7 @@ static sighandler_t install(int number, sighandler_t handler, int flags)
         errno = EINVAL;
         return SIG_ERR;
     }
-    int err = in_host() ? act_for_others(number, &act, &old) : find_real()(number, &act, &old);
+    int err = tasker_in_host() ? act_for_others(number, &act, &old) : find_real()(number, &act, &old);
     return err ? SIG_ERR : old.sa_handler;
 }
 
@@ -188,7 +188,7 @@ void tasker_signals_library(const void *inside)
     if (dladdr(inside, &info)) libruby_base = info.dli_fbase;
 }
 
-/* On the thread that becomes Ruby's main thread. */
+/* [any] On the thread that becomes Ruby's main thread. */
 void tasker_signals_before_boot(void)
 {
     signal_pid = getpid();
@@ -197,6 +197,7 @@ void tasker_signals_before_boot(void)
 /* [GVL] On the main Ruby thread. */
 void tasker_signals_after_boot(void)
 {
+    TASKER_GVL;
     booted = true;
     for (int i = 0; i < shared_count; i++) {
         struct sigaction chain;

@@ -47,13 +47,10 @@ func init() {
 		for _, install := range []string{"sigaction", "restore", "signal"} {
 			fmt.Println(install, eval("Profiler.profiler_"+install+"(Signal.list['USR1']); Profiler.profiler_on_stack(Signal.list['USR1'])"))
 			must(underSignals(syscall.SIGUSR1, func() error {
-				return each(4, 400, func() error {
-					out, err := honest.Run(context.Background(), aStep())
-					if err == nil && string(out) != "1999042" {
-						err = fmt.Errorf("an honest call: %s", out)
-					}
-					return err
-				})
+				calls := startHonestCalls(4, honestStep(honest, "1999042"))
+				err := calls.more(400)
+				calls.mustBeRight()
+				return err
 			}))
 		}
 		fmt.Println("handled:", eval("Profiler.profiler_calls > 100"))
@@ -98,5 +95,5 @@ func TestSignalHandlersOfLibrariesRunOnTheSignalStack(t *testing.T) {
 	require.NoError(t, err, string(out))
 	said, err := inChild(t, "a profiler's handler", "TEST_PROFILER="+library)
 	require.NoError(t, err, said)
-	require.Equal(t, "sigaction 1\nrestore 1\nsignal 1\nhandled: true\n", said)
+	require.Equal(t, "sigaction 1\nrestore 1\nsignal 1\nhandled: true\n", requireHonestCalls(t, said))
 }

@@ -128,7 +128,6 @@ static bool begin(uint64_t key)
 static bool end(uint64_t key)
 {
     TASKER_GVL;
-    if (tasker_ruby.forked) return false; /* the list is the host's */
     COUNT(threads, -1);
     step_thread *t = key ? of_key(key) : NULL;
     if (!t) return false;
@@ -168,18 +167,41 @@ typedef struct block_call {
     int keywords;
 } block_call;
 
+/* [GVL] Whose the thread is: it answers its questions, and protects it from other
+ * steps (request.c). */
+static void set_lineage(VALUE thread, VALUE lineage)
+{
+    TASKER_GVL;
+    if (!NIL_P(thread) && !NIL_P(lineage) && !RB_OBJ_FROZEN(thread)) rb_ivar_set(thread, id_serial, lineage);
+}
+
 /* [GVL] Under rb_protect: the thread's block. */
 static VALUE call_block(VALUE arg)
 {
     TASKER_GVL;
     block_call *c = (block_call *)arg;
-    VALUE lineage = rb_ary_entry(c->given, given_lineage);
-    if (!NIL_P(lineage)) rb_ivar_set(rb_thread_current(), id_serial, lineage);
+    set_lineage(rb_thread_current(), rb_ary_entry(c->given, given_lineage));
     return rb_proc_call_kw(rb_ary_entry(c->given, given_block), rb_ary_new_from_values(c->argc, c->argv), c->keywords);
 }
 
-/* [GVL] What a thread runs instead of its block. An interrupt that told it to
- * end is no failure of its own, and is not reported as one. */
+/* [GVL] A thread that raised or jumped. An interrupt that told it to end is no
+ * failure of its own, and is not reported as one. Without memory for a readable
+ * exception the thread ends without one. */
+static VALUE leave_with(int tag, bool told)
+{
+    TASKER_GVL;
+    VALUE exception = rb_errinfo();
+    int unreadable = 0;
+    if (tag != tasker_tag_raise || !RTEST(rb_obj_is_kind_of(exception, tasker_ruby.exception))) rb_jump_tag(tag);
+    rb_set_errinfo(Qnil);
+    if (told && tasker_is_interrupt(exception)) return Qnil;
+    exception = rb_protect(tasker_readable, exception, &unreadable);
+    rb_set_errinfo(unreadable ? Qnil : exception);
+    if (unreadable == 0) rb_jump_tag(tag);
+    return Qnil;
+}
+
+/* [GVL] What a thread runs instead of its block. */
 static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
 {
     TASKER_GVL;
@@ -188,11 +210,9 @@ static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
     block_call c = {.given = given, .argc = argc, .argv = argv, .keywords = keywords};
     uint64_t key = NUM2ULL(rb_ary_entry(given, given_key));
     VALUE value = begin(key) ? rb_protect(call_block, (VALUE)&c, &tag) : Qnil;
+    if (tasker_ruby.forked) tasker_leave_child(tag, rb_errinfo()); /* else it would run the host's at_exit blocks */
     bool told = end(key);
-    if (tag == 0) return value;
-    if (tag != tasker_tag_raise || !told || !tasker_is_interrupt(rb_errinfo())) rb_jump_tag(tag);
-    rb_set_errinfo(Qnil);
-    return Qnil;
+    return tag ? leave_with(tag, told) : value;
 }
 
 /* [GVL] Tasker::Host.thread_body(thread, block, lineage, place) -> [body, key]:
@@ -205,21 +225,35 @@ static VALUE host_thread_body(VALUE self, VALUE thread, VALUE block, VALUE linea
     (void)self;
     if (!tasker_is_host()) return rb_assoc_new(block, INT2FIX(0));
     VALUE key = ULL2NUM(note_creation(thread, place));
+    set_lineage(thread, lineage);
     VALUE given = rb_ary_new_from_args(3, block, lineage, key);
     rb_obj_hide(given);
     return rb_assoc_new(rb_proc_new(thread_body, given), key);
 }
 
-/* [GVL] Tasker::Host.thread_created(key, thread): for a thread that was not known
- * when it was created. */
-static VALUE host_thread_created(VALUE self, VALUE key, VALUE thread)
+/* [GVL] Tasker::Host.thread_created(key, thread, lineage): for a thread that was
+ * not known when it was created. */
+static VALUE host_thread_created(VALUE self, VALUE key, VALUE thread, VALUE lineage)
+{
+    TASKER_GVL;
+    (void)self;
+    uint64_t number = NUM2ULL(key);
+    if (!tasker_is_host()) return thread;
+    step_thread *t = number ? of_key(number) : NULL;
+    if (t) t->thread = thread;
+    set_lineage(thread, lineage);
+    return thread;
+}
+
+/* [GVL] Tasker::Host.thread_failed(key): for a thread that could not be started. */
+static VALUE host_thread_failed(VALUE self, VALUE key)
 {
     TASKER_GVL;
     (void)self;
     uint64_t number = NUM2ULL(key);
     step_thread *t = number && tasker_is_host() ? of_key(number) : NULL;
-    if (t) t->thread = thread;
-    return thread;
+    if (t && !t->begun) drop(t);
+    return Qnil;
 }
 
 /* [GVL] Returns the threads of this step that have begun, or the abandoned ones
@@ -239,17 +273,18 @@ static VALUE threads_of(uint64_t serial)
 static void tell(VALUE thread, bool kill)
 {
     TASKER_GVL;
-    VALUE interrupt = tasker_new_interrupt();
     step_thread *t = of_thread(thread);
     if (!t) return;
+    bool first = !t->told;
     t->told = true;
     if (kill && !t->killed) {
         t->killed = true;
         rb_thread_kill(thread);
+    } else if (first) {
+        tasker_raise_in(thread, tasker_new_interrupt());
     } else {
-        tasker_raise_in(thread, interrupt);
+        tasker_raise_again_in(thread);
     }
-    RB_GC_GUARD(interrupt);
 }
 
 typedef struct ending {
@@ -451,5 +486,6 @@ void tasker_step_threads_init(void)
     id_report = rb_intern("report_threads");
     tasker_monotonic_cond(&ended_cond);
     rb_define_module_function(tasker_ruby.module, "thread_body", host_thread_body, 4);
-    rb_define_module_function(tasker_ruby.module, "thread_created", host_thread_created, 2);
+    rb_define_module_function(tasker_ruby.module, "thread_created", host_thread_created, 3);
+    rb_define_module_function(tasker_ruby.module, "thread_failed", host_thread_failed, 1);
 }

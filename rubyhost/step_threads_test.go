@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,67 +14,6 @@ import (
 
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
-
-// honestCalls calls a right handler from several goroutines until stop. The
-// result of every call is checked, and the time of each is kept.
-type honestCalls struct {
-	stop  context.CancelFunc
-	ended sync.WaitGroup
-
-	mu    sync.Mutex
-	took  []time.Duration
-	wrong []string
-}
-
-func startHonestCalls(t *testing.T, callers int) *honestCalls {
-	t.Helper()
-	h := processBody(t, `{ order: task.context[:order_id], sum: (1..50).sum }`)
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	c := &honestCalls{stop: stop}
-	for range callers {
-		c.ended.Go(func() {
-			for ctx.Err() == nil {
-				c.call(h)
-			}
-		})
-	}
-	t.Cleanup(func() { c.stop(); c.ended.Wait() })
-	return c
-}
-
-func (c *honestCalls) call(h *rubyhost.Handler) {
-	began := time.Now()
-	out, err := h.Run(context.Background(), aStep())
-	took := time.Since(began)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.took = append(c.took, took)
-	if err != nil || string(out) != `{"order":42,"sum":1275}` {
-		c.wrong = append(c.wrong, fmt.Sprint(string(out), err))
-	}
-}
-
-func (c *honestCalls) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.took)
-}
-
-// more waits until so many further calls have ended.
-func (c *honestCalls) more(t *testing.T, n int) {
-	t.Helper()
-	until := c.count() + n
-	require.Eventually(t, func() bool { return c.count() >= until }, 60*time.Second, time.Millisecond)
-}
-
-// requireRight ends the calls and fails if one was wrong.
-func (c *honestCalls) requireRight(t *testing.T) {
-	t.Helper()
-	c.stop()
-	c.ended.Wait()
-	require.Empty(t, c.wrong)
-	require.NotEmpty(t, c.took)
-}
 
 // threadsOf counts the living threads whose name begins so.
 func threadsOf(t testing.TB, name string) string {
@@ -104,7 +42,7 @@ func TestStepThreads(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}))
-	honest := startHonestCalls(t, 2)
+	honest := besideHonestCalls(t, 2)
 	for _, c := range []struct {
 		name, body string
 		ended      int
@@ -128,7 +66,7 @@ func TestStepThreads(t *testing.T) {
 		{"inside a Timeout", "require 'timeout'; q = Queue.new; Thread.new { Timeout.timeout(60) { q << 1; sleep } }; q.pop; :ok", 1},
 		{"inside a Timeout of the step's", "require 'timeout'; Timeout.timeout(60) { Thread.new { sleep } }; :ok", 1},
 		{"waiting for the host", "q = Queue.new; Thread.new { q << 1; Tasker::Host.ask('unanswered', '') }; q.pop; :ok", 1},
-		{"waiting for a child", "Thread.new { system('sleep 60') }; Thread.pass; :ok", 1},
+		{"waiting for a child", "Thread.new { system('sleep 60', %i[out err] => File::NULL) }; Thread.pass; :ok", 1},
 		{"holding a lock", "m = Mutex.new; q = Queue.new; Thread.new { m.synchronize { q << 1; sleep } }; q.pop; :ok", 1},
 		{"with abort_on_exception", "q = Queue.new; Thread.new { Thread.current.abort_on_exception = true; q << 1; sleep }; q.pop; :ok", 1},
 		{"of a Fiber of the step's", "Fiber.new { Thread.new { sleep } }.resume; :ok", 1},
@@ -146,7 +84,7 @@ func TestStepThreads(t *testing.T) {
 			requireEnded(t, before, c.ended, 0)
 		})
 	}
-	honest.more(t, 10)
+	require.NoError(t, honest.more(10))
 	honest.requireRight(t)
 	requireHealthy(t)
 }
@@ -154,7 +92,7 @@ func TestStepThreads(t *testing.T) {
 // One that cannot be ended is abandoned, and does not hold up the result. The
 // host goes on telling it to end.
 func TestStepThreadThatDoesNotEndIsAbandoned(t *testing.T) {
-	honest := startHonestCalls(t, 2)
+	honest := besideHonestCalls(t, 2)
 	before := host.Stats()
 	eval(t, "$let_go = false; nil")
 	began := time.Now()
@@ -174,7 +112,7 @@ func TestStepThreadThatDoesNotEndIsAbandoned(t *testing.T) {
 	}, 10*time.Second, time.Millisecond)
 	eval(t, "$let_go = true; nil")
 	requireEnded(t, before, 1, 0)
-	honest.more(t, 10)
+	require.NoError(t, honest.more(10))
 	honest.requireRight(t)
 	requireHealthy(t)
 }
@@ -182,6 +120,7 @@ func TestStepThreadThatDoesNotEndIsAbandoned(t *testing.T) {
 // A thread that is created when the step's end is near begins after it, if at
 // all, and runs nothing.
 func TestStepThreadThatBeginsAfterItsStep(t *testing.T) {
+	honest := besideHonestCalls(t, 2)
 	eval(t, "$ran_late = 0; nil")
 	h := processBody(t, "20.times { Thread.new { sleep 60; $ran_late += 1 }; Thread.start { sleep 60; $ran_late += 1 } }; :ok")
 	before := host.Stats()
@@ -190,6 +129,7 @@ func TestStepThreadThatBeginsAfterItsStep(t *testing.T) {
 	require.Equal(t, `"ok"`, out)
 	require.Eventually(t, func() bool { return host.Stats().OtherThreads == before.OtherThreads }, 10*time.Second, time.Millisecond)
 	require.Equal(t, "0", eval(t, "$ran_late"))
+	honest.requireRight(t)
 	requireHealthy(t)
 }
 
@@ -216,7 +156,29 @@ func TestStepThreadsAreLogged(t *testing.T) {
 	require.Empty(t, logs.lines("terminated with exception"), "an interrupt of ours is no failure of the thread's")
 }
 
+// A thread that could not be started is none: nobody waits for it, and no line is
+// about it.
+func TestStepThreadsThatCouldNotStart(t *testing.T) {
+	for name, body := range map[string]string{
+		"new":        "Thread.new { sleep }",
+		"start":      "Thread.start { sleep }",
+		"a subclass": "Class.new(Thread) { def initialize = super() { sleep } }.new",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := processBody(t, "Thread.current.group.freeze; begin; "+body+"; rescue ThreadError => e; e.message; end")
+			before := host.Stats()
+			out, err := run(t, h)
+			require.NoError(t, err)
+			require.Contains(t, out, "frozen ThreadGroup")
+			require.Empty(t, logs.lines("from handlers/"+h.Class()))
+			requireEnded(t, before, 0, 0)
+		})
+	}
+	requireHealthy(t)
+}
+
 func TestStepThreadsKept(t *testing.T) {
+	honest := besideHonestCalls(t, 2)
 	wake := func(t *testing.T) {
 		t.Helper()
 		eval(t, "$kept_goes_on << 1; nil")
@@ -257,6 +219,7 @@ func TestStepThreadsKept(t *testing.T) {
 		require.NoError(t, err)
 		requireEnded(t, before, 1, 0)
 	})
+	honest.requireRight(t)
 	requireHealthy(t)
 }
 
@@ -304,7 +267,7 @@ func TestStepThreadsOfGemsStay(t *testing.T) {
 	require.NoError(t, host.LoadDir(t.Context(), filepath.Join(dir, "handlers")))
 	h, err := host.Handler(t.Context(), "UsesThePool")
 	require.NoError(t, err)
-	honest := startHonestCalls(t, 2)
+	honest := besideHonestCalls(t, 2)
 	before := host.Stats()
 	first, err := run(t, h)
 	require.NoError(t, err)
@@ -330,6 +293,7 @@ func TestStepThreadsOfGemsStay(t *testing.T) {
 
 // A step's own end, by a timeout, also ends its threads, and is not held up by them.
 func TestStepThreadsEndWhenTheStepIsInterrupted(t *testing.T) {
+	honest := besideHonestCalls(t, 2)
 	h := processBody(t, "5.times { Thread.new { begin; sleep; ensure; sleep 60; end } }; sleep")
 	before := host.Stats()
 	_, err := runFor(h, 50*time.Millisecond)
@@ -337,11 +301,13 @@ func TestStepThreadsEndWhenTheStepIsInterrupted(t *testing.T) {
 	require.ErrorAs(t, err, &interrupted)
 	require.False(t, interrupted.Stuck)
 	requireEnded(t, before, 5, 0)
+	honest.requireRight(t)
 	requireHealthy(t)
 }
 
 // A child that a step leaves running is reported and counted, and lives on.
 func TestStepChildrenLeft(t *testing.T) {
+	honest := besideHonestCalls(t, 2)
 	for _, c := range []struct {
 		name, body string
 		left       int
@@ -376,5 +342,6 @@ func TestStepChildrenLeft(t *testing.T) {
 			}
 		})
 	}
+	honest.requireRight(t)
 	requireHealthy(t)
 }

@@ -59,6 +59,7 @@ static int64_t tick_length(void)
 /* [no GVL] */
 static void *give_way(void *slept_until)
 {
+    TASKER_NO_GVL;
     struct timespec t = {.tv_nsec = 50 * 1000};
     nanosleep(&t, NULL);
     *(int64_t *)slept_until = tasker_now();
@@ -86,6 +87,7 @@ static bool may_go_on(void)
  * that computes. */
 static void yield_job(void *unused)
 {
+    TASKER_GVL;
     (void)unused;
     int64_t slept_until = 0;
     if (may_go_on()) return;
@@ -123,7 +125,7 @@ void tasker_monotonic_cond(pthread_cond_t *cond)
     pthread_condattr_destroy(&monotonic);
 }
 
-/* The ticker's thread. It is not Ruby's and never touches a VALUE. */
+/* [any] The ticker's thread. It is not Ruby's and never touches a VALUE. */
 static void *ticker(void *unused)
 {
     (void)unused;

@@ -192,7 +192,7 @@ VALUE tasker_workers_interrupt_abandoned(VALUE unused)
 {
     TASKER_GVL;
     VALUE list = threads(TASKER_WORKER_ABANDONED, TASKER_WORKER_ABANDONED);
-    for (long i = 0; i < RARRAY_LEN(list); i++) tasker_raise_in(rb_ary_entry(list, i), tasker_new_interrupt());
+    for (long i = 0; i < RARRAY_LEN(list); i++) tasker_raise_again_in(rb_ary_entry(list, i));
     RB_GC_GUARD(list);
     return unused;
 }
@@ -217,6 +217,6 @@ void tasker_workers_start(uint32_t wanted)
 {
     TASKER_GVL;
     wanted_workers = wanted;
-    tasker_own_group(rb_thread_current());
+    tasker_guard_main_group(tasker_own_group(rb_thread_current()));
     for (uint32_t i = 0; i < wanted; i++) start_worker();
 }

@@ -46,7 +46,7 @@ func TestTheAnswerOfACommitGetsLost(t *testing.T) {
 				require.Equal(t, i+1, b.rows())
 			}
 			require.Equal(t, 2, b.Swallowed())
-			require.Len(t, b.Open(), 2)
+			require.Len(t, b.Open(pgproxy.Named("client")), 2)
 		})
 		t.Run(name+", then silence", func(t *testing.T) {
 			t.Parallel()

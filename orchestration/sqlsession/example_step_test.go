@@ -128,12 +128,16 @@ func ExampleSession_Commit() {
 			log.Fatal(open, failure)
 		}
 		err := step.Commit(ctx, func(batch *pgx.Batch) { batch.Queue("insert into sold values (1)") })
-		step.Done(err == nil)
-		fmt.Println(err == nil)
+		fate := sqlsession.RolledBack
+		if err == nil {
+			fate = sqlsession.Committed
+		}
+		step.Done(fate)
+		fmt.Println(fate)
 	}
 	// Output:
-	// true
-	// false
+	// committed
+	// rolled back
 }
 
 // Rollback forgets what the step did.
@@ -180,11 +184,13 @@ func ExampleSession_AddHook() {
 	fmt.Println("rolled back:", exec("rollback to savepoint maybe").Ended)
 
 	step.Finish()
-	err := step.Commit(ctx, func(*pgx.Batch) {})
-	step.Done(err == nil)
+	if err := step.Commit(ctx, func(*pgx.Batch) {}); err != nil {
+		log.Fatal(err)
+	}
+	step.Done(sqlsession.Committed)
 	// Output:
 	// rolled back: [{2 false}]
-	// at the end: [1] true
+	// at the end: [1] committed
 }
 
 // Done hands over the hooks that are left, once the transaction has ended.
@@ -201,7 +207,7 @@ func ExampleSession_Done() {
 	step.Rollback(ctx)
 	step.Done(sqlsession.RolledBack)
 	step.Done(sqlsession.RolledBack) // it does nothing more
-	// Output: [7] false
+	// Output: [7] rolled back
 }
 
 // OnEnd has a function called with the hooks that are left when the session ends.
@@ -218,5 +224,5 @@ func ExampleSession_OnEnd() {
 		log.Fatal(err)
 	}
 	session.Close(ctx) // rolls back what is open
-	// Output: [1] false
+	// Output: [1] rolled back
 }

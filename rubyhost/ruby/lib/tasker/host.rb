@@ -2,10 +2,10 @@
 
 # The Ruby side of the bridge. The host loads this file first, inside the embedded
 # interpreter. It is not part of the gem's API and cannot work outside the host:
-# register, request, log, job_serial, foreign?, main_thread?, forked?, replace,
-# masked, trace_block, thread_body, thread_created and child_left? are C functions
-# of the bridge. In a Ractor and in a child of the process they raise a
-# ServiceError, or answer 0, false or nil.
+# register, request, log, job_serial, running?, foreign?, main_thread?, forked?,
+# replace, stressed, masked, trace_block, thread_body, thread_created, thread_failed
+# and child_left? are C functions of the bridge. In a Ractor and in a child of the
+# process they raise a ServiceError, or answer 0, false or nil.
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
@@ -50,6 +50,7 @@ module Tasker
       end
 
       def run(segments)
+        StepEnd.clear if StepEnd.due # of steps that were interrupted while they did this
         Execution.run(@handler_class, segments)
       ensure
         StepEnd.run if StepEnd.due
@@ -65,6 +66,8 @@ module Tasker
 
       def run(segments)
         @receiver.public_send(@name, *segments.to_a.map { |s| JSON.parse(s, max_nesting: Values::MAX_DEPTH) })
+      ensure
+        Leftovers.keep
       end
     end
 
@@ -84,6 +87,8 @@ module Tasker
       def run(segments)
         Autoloads.resolve
         super
+      ensure
+        Leftovers.keep
       end
     end
 

@@ -74,8 +74,11 @@ module Tasker
       # Signal.trap without the host's signals.
       module ForSignal
         def trap(signal, *command, &block)
+          return super if Host.forked?
+
+          signal = Conduct.signal_of(signal) # once: what is checked here is what Ruby gets
           name = signal.is_a?(Integer) ? Signal.signame(signal) : signal.to_s.delete_prefix("SIG")
-          return super if Host.forked? || !HOST_SIGNALS.include?(name)
+          return super unless HOST_SIGNALS.include?(name)
 
           warn "tasker-rb: trap(#{name.inspect}) is ignored, the signal belongs to the host", uplevel: 1
           "DEFAULT"

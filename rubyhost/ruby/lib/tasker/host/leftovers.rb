@@ -112,10 +112,14 @@ module Tasker
       # Prepended to GC's class methods.
       module ForGC
         def stress=(value)
+          Host.stressed(true) if value # job_cleanup.c puts it back if an interrupt keeps us from it
           Leftovers.left(:stress) if value
           super
         end
       end
+
+      SETTINGS = %i[stress trace stdout stderr].freeze
+      private_constant :SETTINGS
 
       @by = {} # setting => the serial of the step that changed it
       @any = false
@@ -137,7 +141,7 @@ module Tasker
         # @raise [ForbiddenError] if the thread is the host's or runs another step
         def check(thread, call)
           whose = if Host.main_thread?(thread) then "the host's main thread"
-                  elsif Host.foreign?(thread) then "the thread of another step"
+                  elsif Host.foreign?(thread) then "a thread of another step"
                   end
           Kernel.raise ForbiddenError.new("#{call} on #{whose}", "keep to threads that the step has started itself") if whose
         end
@@ -169,13 +173,29 @@ module Tasker
           trace_var(:$stderr) { |now| left(:stderr) unless now.equal?(@outputs[1]) }
         end
 
-        # Puts back the settings that this thread's step has changed.
+        # Puts back the settings that this thread's step has changed, and those of
+        # steps that have ended: an interrupt may have hit them right here. GC.stress
+        # comes first, because it makes everything slow.
         def clear
           serial = Host.job_serial
-          @by.select { |_, by| by == serial }.each_key do |what|
-            @by.delete(what)
+          SETTINGS.each do |what|
+            by = @by[what]
+            next if by.nil? || (by != serial && Host.running?(by))
+
             put_back(what)
+            @by.delete(what) if @by[what] == by
           end
+          @any = !@by.empty?
+        end
+
+        # Called at the end of what is no step (Host.Eval, Host.Load): what it has
+        # set stays.
+        def keep
+          Host.stressed(false)
+          return unless @any
+
+          serial = Host.job_serial
+          @by.delete_if { |_, by| by == serial }
           @any = !@by.empty?
         end
 
@@ -183,9 +203,9 @@ module Tasker
 
         def put_back(what)
           case what
+          when :stress then GC.stress = false
           when :stdout then $stdout = @outputs[0]
           when :stderr then $stderr = @outputs[1]
-          when :stress then GC.stress = false
           when :trace then Kernel.instance_method(:set_trace_func).bind_call(self, nil)
           end
         end

@@ -21,20 +21,20 @@ module Tasker
 
       # Thread.new calls this in the thread that starts the new one.
       def initialize(*args, **options, &block)
-        body, = Lineage.body(self, block)
-        super(*args, **options, &body)
+        body, key = Lineage.body(self, block)
+        Lineage.starting(key) { super(*args, **options, &body) }
       end
 
       # Thread.start and Thread.fork call no initialize.
       module Starting
         def start(*args, **options, &block)
-          body, key = Lineage.body(nil, block)
-          super(*args, **options, &body).tap { |thread| Lineage.created(key, thread) }
+          body, key, lineage = Lineage.body(nil, block)
+          Lineage.starting(key) { super(*args, **options, &body) }.tap { |thread| Lineage.created(key, thread, lineage) }
         end
 
         def fork(*args, **options, &block)
-          body, key = Lineage.body(nil, block)
-          super(*args, **options, &body).tap { |thread| Lineage.created(key, thread) }
+          body, key, lineage = Lineage.body(nil, block)
+          Lineage.starting(key) { super(*args, **options, &body) }.tap { |thread| Lineage.created(key, thread, lineage) }
         end
       end
 
@@ -74,8 +74,8 @@ module Tasker
           file
         end
 
-        # The block to start a thread with, instead of the given one, and the
-        # bridge's key of the thread.
+        # The block to start a thread with, instead of the given one, the bridge's
+        # key of the thread, and the serial for the thread's questions.
         #
         # @!visibility private
         def body(thread, block)
@@ -83,12 +83,21 @@ module Tasker
 
           serial = Host.job_serial
           lineage = serial unless serial.zero? || shared?(block)
-          Host.thread_body(thread, block, lineage, serial.zero? || Thread.current[:tasker_keep_thread] ? nil : place)
+          place = step_place unless serial.zero? || Thread.current[:tasker_keep_thread]
+          Host.thread_body(thread, block, lineage, place) << lineage
         end
 
         # @!visibility private
-        def created(key, thread)
-          Host.thread_created(key, thread) if key
+        def starting(key)
+          started = false
+          yield.tap { started = true }
+        ensure
+          Host.thread_failed(key) unless started || key.nil?
+        end
+
+        # @!visibility private
+        def created(key, thread, lineage)
+          Host.thread_created(key, thread, lineage) if key
         end
 
         # Tells the log which threads were ended with their step. The bridge calls
@@ -126,7 +135,7 @@ module Tasker
 
         # @return [String, nil] the place in the step's own code that creates a
         #   thread; nil when other code creates it
-        def place
+        def step_place
           creates = ->(at) { !nobodys?(at.path) }
           frame = caller_locations(3, 6).find(&creates) || caller_locations(3).find(&creates)
           "#{frame.path}:#{frame.lineno}" if frame && own?(frame.path, frame.absolute_path)

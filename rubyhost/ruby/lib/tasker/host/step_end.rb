@@ -19,11 +19,19 @@ module Tasker
         # Does what this thread's step needs.
         def run
           @due = false # before the work: another step may need it meanwhile
-          Output.flush_all if Output.unfinished
-          Leftovers.clear if Leftovers.any
-          Children.report if Children.any
+          begin
+            clear
+          ensure
+            Output.flush_all if Output.unfinished
+            Children.report if Children.any
+          end
         ensure
           @due = true if Output.unfinished || Leftovers.any || Children.any
+        end
+
+        # Puts back the settings that were changed.
+        def clear
+          Leftovers.clear if Leftovers.any
         end
       end
     end
