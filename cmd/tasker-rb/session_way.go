@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -101,10 +102,16 @@ func (d *database) newEngine(ctx context.Context, pool *pgxpool.Pool, config orc
 		orchestration.ConfigureSession(session.ConnConfig)
 		config.Session = session.ConnConfig
 	}
-	engine, err := orchestration.New(ctx, config)
-	var refused *pgconn.ConnectError
-	if d.direct != "" && errors.As(err, &refused) && refused.Config.Host == config.Session.Host && refused.Config.Port == config.Session.Port {
-		err = connectError(sessionURL, refused.Config, refused)
+	return orchestration.New(ctx, config)
+}
+
+// variableOf returns the variable that has the address of a connection.
+func variableOf(config *pgconn.Config) string {
+	for _, variable := range []string{databaseURL, sessionURL} {
+		c, err := parseAddress(variable, os.Getenv(variable))
+		if err == nil && c.ConnConfig.Host == config.Host && c.ConnConfig.Port == config.Port {
+			return variable
+		}
 	}
-	return engine, err
+	return databaseURL
 }

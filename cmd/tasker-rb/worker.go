@@ -80,7 +80,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	}
 	engine, err := db.db.newEngine(ctx, pool, orchestration.Config{
 		Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.printEvents(lines),
-		Logger: slog.New(lines),
+		Logger: slog.New(newEngineLog(lines)),
 	})
 	if err != nil {
 		return err
