@@ -111,14 +111,21 @@ func (p *project) count(sql string) (n int) {
 	return n
 }
 
-// Through a pooler, one of two workers is killed, and the other does the rest.
+// Through a pooler, one of two workers is killed or frozen while it holds row locks, and
+// the other does the rest.
 func TestWorkersBehindAPooler(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []pgbouncer.Mode{pgbouncer.Transaction, pgbouncer.Session} {
-		t.Run(string(mode), func(t *testing.T) {
+	for _, c := range []struct {
+		mode pgbouncer.Mode
+		fate syscall.Signal
+	}{
+		{pgbouncer.Transaction, syscall.SIGKILL}, {pgbouncer.Transaction, syscall.SIGSTOP},
+		{pgbouncer.Session, syscall.SIGKILL}, {pgbouncer.Session, syscall.SIGSTOP},
+	} {
+		t.Run(fmt.Sprintf("%s, %v", c.mode, c.fate), func(t *testing.T) {
 			t.Parallel()
-			direct, p := pooled(t, mode)
-			if mode == pgbouncer.Transaction {
+			direct, p := pooled(t, c.mode)
+			if c.mode == pgbouncer.Transaction {
 				p.env = []string{"TASKER_SESSION_URL=" + direct.url}
 			}
 			const tasks = 150
@@ -131,13 +138,14 @@ func TestWorkersBehindAPooler(t *testing.T) {
 			require.Eventually(t, held, patience, 5*time.Millisecond, firstOut)
 			second, out := startWorker(t, p)
 			require.Eventually(t, func() bool { return strings.Contains(out.String(), "working on ") }, patience, 5*time.Millisecond, out)
-			require.NoError(t, first.Process.Kill())
-			require.Error(t, first.Wait())
+			require.NoError(t, first.Process.Signal(c.fate))
 			p.write(map[string]string{"go": ""})
 			ended := func() bool {
 				return direct.count("select count(*) from tasker.tasks where state = 'complete'") == tasks
 			}
 			require.Eventually(t, ended, patience, 20*time.Millisecond, out)
+			require.NoError(t, first.Process.Kill())
+			require.Error(t, first.Wait())
 			require.NoError(t, second.Process.Signal(syscall.SIGTERM))
 			require.NoError(t, second.Wait(), out)
 			require.Equal(t, 3*tasks, direct.count("select count(*) from ledger"))
