@@ -40,8 +40,9 @@ var (
 
 	// endBackendsSQL ends the backends of dead engines that this role may end. Only a
 	// superuser may end a superuser's. A process that lives on under another number
-	// ends its transactions itself. Its parameters: $1 application names,
-	// $2 backends of sessions, $3 their starts.
+	// ends its transactions itself. A backend that has not the session's lock any more was
+	// given to someone else by a pooler. Its parameters: $1 application names,
+	// $2 backends of sessions, $3 their starts, $4 the engines' numbers.
 	endBackendsSQL = `
 	select count(*) filter (where case when a.allowed then pg_terminate_backend(a.pid) end), count(*) filter (where not a.allowed)
 	from (
@@ -52,7 +53,9 @@ var (
 		where a.datname = current_database() and a.pid <> pg_backend_pid() and (
 			a.application_name = any($1) and not exists (
 				select from tasker.workers w where w.application_name = a.application_name) or
-			exists (select from unnest($2::int[], $3::timestamptz[]) s (pid, start) where s.pid = a.pid and s.start = a.backend_start))
+			exists (
+				select from unnest($2::int[], $3::timestamptz[], $4::bigint[]) s (pid, start, number) join pg_locks l using (pid)
+				where pid = a.pid and s.start = a.backend_start and l.locktype = 'advisory' and l.classid::bigint << 32 | l.objid::bigint = s.number))
 	) a`
 )
 
@@ -107,17 +110,18 @@ func (e *Engine) endBackends(ctx context.Context, dead []deadEngine) {
 	var names []string
 	var pids []int32
 	var starts []time.Time
+	var numbers []int64
 	for _, d := range dead {
 		e.cfg.Logger.Warn("an engine is dead; its steps are taken over", "engine", d.number, "host", d.host, "pid", d.pid)
 		if d.applicationName != "" {
 			names = append(names, d.applicationName)
 		}
-		pids, starts = append(pids, d.backend.pid), append(starts, d.backend.start)
+		pids, starts, numbers = append(pids, d.backend.pid), append(starts, d.backend.start), append(numbers, d.number)
 	}
 	ctx, cancel := context.WithTimeout(ctx, shortTimeout)
 	defer cancel()
 	var ended, refused int
-	err := e.pool.QueryRow(ctx, endBackendsSQL, nonNil(names), pids, starts).Scan(&ended, &refused)
+	err := e.pool.QueryRow(ctx, endBackendsSQL, nonNil(names), pids, starts, numbers).Scan(&ended, &refused)
 	switch {
 	case err != nil:
 		e.cfg.Logger.Warn("the connections of a dead engine could not be ended; they keep their row locks until the server notices", "error", err)

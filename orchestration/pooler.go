@@ -53,6 +53,27 @@ func SharesBackends(ctx context.Context, one, other *pgx.Conn) (bool, error) {
 	return shared, err
 }
 
+// sharesBackends fails for a connection of the pool through a pooler in transaction mode.
+// It comes before the session has left a lock and settings on a backend of others.
+func (o *sessionOpener) sharesBackends(ctx context.Context, conn *pgx.Conn) error {
+	if o.direct != nil {
+		return nil
+	}
+	if through, err := ThroughPooler(ctx, conn); !through {
+		return err
+	}
+	other, err := o.own.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer other.Release()
+	shared, err := SharesBackends(ctx, conn, other.Conn())
+	if shared {
+		return errors.WithHint(errors.Wrap(ErrNoSession, "its statements run in different backends"), sessionHint)
+	}
+	return err
+}
+
 // way is how a pool's connections reach the server: through a pooler or not.
 type way struct {
 	lock   chan struct{} // holds a token while no goroutine uses the fields below

@@ -53,6 +53,9 @@ func (o *sessionOpener) open(ctx context.Context, former []int64) (_ *pgx.Conn, 
 			discard(conn)
 		}
 	}()
+	if err := o.sharesBackends(ctx, conn); err != nil {
+		return nil, 0, err
+	}
 	for _, sql := range []string{"set statement_timeout = 0", settingsSQL} { // the limit first: it may be short
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return nil, 0, err
@@ -121,7 +124,6 @@ func (o *sessionOpener) notifies(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var before, after int
-	const backendSQL = "select pg_backend_pid()"
 	if err := conn.QueryRow(ctx, backendSQL).Scan(&before); err != nil {
 		return err
 	}
