@@ -282,6 +282,31 @@ func TestALostConnectionHasItsClass(t *testing.T) {
 	require.Equal(t, "Tasker::SQLError::ConnectionLost", history[0].Err.Class)
 }
 
+// A step loses its connection after its engine has lost its session, as in a restart of
+// the server. Its claim was dead by then, so the attempt is a loss and does not count.
+func TestAConnectionLostWithTheSessionDoesNotCount(t *testing.T) {
+	t.Parallel()
+	var c *cutOff
+	c = behindProxy(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if x.Attempt == 1 {
+			if _, err := ledger(ctx, x); err != nil {
+				return nil, err
+			}
+			before := number(t, c.pool)
+			c.proxy.Cut(pgproxy.Listened)
+			for now := before; ctx.Err() == nil && (now == 0 || now == before); now = number(t, c.pool) {
+				time.Sleep(time.Millisecond)
+			}
+			c.proxy.Cut(pgproxy.Not(pgproxy.Listened))
+		}
+		return ledger(ctx, x)
+	}})
+	d := c.run(t, template(t, "a:", "default_retry_limit: 1"))
+	require.Equal(t, []string{"lost", "complete"}, outcomes(*step(t, d, "a")))
+	require.Equal(t, "Tasker::SQLError::ConnectionLost", step(t, d, "a").History[0].Err.Class)
+	require.Equal(t, 1, c.requireOnce(t, 1, 1))
+}
+
 // Two steps read all rows and write one, in serializable transactions, at the same
 // time. PostgreSQL refuses the commit of one. That is no fault of its handler: both steps
 // have one attempt, and both succeed.
