@@ -83,11 +83,9 @@ func (a *attempt) handlerFailed(ctx context.Context, failure *StepError, failed 
 }
 
 func lostConnection(failure *StepError, failed *sqlsession.Error) bool {
-	return failed != nil && failed.Class() == connectionLost || failure.Class == "Tasker::SQLError::"+connectionLost ||
+	return failed != nil && sqlsession.ConnectionLost(failed) || failure.Class == "Tasker::SQLError::ConnectionLost" ||
 		failure.Err != nil && sqlsession.ConnectionLost(failure.Err)
 }
-
-const connectionLost = "ConnectionLost"
 
 // claimLives reports whether the attempt's claim is alive. It waits for a database that
 // does not answer; the outcome would have to wait too.
