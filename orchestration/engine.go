@@ -76,6 +76,7 @@ type Engine struct {
 	group       *groupCommit
 	loads       *groupLoad
 	uncommitted *uncommitted
+	unended     unended
 	stopTimeout time.Duration
 
 	closed    sync.Once
