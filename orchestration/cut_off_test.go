@@ -284,6 +284,72 @@ func TestALostConnectionHasItsClass(t *testing.T) {
 	require.Equal(t, "Tasker::SQLError::ConnectionLost", history[0].Err.Class)
 }
 
+// A step loses its connection after its engine has lost its session, as in a restart of
+// the server. Its claim was dead by then, so the attempt is a loss and does not count.
+func TestAConnectionLostWithTheSessionDoesNotCount(t *testing.T) {
+	t.Parallel()
+	var c *cutOff
+	c = behindProxy(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if x.Attempt == 1 {
+			if _, err := ledger(ctx, x); err != nil {
+				return nil, err
+			}
+			before := number(t, c.pool)
+			c.proxy.Cut(pgproxy.Listened)
+			for now := before; ctx.Err() == nil && (now == 0 || now == before); now = number(t, c.pool) {
+				time.Sleep(time.Millisecond)
+			}
+			c.proxy.Cut(pgproxy.Not(pgproxy.Listened))
+		}
+		return ledger(ctx, x)
+	}})
+	d := c.run(t, template(t, "a:", "default_retry_limit: 1"))
+	require.Equal(t, []string{"lost", "complete"}, outcomes(*step(t, d, "a")))
+	require.Equal(t, "Tasker::SQLError::ConnectionLost", step(t, d, "a").History[0].Err.Class)
+	require.Equal(t, 1, c.requireOnce(t, 1, 1))
+}
+
+// The server loses a task while a step of it runs, and gives its number, and the numbers
+// of its steps, to another task. What the engine knows of the first one does not count for
+// the other.
+func TestATaskWhoseNumberComesAgain(t *testing.T) {
+	t.Parallel()
+	for name, steps := range map[string]string{"fewer steps": "a:", "the same steps": "a:\nb: a"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var c *cutOff
+			begun := make(chan struct{})
+			c = behindProxy(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+				if string(x.Context) == `{}` {
+					return x.Context, nil
+				}
+				close(begun)
+				<-ctx.Done() // the engine finds out
+				return nil, ctx.Err()
+			}})
+			id := c.submit(t, template(t, "a:\nb: a", ""), `{"first":1}`)
+			ended := make(chan error, 1)
+			go func() {
+				_, err := c.Run(t.Context(), id)
+				ended <- err
+			}()
+			<-begun
+			_, err := c.pool.Exec(t.Context(), `truncate tasker.tasks restart identity cascade`)
+			require.NoError(t, err)
+			require.Equal(t, id, c.submit(t, template(t, steps, ""), `{}`))
+			c.proxy.Cut(pgproxy.Listened)
+			require.ErrorIs(t, <-ended, orchestration.ErrTaskNotFound)
+			out, err := c.Run(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, orchestration.TaskComplete, out.State)
+			d, err := c.Task(t.Context(), id)
+			require.NoError(t, err)
+			require.JSONEq(t, `{}`, string(step(t, d, "a").Results()))
+			require.Equal(t, []string{"complete"}, outcomes(*step(t, d, "a")))
+		})
+	}
+}
+
 // Two steps read all rows and write one, in serializable transactions, at the same
 // time. PostgreSQL refuses the commit of one. That is no fault of its handler: both steps
 // have one attempt, and both succeed.
