@@ -98,6 +98,8 @@ func (w *way) throughPooler(ctx context.Context, config *pgx.ConnConfig) (bool, 
 	if w.known {
 		return w.pooled, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config.Copy())
 	if err != nil {
 		return false, err
