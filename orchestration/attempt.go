@@ -82,7 +82,7 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 	if failure != nil {
 		a.x.session.Rollback(recording)
 		defer a.x.session.Done(sqlsession.RolledBack)
-		return a.recognized(recording, a.recordFailure(ctx, recording, a.failedOutcome(failure)))
+		return a.recognized(recording, a.recordFailure(ctx, recording, a.handlerFailed(recording, failure, failed)))
 	}
 	r := attemptResult{step: a.step, outcome: a.success(results)}
 	fate := sqlsession.Committed

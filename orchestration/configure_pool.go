@@ -134,7 +134,6 @@ const noticeSQL = `
 		('tcp_user_timeout', '10000'), ('client_connection_check_interval', '2000')) wanted (name, value)
 	where pg_catalog.pg_backend_pid() = %d and exists (select from pg_catalog.pg_settings s where s.name = wanted.name)`
 
-//
 // A statement on the new connection waits no longer than the connection itself may take:
 // nobody else knows the connection yet, and the callers of the pool wait for it.
 func noticeLostClient(ctx context.Context, conn *pgconn.PgConn) error {

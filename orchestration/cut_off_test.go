@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -282,6 +284,72 @@ func TestALostConnectionHasItsClass(t *testing.T) {
 	require.Equal(t, "Tasker::SQLError::ConnectionLost", history[0].Err.Class)
 }
 
+// A step loses its connection after its engine has lost its session, as in a restart of
+// the server. Its claim was dead by then, so the attempt is a loss and does not count.
+func TestAConnectionLostWithTheSessionDoesNotCount(t *testing.T) {
+	t.Parallel()
+	var c *cutOff
+	c = behindProxy(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if x.Attempt == 1 {
+			if _, err := ledger(ctx, x); err != nil {
+				return nil, err
+			}
+			before := number(t, c.pool)
+			c.proxy.Cut(pgproxy.Listened)
+			for now := before; ctx.Err() == nil && (now == 0 || now == before); now = number(t, c.pool) {
+				time.Sleep(time.Millisecond)
+			}
+			c.proxy.Cut(pgproxy.Not(pgproxy.Listened))
+		}
+		return ledger(ctx, x)
+	}})
+	d := c.run(t, template(t, "a:", "default_retry_limit: 1"))
+	require.Equal(t, []string{"lost", "complete"}, outcomes(*step(t, d, "a")))
+	require.Equal(t, "Tasker::SQLError::ConnectionLost", step(t, d, "a").History[0].Err.Class)
+	require.Equal(t, 1, c.requireOnce(t, 1, 1))
+}
+
+// The server loses a task while a step of it runs, and gives its number, and the numbers
+// of its steps, to another task. What the engine knows of the first one does not count for
+// the other.
+func TestATaskWhoseNumberComesAgain(t *testing.T) {
+	t.Parallel()
+	for name, steps := range map[string]string{"fewer steps": "a:", "the same steps": "a:\nb: a"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var c *cutOff
+			begun := make(chan struct{})
+			c = behindProxy(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+				if string(x.Context) == `{}` {
+					return x.Context, nil
+				}
+				close(begun)
+				<-ctx.Done() // the engine finds out
+				return nil, ctx.Err()
+			}})
+			id := c.submit(t, template(t, "a:\nb: a", ""), `{"first":1}`)
+			ended := make(chan error, 1)
+			go func() {
+				_, err := c.Run(t.Context(), id)
+				ended <- err
+			}()
+			<-begun
+			_, err := c.pool.Exec(t.Context(), `truncate tasker.tasks restart identity cascade`)
+			require.NoError(t, err)
+			require.Equal(t, id, c.submit(t, template(t, steps, ""), `{}`))
+			c.proxy.Cut(pgproxy.Listened)
+			require.ErrorIs(t, <-ended, orchestration.ErrTaskNotFound)
+			out, err := c.Run(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, orchestration.TaskComplete, out.State)
+			d, err := c.Task(t.Context(), id)
+			require.NoError(t, err)
+			require.JSONEq(t, `{}`, string(step(t, d, "a").Results()))
+			require.Equal(t, []string{"complete"}, outcomes(*step(t, d, "a")))
+		})
+	}
+}
+
 // Two steps read all rows and write one, in serializable transactions, at the same
 // time. PostgreSQL refuses the commit of one. That is no fault of its handler: both steps
 // have one attempt, and both succeed.
@@ -314,4 +382,98 @@ func TestSerializationFailureAtCommitDoesNotCount(t *testing.T) {
 	b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond})
 	c := &cutOff{bundle: b}
 	require.Equal(t, 1, c.requireOnce(t, 1, 2), "one commit was refused")
+}
+
+// A commit that fails is named as the guide to SQL promises, and not by the driver.
+func TestFailedCommitsHaveTheNamesOfTheGuide(t *testing.T) {
+	t.Parallel()
+	twice := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		tx, err := x.Tx(ctx)
+		if err == nil {
+			_, err = tx.Exec(ctx, "insert into late values (1), (1)") // checked at the commit
+		}
+		return json.RawMessage(`1`), err
+	}
+	terminated := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		tx, err := x.Tx(ctx)
+		if err == nil {
+			_, err = tx.Exec(ctx, "select pg_terminate_backend(pg_backend_pid())")
+		}
+		_ = err // the handler hides it
+		return json.RawMessage(`1`), nil
+	}
+	b := engine(t, funcs{"A": twice, "B": terminated}, mayLogErrors)
+	_, err := b.pool.Exec(t.Context(), "create table late (n int unique deferrable initially deferred)")
+	require.NoError(t, err)
+	d := b.run(t, template(t, "a:\nb:", "default_retry_limit: 1"))
+	a, lost := step(t, d, "a").History[0].Err, step(t, d, "b").History[0].Err
+	require.Equal(t, []string{"Tasker::SQLError::UniqueViolation", "23505"}, []string{a.Class, a.ErrorCode})
+	require.Equal(t, "Tasker::SQLError::ConnectionLost", lost.Class)
+}
+
+// A session that cannot be opened is said, once for each reason, and the engine is not
+// ready.
+func TestWhyThereIsNoSessionIsSaid(t *testing.T) {
+	t.Parallel()
+	direct := database(t)
+	proxy := pgproxy.Start(t, direct.Config().ConnString())
+	var said lines
+	b := engineOn(t, poolThrough(t, proxy, direct), nil, func(c *orchestration.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	})
+	proxy.Refuse()
+	proxy.Cut()
+	require.Eventually(t, func() bool { return said.count("cannot open a session") > 0 && b.Ready() != nil }, 20*time.Second, 5*time.Millisecond)
+	require.ErrorContains(t, b.Ready(), "opening the engine's session")
+	proxy.Accept()
+	require.Eventually(t, func() bool { return b.Ready() == nil }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return said.count("has a session again") == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.LessOrEqual(t, said.count("cannot open a session"), 3, "%s", said.text.String())
+}
+
+// lines is a log that can be asked while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
+}
+
+// The row of one step is locked while its outcome is to be recorded. The outcomes of
+// other steps do not wait for it, whatever group they are in.
+func TestOneLockedRowHoldsUpNoOtherOutcome(t *testing.T) {
+	t.Parallel()
+	const tasks = 20
+	begun, finish := make(chan int64, tasks), make(chan struct{})
+	b := engine(t, funcs{"A": func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		begun <- x.StepID
+		<-finish
+		return json.RawMessage(`1`), nil
+	}})
+	_, err := b.SubmitMany(t.Context(), many(tasks, orchestration.Submission{Template: template(t, "a:", "default_retry_limit: 1")}))
+	require.NoError(t, err)
+	b.work(t, orchestration.WorkerConfig{})
+	lock, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = lock.Rollback(context.WithoutCancel(t.Context())) }()
+	for i := range tasks {
+		if id := <-begun; i == 0 {
+			_, err = lock.Exec(t.Context(), "select from tasker.steps where step_id = $1 for update", id)
+			require.NoError(t, err)
+		}
+	}
+	close(finish)
+	b.waitForTasks(t, orchestration.TaskComplete, tasks-1)
+	require.NoError(t, lock.Rollback(t.Context()))
+	b.waitForTasks(t, orchestration.TaskComplete, tasks)
 }

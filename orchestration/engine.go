@@ -76,6 +76,7 @@ type Engine struct {
 	group       *groupCommit
 	loads       *groupLoad
 	uncommitted *uncommitted
+	unended     unended
 	stopTimeout time.Duration
 
 	closed    sync.Once
@@ -130,9 +131,8 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		connections = c.(*poolConnections)
 	}
 	e.session, err = openSession(ctx, &session{
-		connections: connections,
-		opener:      sessionOpener{own: e.own, direct: cfg.Session, clock: clock},
-		logger:      cfg.Logger, notified: e.watchers.notified, lost: e.sessionLost, opened: e.watchers.wakeAll,
+		opener: sessionOpener{own: e.own, connections: connections, direct: cfg.Session, clock: clock},
+		logger: cfg.Logger, notified: e.watchers.notified, lost: e.sessionLost, opened: e.watchers.wakeAll,
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,9 @@
 package orchestration
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Uncommitted returns the bytes of results that are not in the database yet.
 func (e *Engine) Uncommitted() int {
@@ -27,4 +30,9 @@ func (e *Engine) WaitsForRoom() bool {
 	e.uncommitted.mu.Lock()
 	defer e.uncommitted.mu.Unlock()
 	return e.uncommitted.freed != nil
+}
+
+// EndBackends ends the backends of a dead engine.
+func (e *Engine) EndBackends(ctx context.Context, applicationName string) {
+	e.endBackends(ctx, []deadEngine{{number: 1, applicationName: applicationName}})
 }

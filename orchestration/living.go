@@ -3,6 +3,7 @@ package orchestration
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -48,7 +49,7 @@ var (
 	from (
 		select a.pid, (select rolsuper from pg_roles where rolname = current_user) or
 			not (select rolsuper from pg_roles where oid = a.usesysid) and
-			(pg_has_role(a.usesysid, 'MEMBER') or pg_has_role('pg_signal_backend', 'MEMBER')) as allowed
+			(pg_has_role(a.usesysid, 'USAGE') or pg_has_role('pg_signal_backend', 'USAGE')) as allowed
 		from pg_stat_activity a
 		where a.datname = current_database() and a.pid <> pg_backend_pid() and (
 			a.application_name = any($1) and not exists (
@@ -102,8 +103,10 @@ func (e *Engine) living(ctx context.Context, numbers []int64) (living []int64, e
 	return living, nil
 }
 
-// endBackends ends what dead engines have left on the server.
+// endBackends ends what dead engines have left on the server. Nobody else does: their
+// rows are gone. So if it fails, the next call does it too.
 func (e *Engine) endBackends(ctx context.Context, dead []deadEngine) {
+	dead = append(dead, e.unended.take()...)
 	if len(dead) == 0 {
 		return
 	}
@@ -118,15 +121,36 @@ func (e *Engine) endBackends(ctx context.Context, dead []deadEngine) {
 		}
 		pids, starts, numbers = append(pids, d.backend.pid), append(starts, d.backend.start), append(numbers, d.number)
 	}
-	ctx, cancel := context.WithTimeout(ctx, shortTimeout)
-	defer cancel()
 	var ended, refused int
-	err := e.pool.QueryRow(ctx, endBackendsSQL, nonNil(names), pids, starts, numbers).Scan(&ended, &refused)
+	var batch pgx.Batch
+	batch.Queue(endBackendsSQL, nonNil(names), pids, starts, numbers).QueryRow(func(row pgx.Row) error { return row.Scan(&ended, &refused) })
+	err := e.own.short(ctx, &batch)
 	switch {
 	case err != nil:
-		e.cfg.Logger.Warn("the connections of a dead engine could not be ended; they keep their row locks until the server notices", "error", err)
+		e.unended.put(dead)
+		e.cfg.Logger.Warn("the connections of a dead engine could not be ended; trying again", "error", err)
 	case refused > 0:
 		e.cfg.Logger.Warn("this role may not end the connections of a dead engine; they keep their row locks until the server notices",
 			"connections", refused, "hint", "Let all workers use the same role, or grant it pg_signal_backend.")
 	}
+}
+
+// unended are dead engines whose backends could not be ended yet.
+type unended struct {
+	mu   sync.Mutex
+	dead []deadEngine
+}
+
+func (u *unended) put(dead []deadEngine) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.dead = append(u.dead, dead...)
+}
+
+func (u *unended) take() []deadEngine {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	dead := u.dead
+	u.dead = nil
+	return dead
 }

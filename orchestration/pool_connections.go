@@ -25,7 +25,12 @@ func (p *poolConnections) add(conn *pgx.Conn) {
 	p.open[conn] = time.Now()
 }
 
+// remove forgets a connection. A pool calls it when it closes one, and whoever took the
+// connection out of the pool must do the same.
 func (p *poolConnections) remove(conn *pgx.Conn) {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.open, conn)
@@ -39,11 +44,7 @@ func (p *poolConnections) backends() []int32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pids := make([]int32, 0, len(p.open))
-	for conn := range p.open {
-		if conn.IsClosed() { // a session that was closed; a pool does not see that
-			delete(p.open, conn)
-			continue
-		}
+	for conn := range p.open { // whether it is closed, only its user may ask
 		pids = append(pids, int32(conn.PgConn().PID()))
 	}
 	return pids

@@ -55,12 +55,52 @@ func (a *attempt) commitFailed(err error) outcome {
 	}
 	now := a.engine.now()
 	o := lostOutcome(s, now, "its commit failed: "+storableText(failure.Class), failure)
-	o.due = now.Add(min(commitRetryWait<<s.losses, commitRetryMax))
+	o.due = now.Add(lossWait(s))
 	return o
 }
 
-// The wait after a commit that failed doubles with each loss of the step.
+// lossWait is the wait after a loss that this engine records itself. It doubles with each
+// loss of the step.
+func lossWait(s *stepRun) time.Duration { return min(lossWaitMin<<s.losses, lossWaitMax) }
+
 const (
-	commitRetryWait = 20 * time.Millisecond
-	commitRetryMax  = 5 * time.Second
+	lossWaitMin = 20 * time.Millisecond
+	lossWaitMax = 5 * time.Second
 )
+
+// handlerFailed is the outcome of an attempt whose handler failed. failed is the error
+// that its session met; it may be nil. A step that lost its connection is at fault only
+// while its claim lives: whatever cuts an engine off, or has it taken for dead, ends the
+// connections of its steps too.
+func (a *attempt) handlerFailed(ctx context.Context, failure *StepError, failed *sqlsession.Error) outcome {
+	if !lostConnection(failure, failed) || a.claimLives(ctx) {
+		return a.failedOutcome(failure)
+	}
+	now := a.engine.now()
+	o := lostOutcome(a.step, now, "its connection was lost, and its claim with the engine's session", failure)
+	o.due = now.Add(lossWait(a.step))
+	return o
+}
+
+func lostConnection(failure *StepError, failed *sqlsession.Error) bool {
+	return failed != nil && sqlsession.ConnectionLost(failed) || failure.Class == "Tasker::SQLError::ConnectionLost" ||
+		failure.Err != nil && sqlsession.ConnectionLost(failure.Err)
+}
+
+// claimLives reports whether the attempt's claim is alive. It waits for a database that
+// does not answer; the outcome would have to wait too.
+func (a *attempt) claimLives(ctx context.Context) bool {
+	if number, _ := a.engine.session.current(); number != a.claimant {
+		return false
+	}
+	lives := true
+	err := a.engine.group.exec(ctx, func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := rows.Scan(&lives); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}, "select "+livesSQL("$1::bigint"), a.claimant)
+	return err != nil || lives
+}

@@ -40,12 +40,11 @@ const (
 // a new number. The engine has then lost the claims of the old number, and everything
 // it knew about tasks may be ahead of the database.
 type session struct {
-	opener      sessionOpener
-	connections *poolConnections // of the pool; nil if ConfigurePool has not prepared it
-	logger      *slog.Logger
-	notified    func(channel, payload string)
-	lost        func() // called when the connection is gone
-	opened      func() // called after a reconnection, when notifications may be missing
+	opener   sessionOpener
+	logger   *slog.Logger
+	notified func(channel, payload string)
+	lost     func() // called when the connection is gone
+	opened   func() // called after a reconnection, when notifications may be missing
 
 	stop  context.CancelFunc
 	ended chan struct{}
@@ -173,8 +172,8 @@ func (s *session) beat(ctx context.Context, conn *pgx.Conn) error {
 	var alive bool
 	var gone []int32
 	asked := time.Now()
-	err := conn.QueryRow(answering, heartbeatSQL, number, s.connections.backends()).Scan(&alive, &gone)
-	if n := s.connections.cut(gone, asked); n > 0 {
+	err := conn.QueryRow(answering, heartbeatSQL, number, s.opener.connections.backends()).Scan(&alive, &gone)
+	if n := s.opener.connections.cut(gone, asked); n > 0 {
 		s.logger.Warn("connections were silent whose other end is gone; closed them", "connections", n)
 	}
 	switch {

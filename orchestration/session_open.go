@@ -17,9 +17,10 @@ import (
 // sessionOpener opens the connection of an engine's session, and registers the engine
 // in tasker.workers.
 type sessionOpener struct {
-	own    *ownBatches
-	direct *pgx.ConnConfig // instead of a connection of the pool; may be nil
-	clock  *databaseClock
+	own         *ownBatches
+	connections *poolConnections // of the pool; nil if ConfigurePool has not prepared it
+	direct      *pgx.ConnConfig  // instead of a connection of the pool; may be nil
+	clock       *databaseClock
 }
 
 // registerSQL locks the engine's number and writes its row. The rows of the engine's
@@ -96,7 +97,9 @@ func (o *sessionOpener) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pooled.Hijack(), nil
+	conn := pooled.Hijack()
+	o.connections.remove(conn) // the session looks after it itself
+	return conn, nil
 }
 
 // ErrNoSession says that the connection of the engine's session is not one backend of

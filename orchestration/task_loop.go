@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -237,6 +238,12 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 	loading, cancel := outliving(ctx, l.engine.stopTimeout)
 	defer cancel()
 	fresh, err := l.engine.load(loading, l.task.id)
+	if err == nil && !l.task.isSame(fresh) {
+		err = errors.Wrapf(ErrTaskNotFound, "the server has lost task %d, and has given its number to another one", l.task.id)
+	}
+	if errors.Is(err, ErrTaskNotFound) {
+		l.interruptAll()
+	}
 	if err != nil {
 		return err
 	}
@@ -268,6 +275,23 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// interruptAll interrupts the running steps of a task that is gone, and their claims with it.
+func (l *taskLoop) interruptAll() {
+	for _, s := range l.task.steps {
+		if s.running {
+			s.interrupted = true
+			s.interrupt(errClaimLost)
+		}
+	}
+}
+
+// isSame reports whether fresh is this task, read again. A server that has lost commits
+// gives the numbers of lost tasks and steps a second time.
+func (t *taskRun) isSame(fresh *taskRun) bool {
+	return fresh.digest == t.digest && fresh.head.createdAt.Equal(t.head.createdAt) &&
+		slices.EqualFunc(fresh.steps, t.steps, func(f, s *stepRun) bool { return f.id == s.id })
 }
 
 // differs reports whether the step in memory is not as f was read.

@@ -70,8 +70,10 @@ func ExamplePassing() {
 // ConnectionLost tells that a statement had no answer. It may have been executed.
 func ExampleConnectionLost() {
 	fmt.Println(sqlsession.ConnectionLost(io.ErrUnexpectedEOF))
+	fmt.Println(sqlsession.ConnectionLost(&pgconn.PgError{Code: "57P02"})) // the server has crashed
 	fmt.Println(sqlsession.ConnectionLost(&pgconn.PgError{Code: "23505"}))
 	// Output:
+	// true
 	// true
 	// false
 }

@@ -38,16 +38,24 @@ func Passing(err error) bool {
 func (e *Error) Passing() bool { return Passing(e) }
 
 func passes(state string) bool {
-	switch state[:2] {
+	switch state[:min(2, len(state))] { // a server of another make may send none
 	case "08", "40", "53", "57", "58":
 		return true
 	}
 	return state == "55006" || state == "55P03" || state == stateReadOnly
 }
 
-// ConnectionLost reports whether the server did not answer. The statement may have been
-// executed all the same.
+// ConnectionLost reports whether the server did not answer, or ended the session instead.
+// The statement may have been executed all the same.
 func ConnectionLost(err error) bool {
+	var own *Error
+	if errors.As(err, &own) {
+		return own.Class() == "ConnectionLost"
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && (&Error{SQLState: pg.Code}).Class() == "ConnectionLost" {
+		return true
+	}
 	var connecting *pgconn.ConnectError
 	var network net.Error
 	return errors.As(err, &connecting) || errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) ||

@@ -22,7 +22,7 @@ func (e *Error) Class() string {
 	if name, ok := classes[e.SQLState]; ok {
 		return name
 	}
-	return classes[e.SQLState[:2]]
+	return classes[e.SQLState[:min(2, len(e.SQLState))]]
 }
 
 // classes maps a SQLSTATE, or its first two characters, to the class in
