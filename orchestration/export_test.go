@@ -36,3 +36,17 @@ func (e *Engine) WaitsForRoom() bool {
 func (e *Engine) EndBackends(ctx context.Context, applicationName string) {
 	e.endBackends(ctx, []deadEngine{{number: 1, applicationName: applicationName}})
 }
+
+// ExecAlone runs a statement that commits as a request of a failed group does, and sends
+// the error when it has an answer.
+func (e *Engine) ExecAlone(ctx context.Context, sql string, args ...any) <-chan error {
+	var n int
+	r := &sqlRequest{requestBase: requestBase{ctx: ctx, done: make(chan struct{})}, sql: sql, args: args, read: rowCount(&n)}
+	e.group.sendAlone(r)
+	answered := make(chan error, 1)
+	go func() {
+		<-r.done
+		answered <- r.err
+	}()
+	return answered
+}

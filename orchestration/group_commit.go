@@ -130,8 +130,6 @@ func (g *groupCommit) work() {
 func (g *groupCommit) sendAlone(r groupRequest) {
 	g.ended.Go(func() {
 		defer close(r.base().done)
-		g.alone <- struct{}{}
-		defer func() { <-g.alone }()
 		r.base().err = g.sendUntilAnswered(r)
 	})
 }
@@ -181,7 +179,7 @@ func (g *groupCommit) send(ctx context.Context, group []groupRequest, timeout ti
 func (g *groupCommit) sendUntilAnswered(r groupRequest) error {
 	ctx := r.base().ctx
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := g.send(ctx, []groupRequest{r}, 2*groupTimeout)
+		err := g.sendOne(ctx, r)
 		silent := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 		if err == nil || !silent && !sqlsession.Passing(err) {
 			return err
@@ -194,6 +192,18 @@ func (g *groupCommit) sendUntilAnswered(r groupRequest) error {
 			return err
 		}
 	}
+}
+
+// sendOne sends the request once it has its turn. The requests take turns with each try,
+// so that some which wait for locks do not keep the others out.
+func (g *groupCommit) sendOne(ctx context.Context, r groupRequest) error {
+	select {
+	case g.alone <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-g.alone }()
+	return g.send(ctx, []groupRequest{r}, 2*groupTimeout)
 }
 
 // rowCount returns a read function that counts the rows.

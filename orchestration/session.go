@@ -100,13 +100,14 @@ func (s *session) keep(ctx context.Context, conn *pgx.Conn) {
 		living, giveUp := context.WithCancelCause(ctx)
 		s.mu.Lock()
 		s.giveUp = giveUp
+		number := s.number
 		s.mu.Unlock()
 		err := s.live(living, conn)
 		if living.Err() != nil {
 			err = context.Cause(living)
 		}
 		giveUp(nil)
-		number := s.forget(err)
+		s.forget(err)
 		if ctx.Err() != nil {
 			s.opener.leave(conn, number)
 			return
@@ -211,16 +212,14 @@ func (s *session) reopen(ctx context.Context) *pgx.Conn {
 	}
 }
 
-// forget notes that there is no connection. It returns the number that the engine had.
-func (s *session) forget(problem error) int64 {
+// forget notes that there is no connection.
+func (s *session) forget(problem error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	number := s.number
-	if number != 0 {
+	if s.number != 0 { // otherwise doubt has done it
 		s.number, s.ready = 0, make(chan struct{})
 	}
 	s.problem, s.giveUp = problem, nil
-	return number
 }
 
 // errNotAlive says that the server does not take the engine for alive.

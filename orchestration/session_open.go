@@ -123,8 +123,8 @@ func (o *sessionOpener) check(ctx context.Context, conn *pgx.Conn) error {
 // probeTimeout is how long the notification of a new session's probe may take.
 const probeTimeout = 3 * time.Second
 
-func (o *sessionOpener) notifies(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+func (o *sessionOpener) notifies(opening context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(opening, probeTimeout)
 	defer cancel()
 	var before, after int
 	if err := conn.QueryRow(ctx, backendSQL).Scan(&before); err != nil {
@@ -135,8 +135,11 @@ func (o *sessionOpener) notifies(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for {
 		n, err := conn.WaitForNotification(ctx)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil && opening.Err() == nil:
 			return errors.New("a notification did not arrive")
+		case err != nil: // that proves nothing
+			return errors.Wrap(err, "waiting for a notification")
 		}
 		if n.Channel == channelTask && n.Payload == "" {
 			break
