@@ -79,7 +79,8 @@ func (c *chaos) report() {
 		c.t.Logf("taken over after %-18s n %3d  p50 %v  p99 %v  max %v", kind+":", len(took), at(0.5), at(0.99), at(1))
 	}
 	for _, line := range ask[string](c, `
-		select format('%s attempts %s %s', count(*), outcome, error_class) from tasker.attempts group by outcome, error_class order by count(*) desc`) {
+		select format('%s attempts %s %s', count(*), outcome, error_class || ', such as ' || max(left(error->>'message', 150)))
+		from tasker.attempts group by outcome, error_class order by count(*) desc`) {
 		c.t.Log(line)
 	}
 }

@@ -78,7 +78,7 @@ func TestChaos(t *testing.T) {
 	t.Parallel()
 	runtime.LockOSThread() // the workers end with the thread that has started them
 	defer runtime.UnlockOSThread()
-	tasks, most, seed := 200, 15*time.Second, uint64(time.Now().UnixNano())
+	tasks, most, seed := 150, 15*time.Second, uint64(time.Now().UnixNano())
 	var err error
 	if v := os.Getenv(chaosTasksVariable); v != "" {
 		tasks, err = strconv.Atoi(v)

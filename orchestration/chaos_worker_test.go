@@ -35,12 +35,12 @@ const chaosMaxTasks = 8
 // configuration is the longest time that a step takes, in milliseconds.
 var chaosTemplates = []string{`
   - {name: a, handler_class: Ledger, handler_config: {ms: 100}, MORE}
-  - {name: b, handler_class: Ledger, handler_config: {ms: 800}, depends_on_step: a, MORE}
-  - {name: c, handler_class: Ledger, handler_config: {ms: 800}, depends_on_step: a, MORE}
+  - {name: b, handler_class: Ledger, handler_config: {ms: 1400}, depends_on_step: a, MORE}
+  - {name: c, handler_class: Ledger, handler_config: {ms: 1400}, depends_on_step: a, MORE}
   - {name: d, handler_class: Ledger, handler_config: {ms: 100}, depends_on_steps: [b, c], MORE}
 `, `
-  - {name: a, handler_class: Ledger, handler_config: {ms: 500}, MORE}
-  - {name: b, handler_class: Quiet, handler_config: {ms: 500}, depends_on_step: a, MORE}
+  - {name: a, handler_class: Ledger, handler_config: {ms: 900}, MORE}
+  - {name: b, handler_class: Quiet, handler_config: {ms: 900}, depends_on_step: a, MORE}
   - {name: c, handler_class: Ledger, handler_config: {ms: 0}, depends_on_step: b, MORE}
 `, `
   - {name: a, handler_class: Quiet, handler_config: {ms: 200}, MORE}
@@ -49,7 +49,7 @@ var chaosTemplates = []string{`
 `, `
   - {name: a, handler_class: Total, handler_config: {ms: 200}, isolation: serializable, MORE}
   - {name: b, handler_class: Total, handler_config: {ms: 200}, isolation: serializable, MORE}
-  - {name: c, handler_class: Ledger, handler_config: {ms: 1000}, depends_on_steps: [a, b], MORE}
+  - {name: c, handler_class: Ledger, handler_config: {ms: 1600}, depends_on_steps: [a, b], MORE}
 `}
 
 const chaosMore = `default_retry_limit: 1000, backoff: {curve: linear, base_seconds: 0.05, max_seconds: 1}`

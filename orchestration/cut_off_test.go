@@ -264,6 +264,21 @@ func quoted(s string) string {
 	return out
 }
 
+// The connection that a step waits for is silent from the start, and the engine's session
+// is not. The step gets another connection, and its only attempt succeeds.
+func TestStepDoesNotFailWithASilentNewConnection(t *testing.T) {
+	t.Parallel()
+	var c *cutOff
+	c = behindProxy(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		c.proxy.Cut(pgproxy.Not(pgproxy.Listened)) // the step needs a new connection, and nothing else does
+		c.proxy.SwallowAnswers(1, func(tag string) bool { return tag == "SELECT 1" }, pgproxy.ThenSilence, pgproxy.Not(pgproxy.Listened))
+		return ledger(ctx, x)
+	}})
+	c.run(t, template(t, "a:", "default_retry_limit: 1"))
+	require.Equal(t, 1, c.proxy.Swallowed())
+	require.Zero(t, c.requireOnce(t, 1, 1))
+}
+
 // A connection is cut in the middle of a step. A handler in Go returns the driver's error,
 // and the attempt has the class that the guide promises.
 func TestALostConnectionHasItsClass(t *testing.T) {
