@@ -66,8 +66,11 @@ func newWay() *way {
 	return w
 }
 
-// throughPooler looks with a connection of its own, once.
+// throughPooler looks with a connection of its own, once. It waits no longer than a
+// connection may take to open: everyone who wants one waits for it.
 func (w *way) throughPooler(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	select {
 	case <-w.lock:
 	case <-ctx.Done():
