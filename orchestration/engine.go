@@ -132,7 +132,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e.session, err = openSession(ctx, &session{
 		opener: sessionOpener{own: e.own, connections: connections, direct: cfg.Session, clock: clock},
-		logger: cfg.Logger, notified: e.watchers.notified, lost: e.sessionLost, opened: e.watchers.wakeAll,
+		logger: cfg.Logger, notified: e.watchers.notified, others: e.endDead, lost: e.sessionLost, opened: e.watchers.wakeAll,
 	})
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func (e *Engine) WaitsForRoom() bool {
 
 // EndBackends ends the backends of a dead engine.
 func (e *Engine) EndBackends(ctx context.Context, applicationName string) {
-	e.endBackends(ctx, []deadEngine{{number: 1, applicationName: applicationName}})
+	e.endBackends(ctx, []deadEngine{{number: 1, applicationName: applicationName}}, e.own.short)
 }
 
 // ExecAlone runs a statement that commits as a request of a failed group does, and sends

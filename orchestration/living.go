@@ -99,13 +99,31 @@ func (e *Engine) living(ctx context.Context, numbers []int64) (living []int64, e
 	if err := e.own.short(ctx, &batch); err != nil {
 		return nil, errors.Wrap(err, "looking for dead engines")
 	}
-	e.endBackends(ctx, dead)
+	e.endBackends(ctx, dead, e.own.short)
 	return living, nil
+}
+
+// endDead declares engines dead, and ends their backends, on the connection of this
+// engine's session. The pool may have no connection left for it: all may wait for the
+// locks of the dead.
+func (e *Engine) endDead(ctx context.Context, conn *pgx.Conn) {
+	send := func(ctx context.Context, batch *pgx.Batch) error {
+		ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+		defer cancel()
+		return conn.SendBatch(ctx, batch).Close()
+	}
+	var dead []deadEngine
+	var batch pgx.Batch
+	queueDead(&batch, &dead)
+	if err := send(ctx, &batch); err != nil {
+		return // if it was the connection, the next heartbeat says so
+	}
+	e.endBackends(ctx, dead, send)
 }
 
 // endBackends ends what dead engines have left on the server. Nobody else does: their
 // rows are gone. So if it fails, the next call does it too.
-func (e *Engine) endBackends(ctx context.Context, dead []deadEngine) {
+func (e *Engine) endBackends(ctx context.Context, dead []deadEngine, send func(context.Context, *pgx.Batch) error) {
 	dead = append(dead, e.unended.take()...)
 	if len(dead) == 0 {
 		return
@@ -124,7 +142,7 @@ func (e *Engine) endBackends(ctx context.Context, dead []deadEngine) {
 	var ended, refused int
 	var batch pgx.Batch
 	batch.Queue(endBackendsSQL, nonNil(names), pids, starts, numbers).QueryRow(func(row pgx.Row) error { return row.Scan(&ended, &refused) })
-	err := e.own.short(ctx, &batch)
+	err := send(ctx, &batch)
 	switch {
 	case err != nil:
 		e.unended.put(dead)

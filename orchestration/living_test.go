@@ -29,3 +29,18 @@ func TestConnectionsOfADeadEngineAreEndedLater(t *testing.T) {
 	b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond})
 	require.Eventually(t, func() bool { return conn.Ping(t.Context()) != nil }, 20*time.Second, 5*time.Millisecond)
 }
+
+// An engine that is closed leaves no row, also when a heartbeat is under way: nobody has
+// to find it dead.
+func TestAClosedEngineLeavesNoRow(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	for range 20 {
+		e, err := orchestration.New(t.Context(), orchestration.Config{Pool: pool, Handlers: orchestration.Handlers{}})
+		require.NoError(t, err)
+		require.NoError(t, e.Close()) // the first heartbeat comes at once
+		var rows int
+		require.NoError(t, pool.QueryRow(t.Context(), "select count(*) from tasker.workers").Scan(&rows))
+		require.Zero(t, rows)
+	}
+}

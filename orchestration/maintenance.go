@@ -82,7 +82,7 @@ func (m *maintenance) round(ctx context.Context) (freed int) {
 	queueDead(&batch, &dead)
 	err := m.engine.own.short(ctx, &batch)
 	if err == nil {
-		m.engine.endBackends(ctx, dead) // before their tasks are looked at: they hold row locks
+		m.engine.endBackends(ctx, dead, m.engine.own.short) // before their tasks are looked at: they hold row locks
 		batch = pgx.Batch{}
 		batch.Queue(freeTasksSQL).Query(rowCount(&freed))
 		err = m.engine.own.short(ctx, &batch)

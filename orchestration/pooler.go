@@ -87,8 +87,11 @@ func newWay() *way {
 	return w
 }
 
-// throughPooler looks with a connection of its own, once.
+// throughPooler looks with a connection of its own, once. It waits no longer than a
+// connection may take to open: everyone who wants one waits for it.
 func (w *way) throughPooler(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	select {
 	case <-w.lock:
 	case <-ctx.Done():
@@ -98,8 +101,6 @@ func (w *way) throughPooler(ctx context.Context, config *pgx.ConnConfig) (bool, 
 	if w.known {
 		return w.pooled, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config.Copy())
 	if err != nil {
 		return false, err

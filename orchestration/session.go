@@ -25,6 +25,8 @@ const (
 	// engine gives its session up. It is shorter than deadAfter, so an engine that is
 	// cut off stops before others take over.
 	heartbeatTimeout = 2 * time.Second
+	// lookEvery is the number of heartbeats between two looks for dead engines.
+	lookEvery = 2
 	// deadAfter is the age of the last heartbeat from which an engine counts as dead. It
 	// is well above heartbeatTimeout, because a busy machine is late too.
 	deadAfter = 3 * time.Second
@@ -43,8 +45,9 @@ type session struct {
 	opener   sessionOpener
 	logger   *slog.Logger
 	notified func(channel, payload string)
-	lost     func() // called when the connection is gone
-	opened   func() // called after a reconnection, when notifications may be missing
+	others   func(context.Context, *pgx.Conn) // called now and then, to look for dead engines
+	lost     func()                           // called when the connection is gone
+	opened   func()                           // called after a reconnection, when notifications may be missing
 
 	stop  context.CancelFunc
 	ended chan struct{}
@@ -127,9 +130,12 @@ func (s *session) keep(ctx context.Context, conn *pgx.Conn) {
 // live writes heartbeats, and passes on the notifications that come between them. It
 // returns when the session cannot be trusted any more.
 func (s *session) live(ctx context.Context, conn *pgx.Conn) error {
-	for {
+	for beats := 1; ; beats++ {
 		if err := s.beat(ctx, conn); err != nil {
 			return err
+		}
+		if beats%lookEvery == 0 {
+			s.others(ctx, conn)
 		}
 		until, cancel := context.WithTimeout(ctx, heartbeatEvery)
 		err := s.receive(until, conn)

@@ -160,8 +160,12 @@ const leaveSQL = `delete from tasker.workers where number = $1`
 func (o *sessionOpener) leave(conn *pgx.Conn, number int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if !conn.IsClosed() {
-		_, _ = conn.Exec(ctx, leaveSQL, number) // otherwise the end of the session says it
+	// A heartbeat that was under way has closed the connection. If no statement
+	// succeeds, the end of the session says the same.
+	if conn.IsClosed() {
+		_, _ = o.own.pool.Exec(ctx, leaveSQL, number)
+	} else {
+		_, _ = conn.Exec(ctx, leaveSQL, number)
 	}
 	discard(conn)
 }

@@ -36,6 +36,55 @@ func lockAndHang(ctx context.Context, x *orchestration.StepExecution) (json.RawM
 	return results, err
 }
 
+// freezeWithLock starts a worker in a process of its own, and freezes it while its step
+// holds the lock. The test ends the process.
+func freezeWithLock(t *testing.T, url string, pool *pgxpool.Pool) *exec.Cmd {
+	t.Helper()
+	frozen := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
+	frozen.Env = append(os.Environ(), workerVariable+"="+url)
+	require.NoError(t, frozen.Start())
+	t.Cleanup(func() {
+		_ = frozen.Process.Kill()
+		_ = frozen.Wait() // it was killed
+	})
+	require.Eventually(t, func() bool { // the step holds the lock
+		var idle bool
+		return pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
+			where datname = current_database() and state = 'idle in transaction' and query like 'update totals%')`).Scan(&idle) == nil && idle
+	}, 20*time.Second, 5*time.Millisecond)
+	require.NoError(t, frozen.Process.Signal(syscall.SIGSTOP))
+	return frozen
+}
+
+// Every connection of a worker's pool waits for the lock of a frozen worker. The frozen
+// one is found dead all the same, and its lock freed.
+func TestFrozenWorkerIsFoundWithoutAFreeConnection(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
+	pool, err := pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	_, err = pool.Exec(t.Context(), "create table totals (n int); insert into totals values (0)")
+	require.NoError(t, err)
+	submitter := engineOn(t, pool, nil)
+	submitter.submit(t, template(t, "lock:", "default_retry_limit: 1"), "{}")
+	freezeWithLock(t, url, pool)
+	require.NoError(t, submitter.Close()) // from here on, nobody else looks for dead engines
+	const connections = 3
+	config := pool.Config()
+	config.MaxConns = connections
+	small, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(small.Close)
+	other := engineOn(t, small, funcs{"Lock": lockRow}, mayLogErrors)
+	for range connections {
+		other.submit(t, template(t, "lock:", "default_retry_limit: 1"), "{}")
+	}
+	other.work(t, orchestration.WorkerConfig{})
+	other.pool = pool // for the test's own questions
+	other.waitForTasks(t, orchestration.TaskComplete, connections+1)
+}
+
 // A worker is frozen while its step holds a row lock. Another one takes the step over,
 // and ends the connections of the frozen one, so that it gets the lock. When the frozen
 // worker goes on, it finds its claim lost, and takes tasks again.
@@ -50,19 +99,7 @@ func TestFrozenWorkerIsTakenOver(t *testing.T) {
 	submitter := engineOn(t, pool, nil)
 	id := submitter.submit(t, template(t, "lock:", "default_retry_limit: 1"), "{}")
 
-	frozen := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
-	frozen.Env = append(os.Environ(), workerVariable+"="+url)
-	require.NoError(t, frozen.Start())
-	t.Cleanup(func() {
-		_ = frozen.Process.Kill()
-		_ = frozen.Wait() // it was killed
-	})
-	require.Eventually(t, func() bool { // the step holds the lock
-		var idle bool
-		return pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
-			where datname = current_database() and state = 'idle in transaction' and query like 'update totals%')`).Scan(&idle) == nil && idle
-	}, 20*time.Second, 5*time.Millisecond)
-	require.NoError(t, frozen.Process.Signal(syscall.SIGSTOP))
+	frozen := freezeWithLock(t, url, pool)
 	began := time.Now()
 	other := engineOn(t, pool, funcs{"Lock": lockRow}, mayLogErrors)
 	stop := other.work(t, orchestration.WorkerConfig{})
