@@ -1,6 +1,7 @@
 package orchestration_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -18,8 +19,10 @@ import (
 type takeover struct {
 	kind   string
 	began  time.Time
-	engine int64   // the number of the worker's engine
-	left   []int64 // the tasks that it still holds
+	engine int64         // the number of the worker's engine
+	left   []int64       // the tasks that nobody has taken over
+	freed  time.Duration // until it held none of them
+	took   time.Duration
 }
 
 // watch notes the tasks of a worker that a fault hits now.
@@ -41,26 +44,42 @@ func (c *chaos) watch(kind string, w *chaosWorker) {
 	}
 }
 
-// stillHeldSQL selects the tasks ($1) that nobody has taken over from an engine ($2): it
-// holds them, or they were freed and nobody has leased them yet.
-const stillHeldSQL = `
-	select task_id from tasker.tasks
+// notTakenSQL selects the tasks ($1) that nobody has taken over from an engine ($2): it
+// holds them, or they were freed and nobody has leased them yet. The former have a
+// negative number.
+const notTakenSQL = `
+	select case when held_by = $2 then -task_id else task_id end from tasker.tasks
 	where task_id = any($1) and state = 'in_progress' and (held_by = $2 or held_by is null and wake_at = 'epoch')`
 
 // watchTakeovers notes what has been taken over.
 func (c *chaos) watchTakeovers() {
 	c.t.Helper()
 	c.takeovers = slices.DeleteFunc(c.takeovers, func(o *takeover) bool {
-		o.left = ask[int64](c, stillHeldSQL, o.left, o.engine)
-		took := time.Since(o.began)
-		if took > chaosPatience {
+		o.left = ask[int64](c, notTakenSQL, o.left, o.engine)
+		o.took = time.Since(o.began)
+		for i, task := range o.left {
+			if task < 0 {
+				o.left[i], o.freed = -task, o.took
+			}
+		}
+		if o.took > chaosPatience {
 			c.t.Fatalf("tasks %v of engine %d, %s, are not taken over within %v:\n%s", o.left, o.engine, o.kind, chaosPatience, c.picture())
 		}
 		if len(o.left) == 0 {
-			c.took[o.kind] = append(c.took[o.kind], took)
+			c.took[o.kind] = append(c.took[o.kind], o)
 		}
 		return len(o.left) == 0
 	})
+}
+
+// during returns the faults that came in that time.
+func (c *chaos) during(began time.Time, most time.Duration) (kinds []string) {
+	for _, f := range c.history {
+		if after := f.at.Sub(began); after > 0 && after < most {
+			kinds = append(kinds, fmt.Sprintf("%s after %v", f.kind, after.Round(time.Millisecond)))
+		}
+	}
+	return kinds
 }
 
 // report prints the figures.
@@ -69,14 +88,16 @@ func (c *chaos) report() {
 		c.t.Logf("%4d  %s", c.counts[kind], kind)
 	}
 	for _, kind := range []string{killed, frozen, halfOpen, lostHost} {
-		took := slices.Sorted(slices.Values(c.took[kind]))
+		took := slices.SortedFunc(slices.Values(c.took[kind]), func(a, b *takeover) int { return cmp.Compare(a.took, b.took) })
 		if len(took) == 0 {
 			continue
 		}
 		at := func(share float64) time.Duration {
-			return took[min(int(share*float64(len(took))), len(took)-1)].Round(time.Millisecond)
+			return took[min(int(share*float64(len(took))), len(took)-1)].took.Round(time.Millisecond)
 		}
 		c.t.Logf("taken over after %-18s n %3d  p50 %v  p99 %v  max %v", kind+":", len(took), at(0.5), at(0.99), at(1))
+		slowest := took[len(took)-1]
+		c.t.Logf("    the slowest: freed after %v; meanwhile: %v", slowest.freed.Round(time.Millisecond), c.during(slowest.began, slowest.took))
 	}
 	for _, line := range ask[string](c, `
 		select format('%s attempts %s %s', count(*), outcome, error_class || ', such as ' || max(left(error->>'message', 150)))

@@ -74,6 +74,7 @@ func (c *chaos) fault() bool {
 	if w := c.victim(); w != nil && !(young && (f.kind == "restarted server" || f.kind == "crashed server")) {
 		c.round = c.round[1:]
 		c.counts[f.kind]++
+		c.history = append(c.history, happened{time.Now(), f.kind})
 		f.do(c, w)
 		return true
 	}

@@ -48,6 +48,7 @@ type chaos struct {
 
 	templates []orchestration.Submission
 	submitted int
+	every     time.Duration // the time between two tasks
 
 	workers []*chaosWorker
 	lost    []*chaosWorker // frozen, behind a silent network
@@ -61,7 +62,14 @@ type chaos struct {
 	serverUp  time.Time // since when the server runs
 	crashed   bool
 	takeovers []*takeover
-	took      map[string][]time.Duration
+	took      map[string][]*takeover
+	history   []happened
+}
+
+// happened is a fault that has come.
+type happened struct {
+	at   time.Time
+	kind string
 }
 
 // appointment ends a fault.
@@ -94,6 +102,7 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("%s=%d %s=%d %s=%v", chaosSeedVariable, seed, chaosTasksVariable, tasks, chaosForVariable, most)
 	c := newChaos(t, seed)
+	c.every = most * 3 / 4 / time.Duration(tasks)
 	c.submit(tasks)
 	for range chaosWorkers {
 		c.start()
@@ -120,13 +129,13 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		require.NoError(t, os.RemoveAll(logs))
 	})
 	server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir(), Settings: map[string]string{
-		"synchronous_commit": "off", "max_connections": "300",
+		"synchronous_commit": "off", "max_connections": "400",
 	}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	c := &chaos{
 		t: t, random: rand.New(rand.NewPCG(seed, 0)), url: server.URL(), logs: logs, serverUp: time.Now(),
-		counts: map[string]int{}, took: map[string][]time.Duration{},
+		counts: map[string]int{}, took: map[string][]*takeover{},
 	}
 	c.fates.told = map[int64]sqlsession.Fate{}
 	config, err := pgxpool.ParseConfig(c.url)
@@ -154,12 +163,15 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	return c
 }
 
-// submit submits n tasks, of each template the same number.
+// submit submits n tasks, of each template the same number. They fall due one after
+// another: workers that are always full would have no room for the tasks of others.
 func (c *chaos) submit(n int) {
 	c.t.Helper()
 	all := make([]orchestration.Submission, 0, n)
 	for i := range n {
-		all = append(all, c.templates[i%len(c.templates)])
+		s := c.templates[i%len(c.templates)]
+		s.RunAt = time.Now().Add(time.Duration(i) * c.every)
+		all = append(all, s)
 	}
 	e, err := orchestration.New(c.t.Context(), orchestration.Config{Pool: c.pool, Handlers: resolver{}})
 	require.NoError(c.t, err)
@@ -177,6 +189,9 @@ func (c *chaos) disturb(until time.Time) {
 	for open := true; time.Now().Before(until) && open || c.rounds < 2; open = c.open() {
 		if !open {
 			c.submit(50)
+		}
+		if time.Now().After(until.Add(chaosPatience)) {
+			c.t.Fatalf("not every fault has come; next: %s\n%s", c.round[0].kind, c.picture())
 		}
 		c.keepAppointments(time.Now())
 		c.watchTakeovers()

@@ -27,8 +27,9 @@ import (
 // variable names.
 const chaosVariable = "TASKER_TEST_CHAOS_WORKER"
 
-// chaosMaxTasks is how many tasks a worker of TestChaos has in hand.
-const chaosMaxTasks = 8
+// chaosMaxTasks is how many tasks a worker of TestChaos has in hand at most. It is more
+// than its share.
+const chaosMaxTasks = 16
 
 // chaosTemplates are the tasks of TestChaos: a diamond, a chain with a step without SQL,
 // steps that share a concurrency key, and steps in serializable transactions. The
@@ -111,7 +112,7 @@ func chaosWork(url string) error {
 	if err != nil {
 		return err
 	}
-	config.MaxConns = 16
+	config.MaxConns = 32
 	orchestration.ConfigurePool(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
