@@ -23,7 +23,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz lint bench docs/pictures fmt clean
+.PHONY: help setup build demo test test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz chaos lint bench docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -79,6 +79,11 @@ test/asan: setup ## ASAN_CALLS mixed calls (default 200000) under the address sa
 
 test/race: setup ## run the Go tests under the race detector
 	$(GO) test -race -timeout 30m ./...
+
+CHAOS_TASKS ?= 10000
+CHAOS_FOR ?= 10m
+chaos: setup ## CHAOS_TASKS tasks (default 10000) while processes, networks and servers fail, for CHAOS_FOR at most (default 10m)
+	CHAOS_TASKS=$(CHAOS_TASKS) CHAOS_FOR=$(CHAOS_FOR) $(GO) test -vet=off -count 1 -v -timeout 30m -run '^TestChaos$$' ./orchestration
 
 FUZZTIME ?= 1m
 FUZZ ?= ./...

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/errors"
 
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
@@ -60,40 +61,63 @@ func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *
 	a.engine.uncommitted.add(len(results))
 	r := a.recordOutcome(ctx, results, failure)
 	a.engine.uncommitted.remove(len(results))
-	a.engine.watchers.endAttempt(a.step.id)
+	a.engine.watchers.endAttempt(a.step.id, a.claimant)
 	a.report(r)
 }
 
 // recordOutcome commits a success together with the handler's SQL. For a failure
 // it rolls that back first. If ctx has ended, a failed attempt is released instead.
+//
+// A commit that fails is followed by the record of a failure. That is a
+// compare-and-swap on the same claim, so it also decides about a commit whose answer
+// was lost: both cannot succeed.
 func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, failure *StepError) attemptResult {
-	r := attemptResult{step: a.step}
 	open, failed := a.x.session.Finish()
-	if failed != nil && failure == nil {
+	if failed != nil && (failure == nil || failure.namedBy(failed)) {
 		failure = sqlFailure(failed)
 	}
 	// Everything below must also happen after ctx has ended.
 	recording, cancel := outliving(ctx, a.engine.stopTimeout)
 	defer cancel()
-	committed := false
-	defer func() { a.x.session.Done(committed) }()
-	if failure == nil {
-		r.outcome = a.success(results)
-		r.endedTask, r.err = a.commitSuccess(recording, open, r.outcome)
-		if committed = r.err == nil; committed || errors.Is(r.err, errClaimLost) {
-			return r
-		}
-		failure = commitFailure(r.err)
-	} else {
+	if failure != nil {
 		a.x.session.Rollback(recording)
+		defer a.x.session.Done(sqlsession.RolledBack)
+		return a.recognized(recording, a.recordFailure(ctx, recording, a.handlerFailed(recording, failure, failed)))
 	}
-	if ctx.Err() != nil {
-		r.released = true
-		r.err = a.release(recording)
+	r := attemptResult{step: a.step, outcome: a.success(results)}
+	fate := sqlsession.Committed
+	defer func() { a.x.session.Done(fate) }()
+	if r.endedTask, r.err = a.commitSuccess(recording, open, r.outcome); r.err == nil {
 		return r
 	}
-	r.outcome = a.failedOutcome(failure)
-	r.endedTask, r.err = a.engine.commitOutcome(recording, a.step, a.claimant, r.outcome)
+	if r = a.recognized(recording, r); r.err == nil {
+		return r
+	}
+	fate = sqlsession.RolledBack
+	if errors.Is(r.err, errClaimLost) {
+		return r
+	}
+	second := a.recognized(recording, a.recordFailure(ctx, recording, a.commitFailed(r.err)))
+	switch {
+	case errors.Is(second.err, errClaimLost): // by a commit whose answer was lost, or by another engine
+		if again := a.recognized(recording, attemptResult{step: a.step, outcome: r.outcome, err: errClaimLost}); again.err == nil {
+			fate = sqlsession.Committed
+			return again
+		}
+	case second.err != nil:
+		fate = sqlsession.Unknown
+	}
+	return second
+}
+
+// recordFailure records the outcome of a failed attempt, or releases it if the engine
+// stops.
+func (a *attempt) recordFailure(ctx, recording context.Context, o outcome) attemptResult {
+	if ctx.Err() != nil {
+		return attemptResult{step: a.step, released: true, err: a.release(recording)}
+	}
+	r := attemptResult{step: a.step, outcome: o}
+	r.endedTask, r.err = a.engine.commitOutcome(recording, a.step, a.claimant, o)
 	return r
 }
 

@@ -9,11 +9,10 @@ import (
 // claim takes the steps for this engine and counts their attempts, in one statement.
 // It takes a step only if the step has not changed since it was loaded. It returns
 // the claimed steps, and postpones the steps that got no permit of their key.
-func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun) (claimed []*stepRun, claimant int64, err error) {
-	claimant, err = l.engine.session.claimant(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
+//
+// If the engine's number does not live, it claims nothing, and the engine gets another
+// one.
+func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun, claimant int64) (claimed []*stepRun, err error) {
 	now := l.engine.now()
 	request := &claimRequest{requestBase: requestBase{ctx: ctx}, rows: make([]claimRow, len(wanted))}
 	byID := make(map[int64]*stepRun, len(wanted))
@@ -26,7 +25,10 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun) (claimed []*ste
 		byID[s.id] = s
 	}
 	if err := l.engine.group.commit(request); err != nil {
-		return nil, 0, errors.Wrap(err, "claiming steps")
+		return nil, errors.Wrap(err, "claiming steps")
+	}
+	if request.dead {
+		l.engine.session.doubt(claimant)
 	}
 	for id, waiting := range request.waiting {
 		byID[id].waitForPermit(now.Add(permitWait(waiting)))
@@ -41,5 +43,5 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun) (claimed []*ste
 		l.task.dropHeads(s)
 		claimed = append(claimed, s)
 	}
-	return claimed, claimant, nil
+	return claimed, nil
 }

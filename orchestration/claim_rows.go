@@ -12,9 +12,21 @@ type claimRequest struct {
 	rows []claimRow
 
 	// The answer: the claimed steps, and the steps that got no permit, each with the
-	// number of steps that wait for its key.
+	// number of steps that wait for its key. Or the claimant does not live.
 	claimed []int64
 	waiting map[int64]int
+	dead    bool
+}
+
+// claimant is the number under which the claims of the group are made. A request with a
+// former number gets nothing.
+func (g *requestsByKind) claimant() int64 { return g.claims[len(g.claims)-1].rows[0].claimant }
+
+// noteClaimantDead tells the requests that nothing could be claimed.
+func (g *requestsByKind) noteClaimantDead() {
+	for _, r := range g.claims {
+		r.dead = true
+	}
 }
 
 // claimRow is a step that an engine wants to run.
@@ -28,7 +40,7 @@ type claimRow struct {
 }
 
 func (r *claimRequest) join(g *requestsByKind) {
-	r.claimed, r.waiting = nil, nil
+	r.claimed, r.waiting, r.dead = nil, nil, false
 	for i := range r.rows {
 		row := &r.rows[i]
 		row.request = int32(len(g.claims))
@@ -53,15 +65,21 @@ var claimColumns = columns[*claimRow]{
 // their attempts. Each row stands alone: a step that has changed is left out, and the
 // others are claimed. If two requests want a step, one of them gets it.
 //
-// $1 is claimable, and claimColumns follow. It returns (request, step) of each claim.
+// The engine claims under its own number ($2), and only while that number lives. So an
+// engine that is cut off, or that a server with lost commits does not know, claims
+// nothing.
+//
+// $1 is claimable, and claimColumns follow $2. It returns (request, step) of each claim,
+// and (-1, 0) if the number does not live.
 var claimSQL = `
 	with i as (
-		select * from ` + claimColumns.unnest("i", 2) + `),
+		select * from ` + claimColumns.unnest("i", 3) + ` where i.claimant = $2),
+	l as materialized (select ` + livesSQL("$2::bigint") + ` as lives),
 	o as (
 		select i.request, i.claimant, i.at, s.step_id, s.state as was
 		from i join tasker.steps s on s.step_id = i.step_id and s.attempts = i.attempts
 		join tasker.tasks k on k.task_id = s.task_id
-		where s.state = any($1) and k.state = 'in_progress'
+		where s.state = any($1) and k.state = 'in_progress' and (select lives from l)
 		order by s.step_id for no key update of s),
 	u as (
 		update tasker.steps s
@@ -71,7 +89,7 @@ var claimSQL = `
 	w as (
 		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at, actor)
 		select step_id, was, 'in_progress', attempts, 'claimed', at, 'engine ' || claimant from u)
-	select request, step_id from u`
+	select request, step_id from u union all select -1, 0 from l where not lives`
 
 // claimable are the states in which a step can be claimed.
 var claimable = sources(StepTransitions, StepInProgress)
@@ -81,10 +99,14 @@ func queueClaims(batch *pgx.Batch, g *requestsByKind) {
 	if len(g.claimRows) == 0 {
 		return
 	}
-	batch.Queue(claimSQL, claimColumns.args(g.claimRows, claimable)...).Query(func(rows pgx.Rows) error {
+	batch.Queue(claimSQL, claimColumns.args(g.claimRows, claimable, g.claimant())...).Query(func(rows pgx.Rows) error {
 		var request int
 		var step int64
 		_, err := pgx.ForEachRow(rows, []any{&request, &step}, func() error {
+			if request < 0 {
+				g.noteClaimantDead()
+				return nil
+			}
 			r := g.claims[request]
 			r.claimed = append(r.claimed, step)
 			return nil

@@ -24,7 +24,10 @@
 //	outcome_in_tx.go commits an outcome with the handler's own SQL
 //
 // Beside the path: session.go is the engine's own connection, whose end is the
-// end of its claims. maintenance.go finds the tasks of dead workers.
+// end of its claims, and session_open.go registers the engine. living.go says
+// which engines live. maintenance.go finds the tasks of dead ones. recognize.go
+// finds out about a commit whose answer was lost. own_batch.go and own_tx.go
+// keep the engine's own statements free of settings for applications.
 // operator.go is what a person does to a task. permits.go limits how many steps
 // of a concurrency key run at once. watchers.go tells a running task that
 // another party changed it.
@@ -34,8 +37,9 @@
 // A step is claimed by one engine. Its outcome (result or error, new state,
 // audit row, and the end of the task if it was the last step) is one statement,
 // in the handler's own transaction if it asked for one with
-// [StepExecution.Tx]. A claim lives as long as the database session of its
-// engine. A result that arrives later changes nothing.
+// [StepExecution.Tx]. A claim lives as long as its engine: a row, a heartbeat,
+// and a lock in a database session. A result that arrives later changes
+// nothing.
 //
 // Package rubysteps, below this one, runs handlers written in Ruby.
 // docs/engine.md has the tables of states and decisions.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -18,6 +19,11 @@ type Config struct {
 	// worker's maintenance takes one more for a moment every Poll, also while the
 	// worker leases tasks. The tables must be current, see [Migrate].
 	Pool *pgxpool.Pool
+
+	// Session is the direct way to the server for the engine's own session, if Pool goes
+	// through a pooler that changes the backend with each transaction. Default: a
+	// connection of Pool.
+	Session *pgx.ConnConfig
 
 	// Handlers finds the handlers by the class names in templates.
 	Handlers HandlerResolver
@@ -65,9 +71,12 @@ type Engine struct {
 	session     *session
 	watchers    *watchers
 	clock       *databaseClock
+	own         *ownBatches
+	waker       *waker
 	group       *groupCommit
 	loads       *groupLoad
 	uncommitted *uncommitted
+	unended     unended
 	stopTimeout time.Duration
 
 	closed    sync.Once
@@ -114,13 +123,22 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
 	}
-	e := &Engine{cfg: cfg, pool: cfg.Pool, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
+	e := &Engine{cfg: cfg, pool: cfg.Pool, own: &ownBatches{pool: cfg.Pool}, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
 		uncommitted: &uncommitted{limit: cfg.MaxUncommittedBytes}}
 	var err error
-	if e.session, err = openSession(ctx, cfg.Pool, cfg.Logger, clock, e.watchers.notified, e.watchers.wakeAll); err != nil {
+	var connections *poolConnections
+	if c, ok := connectionsByName.Load(cfg.Pool.Config().ConnConfig.RuntimeParams["application_name"]); ok {
+		connections = c.(*poolConnections)
+	}
+	e.session, err = openSession(ctx, &session{
+		opener: sessionOpener{own: e.own, connections: connections, direct: cfg.Session, clock: clock},
+		logger: cfg.Logger, notified: e.watchers.notified, others: e.endDead, lost: e.sessionLost, opened: e.watchers.wakeAll,
+	})
+	if err != nil {
 		return nil, err
 	}
-	e.group, e.loads = newGroupCommit(cfg.Pool), newGroupLoad(cfg.Pool)
+	e.waker = startWaker(e.own, cfg.Logger)
+	e.group, e.loads = newGroupCommit(e.own), newGroupLoad(e.own)
 	return e, nil
 }
 
@@ -128,11 +146,35 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 // have returned. A second Close does nothing.
 func (e *Engine) Close() error {
 	e.closed.Do(func() {
+		e.waker.close()
 		e.group.close()
 		e.loads.close()
 		e.session.close()
 	})
 	return nil
+}
+
+// sessionLost drops what may be ahead of the database, and the connections that may be
+// dead like the session's.
+func (e *Engine) sessionLost() {
+	e.templates.Clear()
+	e.pool.Reset()
+}
+
+// ErrNotReady says that the engine has no session, and so takes no tasks.
+var ErrNotReady = errors.New("the engine has no session in the database, and takes no tasks")
+
+// Ready returns nil while the engine can take tasks. Otherwise it returns [ErrNotReady]
+// with the reason.
+func (e *Engine) Ready() error {
+	number, problem := e.session.current()
+	switch {
+	case number != 0:
+		return nil
+	case problem == nil:
+		return ErrNotReady
+	}
+	return errors.Wrapf(ErrNotReady, "%v", problem)
 }
 
 // now is the time by the engine's clock. It has microseconds, as in PostgreSQL.

@@ -264,3 +264,26 @@ func ExampleEngine_SubmitManyTx() {
 	fmt.Println(len(tasks), err)
 	// Output: 2 <nil>
 }
+
+// A submission in a transaction that is prepared, or one of very many, leaves the
+// wake-up of the workers for after the commit.
+func ExampleEngine_Wake() {
+	ctx := context.Background()
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: orchestration.Handlers{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	template := mustParse("name: letter\nnamespace_name: submit\nstep_templates: [{name: send, handler_class: Send}]")
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) (err error) {
+		_, err = engine.SubmitTx(ctx, tx, orchestration.Submission{Template: template, NoWake: true})
+		return err
+	})
+	if err == nil {
+		err = engine.Wake(ctx)
+	}
+	fmt.Println(err)
+	// Output: <nil>
+}

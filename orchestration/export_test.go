@@ -1,6 +1,9 @@
 package orchestration
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Uncommitted returns the bytes of results that are not in the database yet.
 func (e *Engine) Uncommitted() int {
@@ -27,4 +30,23 @@ func (e *Engine) WaitsForRoom() bool {
 	e.uncommitted.mu.Lock()
 	defer e.uncommitted.mu.Unlock()
 	return e.uncommitted.freed != nil
+}
+
+// EndBackends ends the backends of a dead engine.
+func (e *Engine) EndBackends(ctx context.Context, applicationName string) {
+	e.endBackends(ctx, []deadEngine{{number: 1, applicationName: applicationName}}, e.own.short)
+}
+
+// ExecAlone runs a statement that commits as a request of a failed group does, and sends
+// the error when it has an answer.
+func (e *Engine) ExecAlone(ctx context.Context, sql string, args ...any) <-chan error {
+	var n int
+	r := &sqlRequest{requestBase: requestBase{ctx: ctx, done: make(chan struct{})}, sql: sql, args: args, read: rowCount(&n)}
+	e.group.sendAlone(r)
+	answered := make(chan error, 1)
+	go func() {
+		<-r.done
+		answered <- r.err
+	}()
+	return answered
 }

@@ -38,13 +38,21 @@ func stepError(ctx context.Context, err error) *StepError {
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return &StepError{Class: "PG::" + pg.Code, Message: err.Error(), ErrorCode: pg.Code, Err: err}
+		return sqlFailure(&sqlsession.Error{SQLState: pg.Code, Message: pg.Message, Detail: pg.Detail, Hint: pg.Hint, Server: pg})
 	}
 	message := err.Error()
 	if hint := errors.FlattenHints(err); hint != "" {
 		message += " (" + hint + ")"
 	}
-	return &StepError{Class: fmt.Sprintf("%T", errors.UnwrapAll(err)), Message: message, Err: err}
+	return &StepError{Class: typeName(err), Message: message, Err: err}
+}
+
+func typeName(err error) string { return fmt.Sprintf("%T", errors.UnwrapAll(err)) }
+
+// namedBy reports whether the failure is the driver's own error of a lost connection, for
+// which the session has a name.
+func (e *StepError) namedBy(session *sqlsession.Error) bool {
+	return e.Err != nil && e.Class == typeName(e.Err) && session.Err != nil && errors.Is(e.Err, session.Err)
 }
 
 // sqlFailure describes a failed statement. The handler may have hidden its error.
@@ -62,10 +70,14 @@ func sqlFailure(e *sqlsession.Error) *StepError {
 	return s
 }
 
+// commitFailure describes a commit that failed, or whose answer did not come.
 func commitFailure(err error) *StepError {
 	s := stepError(context.Background(), err)
-	if connectionLost(err) {
+	switch {
+	case sqlsession.ConnectionLost(err):
 		s.Class = "Tasker::SQLError::ConnectionLost"
+	case errors.Is(err, context.DeadlineExceeded):
+		s.Class, s.Message = "Tasker::SQLError::ConnectionLost", "the server did not answer in time"
 	}
 	s.Message = "the step's transaction could not be committed: " + s.Message
 	return s

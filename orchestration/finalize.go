@@ -13,10 +13,14 @@ type stepView struct {
 	state    StepState
 	parents  []int // indexes of its parents
 	dueAt    time.Time
-	attempts int
+	attempts int // begun since the operator's last retry
+	losses   int // of these, the ones that do not count
 	limit    int
 	retries  bool
 }
+
+// counted is the number of attempts that count towards the limit.
+func (s *stepView) counted() int { return s.attempts - s.losses }
 
 // viable reports whether step i can run now: it is startable and its wait is over.
 func viable(steps []stepView, i int, now time.Time) bool {
@@ -31,7 +35,7 @@ func startable(steps []stepView, i int) bool {
 	if s.state != StepPending && s.state != StepWaitingForRetry {
 		return false
 	}
-	if s.attempts > 0 && (!s.retries || s.attempts >= s.limit) {
+	if s.counted() > 0 && (!s.retries || s.counted() >= s.limit) {
 		return false
 	}
 	for _, p := range s.parents {

@@ -2,15 +2,13 @@ package orchestration
 
 import (
 	"context"
-	"io"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 const (
@@ -19,8 +17,11 @@ const (
 	// committers is the number of groups that may be in progress at a time. While the
 	// server writes one to disk, the next one is gathered and sent.
 	committers = 2
-	// groupTimeout is how long a group may take.
-	groupTimeout = 30 * time.Second
+	// groupTimeout is how long the server may take for a group. A silent network must not
+	// keep results for longer. A request that is sent alone gets twice the time.
+	groupTimeout = 4 * time.Second
+	// aloneAtOnce is the number of requests of failed groups that are sent at a time.
+	aloneAtOnce = 8
 )
 
 // groupCommit commits the requests of many steps and tasks together. A request never
@@ -31,8 +32,9 @@ const (
 // sent again if its group failed because of another request, or if the connection was
 // lost before the answer arrived.
 type groupCommit struct {
-	pool  *pgxpool.Pool
+	own   *ownBatches
 	queue chan groupRequest
+	alone chan struct{} // holds a value for each request that is sent alone
 	ended sync.WaitGroup
 }
 
@@ -76,8 +78,8 @@ type sqlRequest struct {
 
 func (r *sqlRequest) join(g *requestsByKind) { g.sql = append(g.sql, r) }
 
-func newGroupCommit(pool *pgxpool.Pool) *groupCommit {
-	g := &groupCommit{pool: pool, queue: make(chan groupRequest, maxGroup)}
+func newGroupCommit(own *ownBatches) *groupCommit {
+	g := &groupCommit{own: own, queue: make(chan groupRequest, maxGroup), alone: make(chan struct{}, aloneAtOnce)}
 	for range committers {
 		g.ended.Go(g.work)
 	}
@@ -110,14 +112,26 @@ func (g *groupCommit) work() {
 	for first := range g.queue {
 		group = g.gather(append(group[:0], first))
 		ctx, stop := untilGone(group)
-		if err := g.send(ctx, group); err != nil {
-			g.sendOneByOne(group)
-		}
+		err := g.send(ctx, group, groupTimeout)
 		stop()
 		for _, r := range group {
-			close(r.base().done)
+			if err == nil {
+				close(r.base().done)
+			} else {
+				g.sendAlone(r)
+			}
 		}
 	}
+}
+
+// sendAlone sends a request of a failed group by itself, so that it gets an answer of
+// its own. It does not wait for that: one statement that waits for a lock must not hold
+// up the others, nor the groups to come.
+func (g *groupCommit) sendAlone(r groupRequest) {
+	g.ended.Go(func() {
+		defer close(r.base().done)
+		r.base().err = g.sendUntilAnswered(r)
+	})
 }
 
 // gather adds the requests that are already queued.
@@ -138,8 +152,8 @@ func (g *groupCommit) gather(group []groupRequest) []groupRequest {
 
 // send runs the requests in one round trip and one commit. The order of the
 // statements is the order in which all groups take their locks.
-func (g *groupCommit) send(ctx context.Context, group []groupRequest) error {
-	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+func (g *groupCommit) send(ctx context.Context, group []groupRequest, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var kinds requestsByKind
 	for _, r := range group {
@@ -154,23 +168,20 @@ func (g *groupCommit) send(ctx context.Context, group []groupRequest) error {
 	for _, r := range kinds.sql {
 		batch.Queue(r.sql, r.args...).Query(r.read)
 	}
-	return g.pool.SendBatch(ctx, &batch).Close()
-}
-
-// sendOneByOne sends each request of a failed group alone, so that each gets an
-// answer of its own.
-func (g *groupCommit) sendOneByOne(group []groupRequest) {
-	for _, r := range group {
-		r.base().err = g.sendUntilAnswered(r)
+	err := g.own.send(ctx, &batch)
+	if errors.Is(err, context.DeadlineExceeded) {
+		g.own.pool.Reset() // the other connections may be as silent as this one
 	}
+	return err
 }
 
 // sendUntilAnswered repeats the request until it has an answer or its context ends.
 func (g *groupCommit) sendUntilAnswered(r groupRequest) error {
 	ctx := r.base().ctx
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := g.send(ctx, []groupRequest{r})
-		if err == nil || !transient(err) {
+		err := g.sendOne(ctx, r)
+		silent := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+		if err == nil || !silent && !sqlsession.Passing(err) {
 			return err
 		}
 		timer := time.NewTimer(wait)
@@ -183,30 +194,16 @@ func (g *groupCommit) sendUntilAnswered(r groupRequest) error {
 	}
 }
 
-// transient reports whether one of the engine's own statements is to be sent again, as
-// after a lost connection, a restart of the server or a deadlock. It does not decide
-// about the retries of steps; sqlsession's Error.Passing is another list, for handlers
-// in Go.
-func transient(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		switch pg.Code[:2] {
-		case "08", "40", "53":
-			return true
-		case "57":
-			return pg.Code != "57014" // cancelled: a timeout of the server's
-		}
-		return false
+// sendOne sends the request once it has its turn. The requests take turns with each try,
+// so that some which wait for locks do not keep the others out.
+func (g *groupCommit) sendOne(ctx context.Context, r groupRequest) error {
+	select {
+	case g.alone <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return connectionLost(err)
-}
-
-// connectionLost reports whether the server did not answer.
-func connectionLost(err error) bool {
-	var connecting *pgconn.ConnectError
-	var network net.Error
-	return errors.As(err, &connecting) || errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) ||
-		errors.IsAny(err, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed) || pgconn.SafeToRetry(err)
+	defer func() { <-g.alone }()
+	return g.send(ctx, []groupRequest{r}, 2*groupTimeout)
 }
 
 // rowCount returns a read function that counts the rows.

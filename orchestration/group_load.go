@@ -7,9 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
@@ -19,7 +20,7 @@ const loaders = 2
 // groupLoad reads tasks together. As with groupCommit, no request waits for company: the
 // requests that arrive while a group is being read form the next group.
 type groupLoad struct {
-	pool  *pgxpool.Pool
+	own   *ownBatches
 	queue chan *loadRequest
 	ended sync.WaitGroup
 }
@@ -33,8 +34,8 @@ type loadRequest struct {
 	done chan struct{}
 }
 
-func newGroupLoad(pool *pgxpool.Pool) *groupLoad {
-	g := &groupLoad{pool: pool, queue: make(chan *loadRequest, maxGroup)}
+func newGroupLoad(own *ownBatches) *groupLoad {
+	g := &groupLoad{own: own, queue: make(chan *loadRequest, maxGroup)}
 	for range loaders {
 		g.ended.Go(g.work)
 	}
@@ -77,14 +78,34 @@ func (g *groupLoad) work() {
 			}
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
-		if len(group) == 1 || g.read(ctx, group) != nil {
-			for _, l := range group { // alone, each within its own context
-				l.err = g.read(l.ctx, []*loadRequest{l})
-			}
-		}
+		err := g.read(ctx, group)
 		cancel()
 		for _, l := range group {
-			close(l.done)
+			if err == nil {
+				close(l.done)
+			} else {
+				g.ended.Go(func() { g.readAlone(l) })
+			}
+		}
+	}
+}
+
+// loadTries is how often a task is read before the error is returned.
+const loadTries = 3
+
+// readAlone reads one task of a failed group.
+func (g *groupLoad) readAlone(l *loadRequest) {
+	defer close(l.done)
+	for range loadTries {
+		ctx, cancel := context.WithTimeout(l.ctx, 2*groupTimeout)
+		l.err = g.read(ctx, []*loadRequest{l})
+		silent := errors.Is(l.err, context.DeadlineExceeded)
+		cancel()
+		if silent {
+			g.own.pool.Reset()
+		}
+		if l.err == nil || l.ctx.Err() != nil || !silent && !sqlsession.Passing(l.err) {
+			return
 		}
 	}
 }
@@ -123,7 +144,7 @@ func (g *groupLoad) read(ctx context.Context, group []*loadRequest) error {
 		}
 		return rows.Err()
 	})
-	if err := g.pool.SendBatch(ctx, &batch).Close(); err != nil {
+	if err := g.own.send(ctx, &batch); err != nil {
 		return err
 	}
 	for _, l := range group {
@@ -161,9 +182,9 @@ func scanTask(rows pgx.Rows) (*taskRun, error) {
 }
 
 // stepsSQL returns the steps of a task in the template's order.
-const stepsSQL = `
+var stepsSQL = `
 	select s.* from unnest($1::bigint[]) as wanted (id), lateral (
-		select s.task_id, s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.retry_limit, s.retryable,
+		select s.task_id, s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.losses, s.retry_limit, s.retryable,
 			coalesce(s.claimed_by, 0), s.claimed_by is not null and s.claimed_by in (` + livingSQL + `),
 			s.last_attempted_at, s.next_attempt_at, s.backoff_request_seconds, coalesce(a.results::text, '')
 		from tasker.steps s
@@ -177,7 +198,7 @@ func scanStep(rows pgx.Rows) (taskID int64, s *stepRun, err error) {
 	s = &stepRun{}
 	var name, results string
 	var last, due *time.Time
-	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.attemptNumber, &s.attempts, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
+	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.attemptNumber, &s.attempts, &s.losses, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
 		&last, &due, &s.requestedWait, &results)
 	if last != nil {
 		s.lastAttempted = *last

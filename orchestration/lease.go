@@ -16,12 +16,12 @@ type lease struct {
 	begun  bool // the task was pending before
 }
 
-// leaseSQL leases due tasks, and takes pending ones to in_progress. Its parameters:
+// leaseSQL leases due tasks for an engine that lives, and takes pending ones to in_progress. Its parameters:
 // $1 engine, $2 now, $3 limit.
-const leaseSQL = `
+var leaseSQL = `
 	with d as (
 		select task_id, state from tasker.tasks
-		where state in ('pending', 'in_progress') and held_by is null and wake_at <= $2
+		where state in ('pending', 'in_progress') and held_by is null and wake_at <= $2 and ` + livesSQL("$1::bigint") + `
 		order by priority desc, wake_at limit $3 for no key update skip locked),
 	u as (
 		update tasker.tasks k set held_by = $1, state = 'in_progress' from d where k.task_id = d.task_id

@@ -3,9 +3,11 @@ package orchestration
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tasker-rb/tasker-rb/templates"
 )
@@ -19,6 +21,7 @@ type taskRun struct {
 	id       int64
 	digest   string // of the template
 	template *templates.Template
+	number   int64 // the engine's when the task was read; 0 if it had none
 	state    TaskState
 	context  json.RawMessage
 	runAt    time.Time
@@ -36,7 +39,7 @@ type stepRun struct {
 	id       int64
 	template *templates.Step
 	stepView
-	attemptNumber int // of the latest attempt; stepView.attempts leaves out forgiven attempts
+	attemptNumber int // of the latest attempt; stepView.attempts leaves out forgiven ones
 	lastAttempted time.Time
 	requestedWait *float64 // backoff_request_seconds
 	claimedBy     int64
@@ -54,6 +57,7 @@ type stepRun struct {
 
 // load reads a task with its steps and their results.
 func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
+	number, _ := e.session.current() // before the task is read
 	t, err := e.loads.load(ctx, id)
 	if err != nil {
 		return nil, errors.Wrapf(err, "loading task %d", id)
@@ -61,14 +65,15 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 	if t == nil {
 		return nil, errors.Wrapf(ErrTaskNotFound, "task %d", id)
 	}
+	t.number = number
 	if t.template, err = e.templateOf(ctx, t.digest); err != nil {
 		return nil, errors.Wrapf(err, "reading the template of task %d", id)
 	}
 	for _, s := range t.steps {
 		// A claim of this engine on a step that it does not run is dead: the engine
-		// could not record the outcome.
+		// could not record the outcome, or the server has lost it.
 		if e.session.owns(s.claimedBy) {
-			s.claimAlive = e.watchers.runs(s.id)
+			s.claimAlive = e.watchers.runs(s.id, s.claimedBy)
 		}
 	}
 	return t, t.connect()
@@ -95,8 +100,9 @@ func (e *Engine) templateOf(ctx context.Context, digest string) (*templates.Temp
 		return t.(*templates.Template), nil
 	}
 	var document string
-	err := e.pool.QueryRow(ctx, templateSQL, digest).Scan(&document)
-	if err != nil {
+	var batch pgx.Batch
+	batch.Queue(templateSQL, digest).QueryRow(func(row pgx.Row) error { return row.Scan(&document) })
+	if err := e.own.short(ctx, &batch); err != nil {
 		return nil, err
 	}
 	t, err := templates.Decode([]byte(document))
@@ -131,10 +137,7 @@ func (t *taskRun) nextDue() time.Time {
 
 // hasDeadClaims reports whether a step is claimed by an engine that is gone.
 func (t *taskRun) hasDeadClaims() bool {
-	for _, s := range t.steps {
-		if s.state == StepInProgress && !s.claimAlive {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.steps, (*stepRun).hasDeadClaim)
 }
+
+func (s *stepRun) hasDeadClaim() bool { return s.state == StepInProgress && !s.claimAlive }

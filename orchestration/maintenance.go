@@ -2,6 +2,8 @@ package orchestration
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,19 +63,30 @@ func (m *maintenance) stop() {
 	m.running.Wait()
 }
 
-// freeTasksSQL frees the tasks whose worker is gone. They are due at once.
-const freeTasksSQL = `
+// freeTasksSQL frees the tasks whose worker is gone. They are due at once. A task that
+// another transaction has locked is left to the next round.
+var freeTasksSQL = `
 	update tasker.tasks set held_by = null, wake_at = ` + atOnceSQL + `
-	where held_by is not null and state in ('pending', 'in_progress') and held_by not in (` + livingSQL + `)
+	where task_id in (
+		select task_id from tasker.tasks
+		where held_by is not null and state in ('pending', 'in_progress') and held_by not in (` + livingSQL + `)
+		order by task_id for no key update skip locked)
 	returning task_id`
 
-// round sets the clock and frees the tasks of dead workers, in one round trip. It
-// returns how many it freed.
+// round sets the clock, declares engines dead, and frees their tasks. It returns how
+// many it freed.
 func (m *maintenance) round(ctx context.Context) (freed int) {
 	var batch pgx.Batch
+	var dead []deadEngine
 	m.engine.clock.queueReading(&batch)
-	batch.Queue(freeTasksSQL).Query(rowCount(&freed))
-	err := m.engine.pool.SendBatch(ctx, &batch).Close()
+	queueDead(&batch, &dead)
+	err := m.engine.own.short(ctx, &batch)
+	if err == nil {
+		m.engine.endBackends(ctx, dead, m.engine.own.short) // before their tasks are looked at: they hold row locks
+		batch = pgx.Batch{}
+		batch.Queue(freeTasksSQL).Query(rowCount(&freed))
+		err = m.engine.own.short(ctx, &batch)
+	}
 	switch {
 	case err != nil && ctx.Err() == nil:
 		m.engine.cfg.Logger.Warn("could not look for the tasks of dead workers; trying again", "error", err)
@@ -92,29 +105,43 @@ const nextDueSQL = `
 func (m *maintenance) wakeWhenDue(ctx context.Context) {
 	m.due.Stop()
 	var next *time.Time
-	err := m.engine.pool.QueryRow(ctx, nextDueSQL, m.engine.now().Add(m.poll)).Scan(&next)
+	var batch pgx.Batch
+	batch.Queue(nextDueSQL, m.engine.now().Add(m.poll)).QueryRow(func(row pgx.Row) error { return row.Scan(&next) })
+	err := m.engine.own.short(ctx, &batch)
 	if err == nil && next != nil {
 		m.due.Reset(max(next.Sub(m.engine.now()), time.Millisecond))
 	}
 }
 
+// maxLosses is how many attempts of a step may be lost. A handler that ends its process
+// each time must not go on for ever.
+const maxLosses = 10
+
 // takeOver records as lost the attempts whose engine is gone, so that their steps can
-// be claimed again. Such an attempt counts: its handler may have done anything outside
-// the database.
+// be claimed again. Such an attempt does not count towards the limit. But its handler
+// may have done anything outside the database, so a step that is not retryable ends.
 func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
-	now := e.now()
+	var others []int64
 	for _, s := range t.steps {
-		if s.state != StepInProgress || s.claimAlive {
+		if s.hasDeadClaim() && !e.session.owns(s.claimedBy) {
+			others = append(others, s.claimedBy)
+		}
+	}
+	var living []int64
+	if len(others) > 0 {
+		var err error
+		if living, err = e.living(ctx, others); err != nil {
+			return err
+		}
+	}
+	for _, s := range t.steps {
+		if !s.hasDeadClaim() || slices.Contains(living, s.claimedBy) {
 			continue
 		}
-		o := outcome{
-			to: retryDecision(s.retries, false, s.attempts, s.limit), kind: "lost", reason: "the claim died with its session",
-			started: s.lastAttempted, ended: now, due: now,
-			err: &StepError{
-				Class:   "Tasker::ClaimLost",
-				Message: "the process that ran this attempt is gone; what it did outside the database may have happened",
-			},
-		}
+		o := lostOutcome(s, e.now(), "the claim died with its session", &StepError{
+			Class:   "Tasker::ClaimLost",
+			Message: "the process that ran this attempt is gone; what it did outside the database may have happened",
+		})
 		_, err := e.commitOutcome(ctx, s, s.claimedBy, o)
 		switch {
 		case errors.Is(err, errClaimLost): // another engine was faster
@@ -126,4 +153,16 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 		e.cfg.Logger.Warn("took a step over", "task", t.id, "step", s.template.Name, "attempt", s.attempts, "to", o.to)
 	}
 	return nil
+}
+
+// lostOutcome is the outcome of an attempt that ended through no fault of its handler.
+func lostOutcome(s *stepRun, now time.Time, reason string, err *StepError) outcome {
+	o := outcome{to: StepWaitingForRetry, kind: "lost", reason: reason, started: s.lastAttempted, ended: now, due: now, err: err, loss: true}
+	switch {
+	case !s.retries:
+		o.to, o.reason = StepInError, reason+", and the step is not retryable"
+	case s.losses+1 >= maxLosses:
+		o.to, o.reason = StepInError, fmt.Sprintf("%s, for the %dth time", reason, s.losses+1)
+	}
+	return o
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // By is the person or program that changes a task, and the reason. The audit keeps
@@ -77,31 +76,17 @@ func (e *Engine) operate(ctx context.Context, taskID int64, by By, do func(*oper
 	if by.Actor == "" {
 		return errors.WithHint(errorOf(ErrRefused, "By.Actor is empty"), "Say who makes the change: the audit keeps it.")
 	}
-	for tries := 1; ; tries++ {
-		err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
-			op := &operation{ctx: ctx, tx: tx, by: by, now: e.now(), taskID: taskID}
-			if err := op.lockRows(); err != nil {
-				return err
-			}
-			if err := do(op); err != nil {
-				return err
-			}
-			return op.announce()
-		})
-		var pg *pgconn.PgError
-		if !errors.As(err, &pg) || pg.Code != pgerrDeadlock || tries == maxDeadlocks {
+	return e.inOwnTx(ctx, func(tx pgx.Tx) error {
+		op := &operation{ctx: ctx, tx: tx, by: by, now: e.now(), taskID: taskID}
+		if err := op.lockRows(); err != nil {
 			return err
 		}
-	}
+		if err := do(op); err != nil {
+			return err
+		}
+		return op.announce()
+	})
 }
-
-// Engines lock the steps of many tasks in one commit, in an order that an operation
-// cannot follow. When the two wait for each other, PostgreSQL ends one of them. operate
-// then tries again.
-const (
-	pgerrDeadlock = "40P01"
-	maxDeadlocks  = 5
-)
 
 // operation is what a person does to one task. It holds locks on the task's rows, the
 // steps before the task. Engines lock them in the same order.
@@ -310,7 +295,7 @@ func moveStepSQL(set string) string {
 }
 
 var (
-	retryStepSQL   = moveStepSQL("forgiven = attempts, next_attempt_at = null, backoff_request_seconds = null, ended_at = null")
+	retryStepSQL   = moveStepSQL("forgiven = attempts, losses = 0, next_attempt_at = null, backoff_request_seconds = null, ended_at = null")
 	resolveStepSQL = moveStepSQL("next_attempt_at = null, ended_at = $3")
 	cancelStepSQL  = moveStepSQL("claimed_by = null, next_attempt_at = null, ended_at = $3")
 )

@@ -25,6 +25,7 @@ type outcome struct {
 	due     time.Time // when a step that waits for a retry may run
 	wait    *float64  // the same in seconds from the end of the attempt
 	last    bool      // every other step is done, so this outcome ends the task
+	loss    bool      // the attempt does not count
 }
 
 // success is the outcome of an attempt whose handler returned results.
@@ -39,10 +40,10 @@ func (a *attempt) success(results json.RawMessage) outcome {
 func (a *attempt) failedOutcome(failure *StepError) outcome {
 	s, now := a.step, a.engine.now()
 	o := outcome{kind: "error", err: failure, started: s.lastAttempted, ended: now}
-	o.to = retryDecision(s.retries, failure.Permanent, s.attempts, s.limit)
+	o.to = retryDecision(s.retries, failure.Permanent, s.counted(), s.limit)
 	switch {
 	case o.to == StepWaitingForRetry:
-		wait := backoff(s.template.Backoff, s.attempts, failure.RetryAfter, a.engine.cfg.Random())
+		wait := backoff(s.template.Backoff, s.counted(), failure.RetryAfter, a.engine.cfg.Random())
 		o.due = now.Add(wait).Truncate(time.Microsecond)
 		seconds := wait.Seconds()
 		o.wait = &seconds

@@ -29,6 +29,7 @@ type outcomeRow struct {
 	wait            *float64
 	reason          string
 	last            bool // every other step of the task is done
+	loss            bool // the attempt does not count
 }
 
 // row is the outcome as outcomeSQL takes it.
@@ -36,7 +37,7 @@ func (o outcome) row(s *stepRun, claimant int64) outcomeRow {
 	row := outcomeRow{
 		step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), to: string(o.to), kind: o.kind,
 		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait, reason: o.reason,
-		last: o.last && o.to.Done(),
+		last: o.last && o.to.Done(), loss: o.loss,
 	}
 	if o.results != nil {
 		results := string(o.results)
@@ -74,6 +75,7 @@ var outcomeColumns = columns[*outcomeRow]{
 	newColumn("wait", "float8", func(r *outcomeRow) *float64 { return r.wait }),
 	newColumn("reason", "text", func(r *outcomeRow) string { return r.reason }),
 	newColumn("last", "bool", func(r *outcomeRow) bool { return r.last }),
+	newColumn("loss", "bool", func(r *outcomeRow) bool { return r.loss }),
 }
 
 // outcomeSQL records outcomes: the step's new state, the row of the attempt, the row
@@ -92,7 +94,7 @@ var outcomeSQL = `
 		order by s.step_id for no key update of s),
 	u as (
 		update tasker.steps s
-		set state = o.to_state, claimed_by = null, backoff_request_seconds = o.wait,
+		set state = o.to_state, claimed_by = null, losses = s.losses + o.loss::int, backoff_request_seconds = o.wait,
 			next_attempt_at = case when o.to_state = 'waiting_for_retry' then o.due_at end,
 			ended_at = case when o.to_state in ('complete', 'error') then o.at end
 		from o where s.step_id = o.step_id

@@ -41,7 +41,7 @@ const lockKeysSQL = `
 
 // dropPermitsSQL deletes the permits of claims that have ended, and the oldest rows of
 // steps that no longer wait.
-const dropPermitsSQL = `
+var dropPermitsSQL = `
 	delete from tasker.slots h where h.key = any($1) and h.claimant is not null and (
 		h.claimant not in (` + livingSQL + `) or not exists (
 			select from tasker.steps s
@@ -82,16 +82,17 @@ var permitColumns = append(slices.Clone(claimColumns),
 // no permit, with the number of steps that wait for the key, and lets them wait in
 // tasker.slots.
 //
-// $1 is claimable, $2 reservedFor, $3 the largest count that matters, and
-// permitColumns follow.
+// $1 is claimable, $2 reservedFor, $3 the largest count that matters, $4 the engine's
+// number, and permitColumns follow.
 var claimPermitsSQL = `
 	with i as (
-		select * from ` + permitColumns.unnest("i", 4) + `),
+		select * from ` + permitColumns.unnest("i", 5) + ` where i.claimant = $4),
+	l as materialized (select ` + livesSQL("$4::bigint") + ` as lives),
 	o as (
 		select i.*, s.state as was
 		from i join tasker.steps s on s.step_id = i.step_id and s.attempts = i.attempts
 		join tasker.tasks k on k.task_id = s.task_id
-		where s.state = any($1) and k.state = 'in_progress'
+		where s.state = any($1) and k.state = 'in_progress' and (select lives from l)
 		order by s.step_id for no key update of s),
 	r as (
 		select o.*, o.capacity
@@ -115,7 +116,8 @@ var claimPermitsSQL = `
 			claimant = excluded.claimant, attempt = excluded.attempt, woken_at = null)
 	select request, step_id, permitted, case when permitted then 0 else (
 		select count(*) from (select from tasker.slots h where h.key = r.key and h.claimant is null limit $3) x) end
-	from r`
+	from r
+	union all select -1, 0, false, 0 from l where not lives`
 
 // permitRequest says that a permit of the key was freed.
 type permitRequest struct {
@@ -167,12 +169,16 @@ func queuePermitClaims(batch *pgx.Batch, g *requestsByKind) {
 		keys[i] = row.key
 	}
 	batch.Queue(dropPermitsSQL, keys)
-	args := permitColumns.args(g.permitRows, claimable, reservedFor, int(permitWaitMax/permitPace))
+	args := permitColumns.args(g.permitRows, claimable, reservedFor, int(permitWaitMax/permitPace), g.claimant())
 	batch.Queue(claimPermitsSQL, args...).Query(func(rows pgx.Rows) error {
 		var request, waiting int
 		var step int64
 		var permitted bool
 		_, err := pgx.ForEachRow(rows, []any{&request, &step, &permitted, &waiting}, func() error {
+			if request < 0 {
+				g.noteClaimantDead()
+				return nil
+			}
 			r := g.claims[request]
 			if permitted {
 				r.claimed = append(r.claimed, step)

@@ -52,7 +52,7 @@ func expect(steps []modelStep) (orchestration.TaskState, []expectation) {
 		if slices.ContainsFunc(s.parents, func(p int) bool { return out[p].state != orchestration.StepComplete }) {
 			continue
 		}
-		for attempt := 1; ; attempt++ {
+		for attempt, counted := 1, 1; ; attempt++ {
 			f := succeeds
 			if attempt <= len(s.fates) {
 				f = s.fates[attempt-1]
@@ -67,10 +67,13 @@ func expect(steps []modelStep) (orchestration.TaskState, []expectation) {
 			} else {
 				out[i].outcomes = append(out[i].outcomes, "error")
 			}
-			if f == dies || f == unstored || !s.retryable || attempt >= s.limit {
+			if f == dies || f == unstored || !s.retryable || f != isLost && counted >= s.limit {
 				out[i].state = orchestration.StepInError
 				task = orchestration.TaskInError
 				break
+			}
+			if f != isLost {
+				counted++
 			}
 		}
 	}
@@ -142,8 +145,14 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 		h.holders[s.key]--
 	})
 	defer release()
-	if x.Attempt > s.limit {
-		h.wrong = append(h.wrong, fmt.Sprintf("attempt %d of %s, whose limit is %d", x.Attempt, x.StepName, s.limit))
+	lost := 0
+	for _, f := range s.fates[:min(x.Attempt-1, len(s.fates))] {
+		if f == isLost {
+			lost++
+		}
+	}
+	if x.Attempt-lost > s.limit {
+		h.wrong = append(h.wrong, fmt.Sprintf("attempt %d of %s after %d losses, whose limit is %d", x.Attempt, x.StepName, lost, s.limit))
 	}
 	for _, p := range s.parents {
 		if x.Result(stepName(p)) == nil {

@@ -9,11 +9,7 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
-
-// lockSpace is the first half of the engines' advisory locks: "task" in ASCII.
-const lockSpace = 0x7461736b
 
 // The channels that an engine's session listens on.
 const (
@@ -21,92 +17,108 @@ const (
 	channelWake = "tasker_wake" // there is something to do
 )
 
+// How an engine proves that it lives.
+const (
+	// heartbeatEvery is the pause between two heartbeats.
+	heartbeatEvery = 500 * time.Millisecond
+	// heartbeatTimeout is how long the server may take to answer one. After that the
+	// engine gives its session up. It is shorter than deadAfter, so an engine that is
+	// cut off stops before others take over.
+	heartbeatTimeout = 2 * time.Second
+	// lookEvery is the number of heartbeats between two looks for dead engines.
+	lookEvery = 2
+	// deadAfter is the age of the last heartbeat from which an engine counts as dead. It
+	// is well above heartbeatTimeout, because a busy machine is late too.
+	deadAfter = 3 * time.Second
+	// openTimeout is how long opening a session may take.
+	openTimeout = 10 * time.Second
+)
+
 // session is the engine's own connection. It holds an advisory lock on the engine's
-// number while the engine lives. A claim is dead when its number is not locked. The
-// session also listens for changes to tasks.
+// number, writes a heartbeat, and listens for changes to tasks. A claim is dead when
+// its number does not live; livingSQL says what that means.
 //
-// When the connection is lost, the session opens another one under a new number. The
-// engine has then lost the claims of the old number.
+// When the connection is lost, or does not answer, the session opens another one under
+// a new number. The engine has then lost the claims of the old number, and everything
+// it knew about tasks may be ahead of the database.
 type session struct {
-	pool     *pgxpool.Pool
+	opener   sessionOpener
 	logger   *slog.Logger
-	clock    *databaseClock
 	notified func(channel, payload string)
-	opened   func() // called after a reconnection, when notifications may be missing
+	others   func(context.Context, *pgx.Conn) // called now and then, to look for dead engines
+	lost     func()                           // called when the connection is gone
+	opened   func()                           // called after a reconnection, when notifications may be missing
 
 	stop  context.CancelFunc
 	ended chan struct{}
 
-	mu    sync.Mutex
-	id    int64          // 0 while there is no connection
-	mine  map[int64]bool // every number this engine has had
-	ready chan struct{}  // closed while there is a connection
+	mu      sync.Mutex
+	number  int64                   // 0 while there is no connection
+	mine    map[int64]bool          // every number this engine has had
+	problem error                   // why there is no connection
+	ready   chan struct{}           // closed while there is a connection
+	giveUp  context.CancelCauseFunc // ends the present connection
 }
 
-// openSession connects, and then keeps a connection until close. notified and opened are
-// called from one goroutine.
-func openSession(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger, clock *databaseClock, notified func(channel, payload string), opened func()) (*session, error) {
-	s := &session{
-		pool: pool, logger: logger, clock: clock, notified: notified, opened: opened,
-		ended: make(chan struct{}), mine: map[int64]bool{}, ready: make(chan struct{}),
-	}
+// openSession connects, and then keeps a connection until close. The functions of the
+// session are called from one goroutine.
+func openSession(ctx context.Context, s *session) (*session, error) {
+	s.ended, s.mine, s.ready = make(chan struct{}), map[int64]bool{}, make(chan struct{})
 	conn, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var listening context.Context
 	listening, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	go s.listen(listening, conn)
+	go s.keep(listening, conn)
 	return s, nil
 }
 
-const takeNumberSQL = `
-	with n as (select nextval('tasker.engines') as id)
-	select id, pg_advisory_lock($1, id::int) from n`
-
-// open removes a connection from the pool, and gives it a number.
+// open opens a connection under a new number.
 func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
-	pooled, err := s.pool.Acquire(ctx)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	s.mu.Lock()
+	former := make([]int64, 0, len(s.mine))
+	for n := range s.mine {
+		former = append(former, n)
+	}
+	s.mu.Unlock()
+	conn, number, err := s.opener.open(ctx, former)
 	if err != nil {
-		return nil, errors.Wrap(err, "opening the engine's session")
-	}
-	conn := pooled.Hijack()
-	if err := CheckSchema(ctx, conn); err != nil {
-		discard(conn)
-		return nil, err
-	}
-	var id int64
-	err = conn.QueryRow(ctx, takeNumberSQL, lockSpace).Scan(&id, nil)
-	if err == nil {
-		var batch pgx.Batch
-		s.clock.queueReading(&batch)
-		err = conn.SendBatch(ctx, &batch).Close()
-	}
-	if err == nil {
-		_, err = conn.Exec(ctx, "listen "+channelTask+"; listen "+channelWake)
-	}
-	if err != nil {
-		discard(conn)
 		return nil, errors.Wrap(err, "opening the engine's session")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.id, s.mine[id] = id, true
+	s.number, s.mine[number], s.problem = number, true, nil
 	close(s.ready)
 	return conn, nil
 }
 
-// listen passes notifications on, and replaces a lost connection.
-func (s *session) listen(ctx context.Context, conn *pgx.Conn) {
+// keep passes notifications on and writes heartbeats. It replaces a connection that is
+// lost or silent.
+func (s *session) keep(ctx context.Context, conn *pgx.Conn) {
 	defer close(s.ended)
 	for {
-		err := s.receive(ctx, conn)
-		s.forget()
-		discard(conn)
+		living, giveUp := context.WithCancelCause(ctx)
+		s.mu.Lock()
+		s.giveUp = giveUp
+		number := s.number
+		s.mu.Unlock()
+		err := s.live(living, conn)
+		if living.Err() != nil {
+			err = context.Cause(living)
+		}
+		giveUp(nil)
+		s.forget(err)
 		if ctx.Err() != nil {
+			s.opener.leave(conn, number)
 			return
 		}
-		s.logger.Warn("the engine lost its session, and with it its claims; opening another session", "error", err)
+		discard(conn)
+		s.lost()
+		s.logger.Warn("the engine lost its session, and with it its claims; it claims nothing until it has another one",
+			"engine", number, "error", err)
 		if conn = s.reopen(ctx); conn == nil {
 			return
 		}
@@ -115,6 +127,26 @@ func (s *session) listen(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
+// live writes heartbeats, and passes on the notifications that come between them. It
+// returns when the session cannot be trusted any more.
+func (s *session) live(ctx context.Context, conn *pgx.Conn) error {
+	for beats := 1; ; beats++ {
+		if err := s.beat(ctx, conn); err != nil {
+			return err
+		}
+		if beats%lookEvery == 0 {
+			s.others(ctx, conn)
+		}
+		until, cancel := context.WithTimeout(ctx, heartbeatEvery)
+		err := s.receive(until, conn)
+		cancel()
+		if ctx.Err() != nil || conn.IsClosed() {
+			return err
+		}
+	}
+}
+
+// receive passes notifications on until its context ends.
 func (s *session) receive(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		var n *pgconn.Notification
@@ -126,14 +158,55 @@ func (s *session) receive(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// reopen tries until it succeeds. It returns nil if the engine is closed first.
+// heartbeatSQL also returns which of the backends ($2) are gone.
+const heartbeatSQL = `
+	with beat as (update tasker.workers set heartbeat_at = clock_timestamp() where number = $1 returning 1)
+	select exists (select from beat), array(
+		select pid from unnest($2::int[]) as p (pid) where not exists (select from pg_stat_get_activity(p.pid)))`
+
+// errDeclaredDead says that another engine has deleted this one's row.
+var errDeclaredDead = errors.New("another engine has found this one dead: its heartbeat was late")
+
+func (s *session) beat(ctx context.Context, conn *pgx.Conn) error {
+	s.mu.Lock()
+	number := s.number
+	s.mu.Unlock()
+	answering, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+	defer cancel()
+	if number == 0 { // in doubt
+		return errNotAlive
+	}
+	var alive bool
+	var gone []int32
+	asked := time.Now()
+	err := conn.QueryRow(answering, heartbeatSQL, number, s.opener.connections.backends()).Scan(&alive, &gone)
+	if n := s.opener.connections.cut(gone, asked); n > 0 {
+		s.logger.Warn("connections were silent whose other end is gone; closed them", "connections", n)
+	}
+	switch {
+	case err == nil && !alive:
+		return errDeclaredDead
+	case err != nil && answering.Err() != nil && ctx.Err() == nil:
+		return errors.Newf("the server has not answered a heartbeat within %v", heartbeatTimeout)
+	}
+	return errors.Wrap(err, "writing a heartbeat")
+}
+
+// reopen tries until it succeeds, and says why it does not. It returns nil if the
+// engine is closed first.
 func (s *session) reopen(ctx context.Context) *pgx.Conn {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-		conn, err := s.open(attempt)
-		cancel()
+	var said string
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		conn, err := s.open(ctx)
 		if err == nil {
 			return conn
+		}
+		s.mu.Lock()
+		s.problem = err
+		s.mu.Unlock()
+		if text := err.Error(); text != said && ctx.Err() == nil {
+			said = text
+			s.logger.Error("the engine cannot open a session, and so it takes no tasks; trying again", "error", err)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -145,20 +218,45 @@ func (s *session) reopen(ctx context.Context) *pgx.Conn {
 	}
 }
 
-func (s *session) forget() {
+// forget notes that there is no connection.
+func (s *session) forget(problem error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.id, s.ready = 0, make(chan struct{})
+	if s.number != 0 { // otherwise doubt has done it
+		s.number, s.ready = 0, make(chan struct{})
+	}
+	s.problem, s.giveUp = problem, nil
+}
+
+// errNotAlive says that the server does not take the engine for alive.
+var errNotAlive = errors.New("the server has no lock of this engine any more")
+
+// doubt gives the connection up, if the number is still the engine's. A claim was
+// refused because the number does not live.
+func (s *session) doubt(number int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.number == number && s.giveUp != nil {
+		s.number, s.ready = 0, make(chan struct{})
+		s.giveUp(errNotAlive)
+	}
+}
+
+// current returns the engine's number, or 0 and the reason why it has none.
+func (s *session) current() (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.number, s.problem
 }
 
 // claimant returns the number for new claims. It waits for a connection.
 func (s *session) claimant(ctx context.Context) (int64, error) {
 	for {
 		s.mu.Lock()
-		id, ready := s.id, s.ready
+		number, ready := s.number, s.ready
 		s.mu.Unlock()
-		if id != 0 {
-			return id, nil
+		if number != 0 {
+			return number, nil
 		}
 		select {
 		case <-ready:
@@ -171,10 +269,10 @@ func (s *session) claimant(ctx context.Context) (int64, error) {
 }
 
 // owns reports whether the number is or was this engine's.
-func (s *session) owns(id int64) bool {
+func (s *session) owns(number int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mine[id]
+	return s.mine[number]
 }
 
 func (s *session) close() {
@@ -188,8 +286,3 @@ func discard(conn *pgx.Conn) {
 	defer cancel()
 	_ = conn.Close(ctx)
 }
-
-// livingSQL selects the numbers of living engines.
-const livingSQL = `select l.objid::bigint from pg_locks l
-	where l.locktype = 'advisory' and l.classid = 1952543595 and l.objsubid = 2 and l.granted
-	and l.database = (select oid from pg_database where datname = current_database())`

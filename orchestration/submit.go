@@ -35,6 +35,10 @@ type Submission struct {
 	Tags         []string
 	Priority     int16     // higher first
 	RunAt        time.Time // the task starts no earlier; zero means at once
+
+	// NoWake leaves it to the caller to wake the workers, with [Engine.Wake] after the
+	// commit. In [Engine.SubmitManyTx] it counts if every submission has it.
+	NoWake bool
 }
 
 // Submitted is the task that a submission created or found.
@@ -51,17 +55,24 @@ var ErrTemplateChanged = errors.New("the template has changed under the same ver
 // does not fit the template's schema, the error is a [*templates.ContextError].
 func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	var done Submitted
-	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) (err error) {
-		done, err = e.SubmitTx(ctx, tx, s)
+	err := e.inOwnTx(ctx, func(tx pgx.Tx) (err error) {
+		quiet := s
+		quiet.NoWake = true // until it is committed
+		done, err = e.SubmitTx(ctx, tx, quiet)
 		return err
 	})
 	if err == nil {
 		e.templates.Store(s.Template.Digest(), s.Template)
 	}
+	if err == nil && !s.NoWake && !done.Existed {
+		signal(e.waker.due)
+	}
 	return done, err
 }
 
-// SubmitTx is Submit in the caller's transaction. The task exists when that commits.
+// SubmitTx is Submit in the caller's transaction. The task exists when that commits, and
+// the workers are woken then. A transaction that wakes workers cannot be prepared (PREPARE
+// TRANSACTION), and PostgreSQL lets one of them commit at a time; NoWake avoids both.
 func (e *Engine) SubmitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
 	if err := s.check(e.cfg.MaxDocumentBytes); err != nil {
 		return Submitted{}, err
@@ -70,7 +81,11 @@ func (e *Engine) SubmitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitt
 	if err := e.storeTemplate(ctx, tx, s.Template, digest); err != nil {
 		return Submitted{}, err
 	}
-	return e.insertTask(ctx, tx, s, digest)
+	done, err := e.insertTask(ctx, tx, s, digest)
+	if err == nil && !s.NoWake && !done.Existed {
+		_, err = tx.Exec(ctx, notifyWakeSQL)
+	}
+	return done, err
 }
 
 // errTaskRemoved says that the index found a duplicate, and its row was then gone.
@@ -215,8 +230,7 @@ func edgesOf(t *templates.Template) []edge {
 	return edges
 }
 
-// insertTaskSQL writes a task, its steps, its edges and its first transition, and wakes
-// the workers. It returns nothing if the identity exists.
+// insertTaskSQL writes a task, its steps, its edges and its first transition. It returns nothing if the identity exists.
 //
 // $1 to $13 are the columns of i. stepColumns and edgeColumns follow.
 var insertTaskSQL = `
@@ -245,7 +259,7 @@ var insertTaskSQL = `
 	w as (
 		insert into tasker.task_transitions (task_id, to_state, reason, at)
 		select task_id, 'pending', 'submitted', created_at from k)
-	select task_id, pg_notify('` + channelWake + `', '') from k`
+	select task_id from k`
 
 const taskOfIdentitySQL = `select task_id from tasker.tasks where identity_key = $1`
 
@@ -263,7 +277,7 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest
 	}
 	args = edgeColumns.args(edgesOf(t), stepColumns.args(t.Steps, args...)...)
 	var id int64
-	err := tx.QueryRow(ctx, insertTaskSQL, args...).Scan(&id, nil)
+	err := tx.QueryRow(ctx, insertTaskSQL, args...).Scan(&id)
 	if err == nil {
 		return Submitted{TaskID: id}, nil
 	}

@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -20,15 +21,32 @@ const manyAtOnce = 2000
 // If one submission is refused, nothing is written, and the error names its place.
 func (e *Engine) SubmitMany(ctx context.Context, list []Submission) ([]Submitted, error) {
 	var done []Submitted
-	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) (err error) {
-		done, err = e.SubmitManyTx(ctx, tx, list)
+	err := e.inOwnTx(ctx, func(tx pgx.Tx) (err error) {
+		done, err = e.submitMany(ctx, tx, list)
 		return err
 	})
+	if err == nil && wakes(list) {
+		signal(e.waker.due)
+	}
 	return done, err
+}
+
+// wakes reports whether one of the submissions wakes the workers.
+func wakes(list []Submission) bool {
+	return slices.ContainsFunc(list, func(s Submission) bool { return !s.NoWake })
 }
 
 // SubmitManyTx is SubmitMany in the caller's transaction.
 func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission) ([]Submitted, error) {
+	done, err := e.submitMany(ctx, tx, list)
+	if err == nil && wakes(list) {
+		_, err = tx.Exec(ctx, notifyWakeSQL)
+		err = errors.Wrap(err, "waking the workers")
+	}
+	return done, err
+}
+
+func (e *Engine) submitMany(ctx context.Context, tx pgx.Tx, list []Submission) ([]Submitted, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -67,8 +85,7 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 			places = places[n:]
 		}
 	}
-	_, err := tx.Exec(ctx, notifyWakeSQL)
-	return done, errors.Wrap(err, "submitting tasks")
+	return done, nil
 }
 
 const (

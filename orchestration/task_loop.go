@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -34,7 +35,7 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 		now := l.engine.now()
 		l.full = nil
 		starting := l.failure == nil && ctx.Err() == nil && !l.isStopping()
-		if starting && !l.task.state.Final() {
+		if starting && l.task.state == TaskInProgress {
 			l.failure = l.startViable(ctx, now)
 			if (l.stale || l.permitRejected) && l.failure == nil {
 				continue
@@ -51,6 +52,8 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 	case ctx.Err() != nil:
 		return Outcome{State: l.task.state}, false, errors.Wrapf(context.Cause(ctx), "task %d was interrupted", l.task.id)
 	case l.task.hasDeadClaims():
+		return Outcome{}, true, nil
+	case l.task.state == TaskPending: // the server has lost that the task was begun
 		return Outcome{}, true, nil
 	}
 	out, again, err = l.endOrWait(ctx)
@@ -124,13 +127,21 @@ func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 	if l.full = l.engine.uncommitted.full(); l.full != nil {
 		return nil
 	}
-	for _, s := range wanted {
-		l.engine.watchers.beginAttempt(s.id)
+	claimant, err := l.engine.session.claimant(ctx)
+	if err != nil {
+		return err
 	}
-	claimed, claimant, err := l.claim(ctx, wanted)
+	if claimant != l.task.number { // what was read under another number may be ahead of the database
+		l.stale = true
+		return nil
+	}
+	for _, s := range wanted {
+		l.engine.watchers.beginAttempt(s.id, claimant)
+	}
+	claimed, err := l.claim(ctx, wanted, claimant)
 	for _, s := range wanted {
 		if s.state != StepInProgress {
-			l.engine.watchers.endAttempt(s.id)
+			l.engine.watchers.endAttempt(s.id, claimant)
 		}
 	}
 	if err != nil {
@@ -202,6 +213,9 @@ func (l *taskLoop) applyOutcome(r attemptResult) {
 		return
 	}
 	s.state, s.dueAt, s.requestedWait = o.to, o.due, o.wait
+	if o.loss {
+		s.losses++
+	}
 	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
 	switch o.to {
 	case StepComplete:
@@ -224,6 +238,12 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 	loading, cancel := outliving(ctx, l.engine.stopTimeout)
 	defer cancel()
 	fresh, err := l.engine.load(loading, l.task.id)
+	if err == nil && !l.task.isSame(fresh) {
+		err = errors.Wrapf(ErrTaskNotFound, "the server has lost task %d, and has given its number to another one", l.task.id)
+	}
+	if errors.Is(err, ErrTaskNotFound) {
+		l.interruptAll()
+	}
 	if err != nil {
 		return err
 	}
@@ -234,7 +254,8 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 			l.engine.tell(t, nil, Event{Kind: EventTaskEnded})
 		}
 	}
-	t.revision = fresh.revision
+	another := t.number != fresh.number // then the database may have lost what was remembered
+	t.revision, t.number = fresh.revision, fresh.number
 	for i, s := range t.steps {
 		s.endPermitWait()
 		f := fresh.steps[i]
@@ -243,8 +264,8 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 		case s.running && !ours:
 			s.interrupted = true
 			s.interrupt(errClaimLost)
-		case !s.running && (f.state != s.state || f.attemptNumber != s.attemptNumber || f.attempts != s.attempts):
-			cancelled := f.state == StepCancelled
+		case !s.running && (another || !ours && s.state == StepInProgress || f.differs(s)):
+			cancelled := f.state == StepCancelled && s.state != StepCancelled
 			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
 			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
 			t.dropHeads(s)
@@ -254,6 +275,29 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// interruptAll interrupts the running steps of a task that is gone, and their claims with it.
+func (l *taskLoop) interruptAll() {
+	for _, s := range l.task.steps {
+		if s.running {
+			s.interrupted = true
+			s.interrupt(errClaimLost)
+		}
+	}
+}
+
+// isSame reports whether fresh is this task, read again. A server that has lost commits
+// gives the numbers of lost tasks and steps a second time.
+func (t *taskRun) isSame(fresh *taskRun) bool {
+	return fresh.digest == t.digest && fresh.head.createdAt.Equal(t.head.createdAt) &&
+		slices.EqualFunc(fresh.steps, t.steps, func(f, s *stepRun) bool { return f.id == s.id })
+}
+
+// differs reports whether the step in memory is not as f was read.
+func (f *stepRun) differs(s *stepRun) bool {
+	return f.state != s.state || f.attemptNumber != s.attemptNumber || f.attempts != s.attempts || f.losses != s.losses ||
+		f.claimAlive != s.claimAlive
 }
 
 // endOrWait ends the task, or says when to continue with it. again means that the
@@ -281,15 +325,27 @@ func (l *taskLoop) endOrWait(ctx context.Context) (out Outcome, again bool, err 
 	return Outcome{State: t.state}, false, nil
 }
 
-// endTaskSQL ends a task unless a step runs, or the task's revision has changed.
-// Its parameters:
-// $1 task, $2 states it may come from, $3 new state, $4 reason, $5 now, $6 revision.
-const endTaskSQL = `
-	with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) and revision = $6 for no key update),
+// seenColumns are the steps as the decision about the task has seen them.
+var seenColumns = columns[*stepRun]{
+	newColumn("step_id", "bigint", func(s *stepRun) int64 { return s.id }),
+	newColumn("state", "text", func(s *stepRun) string { return string(s.state) }),
+	newColumn("attempts", "int", func(s *stepRun) int32 { return int32(s.attemptNumber) }),
+}
+
+// endTaskSQL ends a task unless its revision has changed, or one of its steps is not as
+// it was seen: the memory of an engine may be ahead of a server that has lost commits.
+//
+// $1 task, $2 states it may come from, $3 new state, $4 reason, $5 now, $6 revision;
+// seenColumns follow.
+var endTaskSQL = `
+	with seen as materialized (
+		select * from ` + seenColumns.unnest("i", 7) + `),
+	o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) and revision = $6 for no key update),
 	u as (
 		update tasker.tasks k set state = $3, ended_at = $5, held_by = null from o
 		where k.task_id = o.task_id and not exists (
-			select 1 from tasker.steps s where s.task_id = $1 and s.state = 'in_progress')
+			select 1 from tasker.steps s where s.task_id = $1 and not exists (
+				select 1 from seen where seen.step_id = s.step_id and seen.state = s.state and seen.attempts = s.attempts))
 		returning k.task_id, o.state as was)
 	insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
 	select task_id, was, $3, $4, $5 from u
@@ -300,8 +356,8 @@ const endTaskSQL = `
 func (l *taskLoop) endTask(ctx context.Context, to TaskState) (bool, error) {
 	t := l.task
 	var ended int
-	err := l.engine.group.exec(ctx, rowCount(&ended), endTaskSQL,
-		t.id, sources(TaskTransitions, to), string(to), endReasons[to], l.engine.now(), t.revision)
+	args := seenColumns.args(t.steps, t.id, sources(TaskTransitions, to), string(to), endReasons[to], l.engine.now(), t.revision)
+	err := l.engine.group.exec(ctx, rowCount(&ended), endTaskSQL, args...)
 	return ended == 1, errors.Wrapf(err, "ending task %d", t.id)
 }
 

@@ -13,13 +13,17 @@ const anyTask = 0
 type watchers struct {
 	mu     sync.Mutex
 	byTask map[int64]map[chan struct{}]struct{}
-	// attempts counts, by step, the attempts that this engine runs or is about to
-	// claim. Run and Work may run the same task at the same time.
-	attempts map[int64]int
+	// attempts counts the attempts that this engine runs or is about to claim. Run and
+	// Work may run the same task at the same time.
+	attempts map[runningAttempt]int
 }
 
+// runningAttempt is a step that this engine runs, and the number under which it has
+// claimed the step.
+type runningAttempt struct{ step, claimant int64 }
+
 func newWatchers() *watchers {
-	return &watchers{byTask: map[int64]map[chan struct{}]struct{}{}, attempts: map[int64]int{}}
+	return &watchers{byTask: map[int64]map[chan struct{}]struct{}{}, attempts: map[runningAttempt]int{}}
 }
 
 // watch returns a channel that receives a value when the task has changed since the
@@ -75,25 +79,27 @@ func (w *watchers) notified(channel, payload string) {
 
 // beginAttempt and endAttempt enclose a step's attempt: from before the claim until
 // the outcome is recorded.
-func (w *watchers) beginAttempt(stepID int64) {
+func (w *watchers) beginAttempt(step, claimant int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.attempts[stepID]++
+	w.attempts[runningAttempt{step, claimant}]++
 }
 
-func (w *watchers) endAttempt(stepID int64) {
+func (w *watchers) endAttempt(step, claimant int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.attempts[stepID]--; w.attempts[stepID] <= 0 {
-		delete(w.attempts, stepID)
+	a := runningAttempt{step, claimant}
+	if w.attempts[a]--; w.attempts[a] <= 0 {
+		delete(w.attempts, a)
 	}
 }
 
-// runs reports whether this engine runs the step, or is about to claim it.
-func (w *watchers) runs(stepID int64) bool {
+// runs reports whether this engine runs the step under that number, or is about to
+// claim it.
+func (w *watchers) runs(step, claimant int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.attempts[stepID] > 0
+	return w.attempts[runningAttempt{step, claimant}] > 0
 }
 
 // signal sends without waiting. One value in the channel is enough.

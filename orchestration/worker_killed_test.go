@@ -26,12 +26,21 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, workUntilKilled(url))
 		os.Exit(1)
 	}
+	if url := os.Getenv(chaosVariable); url != "" {
+		fmt.Fprintln(os.Stderr, chaosWork(url))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
 func workUntilKilled(url string) error {
 	ctx := context.Background()
-	pool, err := pgxpool.New(ctx, url)
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	orchestration.ConfigurePool(config)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -39,7 +48,7 @@ func workUntilKilled(url string) error {
 		time.Sleep(20 * time.Millisecond) // long enough for a kill in the middle
 		return ledger(ctx, x)
 	}
-	h := funcs{"A": slowly, "B": slowly, "C": slowly, "D": slowly, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+	h := funcs{"A": slowly, "B": slowly, "C": slowly, "D": slowly, "Lock": lockAndHang, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
@@ -121,22 +130,21 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 }
 
-// heldTasks returns the leased tasks, and the number of the latest engine, which holds
-// them.
+// heldTasks returns the leased tasks, and the number of the engine that holds them.
 func heldTasks(t *testing.T, pool *pgxpool.Pool) (held []int64, engine int64) {
 	t.Helper()
 	require.NoError(t, pool.QueryRow(t.Context(),
-		"select array(select task_id from tasker.tasks where held_by is not null and state = 'in_progress'), last_value from tasker.engines").Scan(&held, &engine))
+		"select array_agg(task_id), coalesce(min(held_by), 0) from tasker.tasks where held_by is not null and state = 'in_progress'").Scan(&held, &engine))
 	return held, engine
 }
 
-// takenOver reports whether each of the tasks has ended, or is held by an engine that
-// started after the dead one.
+// takenOver reports whether each of the tasks has ended, or is held by another engine
+// than the dead one.
 func takenOver(t *testing.T, pool *pgxpool.Pool, tasks []int64, dead int64) bool {
 	t.Helper()
 	var left int
 	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from tasker.tasks
 		where task_id = any($1) and state = 'in_progress'
-		and (held_by is null or held_by <= $2)`, tasks, dead).Scan(&left))
+		and (held_by is null or held_by = $2)`, tasks, dead).Scan(&left))
 	return left == 0
 }

@@ -35,6 +35,10 @@ have_postgres() {
 	return 1
 }
 
+# On Debian it is in a folder that only root has in PATH. internal/pgbouncer looks
+# there, too.
+have_pgbouncer() { command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ]; }
+
 have_compiler() { command -v "${CC:-cc}" >/dev/null 2>&1; }
 
 have_sanitizers() {
@@ -54,6 +58,7 @@ have_ruby || need ruby
 have_postgres || need postgres
 if [ "${1:-}" = "--for-tests" ]; then
 	{ have_compiler && have_sanitizers; } || need sanitizers
+	have_pgbouncer || need pgbouncer
 	for gem in $test_gems; do have_gem "$gem" || need "$gem"; done
 fi
 [ -n "$missing" ] || exit 0
@@ -101,6 +106,7 @@ packages() {
 	# This gem has an extension in C and is built against libpq.
 	apk:pg) echo "build-base libpq-dev gem:pg" ;;
 	pacman:pg) echo "postgresql-libs gem:pg" ;;
+	*:pgbouncer) echo pgbouncer ;;
 	*:active_record) echo "gem:activerecord" ;;
 	*:faraday | *:minitest | *:pg | *:sequel) echo "gem:$1" ;;
 	esac
@@ -111,8 +117,8 @@ say_what() {
 setup: missing here:$missing
 setup: $1
 setup: What is needed: CRuby 3.1 or later with its headers and a shared libruby, the PostgreSQL server 13 or later,
-setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, and the Ruby gems minitest, faraday,
-setup: pg, sequel and activerecord.
+setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, pgbouncer, and the Ruby gems
+setup: minitest, faraday, pg, sequel and activerecord.
 END
 	exit 1
 }
@@ -139,7 +145,7 @@ quietly() {
 cluster_conf=/etc/postgresql-common/createcluster.conf
 forbid_cluster() {
 	[ ! -e $cluster_conf ] || return 0
-	trap restore_cluster_conf EXIT
+	cluster_forbidden=yes
 	$sudo mkdir -p /etc/postgresql-common
 	echo "create_main_cluster = false" | $sudo tee $cluster_conf >/dev/null
 }
@@ -151,6 +157,26 @@ restore_cluster_conf() {
 	else
 		$sudo rm -f $cluster_conf
 	fi
+}
+
+# The tests start pgbouncer themselves. Debian's package also makes it a service of
+# the system. While this file exists, no package starts a service.
+service_policy=/usr/sbin/policy-rc.d
+forbid_services() {
+	case "$system" in *pgbouncer*) ;; *) return 0 ;; esac
+	pgbouncer_added=yes
+	[ ! -e $service_policy ] || return 0
+	services_forbidden=yes
+	printf '#!/bin/sh\nexit 101\n' | $sudo tee $service_policy >/dev/null
+	$sudo chmod 755 $service_policy
+}
+
+cluster_forbidden="" services_forbidden="" pgbouncer_added=""
+restore_apt() {
+	[ -z "$cluster_forbidden" ] || restore_cluster_conf
+	[ -z "$services_forbidden" ] || $sudo rm -f $service_policy
+	# Otherwise it would start with the system.
+	[ -z "$pgbouncer_added" ] || $sudo update-rc.d pgbouncer disable >/dev/null 2>&1 || true
 }
 
 apt_install() {
@@ -175,7 +201,9 @@ if [ -n "$system" ]; then
 	# shellcheck disable=SC2086
 	case "$manager" in
 	apt-get)
+		trap restore_apt EXIT
 		forbid_cluster
+		forbid_services
 		apt_install $system
 		;;
 	dnf) quietly $sudo dnf install -y $system ;;
@@ -193,5 +221,6 @@ if [ "${1:-}" = "--for-tests" ]; then
 	for gem in $test_gems; do
 		have_gem "$gem" || say_what "$(command -v ruby) does not find $gem after installing it; put the Ruby of the packages first in PATH, or install $gem with the gem command of that Ruby."
 	done
+	have_pgbouncer || say_what "pgbouncer was not found after installing it."
 	have_sanitizers || say_what "the C compiler (${CC:-cc}) has no address or thread sanitizer; make test needs a compiler with both, such as gcc on glibc."
 fi

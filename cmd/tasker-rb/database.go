@@ -16,13 +16,19 @@ import (
 // database is the database that holds the tasks: the one in DATABASE_URL, or the
 // private one.
 type database struct {
-	url   string
-	local *localpg.Server // nil with DATABASE_URL
+	url    string
+	direct string          // TASKER_SESSION_URL: the way around a pooler, or ""
+	local  *localpg.Server // nil with DATABASE_URL
 }
 
 func openDatabase(ctx context.Context, ephemeral bool) (*database, error) {
-	if address := os.Getenv("DATABASE_URL"); address != "" {
-		return &database{url: address}, nil
+	address, direct := os.Getenv(databaseURL), os.Getenv(sessionURL)
+	switch {
+	case address != "":
+		return &database{url: address, direct: direct}, nil
+	case direct != "":
+		return nil, errors.WithHint(errors.Newf("%s is set, and %s is not", sessionURL, databaseURL),
+			"Set both, or unset "+sessionURL+" to use the private database.")
 	}
 	server, err := localpg.Start(ctx, localpg.Options{Ephemeral: ephemeral})
 	if err != nil {
@@ -46,14 +52,20 @@ func (d *database) place() string {
 	return "the database at " + redact(d.url)
 }
 
+func (d *database) dial(ctx context.Context) (*pgx.Conn, error) { return dial(ctx, databaseURL, d.url) }
+
 // connect opens one connection. With migrate, and always in the private database,
 // it brings the tables up to date. Otherwise it fails if they are not current.
-func (d *database) connect(ctx context.Context, migrate bool) (*pgx.Conn, error) {
-	conn, err := dial(ctx, d.url)
+func (d *database) connect(ctx context.Context, migrate bool) (conn *pgx.Conn, err error) {
+	if migrate = migrate || d.local != nil; migrate {
+		conn, err = d.dialSession(ctx)
+	} else {
+		conn, err = d.dial(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if migrate || d.local != nil {
+	if migrate {
 		err = orchestration.Migrate(ctx, conn)
 	}
 	if err == nil {
@@ -81,11 +93,11 @@ func (d *database) pool(ctx context.Context, size int32, migrate bool) (*pgxpool
 	if err := conn.Close(ctx); err != nil {
 		return nil, errors.Wrap(err, "closing a connection")
 	}
-	config, err := pgxpool.ParseConfig(d.url)
+	config, err := parseAddress(databaseURL, d.url)
 	if err != nil {
-		return nil, addressError(d.url, err)
+		return nil, err
 	}
-	setConnectTimeout(config.ConnConfig)
+	orchestration.ConfigurePool(config)
 	if !strings.Contains(d.url, "pool_max_conns") {
 		config.MaxConns = size
 	}

@@ -26,42 +26,61 @@ func setConnectTimeout(config *pgx.ConnConfig) {
 	}
 }
 
-// dial opens a connection to the server of an address. The address may contain
-// settings of a pool.
-func dial(ctx context.Context, address string) (*pgx.Conn, error) {
+// The environment variables with an address.
+const (
+	databaseURL = "DATABASE_URL"
+	sessionURL  = "TASKER_SESSION_URL"
+)
+
+// parseAddress reads the address in an environment variable. It may contain settings of
+// a pool.
+func parseAddress(variable, address string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return nil, addressError(address, err)
+		return nil, addressError(variable, err)
 	}
 	setConnectTimeout(config.ConnConfig)
+	return config, nil
+}
+
+// dial opens a connection to the server of an address. A pooler may be in between, so
+// it has no prepared statements.
+func dial(ctx context.Context, variable, address string) (*pgx.Conn, error) {
+	config, err := parseAddress(variable, address)
+	if err != nil {
+		return nil, err
+	}
+	if config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
-		return nil, connectError(&config.ConnConfig.Config, err)
+		return nil, connectError(variable, &config.ConnConfig.Config, err)
 	}
 	return conn, nil
 }
 
 const inPasswords = "In a password, @ is written %40, / is %2F, # is %23 and % is %25."
 
-// addressError explains what is wrong with an address. It never shows the
-// password.
-func addressError(address string, err error) error {
+// addressError explains what is wrong with the address in a variable. It never shows
+// the password.
+func addressError(variable string, err error) error {
 	var parse *pgconn.ParseConfigError
 	if errors.As(err, &parse) && parse.Unwrap() != nil {
 		// The texts of these errors quote no other part of the address.
 		switch reason := parse.Unwrap().Error(); {
 		case strings.HasPrefix(reason, "sslmode "):
-			return errors.WithHint(errors.Newf("DATABASE_URL: %s", reason), "Give sslmode as disable, allow, prefer, require, verify-ca or verify-full.")
+			return errors.WithHint(errors.Newf("%s: %s", variable, reason), "Give sslmode as disable, allow, prefer, require, verify-ca or verify-full.")
 		case strings.HasPrefix(reason, "unable to read CA file"):
-			return errors.WithHint(errors.Newf("DATABASE_URL: %s", reason), "Correct sslrootcert, or take it out.")
+			return errors.WithHint(errors.Newf("%s: %s", variable, reason), "Correct sslrootcert, or take it out.")
 		}
 	}
-	return errors.WithHint(errors.New("DATABASE_URL is not a PostgreSQL address"), "It looks like postgres://user:password@host:5432/database. "+inPasswords)
+	return errors.WithHint(errors.Newf("%s is not a PostgreSQL address", variable), "It looks like postgres://user:password@host:5432/database. "+inPasswords)
 }
 
-// connectError names the server that could not be reached, and says what to
-// check.
-func connectError(config *pgconn.Config, err error) error {
+// connectError names the server that could not be reached, and says what to check.
+// variable has its address.
+func connectError(variable string, config *pgconn.Config, err error) error {
 	where := shownAddress(config)
 	var pg *pgconn.PgError
 	var dns *net.DNSError
@@ -69,25 +88,33 @@ func connectError(config *pgconn.Config, err error) error {
 	switch {
 	case errors.As(err, &pg) && (pg.Code == "28P01" || pg.Code == "28000"):
 		return errors.WithHint(errors.Newf("the database at %s refused the login: %s", where, pg.Message),
-			"Check the user and the password in DATABASE_URL, and the server's pg_hba.conf.")
+			"Check the user and the password in "+variable+", and the server's pg_hba.conf.")
 	case errors.As(err, &pg) && pg.Code == "3D000":
-		return errors.WithHint(errors.Newf("the database at %s: %s", where, pg.Message), "Create it with createdb, or name another one in DATABASE_URL.")
+		return errors.WithHint(errors.Newf("the database at %s: %s", where, pg.Message), "Create it with createdb, or name another one in "+variable+".")
 	case errors.As(err, &pg):
 		return errors.WithHint(errors.Newf("the database at %s: %s (SQLSTATE %s)", where, pg.Message, pg.Code), sqlHint(pg))
 	case errors.As(err, &dns):
-		return errors.WithHint(errors.Newf("the host of the database at %s is not known", where), "Check the host name in DATABASE_URL. "+inPasswords)
+		return errors.WithHint(errors.Newf("the host of the database at %s is not known", where), "Check the host name in "+variable+". "+inPasswords)
 	case errors.As(err, &network) && network.Timeout():
 		return errors.WithHint(errors.Newf("the database at %s did not answer within %s", where, config.ConnectTimeout),
-			"Check the host and the port, and whether a firewall is in between; connect_timeout=SECONDS in DATABASE_URL waits longer.")
+			"Check the host and the port, and whether a firewall is in between; connect_timeout=SECONDS in "+variable+" waits longer.")
 	case strings.Contains(err.Error(), "server refused TLS"):
 		return errors.WithHint(errors.Newf("the database at %s does not speak TLS", where),
-			"Turn ssl on in the server, or write sslmode=disable in DATABASE_URL where the network is trusted.")
+			"Turn ssl on in the server, or write sslmode=disable in "+variable+" where the network is trusted.")
 	case strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: "):
 		return errors.WithHint(errors.Newf("the database at %s: %v", where, lastCause(err)),
-			"Check sslmode and sslrootcert in DATABASE_URL, and the server's certificate.")
+			"Check sslmode and sslrootcert in "+variable+", and the server's certificate.")
 	}
 	return errors.WithHint(errors.Wrapf(lastCause(err), "the database at %s cannot be reached", where),
-		"Start that server, or unset DATABASE_URL to use the private one.")
+		remedyUnreachable(variable))
+}
+
+// remedyUnreachable says what to do about a server that is not there.
+func remedyUnreachable(variable string) string {
+	if variable == sessionURL {
+		return "Start that server, or correct " + variable + "."
+	}
+	return "Start that server, or unset " + variable + " to use the private one."
 }
 
 // sqlHint returns the server's own hint. If it has none, sqlHint says what to do.

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
 
-	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
@@ -97,25 +95,4 @@ func (d *doctor) loadHandlers(ctx context.Context, host *rubyhost.Host, template
 		return err
 	}
 	return resolveHandlers(ctx, host, t)
-}
-
-func (d *doctor) postgres(ctx context.Context) {
-	address := os.Getenv("DATABASE_URL")
-	if address == "" {
-		found := localpg.Installations(ctx)
-		if len(found) == 0 {
-			d.say("PostgreSQL", "", localpg.ErrNoBinaries)
-			return
-		}
-		d.say("PostgreSQL", fmt.Sprintf("%s in %s, for the private database", found[0].Version, found[0].BinDir), nil)
-		return
-	}
-	conn, err := dial(ctx, address)
-	if err != nil {
-		d.say("PostgreSQL", "", err)
-		return
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	d.say("PostgreSQL", conn.PgConn().ParameterStatus("server_version")+" at "+redact(address), nil)
-	d.say("tables", "current", checkTables(ctx, conn))
 }

@@ -1,9 +1,17 @@
 package main
 
 import (
+	"net/url"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgbouncer"
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 )
 
 func TestDoctor(t *testing.T) {
@@ -16,6 +24,10 @@ ok    gems        .*
 ok    handlers    all there
 ok    PostgreSQL  \d+.* at postgres://.*
 ok    tables      current
+ok    pooler      none: a connection has a backend of its own
+ok    session     through DATABASE_URL; TASKER_SESSION_URL is not set
+ok    takeover    .* may end the connections of dead workers with any role
+ok    bounds      idle_in_transaction_session_timeout from each step's timeout, .*client_connection_check_interval 2s.* on each connection
 $`, r.stdout)
 
 	r = p.run("doctor", "--template", "lost.yaml")
@@ -32,4 +44,67 @@ $`, r.stdout)
 	require.Equal(t, exitTaskFailed, r.code)
 	requireInOrder(t, r.stdout, "FAIL  tables", "no tables", "tasker-rb migrate up")
 	require.Equal(t, -1, empty.written())
+}
+
+func TestDoctorKnowsPoolers(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	through := *p
+	through.url = pgbouncer.Start(t, p.url, pgbouncer.Transaction, nil).URL(p.url)
+	r := through.run("doctor")
+	require.Equal(t, exitTaskFailed, r.code)
+	requireInOrder(t, r.stdout,
+		"ok    pooler      one in transaction mode: good for everything but the engine's session\n",
+		"FAIL  session     TASKER_SESSION_URL is not set, and the pooler gives no session\n", "Set TASKER_SESSION_URL",
+		"ok    bounds ", "the pooler has its own for its clients\n")
+
+	through.env = []string{"TASKER_SESSION_URL=" + p.url}
+	r = through.run("doctor")
+	require.Zero(t, r.code, r.stdout)
+	require.Contains(t, r.stdout, "ok    session     TASKER_SESSION_URL leads to the same database, at postgres://")
+
+	through.env = []string{"TASKER_SESSION_URL=" + pgtest.URL(t)}
+	r = through.run("doctor")
+	require.Equal(t, exitTaskFailed, r.code)
+	require.Contains(t, r.stdout, "FAIL  session     TASKER_SESSION_URL leads to another database than DATABASE_URL\n")
+
+	through.env, through.url = nil, pgbouncer.Start(t, p.url, pgbouncer.Session, nil).URL(p.url)
+	r = through.run("doctor")
+	require.Zero(t, r.code, r.stdout)
+	requireInOrder(t, r.stdout, "ok    pooler      one in session mode: good for everything\n", "ok    session     through DATABASE_URL")
+}
+
+// A role may end the connections of its own, and those of others with a right.
+func TestDoctorKnowsWhoMayEndWorkers(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	owner, err := url.Parse(p.url)
+	require.NoError(t, err)
+	name := "worker_of_" + strings.TrimPrefix(owner.Path, "/")
+	role := pgx.Identifier{name}.Sanitize()
+	p.change("create role %s login", role)
+	t.Cleanup(func() {
+		p.change("drop owned by %s", role)
+		p.change("drop role %s", role)
+	})
+	p.change("grant usage on schema tasker to %s; grant all on all tables in schema tasker to %s", role, role)
+	q := *p
+	u := *owner
+	u.User = url.User(name)
+	q.url = u.String()
+	r := q.run("doctor")
+	require.Zero(t, r.code, r.stdout)
+	require.Contains(t, r.stdout, "ok    takeover    "+name+" may end the connections of dead workers with the same role; for other roles it needs pg_signal_backend\n")
+	p.change("grant pg_signal_backend to %s", role)
+	require.Contains(t, q.run("doctor").stdout, "ok    takeover    "+name+" may end the connections of dead workers with any role\n")
+	p.change("revoke pg_signal_backend from %s", role)
+
+	worker, out := startWorker(t, p)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "working on ") }, patience, 5*time.Millisecond, out)
+	r = q.run("doctor")
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, worker.Wait(), out)
+	require.Equal(t, exitTaskFailed, r.code, r.stdout)
+	requireInOrder(t, r.stdout, "FAIL  takeover    "+name+" may not end the connections of workers with the role "+owner.User.Username()+", if they are frozen or lost\n",
+		"Let all workers use one role, or GRANT pg_signal_backend TO \""+name+"\". Until then, the bounds below", "ok    bounds ")
 }

@@ -31,9 +31,7 @@ func withEngine(cmd *cobra.Command, f func(*orchestration.Engine) error) (err er
 		return err
 	}
 	defer pool.Close()
-	engine, err := orchestration.New(ctx, orchestration.Config{
-		Pool: pool, Handlers: noHandlers{}, Logger: slog.New(newStepLog(cmd.ErrOrStderr())),
-	})
+	engine, err := db.newEngine(ctx, pool, orchestration.Config{Handlers: noHandlers{}, Logger: slog.New(newStepLog(cmd.ErrOrStderr()))})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -23,7 +24,7 @@ func newMigrate() *cobra.Command {
 		Use: "up", Short: "Bring the tables to this program's version", Args: exactly(),
 		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate up",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withConnection(cmd, func(conn *pgx.Conn) error {
+			return withConnection(cmd, (*database).dialSession, func(conn *pgx.Conn) error {
 				if err := orchestration.Migrate(cmd.Context(), conn); err != nil {
 					return err
 				}
@@ -39,7 +40,7 @@ func newMigrate() *cobra.Command {
 			if err != nil || version < 0 {
 				return errors.WithHint(errors.Newf("%q is not a version", args[0]), "`tasker-rb migrate status` shows the current one.")
 			}
-			return withConnection(cmd, func(conn *pgx.Conn) error {
+			return withConnection(cmd, (*database).dialSession, func(conn *pgx.Conn) error {
 				if err := orchestration.MigrateDown(cmd.Context(), conn, int32(version)); err != nil {
 					return err
 				}
@@ -55,7 +56,7 @@ func newMigrate() *cobra.Command {
 			if err := oneOf("output", output, "text", "json"); err != nil {
 				return err
 			}
-			return withConnection(cmd, func(conn *pgx.Conn) error { return printSchema(cmd, conn, output) })
+			return withConnection(cmd, (*database).dial, func(conn *pgx.Conn) error { return printSchema(cmd, conn, output) })
 		},
 	}
 	status.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
@@ -63,14 +64,14 @@ func newMigrate() *cobra.Command {
 	return cmd
 }
 
-func withConnection(cmd *cobra.Command, f func(*pgx.Conn) error) (err error) {
+func withConnection(cmd *cobra.Command, dial func(*database, context.Context) (*pgx.Conn, error), f func(*pgx.Conn) error) (err error) {
 	ctx := cmd.Context()
 	db, err := openDatabase(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
-	conn, err := dial(ctx, db.url)
+	conn, err := dial(db, ctx)
 	if err != nil {
 		return err
 	}

@@ -29,17 +29,23 @@ func printError(w io.Writer, err error) {
 	case errors.As(err, &ruby):
 		printCause(w, ruby.Message, errors.FlattenHints(err))
 	default:
-		var connecting *pgconn.ConnectError // from a pool that opens a connection
-		if errors.As(err, &connecting) {
-			err = connectError(connecting.Config, connecting)
-		}
-		hint := errors.FlattenHints(err)
-		var pg *pgconn.PgError
-		if hint == "" && errors.As(err, &pg) {
-			hint = sqlHint(pg)
-		}
+		err, hint := explained(err)
 		printCause(w, err.Error(), hint)
 	}
+}
+
+// explained returns the error as it is to be shown, and its remedy.
+func explained(err error) (shown error, hint string) {
+	var connecting *pgconn.ConnectError // from a pool or a session that opens a connection
+	if errors.As(err, &connecting) {
+		err = connectError(variableOf(connecting.Config), connecting.Config, connecting)
+	}
+	hint = errors.FlattenHints(err)
+	var pg *pgconn.PgError
+	if hint == "" && errors.As(err, &pg) {
+		hint = sqlHint(pg)
+	}
+	return err, hint
 }
 
 func printProblem(w io.Writer, p templates.Problem) {

@@ -15,7 +15,8 @@ func newRoot() *cobra.Command {
 process. It keeps tasks, retries and results in PostgreSQL.
 
 Without DATABASE_URL it uses a private PostgreSQL. It starts this server when it
-is needed and stops it afterwards.`,
+is needed and stops it afterwards. If DATABASE_URL leads to a pooler in
+transaction mode, TASKER_SESSION_URL is the engine's way to the server itself.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          subcommand,

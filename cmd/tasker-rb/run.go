@@ -81,8 +81,8 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 	if err != nil {
 		return err
 	}
-	engine, err := orchestration.New(ctx, orchestration.Config{
-		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: r.handlers.threads, OnEvent: show.event,
+	engine, err := db.db.newEngine(ctx, pool, orchestration.Config{
+		Handlers: rubysteps.New(host), MaxParallelSteps: r.handlers.threads, OnEvent: show.event,
 		Logger: slog.New(show.logHandler()),
 	})
 	if err != nil {

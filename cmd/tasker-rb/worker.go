@@ -78,9 +78,9 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	engine, err := orchestration.New(ctx, orchestration.Config{
-		Pool: pool, Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.printEvents(lines),
-		Logger: slog.New(lines),
+	engine, err := db.db.newEngine(ctx, pool, orchestration.Config{
+		Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.printEvents(lines),
+		Logger: slog.New(newEngineLog(lines)),
 	})
 	if err != nil {
 		return err

@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/pgbouncer"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
@@ -25,13 +27,47 @@ type database struct {
 
 func newDatabase(t *testing.T) *database {
 	t.Helper()
-	d := &database{pool: pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate))}
+	return serve(t, pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate)), nil)
+}
+
+// newPooledDatabase is newDatabase behind a pooler in transaction mode, which gives each
+// transaction another backend. Only the engine's session goes to the server itself.
+func newPooledDatabase(t *testing.T) *database {
+	t.Helper()
+	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
+	session, err := pgx.ParseConfig(url)
+	require.NoError(t, err)
+	pooler := pgbouncer.Start(t, url, pgbouncer.Transaction, map[string]string{"server_round_robin": "1"})
+	config, err := pgxpool.ParseConfig(pooler.URL(url))
+	require.NoError(t, err)
+	orchestration.ConfigurePool(config)
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.Zero(t, pool.Stat().AcquiredConns(), "a connection was not released")
+		pool.Close()
+	})
+	var open []pgx.Tx // so many backends there will be
+	for range 4 {
+		tx, err := pool.Begin(t.Context())
+		require.NoError(t, err)
+		open = append(open, tx)
+	}
+	for _, tx := range open {
+		require.NoError(t, tx.Rollback(t.Context()))
+	}
+	return serve(t, pool, session)
+}
+
+func serve(t *testing.T, pool *pgxpool.Pool, session *pgx.ConnConfig) *database {
+	t.Helper()
+	d := &database{pool: pool}
 	_, err := d.pool.Exec(t.Context(), `create table ledger (id bigserial primary key, entry text not null unique, amount numeric)`)
 	require.NoError(t, err)
 	_, err = rubysteps.ServeSQL(t.Context(), host, d.pool, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	d.engine, err = orchestration.New(t.Context(), orchestration.Config{
-		Pool: d.pool, Handlers: rubysteps.New(host), Logger: slog.New(slog.DiscardHandler),
+		Pool: d.pool, Session: session, Handlers: rubysteps.New(host), Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.engine.Close()) })

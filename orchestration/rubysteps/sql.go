@@ -255,10 +255,15 @@ const hookTimeout = 30 * time.Second
 
 // runHooks returns the function that runs the after_commit and after_rollback
 // blocks of a step, once the step is committed or rolled back. The blocks run
-// outside the step. An error of theirs is only logged.
-func (s *SQL) runHooks(ctx context.Context) func(hooks []uint64, committed bool) {
+// outside the step. An error of theirs is only logged. If the fate is not known, Ruby
+// forgets them.
+func (s *SQL) runHooks(ctx context.Context) func(hooks []uint64, fate sqlsession.Fate) {
 	ctx = context.WithValue(context.WithoutCancel(ctx), executionKey{}, nil)
-	return func(hooks []uint64, committed bool) {
+	return func(hooks []uint64, fate sqlsession.Fate) {
+		var committed any
+		if fate != sqlsession.Unknown {
+			committed = fate == sqlsession.Committed
+		}
 		ctx, cancel := context.WithTimeout(ctx, hookTimeout)
 		defer cancel()
 		if _, err := s.hooks.Call(ctx, hooks, committed); err != nil {

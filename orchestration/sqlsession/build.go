@@ -13,6 +13,12 @@ import (
 // backstop is how much longer than the step the server lets a statement run.
 const backstop = 2 * time.Second
 
+// idleBackstop is how much longer than a statement the transaction may be idle: the
+// handler has its grace, and the engine records the outcome.
+const idleBackstop = 30 * time.Second
+
+const limitsSQL = `select pg_catalog.set_config('statement_timeout', '%d', true), pg_catalog.set_config('idle_in_transaction_session_timeout', '%d', true)`
+
 // before returns the statements that must be sent before this one: the
 // beginning of the step's transaction, the question for the engine's settings,
 // and the settings that are not in force yet.
@@ -37,9 +43,9 @@ func (s *Session) beginning(ctx context.Context) []string {
 	statements := []string{begin}
 	if deadline, ok := ctx.Deadline(); ok {
 		// This process cancels the statement when ctx ends. The server's own
-		// timeout is for the case that this process is gone by then.
+		// timeouts are for the case that this process is gone by then, or frozen.
 		left := max(time.Until(deadline), 0) + backstop
-		statements = append(statements, fmt.Sprintf("set local statement_timeout = %d", left.Milliseconds()))
+		statements = append(statements, fmt.Sprintf(limitsSQL, left.Milliseconds(), (left+idleBackstop).Milliseconds()))
 	}
 	return statements
 }

@@ -45,4 +45,5 @@
 //	cancel.go         cancelling a statement when its context ends
 //	error.go          the error of a statement
 //	sqlstate.go       what a SQLSTATE means here
+//	passing.go        which errors may be gone at the next try
 package sqlsession

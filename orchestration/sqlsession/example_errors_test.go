@@ -3,6 +3,7 @@ package sqlsession_test
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -53,4 +54,32 @@ func ExampleError_Unwrap() {
 	var server *pgconn.PgError
 	fmt.Println(errors.As(err, &server), server.Severity, server.Position)
 	// Output: true ERROR 8
+}
+
+// Passing is the same for any error, also for one of pgx.
+func ExamplePassing() {
+	fmt.Println(sqlsession.Passing(&pgconn.PgError{Code: "40001"})) // a serialization failure
+	fmt.Println(sqlsession.Passing(&pgconn.PgError{Code: "42P01"})) // there is no such table
+	fmt.Println(sqlsession.Passing(io.ErrUnexpectedEOF))            // the server has hung up
+	// Output:
+	// true
+	// false
+	// true
+}
+
+// ConnectionLost tells that a statement had no answer. It may have been executed.
+func ExampleConnectionLost() {
+	fmt.Println(sqlsession.ConnectionLost(io.ErrUnexpectedEOF))
+	fmt.Println(sqlsession.ConnectionLost(&pgconn.PgError{Code: "57P02"})) // the server has crashed
+	fmt.Println(sqlsession.ConnectionLost(&pgconn.PgError{Code: "23505"}))
+	// Output:
+	// true
+	// true
+	// false
+}
+
+// A fate has a name, for logs.
+func ExampleFate_String() {
+	fmt.Println(sqlsession.Committed, sqlsession.RolledBack, sqlsession.Unknown)
+	// Output: committed rolled back unknown
 }

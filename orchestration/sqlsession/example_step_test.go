@@ -128,12 +128,16 @@ func ExampleSession_Commit() {
 			log.Fatal(open, failure)
 		}
 		err := step.Commit(ctx, func(batch *pgx.Batch) { batch.Queue("insert into sold values (1)") })
-		step.Done(err == nil)
-		fmt.Println(err == nil)
+		fate := sqlsession.RolledBack
+		if err == nil {
+			fate = sqlsession.Committed
+		}
+		step.Done(fate)
+		fmt.Println(fate)
 	}
 	// Output:
-	// true
-	// false
+	// committed
+	// rolled back
 }
 
 // Rollback forgets what the step did.
@@ -147,7 +151,7 @@ func ExampleSession_Rollback() {
 	}
 	step.Finish()
 	step.Rollback(ctx)
-	step.Done(false)
+	step.Done(sqlsession.RolledBack)
 	var exists bool
 	err := pool.QueryRow(ctx, "select to_regclass('forgotten') is not null").Scan(&exists)
 	fmt.Println(exists, err)
@@ -161,7 +165,7 @@ func ExampleSession_AddHook() {
 	pool := openDatabase(ctx)
 	defer pool.Close()
 	step := sqlsession.ForStep(pool, "")
-	step.OnEnd(func(hooks []uint64, committed bool) { fmt.Println("at the end:", hooks, committed) })
+	step.OnEnd(func(hooks []uint64, fate sqlsession.Fate) { fmt.Println("at the end:", hooks, fate) })
 	exec := func(sql string) *sqlsession.Result {
 		result, err := step.Exec(ctx, &sqlsession.Statement{SQL: sql})
 		if err != nil {
@@ -180,11 +184,13 @@ func ExampleSession_AddHook() {
 	fmt.Println("rolled back:", exec("rollback to savepoint maybe").Ended)
 
 	step.Finish()
-	err := step.Commit(ctx, func(*pgx.Batch) {})
-	step.Done(err == nil)
+	if err := step.Commit(ctx, func(*pgx.Batch) {}); err != nil {
+		log.Fatal(err)
+	}
+	step.Done(sqlsession.Committed)
 	// Output:
 	// rolled back: [{2 false}]
-	// at the end: [1] true
+	// at the end: [1] committed
 }
 
 // Done hands over the hooks that are left, once the transaction has ended.
@@ -193,15 +199,15 @@ func ExampleSession_Done() {
 	pool := openDatabase(ctx)
 	defer pool.Close()
 	step := sqlsession.ForStep(pool, "")
-	step.OnEnd(func(hooks []uint64, committed bool) { fmt.Println(hooks, committed) })
+	step.OnEnd(func(hooks []uint64, fate sqlsession.Fate) { fmt.Println(hooks, fate) })
 	if _, err := step.AddHook(ctx, 7); err != nil {
 		log.Fatal(err)
 	}
 	step.Finish()
 	step.Rollback(ctx)
-	step.Done(false)
-	step.Done(false) // it does nothing more
-	// Output: [7] false
+	step.Done(sqlsession.RolledBack)
+	step.Done(sqlsession.RolledBack) // it does nothing more
+	// Output: [7] rolled back
 }
 
 // OnEnd has a function called with the hooks that are left when the session ends.
@@ -210,7 +216,7 @@ func ExampleSession_OnEnd() {
 	pool := openDatabase(ctx)
 	defer pool.Close()
 	session := sqlsession.Plain(pool)
-	session.OnEnd(func(hooks []uint64, committed bool) { fmt.Println(hooks, committed) })
+	session.OnEnd(func(hooks []uint64, fate sqlsession.Fate) { fmt.Println(hooks, fate) })
 	if _, err := session.Exec(ctx, &sqlsession.Statement{SQL: "begin"}); err != nil {
 		log.Fatal(err)
 	}
@@ -218,5 +224,5 @@ func ExampleSession_OnEnd() {
 		log.Fatal(err)
 	}
 	session.Close(ctx) // rolls back what is open
-	// Output: [1] false
+	// Output: [1] rolled back
 }

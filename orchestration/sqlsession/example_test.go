@@ -42,7 +42,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	step.Done(true)
+	step.Done(sqlsession.Committed)
 
 	rows, err := pool.Query(ctx, "select step from done")
 	if err != nil {

@@ -76,7 +76,7 @@ func (s *Session) endAbandoned() {
 	}
 	s.release(context.Background())
 	s.leave()
-	s.tell(false)
+	s.tell(RolledBack)
 }
 
 // Commit sends the statements that queue puts into the batch, and the commit
@@ -88,15 +88,21 @@ func (s *Session) Commit(ctx context.Context, queue func(*pgx.Batch)) error {
 	defer s.leave()
 	var batch pgx.Batch
 	queue(&batch)
+	committed := false
 	batch.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return errors.Newf("PostgreSQL answered COMMIT with %s", tag)
 		}
+		committed = true
 		return nil
 	})
+	s.queueDiscard(&batch)
 	err := s.putBack(ctx)
 	if err == nil {
 		err = s.conn.pgx().SendBatch(ctx, &batch).Close()
+	}
+	if committed {
+		err = nil // whatever came behind the commit
 	}
 	err = s.committing(err)
 	s.release(ctx)
@@ -114,11 +120,25 @@ func (s *Session) Rollback(ctx context.Context) {
 	s.release(ctx)
 }
 
+// Fate is what became of a step's transaction.
+type Fate uint8
+
+// The fates of a transaction.
+const (
+	RolledBack Fate = iota
+	Committed
+	// Unknown says that the answer to the commit was lost, and that nobody could be
+	// asked. Neither kind of hook may then run.
+	Unknown
+)
+
+func (f Fate) String() string { return [...]string{"rolled back", "committed", "unknown"}[f] }
+
 // Done hands the remaining hooks to the function of OnEnd. It must come after
 // Commit or Rollback; a second call does nothing.
-func (s *Session) Done(committed bool) {
+func (s *Session) Done(fate Fate) {
 	if !s.abandoned.Load() {
-		s.tell(committed)
+		s.tell(fate)
 	}
 }
 
@@ -126,5 +146,5 @@ func (s *Session) Done(committed bool) {
 func (s *Session) Close(ctx context.Context) {
 	s.Finish()
 	s.Rollback(ctx)
-	s.Done(false)
+	s.Done(RolledBack)
 }

@@ -122,7 +122,7 @@ func TestSourceOfACopy(t *testing.T) {
 	_, failure := s.Finish()
 	require.ErrorContains(t, failure, "a call of its transaction has not")
 	s.Rollback(t.Context())
-	s.Done(false)
+	s.Done(sqlsession.RolledBack)
 	close(goOn)
 	require.Error(t, <-copied)
 	require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond)

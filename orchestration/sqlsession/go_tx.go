@@ -114,7 +114,7 @@ func (t *goTx) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.Co
 		if sql, err = t.admitSQL(ctx, sql); err != nil {
 			return err
 		}
-		if t.tx != nil || len(args) == 0 || !batchable(args) { // without arguments it may be several statements
+		if t.tx != nil || len(args) == 0 || !batchable(sql, args) { // without arguments it may be several statements
 			tag, err = t.execBegun(ctx, sql, args)
 			return err
 		}
@@ -157,7 +157,7 @@ func (t *goTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, er
 }
 
 func (t *goTx) query(ctx context.Context, sql string, args []any) (pgx.Rows, error) {
-	if t.tx != nil || !batchable(args) {
+	if t.tx != nil || !batchable(sql, args) {
 		tx, err := t.ensureBegun(ctx)
 		if err != nil {
 			return nil, err
@@ -437,7 +437,10 @@ func (t *goTx) options() pgx.TxOptions { return pgx.TxOptions{IsoLevel: pgx.TxIs
 
 // batchable reports whether a statement with these arguments can be sent in a
 // batch: of pgx's options, only a query rewriter is possible there.
-func batchable(args []any) bool {
+func batchable(sql string, args []any) bool {
+	if sql == "" {
+		return false // pgx panics at an empty statement in a batch
+	}
 	if len(args) == 0 {
 		return true
 	}

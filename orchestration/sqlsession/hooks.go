@@ -33,7 +33,7 @@ func (s *Session) AddHook(ctx context.Context, number uint64) (open bool, err er
 }
 
 // OnEnd has f called with the remaining hooks when the session ends.
-func (s *Session) OnEnd(f func(hooks []uint64, committed bool)) {
+func (s *Session) OnEnd(f func(hooks []uint64, fate Fate)) {
 	<-s.turn
 	defer s.leave()
 	s.onEnd = f
@@ -56,9 +56,9 @@ func (s *Session) ended(depth int, committed bool) []Ended {
 
 // tell calls the function of OnEnd with the remaining hooks, outside the turn:
 // the function may use the session.
-func (s *Session) tell(committed bool) {
+func (s *Session) tell(fate Fate) {
 	<-s.turn
-	hooks, call := s.ended(0, committed), s.onEnd
+	hooks, call := s.ended(0, fate == Committed), s.onEnd
 	s.leave()
 	if len(hooks) == 0 || call == nil {
 		return
@@ -67,5 +67,5 @@ func (s *Session) tell(committed bool) {
 	for i, h := range hooks {
 		numbers[i] = h.Hook
 	}
-	call(numbers, committed)
+	call(numbers, fate)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -33,7 +34,7 @@ type Session struct {
 	altered    bool      // the transaction has changed the schema
 	kept       [][]byte  // the engine's settings, if the transaction may have changed them
 	hooks      []hook
-	onEnd      func(hooks []uint64, committed bool)
+	onEnd      func(hooks []uint64, fate Fate)
 }
 
 // ForStep returns the session of a step whose transaction the caller ends.
@@ -103,12 +104,17 @@ func (s *Session) enter(ctx context.Context) error {
 // leave gives the turn back.
 func (s *Session) leave() { s.turn <- struct{}{} }
 
-// connect takes a connection of the pool for the session, if it has none.
+// connect takes a connection of the pool for the session, if it has none. A connection
+// that does not open in its time says nothing about the next one: the network may have
+// been silent when it began.
 func (s *Session) connect(ctx context.Context) error {
 	if s.conn != nil {
 		return nil
 	}
 	pooled, err := s.pool.Acquire(ctx)
+	for try := 0; errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && try < maxTries; try++ {
+		pooled, err = s.pool.Acquire(ctx)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return interrupted(ctx)

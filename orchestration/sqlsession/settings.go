@@ -27,10 +27,11 @@ func (s *Settings) has(name string) bool {
 // settingsBefore appends to texts the SET statements that the statement needs,
 // and notes that they will be in force.
 //
-// There are three cases. Inside a transaction they are SET LOCAL. Outside, a
+// There are four cases. Inside a transaction they are SET LOCAL. Outside, a
 // statement that can run in a transaction of its own gets one, with SET LOCAL in
 // the same round trip; nothing remains on the connection. Any other statement finds them
-// SET on the connection; giveBack takes them off.
+// SET on the connection; giveBack takes them off. Where the backend is shared, sendOwn
+// has set them, if the statement can be in a transaction at all.
 func (s *Session) settingsBefore(texts []string, st *Statement, parts []part) []string {
 	if st.Settings == s.settings || s.conn.status() == inError { // only ROLLBACK and ROLLBACK TO can run there
 		return texts
@@ -40,6 +41,8 @@ func (s *Session) settingsBefore(texts []string, st *Statement, parts []part) []
 	case alone && len(parts) == 1 && parts[0].kind == begins:
 		return texts // they come with the first statement of the transaction
 	case alone && isPreparable(parts) && parts[0].kind == other:
+	case alone && s.conn.shares():
+		return texts // the next statement may run elsewhere
 	case alone:
 		local, s.lasting = "set ", st.Settings
 		fallthrough

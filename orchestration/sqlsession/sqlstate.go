@@ -13,27 +13,6 @@ const (
 	stateNotListening   = "55000" // object_not_in_prerequisite_state
 )
 
-// Passing reports whether the cause of the error may be gone at the next attempt:
-// a lost connection (08), a serialization failure or a deadlock (40), too few
-// resources (53), an object in use or locked (55), a server that stops (57), a
-// system error such as a failed read (58).
-//
-// It is advice for handlers in Go. The engine does not use it: it tries every
-// failed attempt again, unless the error is permanent. Two other lists look
-// alike and have other purposes. The one in orchestration/group_commit.go says
-// which of the engine's own statements are sent once more, without a new attempt;
-// it is narrower. The one below names classes for rescue clauses in Ruby, and
-// says nothing about retries.
-func (e *Error) Passing() bool {
-	switch e.SQLState[:2] {
-	case "08", "40", "53", "55", "58":
-		return true
-	case "57":
-		return e.SQLState != stateCancelled
-	}
-	return false
-}
-
 // Class returns the name of the error's class in Ruby, without the
 // Tasker::SQLError before it; empty if the error is of no class below that one.
 func (e *Error) Class() string {
@@ -43,7 +22,7 @@ func (e *Error) Class() string {
 	if name, ok := classes[e.SQLState]; ok {
 		return name
 	}
-	return classes[e.SQLState[:2]]
+	return classes[e.SQLState[:min(2, len(e.SQLState))]]
 }
 
 // classes maps a SQLSTATE, or its first two characters, to the class in

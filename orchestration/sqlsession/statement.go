@@ -103,7 +103,14 @@ func (s *Session) sendOnce(ctx context.Context, parts []part, st *Statement, sen
 		return nil, nil, describe(err, true)
 	}
 	done := s.conn.guard(ctx)
-	result, err := send(parts, s.localised(parts, st.SQL))
+	now := func() (*Result, error) { return send(parts, s.localised(parts, st.SQL)) }
+	var result *Result
+	var err error
+	if s.needsOwn(parts, st) {
+		result, err = s.sendOwn(ctx, st, now)
+	} else {
+		result, err = now()
+	}
 	if done() && err != nil {
 		err = interrupted(ctx)
 	}

@@ -35,13 +35,15 @@ module Tasker
       # they were added. When one raises, the others still run.
       #
       # @param numbers [Array<Integer>]
-      # @param committed [Boolean]
+      # @param committed [Boolean, nil] nil when nobody knows: then no block runs
       # @raise the first error that a block raised
       # @!visibility private
       def finish(numbers, committed)
         failure = nil
         numbers.each do |number|
           blocks = @lock.synchronize { @waiting.delete(number) } or next
+          next if committed.nil?
+
           (committed ? blocks.committed : blocks.rolled_back)&.call
         rescue StandardError => e
           failure ||= e

@@ -1,0 +1,94 @@
+package daemon_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tasker-rb/tasker-rb/internal/daemon"
+)
+
+// endVariable makes this test binary another one, which a test kills.
+const endVariable = "DAEMON_TEST_SLEEPS"
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// sleeper starts a program that sleeps after it has printed a line.
+func sleeper(t *testing.T) (p *daemon.Process, dir string) {
+	t.Helper()
+	dir = daemon.Dir(t)
+	p = daemon.Start(t, dir, "/bin/sh", "-c", "echo up; exec sleep 3600")
+	p.Await(func() error {
+		if p.Log() != "up\n" {
+			return errors.New(p.Log())
+		}
+		return nil
+	})
+	return p, dir
+}
+
+func TestAProgramEndsWithItsTest(t *testing.T) {
+	t.Parallel()
+	var p *daemon.Process
+	var dir string
+	t.Run("with a program", func(t *testing.T) {
+		p, dir = sleeper(t)
+		var process, folder syscall.Stat_t
+		require.NoError(t, syscall.Stat(filepath.Join("/proc", strconv.Itoa(p.PID())), &process))
+		require.NoError(t, syscall.Stat(dir, &folder))
+		require.NotZero(t, process.Uid)
+		require.Equal(t, process.Uid, folder.Uid)
+	})
+	<-p.Ended()
+	require.NoDirExists(t, dir)
+}
+
+func TestAProgramIsStopped(t *testing.T) {
+	t.Parallel()
+	p, _ := sleeper(t)
+	p.Stop(syscall.SIGKILL)
+	<-p.Ended()
+	p.Stop(syscall.SIGKILL)
+}
+
+// TestInAnotherBinary is the test that the other test binary runs.
+func TestInAnotherBinary(t *testing.T) {
+	if os.Getenv(endVariable) == "" {
+		t.Skip("for TestAKilledBinaryLeavesNoProgram")
+	}
+	p, dir := sleeper(t)
+	_, err := os.Stdout.WriteString("at " + strconv.Itoa(p.PID()) + " " + dir + "\n")
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))
+}
+
+func TestAKilledBinaryLeavesNoProgram(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestInAnotherBinary$")
+	cmd.Env = append(os.Environ(), endVariable+"=1")
+	output, err := cmd.Output()
+	require.Error(t, err)
+	_, place, found := strings.Cut(string(output), "at ")
+	require.True(t, found, "%s", output)
+	pid, dir, _ := strings.Cut(strings.TrimSpace(place), " ")
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join("/proc", pid))
+		return os.IsNotExist(err)
+	}, 30*time.Second, time.Millisecond)
+	daemon.Dir(t)
+	require.NoDirExists(t, dir)
+}
+
+func TestProgramsOfPostgreSQLAreFound(t *testing.T) {
+	t.Parallel()
+	daemon.Run(t, daemon.Program(t, "postgres"), "--version")
+}

@@ -1,0 +1,174 @@
+package orchestration
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+)
+
+// livingSQL selects the numbers of living engines. Each condition finds other deaths:
+// the row, an engine that another one has declared dead; the heartbeat, one that is
+// frozen or whose host is lost; the lock, one whose process was killed. The lock also
+// finds a server that has lost commits: no lock outlives a crash or a failover.
+var livingSQL = fmt.Sprintf(`
+	select w.number from tasker.workers w
+	where w.heartbeat_at > clock_timestamp() - interval '%d ms' and exists (
+		select from pg_locks l
+		where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'ExclusiveLock'
+		and l.database = (select oid from pg_database where datname = current_database())
+		and l.classid::bigint << 32 | l.objid::bigint = w.number)`, deadAfter.Milliseconds())
+
+// livesSQL is a condition that is true if the engine with that number lives. It is the
+// cheap form for one number: a lock that can be taken is not held. It is stricter than
+// livingSQL in nothing, and leaves the heartbeat out, which only others look at.
+func livesSQL(number string) string {
+	return `(select exists (select from tasker.workers where number = ` + number + `) and not pg_try_advisory_xact_lock_shared(` + number + `))`
+}
+
+// The statements that declare engines dead.
+var (
+	// deadSQL deletes the rows of engines that do not live. It returns what is needed to
+	// end their backends.
+	deadSQL = `
+	delete from tasker.workers w where w.number in (
+		select number from tasker.workers where number not in (` + livingSQL + `)
+		order by number for update skip locked)
+	returning w.number, w.host, w.pid, w.backend_pid, w.backend_start, w.application_name`
+
+	// endBackendsSQL ends the backends of dead engines that this role may end. Only a
+	// superuser may end a superuser's. A process that lives on under another number
+	// ends its transactions itself. A backend that has not the session's lock any more was
+	// given to someone else by a pooler. Its parameters: $1 application names,
+	// $2 backends of sessions, $3 their starts, $4 the engines' numbers.
+	endBackendsSQL = `
+	select count(*) filter (where case when a.allowed then pg_terminate_backend(a.pid) end), count(*) filter (where not a.allowed)
+	from (
+		select a.pid, (select rolsuper from pg_roles where rolname = current_user) or
+			not (select rolsuper from pg_roles where oid = a.usesysid) and
+			(pg_has_role(a.usesysid, 'USAGE') or pg_has_role('pg_signal_backend', 'USAGE')) as allowed
+		from pg_stat_activity a
+		where a.datname = current_database() and a.pid <> pg_backend_pid() and (
+			a.application_name = any($1) and not exists (
+				select from tasker.workers w where w.application_name = a.application_name) or
+			exists (
+				select from unnest($2::int[], $3::timestamptz[], $4::bigint[]) s (pid, start, number) join pg_locks l using (pid)
+				where pid = a.pid and s.start = a.backend_start and l.locktype = 'advisory' and l.classid::bigint << 32 | l.objid::bigint = s.number))
+	) a`
+)
+
+// backend is a process of the server. A number of a process can come again.
+type backend struct {
+	pid   int32
+	start time.Time
+}
+
+// deadEngine is a row of an engine that was declared dead.
+type deadEngine struct {
+	number          int64
+	host            string
+	pid             int
+	backend         backend
+	applicationName string
+}
+
+// queueDead adds deadSQL to the batch.
+func queueDead(batch *pgx.Batch, dead *[]deadEngine) {
+	batch.Queue(deadSQL).Query(func(rows pgx.Rows) (err error) {
+		*dead, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d deadEngine, err error) {
+			return d, row.Scan(&d.number, &d.host, &d.pid, &d.backend.pid, &d.backend.start, &d.applicationName)
+		})
+		return err
+	})
+}
+
+// living returns which of the numbers belong to living engines. The rows of others are
+// deleted, and their backends ended: a frozen process or a lost host would keep its row
+// locks.
+func (e *Engine) living(ctx context.Context, numbers []int64) (living []int64, err error) {
+	var dead []deadEngine
+	var batch pgx.Batch
+	queueDead(&batch, &dead)
+	batch.Queue(`select number from (`+livingSQL+`) w where number = any($1)`, numbers).Query(func(rows pgx.Rows) (err error) {
+		living, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	if err := e.own.short(ctx, &batch); err != nil {
+		return nil, errors.Wrap(err, "looking for dead engines")
+	}
+	e.endBackends(ctx, dead, e.own.short)
+	return living, nil
+}
+
+// endDead declares engines dead, and ends their backends, on the connection of this
+// engine's session. The pool may have no connection left for it: all may wait for the
+// locks of the dead.
+func (e *Engine) endDead(ctx context.Context, conn *pgx.Conn) {
+	send := func(ctx context.Context, batch *pgx.Batch) error {
+		ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+		defer cancel()
+		return conn.SendBatch(ctx, batch).Close()
+	}
+	var dead []deadEngine
+	var batch pgx.Batch
+	queueDead(&batch, &dead)
+	if err := send(ctx, &batch); err != nil {
+		return // if it was the connection, the next heartbeat says so
+	}
+	e.endBackends(ctx, dead, send)
+}
+
+// endBackends ends what dead engines have left on the server. Nobody else does: their
+// rows are gone. So if it fails, the next call does it too.
+func (e *Engine) endBackends(ctx context.Context, dead []deadEngine, send func(context.Context, *pgx.Batch) error) {
+	dead = append(dead, e.unended.take()...)
+	if len(dead) == 0 {
+		return
+	}
+	var names []string
+	var pids []int32
+	var starts []time.Time
+	var numbers []int64
+	for _, d := range dead {
+		e.cfg.Logger.Warn("an engine is dead; its steps are taken over", "engine", d.number, "host", d.host, "pid", d.pid)
+		if d.applicationName != "" {
+			names = append(names, d.applicationName)
+		}
+		pids, starts, numbers = append(pids, d.backend.pid), append(starts, d.backend.start), append(numbers, d.number)
+	}
+	var ended, refused int
+	var batch pgx.Batch
+	batch.Queue(endBackendsSQL, nonNil(names), pids, starts, numbers).QueryRow(func(row pgx.Row) error { return row.Scan(&ended, &refused) })
+	err := send(ctx, &batch)
+	switch {
+	case err != nil:
+		e.unended.put(dead)
+		e.cfg.Logger.Warn("the connections of a dead engine could not be ended; trying again", "error", err)
+	case refused > 0:
+		e.cfg.Logger.Warn("this role may not end the connections of a dead engine; they keep their row locks until the server notices",
+			"connections", refused, "hint", "Let all workers use the same role, or grant it pg_signal_backend.")
+	}
+}
+
+// unended are dead engines whose backends could not be ended yet.
+type unended struct {
+	mu   sync.Mutex
+	dead []deadEngine
+}
+
+func (u *unended) put(dead []deadEngine) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.dead = append(u.dead, dead...)
+}
+
+func (u *unended) take() []deadEngine {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	dead := u.dead
+	u.dead = nil
+	return dead
+}
