@@ -84,6 +84,7 @@ CHAOS_TASKS ?= 10000
 CHAOS_FOR ?= 10m
 chaos: setup ## CHAOS_TASKS tasks (default 10000) while processes, networks and servers fail, for CHAOS_FOR at most (default 10m)
 	CHAOS_TASKS=$(CHAOS_TASKS) CHAOS_FOR=$(CHAOS_FOR) $(GO) test -vet=off -count 1 -v -timeout 30m -run '^TestChaos$$' ./orchestration
+	FAILOVERS=20 $(GO) test -vet=off -count 1 -v -timeout 5m -run '^TestFailovers$$' ./orchestration
 
 FUZZTIME ?= 1m
 FUZZ ?= ./...
