@@ -63,7 +63,7 @@ func (c *chaos) watchTakeovers() {
 			}
 		}
 		if o.took > chaosPatience {
-			c.t.Fatalf("tasks %v of engine %d, %s, are not taken over within %v:\n%s", o.left, o.engine, o.kind, chaosPatience, c.picture())
+			c.fail("tasks %v of engine %d, %s, are not taken over within %v", o.left, o.engine, o.kind, chaosPatience)
 		}
 		if len(o.left) == 0 {
 			c.took[o.kind] = append(c.took[o.kind], o)

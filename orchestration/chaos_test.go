@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -191,7 +192,7 @@ func (c *chaos) disturb(until time.Time) {
 			c.submit(50)
 		}
 		if time.Now().After(until.Add(chaosPatience)) {
-			c.t.Fatalf("not every fault has come; next: %s\n%s", c.round[0].kind, c.picture())
+			c.fail("not every fault has come; next: %s", c.round[0].kind)
 		}
 		c.keepAppointments(time.Now())
 		c.watchTakeovers()
@@ -216,7 +217,7 @@ func (c *chaos) wait(what string, condition func() bool) {
 	c.t.Helper()
 	for deadline := time.Now().Add(chaosPatience); !condition(); {
 		if time.Now().After(deadline) {
-			c.t.Fatalf("%s within %v:\n%s", what, chaosPatience, c.picture())
+			c.fail("%s within %v", what, chaosPatience)
 		}
 		time.Sleep(5 * time.Millisecond) // the pace of the polling
 	}
@@ -283,6 +284,19 @@ func (c *chaos) one(sql string, args ...any) int {
 // open reports whether a task has not ended.
 func (c *chaos) open() bool {
 	return c.one("select exists (select from tasker.tasks where state in ('pending', 'in_progress'))::int") == 1
+}
+
+// fail ends the test. The workers write the stacks of their goroutines into their logs.
+func (c *chaos) fail(format string, args ...any) {
+	c.t.Helper()
+	picture := c.picture()
+	for _, w := range c.workers {
+		c.signal(w, syscall.SIGCONT)
+		c.signal(w, syscall.SIGQUIT)
+		_ = w.process.Wait() // it ends with an error
+	}
+	c.workers = nil
+	c.t.Fatalf("%s:\n%s", fmt.Sprintf(format, args...), picture)
 }
 
 // picture describes what is not done, for a failure.
