@@ -76,6 +76,7 @@ type Engine struct {
 	group       *groupCommit
 	loads       *groupLoad
 	uncommitted *uncommitted
+	inHand      inHand
 	unended     unended
 	stopTimeout time.Duration
 
@@ -124,7 +125,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg.Random = rand.Float64
 	}
 	e := &Engine{cfg: cfg, pool: cfg.Pool, own: &ownBatches{pool: cfg.Pool}, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
-		uncommitted: &uncommitted{limit: cfg.MaxUncommittedBytes}}
+		uncommitted: &uncommitted{limit: cfg.MaxUncommittedBytes}, inHand: inHand{tasks: map[int64]bool{}}}
 	var err error
 	var connections *poolConnections
 	if c, ok := connectionsByName.Load(cfg.Pool.Config().ConnConfig.RuntimeParams["application_name"]); ok {

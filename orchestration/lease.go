@@ -2,6 +2,9 @@ package orchestration
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -14,6 +17,38 @@ type lease struct {
 	taskID int64
 	heldBy int64
 	begun  bool // the task was pending before
+}
+
+// inHand are the tasks that an engine's workers have leased and not given back.
+type inHand struct {
+	// leasing is held for reading from a question for leases until the answer is noted.
+	leasing sync.RWMutex
+
+	mu    sync.Mutex
+	tasks map[int64]bool
+}
+
+// add reports whether the task is new.
+func (h *inHand) add(task int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.tasks[task] {
+		return false
+	}
+	h.tasks[task] = true
+	return true
+}
+
+func (h *inHand) remove(task int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.tasks, task)
+}
+
+func (h *inHand) all() []int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.AppendSeq(make([]int64, 0, len(h.tasks)), maps.Keys(h.tasks))
 }
 
 // leaseSQL leases due tasks for an engine that lives, and takes pending ones to in_progress. Its parameters:
@@ -49,6 +84,33 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 		return err
 	}, leaseSQL, holder, w.engine.now(), n)
 	return leases, errors.Wrap(err, "leasing tasks")
+}
+
+// freeUnheardSQL frees the tasks of an engine ($1) that it does not have in hand ($2).
+const freeUnheardSQL = `
+	update tasker.tasks set held_by = null, wake_at = ` + atOnceSQL + `
+	where held_by = $1 and state in ('pending', 'in_progress') and task_id <> all($2)
+	returning task_id`
+
+// freeUnheard frees the tasks that this engine has leased without hearing of it: the
+// answer was lost, and the next try leased others. Nobody else would take them while the
+// engine lives. It does nothing while another worker of the engine asks for leases.
+func (w *worker) freeUnheard(ctx context.Context) {
+	number, _ := w.engine.session.current()
+	if number == 0 || !w.engine.inHand.leasing.TryLock() {
+		return
+	}
+	defer w.engine.inHand.leasing.Unlock()
+	var freed int
+	var batch pgx.Batch
+	batch.Queue(freeUnheardSQL, number, w.engine.inHand.all()).Query(rowCount(&freed))
+	err := w.engine.own.short(ctx, &batch)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		w.engine.cfg.Logger.Warn("could not look for leases of which nobody heard; trying again", "error", err)
+	case freed > 0:
+		w.engine.cfg.Logger.Warn("freed tasks whose lease nobody had heard of", "tasks", freed)
+	}
 }
 
 // giveBackAtEnd is how long a worker that stops tries to give a task back. If it does

@@ -3,6 +3,7 @@ package orchestration_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/pgproxy"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
@@ -117,4 +119,38 @@ func TestLeasesGoByPriority(t *testing.T) {
 	id := func(i int) int64 { return made[i].TaskID }
 	require.ElementsMatch(t, []int64{id(1), id(3)}, order[:2])
 	require.Equal(t, []int64{id(0), id(2)}, order[2:])
+}
+
+// The answer to a lease is lost, and the next try finds nothing to lease. The worker
+// takes the tasks all the same, although its engine lives and holds them.
+func TestTasksOfAnUnheardLeaseAreTaken(t *testing.T) {
+	t.Parallel()
+	const tasks = 17 // no other statement returns as many rows
+	for _, fate := range []pgproxy.Fate{pgproxy.ThenCut, pgproxy.ThenSilence} {
+		t.Run(fmt.Sprint(fate), func(t *testing.T) {
+			t.Parallel()
+			c := behindProxy(t, nil)
+			_, err := c.SubmitMany(t.Context(), many(tasks, orchestration.Submission{Template: template(t, "a:", "")}))
+			require.NoError(t, err)
+			c.proxy.SwallowAnswers(1, func(tag string) bool { return tag == fmt.Sprint("SELECT ", tasks) }, fate, pgproxy.Not(pgproxy.Listened))
+			c.work(t, orchestration.WorkerConfig{Poll: 100 * time.Millisecond})
+			c.waitForTasks(t, orchestration.TaskComplete, tasks)
+			require.Equal(t, 1, c.proxy.Swallowed())
+		})
+	}
+}
+
+// Two workers of one engine free no task that the other one has just leased.
+func TestWorkersOfOneEngineKeepTheirLeases(t *testing.T) {
+	t.Parallel()
+	const tasks = 300
+	log := &lines{}
+	b := engine(t, nil, func(c *orchestration.Config) { c.Logger = slog.New(slog.NewTextHandler(log, nil)) })
+	for range 2 {
+		b.work(t, orchestration.WorkerConfig{Poll: time.Millisecond, MaxTasks: 3})
+	}
+	_, err := b.SubmitMany(t.Context(), many(tasks, orchestration.Submission{Template: template(t, diamond, "")}))
+	require.NoError(t, err)
+	b.waitForTasks(t, orchestration.TaskComplete, tasks)
+	require.Zero(t, log.count("freed tasks"), "%s", log.text.String())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -51,7 +52,7 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	if err != nil {
 		return err
 	}
-	w := &worker{engine: e, config: cfg, leased: map[int64]bool{}, freed: make(chan struct{}, 1), stopping: ctx.Done()}
+	w := &worker{engine: e, config: cfg, freed: make(chan struct{}, 1), stopping: ctx.Done()}
 	handlerCtx, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nil)
 	woken, stop := e.watchers.watch(anyTask)
@@ -71,15 +72,18 @@ type worker struct {
 	stopping    <-chan struct{}
 	tasks       sync.WaitGroup
 	freed       chan struct{} // receives a value when the worker has ended a lease
-
-	mu     sync.Mutex
-	leased map[int64]bool
+	leased      atomic.Int32  // how many tasks it has in hand
 }
 
 // loop leases tasks while there are any, and then waits for a reason to look again.
 func (w *worker) loop(ctx, handlerCtx context.Context, woken <-chan struct{}) {
+	looked := time.Now()
 	for ctx.Err() == nil {
-		if room := w.room(); room > 0 {
+		if time.Since(looked) >= w.config.Poll {
+			w.freeUnheard(ctx)
+			looked = time.Now()
+		}
+		if room := w.config.MaxTasks - int(w.leased.Load()); room > 0 {
 			if w.take(ctx, handlerCtx, room) == room {
 				continue
 			}
@@ -107,16 +111,12 @@ func (w *worker) drain(interrupt context.CancelCauseFunc) {
 
 var errDrained = errors.New("the worker stops, and the handler did not return in time")
 
-// room is how many more tasks the worker may lease.
-func (w *worker) room() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.config.MaxTasks - len(w.leased)
-}
-
 // take leases up to n tasks and handles each in a goroutine of its own. It returns the
 // number of tasks.
 func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
+	hand := &w.engine.inHand
+	hand.leasing.RLock()
+	defer hand.leasing.RUnlock()
 	leases, err := w.lease(ctx, n)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -125,14 +125,11 @@ func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
 		return 0
 	}
 	for _, l := range leases {
-		w.mu.Lock()
-		again := w.leased[l.taskID]
-		w.leased[l.taskID] = true
-		w.mu.Unlock()
-		if again { // the session was lost and its leases with it, and this worker still runs the task
+		if !hand.add(l.taskID) { // the session was lost and its leases with it, and a worker still runs the task
 			w.giveBack(ctx, l, w.engine.now().Add(w.config.Poll), -1)
 			continue
 		}
+		w.leased.Add(1)
 		w.tasks.Go(func() { w.handle(handlerCtx, l) })
 	}
 	return len(leases)
@@ -141,9 +138,8 @@ func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
 // handle handles a leased task, and then gives it back unless it has ended.
 func (w *worker) handle(ctx context.Context, l lease) {
 	defer func() {
-		w.mu.Lock()
-		delete(w.leased, l.taskID)
-		w.mu.Unlock()
+		w.engine.inHand.remove(l.taskID)
+		w.leased.Add(-1)
 		signal(w.freed)
 	}()
 	out, revision, err := w.handleGuarded(ctx, l)
