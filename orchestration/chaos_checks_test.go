@@ -72,6 +72,42 @@ func (c *chaos) watchTakeovers() {
 	})
 }
 
+// hold is a task in the hands of an engine.
+type hold struct{ Task, Engine int64 }
+
+// longestHold is how long an engine may hold one task. The steps take a few seconds.
+const longestHold = 30 * time.Second
+
+// watchHolds finds tasks that nobody works at, once a second. Without it the next fault
+// would set them free, and nobody would know.
+func (c *chaos) watchHolds() {
+	c.t.Helper()
+	if time.Since(c.heldAsked) < time.Second {
+		return
+	}
+	c.heldAsked = time.Now()
+	before := c.held
+	c.held = map[hold]time.Time{}
+	var holds []hold
+	c.exec(func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, "select task_id, held_by from tasker.tasks where held_by is not null and state in ('pending', 'in_progress')")
+		if err == nil {
+			holds, err = pgx.CollectRows(rows, pgx.RowToStructByPos[hold])
+		}
+		return err
+	})
+	for _, h := range holds {
+		since, ok := before[h]
+		if !ok {
+			since = c.heldAsked
+		}
+		c.held[h] = since
+		if time.Since(since) > longestHold {
+			c.fail("engine %d holds task %d for %v", h.Engine, h.Task, longestHold)
+		}
+	}
+}
+
 // during returns the faults that came in that time.
 func (c *chaos) during(began time.Time, most time.Duration) (kinds []string) {
 	for _, f := range c.history {

@@ -64,6 +64,8 @@ type chaos struct {
 	crashed   bool
 	takeovers []*takeover
 	took      map[string][]*takeover
+	held      map[hold]time.Time // since when
+	heldAsked time.Time
 	history   []happened
 }
 
@@ -196,6 +198,7 @@ func (c *chaos) disturb(until time.Time) {
 		}
 		c.keepAppointments(time.Now())
 		c.watchTakeovers()
+		c.watchHolds()
 		if time.Now().After(next) && c.fault() {
 			next = time.Now().Add(c.between(200*time.Millisecond, 1200*time.Millisecond))
 		}
