@@ -264,7 +264,7 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 		case s.running && !ours:
 			s.interrupted = true
 			s.interrupt(errClaimLost)
-		case !s.running && (another || !ours && s.state == StepInProgress || f.differs(s)):
+		case !s.running && (another || !ours && s.state == StepInProgress || s.differs(f)):
 			cancelled := f.state == StepCancelled && s.state != StepCancelled
 			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
 			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
@@ -294,10 +294,10 @@ func (t *taskRun) isSame(fresh *taskRun) bool {
 		slices.EqualFunc(fresh.steps, t.steps, func(f, s *stepRun) bool { return f.id == s.id })
 }
 
-// differs reports whether the step in memory is not as f was read.
-func (f *stepRun) differs(s *stepRun) bool {
-	return f.state != s.state || f.attemptNumber != s.attemptNumber || f.attempts != s.attempts || f.losses != s.losses ||
-		f.claimAlive != s.claimAlive
+// differs reports whether the step was read otherwise than it is in memory.
+func (s *stepRun) differs(read *stepRun) bool {
+	return read.state != s.state || read.attemptNumber != s.attemptNumber || read.attempts != s.attempts || read.losses != s.losses ||
+		read.claimAlive != s.claimAlive
 }
 
 // endOrWait ends the task, or says when to continue with it. again means that the

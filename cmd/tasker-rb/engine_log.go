@@ -41,7 +41,7 @@ func (l *engineLog) Handle(ctx context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if err, ok := a.Value.Any().(error); ok && a.Key == "error" {
 			key += lastCause(err).Error()
-			explanation, hint := explained(err)
+			hint, explanation := explained(err)
 			a = slog.String("error", strings.TrimSuffix(explanation.Error()+". "+strings.TrimSpace(hint), ". "))
 		}
 		shown.AddAttrs(a)

@@ -29,13 +29,13 @@ func printError(w io.Writer, err error) {
 	case errors.As(err, &ruby):
 		printCause(w, ruby.Message, errors.FlattenHints(err))
 	default:
-		err, hint := explained(err)
+		hint, err := explained(err)
 		printCause(w, err.Error(), hint)
 	}
 }
 
-// explained returns the error as it is to be shown, and its remedy.
-func explained(err error) (shown error, hint string) {
+// explained returns the remedy of an error, and the error as it is to be shown.
+func explained(err error) (hint string, shown error) {
 	var connecting *pgconn.ConnectError // from a pool or a session that opens a connection
 	if errors.As(err, &connecting) {
 		err = connectError(variableOf(connecting.Config), connecting.Config, connecting)
@@ -45,7 +45,7 @@ func explained(err error) (shown error, hint string) {
 	if hint == "" && errors.As(err, &pg) {
 		hint = sqlHint(pg)
 	}
-	return err, hint
+	return hint, err
 }
 
 func printProblem(w io.Writer, p templates.Problem) {
