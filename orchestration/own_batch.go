@@ -69,7 +69,7 @@ func (o *ownBatches) send(ctx context.Context, batch *pgx.Batch) error {
 
 // ownTx is a transaction of the engine's own. A statement in it waits for a lock no
 // longer than lockWait, because whoever holds the lock may be dead.
-var ownTx = pgx.TxOptions{BeginQuery: beginOwnSQL + "; set local statement_timeout = 0; set local lock_timeout = '" + lockWait.String() + "'"}
+var ownTx = pgx.TxOptions{BeginQuery: beginOwnSQL + "; " + noTimeoutSQL + "; set local lock_timeout = '" + lockWait.String() + "'"}
 
 const lockWait = 2 * time.Second
 

@@ -204,7 +204,7 @@ func (l *taskLoop) noteResult(r attemptResult) {
 func (l *taskLoop) applyOutcome(r attemptResult) {
 	s, o := r.step, r.outcome
 	l.task.dropHeads(s)
-	s.claimedBy = 0
+	s.claimedBy, s.claimAlive = 0, false
 	if r.released {
 		s.state = StepPending
 		s.attemptNumber--

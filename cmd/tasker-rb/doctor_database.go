@@ -100,9 +100,9 @@ const takeoverSQL = `
 		from tasker.workers w
 		join pg_stat_activity a on a.pid = w.backend_pid and coalesce(a.backend_start, w.backend_start) = w.backend_start
 		join pg_roles r on r.oid = a.usesysid
-		where not s.super and (r.rolsuper or not s.signals and not pg_has_role(r.oid, 'MEMBER'))
+		where not s.super and (r.rolsuper or not s.signals and not pg_has_role(r.oid, 'USAGE'))
 		order by 1)
-	from (select rolsuper as super, pg_has_role('pg_signal_backend', 'MEMBER') as signals from pg_roles where rolname = current_user) s`
+	from (select rolsuper as super, pg_has_role('pg_signal_backend', 'USAGE') as signals from pg_roles where rolname = current_user) s`
 
 // takeover says whether this role may end the connections that a dead worker has left.
 func (d *doctor) takeover(ctx context.Context, conn *pgx.Conn) {

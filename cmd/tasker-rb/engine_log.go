@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -10,6 +11,9 @@ import (
 
 // repeatAfter is how long a worker does not repeat a problem that it has printed.
 const repeatAfter = time.Minute
+
+// forgetAfter is how long a problem is remembered. Some have a new text each time.
+const forgetAfter = 10 * repeatAfter
 
 // engineLog prints what the engine of a worker logs. It shows an error with its cause
 // and its remedy, on one line. While the engine tries something again and again, it
@@ -71,6 +75,7 @@ func (l *engineLog) repeat(problem string) (silent int, print bool) {
 	if last != nil {
 		silent = last.silent
 	}
+	maps.DeleteFunc(l.said, func(_ string, r *repetition) bool { return now.Sub(r.at) > forgetAfter })
 	l.said[problem] = &repetition{at: now}
 	return silent, true
 }

@@ -16,6 +16,20 @@ import (
 	"github.com/tasker-rb/tasker-rb/internal/pgproxy"
 )
 
+// leadNowhere cuts the connections of a proxy. New ones lead to a server that hangs up;
+// tries counts them.
+func leadNowhere(t *testing.T, proxy *pgproxy.Proxy) (tries *atomic.Int64) {
+	t.Helper()
+	tries = &atomic.Int64{}
+	nobody := listen(t, func(conn net.Conn) {
+		tries.Add(1)
+		_ = conn.Close()
+	})
+	proxy.SetTarget("postgres://" + nobody + "/x")
+	proxy.Cut()
+	return tries
+}
+
 // The worker loses the way to the database, and says once that it takes no tasks. When
 // it has it again, it says so, and goes on.
 func TestWorkerSaysThatItIsNotReady(t *testing.T) {
@@ -27,13 +41,7 @@ func TestWorkerSaysThatItIsNotReady(t *testing.T) {
 	worker, out := startWorker(t, &far)
 	says := func(what string) func() bool { return func() bool { return strings.Contains(out.String(), what) } }
 	require.Eventually(t, says("working on "), patience, 5*time.Millisecond, out)
-	var tries atomic.Int64
-	nobody := listen(t, func(conn net.Conn) {
-		tries.Add(1)
-		_ = conn.Close()
-	})
-	proxy.SetTarget("postgres://" + nobody + "/x")
-	proxy.Cut()
+	tries := leadNowhere(t, proxy)
 	require.Eventually(t, says("cannot open a session"), patience, 5*time.Millisecond, out)
 	said := tries.Load()
 	require.Eventually(t, func() bool { return tries.Load() > said+20 }, patience, 5*time.Millisecond, out)
@@ -59,13 +67,7 @@ func TestWorkerSaysThatThePoolerIsGone(t *testing.T) {
 	worker, out := startWorker(t, &far)
 	says := func(what string) func() bool { return func() bool { return strings.Contains(out.String(), what) } }
 	require.Eventually(t, says("working on "), patience, 5*time.Millisecond, out)
-	var tries atomic.Int64
-	nobody := listen(t, func(conn net.Conn) {
-		tries.Add(1)
-		_ = conn.Close()
-	})
-	proxy.SetTarget("postgres://" + nobody + "/x")
-	proxy.Cut()
+	tries := leadNowhere(t, proxy)
 	require.Eventually(t, func() bool { return tries.Load() > 40 }, patience, 5*time.Millisecond, out)
 	proxy.SetTarget(p.url)
 	require.Zero(t, p.run("submit", "one.yaml").code)
