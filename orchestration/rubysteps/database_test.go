@@ -44,7 +44,7 @@ func newPooledDatabase(t *testing.T) *database {
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		require.Zero(t, pool.Stat().AcquiredConns(), "a connection was not released")
+		requireAllGivenBack(t, pool, "a connection was not released")
 		pool.Close()
 	})
 	var open []pgx.Tx // so many backends there will be

@@ -74,7 +74,8 @@ func runTemplate(t *testing.T, yaml string, byClass map[string]orchestration.Ste
 }
 
 // requireAllGivenBack requires that no connection of the pool is in use. The pool
-// itself takes its idle connections for a moment to check them; so it waits.
+// takes its idle connections for a moment to check them, and the engine asks its own
+// questions; so it waits.
 func requireAllGivenBack(t *testing.T, pool *pgxpool.Pool, otherwise string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond, otherwise)
