@@ -23,7 +23,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz chaos lint bench docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz chaos lint bench docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -39,10 +39,16 @@ build: setup ## build bin/tasker-rb
 demo: build ## run the order example on the private database
 	$(BIN) run $(EXAMPLE)/order_fulfillment.yaml --context @$(EXAMPLE)/context.json
 
-test: setup ## run all tests: the C queue, the Ruby half, the Go packages, a debug build
-	@scripts/setup.sh --for-tests
+test: test/setup ## run all tests: the C queue, the Ruby half, the Go packages, a debug build
 	@$(MAKE) --no-print-directory test/queue test/ruby test/go test/debug
 	@echo "make test: all passed"
+
+test/setup: setup # install what only the tests need
+	@scripts/setup.sh --for-tests
+
+# As on a fresh machine: set-up, demo, test. docs/versions.md has the results.
+test/on: ## run the README's commands on another Debian: SUITE=bookworm, trixie, sid or sid+ruby3.4
+	@PACKAGES="$(PACKAGES)" WITH="$(WITH)" scripts/on.sh "$(SUITE)" $(RUN)
 
 test/queue: ## the queue between Go and Ruby alone, under the sanitizers
 	@mkdir -p .build
@@ -52,14 +58,14 @@ test/queue: ## the queue between Go and Ruby alone, under the sanitizers
 		.build/queue_test || exit 1; \
 	done
 
-test/ruby: ## the unit tests of the Ruby half, with warnings on
+test/ruby: test/setup ## the unit tests of the Ruby half, with warnings on
 	@echo "== the Ruby half"
 	@$(RUBY) -w -Irubyhost/ruby/lib test/ruby/unit/all.rb
 
 # make lint runs vet, so the tests leave it out.
-test/go: ## the Go packages, on a real Ruby and a real PostgreSQL
+test/go: test/setup ## the Go packages (PACKAGES, default ./...), on a real Ruby and a real PostgreSQL
 	@echo "== the Go packages"
-	@$(GO) test -vet=off -timeout 15m ./...
+	@$(GO) test -vet=off -timeout 15m $(or $(PACKAGES),./...)
 
 test/debug: setup ## the host's tests of control with the checks of a debug build
 	CGO_CFLAGS="-g -O2 -DTASKER_DEBUG" $(GO) test -vet=off -count 1 -timeout 15m -run 'Conduct|Guests|Interrupt|Pool' ./rubyhost
