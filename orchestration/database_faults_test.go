@@ -48,6 +48,8 @@ func TestEachStepCommitsOnceAcrossDatabaseRestarts(t *testing.T) {
 			require.NoError(t, err)
 			made, err := b.SubmitMany(t.Context(), many(tasks, orchestration.Submission{Template: template(t, diamond, "default_retry_limit: 50")}))
 			require.NoError(t, err)
+			_, err = pool.Exec(t.Context(), "checkpoint") // the tasks themselves are not to be lost
+			require.NoError(t, err)
 			b.work(t, orchestration.WorkerConfig{Poll: 100 * time.Millisecond})
 			<-begun
 			<-begun

@@ -58,8 +58,12 @@ func ReadSchema(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 // [ErrSchemaOlder] or [ErrSchemaNewer] with a hint.
 //
 // It returns [ErrSearchPath] if unqualified names find the engine's tables first. For a
-// role called tasker, PostgreSQL's default search_path does that.
+// role called tasker, PostgreSQL's default search_path does that. It returns
+// [ErrServerTooOld] for a server that this program does not work on.
 func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
+	if err := checkServer(conn); err != nil {
+		return err
+	}
 	s, err := ReadSchema(ctx, conn)
 	switch {
 	case err != nil:
@@ -110,8 +114,12 @@ func checkNewer(s Schema) error {
 }
 
 // Migrate brings the tables to this program's version. Many processes may call it at the
-// same time: tern holds an advisory lock meanwhile.
+// same time: tern holds an advisory lock meanwhile. It returns [ErrServerTooOld] for a
+// server that this program does not work on.
 func Migrate(ctx context.Context, conn *pgx.Conn) error {
+	if err := checkServer(conn); err != nil {
+		return err
+	}
 	s, err := ReadSchema(ctx, conn)
 	if err != nil || s.Current() {
 		return err

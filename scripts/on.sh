@@ -1,10 +1,11 @@
 #!/bin/sh
-# Runs the project on another Debian suite, as on a fresh machine:
+# Runs the project on another release of Debian or Ubuntu, as on a fresh machine:
 #
 #	scripts/on.sh SUITE [COMMAND...]
 #
-# SUITE is bookworm, trixie, sid, or sid+ruby3.4 (sid with that package from
-# experimental). The root of the suite is made by debootstrap and kept in
+# SUITE is bookworm, trixie, sid, sid+ruby3.4 (sid with that package from
+# experimental), or Ubuntu's noble or jammy, for which KEYRING names Ubuntu's keyring if
+# it is not installed. Jammy's Ruby is refused: it is there for its PostgreSQL. The root of the suite is made by debootstrap and kept in
 # .build/on/SUITE/base. A run writes into a layer above it, which starts empty: so each
 # run begins on a machine that has Go, git and make. Modules come from this machine's
 # cache.
@@ -21,12 +22,18 @@ suite=${1:?usage: scripts/on.sh SUITE [COMMAND...]}
 shift
 cd "$(dirname "$0")/.."
 dir=$(pwd)/.build/on/$suite
-mirror=${MIRROR:-http://deb.debian.org/debian}
 fail() { echo "on: $1" >&2; exit 1; }
 
 case "$suite" in
-bookworm | trixie | sid | sid+ruby3.4) ;;
-*) fail "there is no suite $suite here; the suites are bookworm, trixie, sid and sid+ruby3.4." ;;
+bookworm | trixie | sid | sid+ruby3.4)
+	mirror=${MIRROR:-http://deb.debian.org/debian} keyring=${KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
+	components=main script=sid
+	;;
+noble | jammy)
+	mirror=${MIRROR:-http://archive.ubuntu.com/ubuntu} keyring=${KEYRING:-/usr/share/keyrings/ubuntu-archive-keyring.gpg}
+	components=main,universe script=gutsy # what debootstrap calls all of Ubuntu
+	;;
+*) fail "there is no suite $suite here; the suites are bookworm, trixie, sid, sid+ruby3.4, noble and jammy." ;;
 esac
 [ "$(id -u)" = 0 ] || fail "mounting the root of another system needs root; run it as root."
 mkdir -p "$dir"
@@ -42,7 +49,9 @@ fi
 if [ ! -e "$dir/base/etc/debian_version" ]; then
 	echo "on: making the root of $suite in $dir/base"
 	rm -rf "$dir/base.new"
-	debootstrap --variant=minbase --include=ca-certificates,make,git "${suite%%+*}" "$dir/base.new" "$mirror" >"$dir/debootstrap.log" 2>&1 ||
+	[ -e "$keyring" ] || fail "there is no $keyring to check the packages with; install the keyring of the distribution, or name it with KEYRING."
+	debootstrap --variant=minbase --include=ca-certificates,make,git --components=$components --keyring="$keyring" \
+		"${suite%%+*}" "$dir/base.new" "$mirror" $script >"$dir/debootstrap.log" 2>&1 ||
 		fail "debootstrap failed; all of its output is in $dir/debootstrap.log."
 	# A mirror's copy of sid may be some weeks old.
 	echo 'Acquire::Check-Valid-Until "false";' >"$dir/base.new/etc/apt/apt.conf.d/date"

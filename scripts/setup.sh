@@ -7,12 +7,18 @@ log=.build/setup.log
 missing=""
 need() { missing="$missing $1"; }
 
-# Checks that Ruby can be embedded: it needs headers and a shared library.
-have_ruby() {
-	command -v ruby >/dev/null 2>&1 && ruby -rjson -rrbconfig -e '
+# Prints why the Ruby in PATH cannot be embedded, or nothing if it can.
+ruby_lacks() {
+	command -v ruby >/dev/null 2>&1 || { echo "there is no Ruby"; return; }
+	ruby -rjson -rrbconfig -e '
 		c = RbConfig::CONFIG
-		exit c["ENABLE_SHARED"] == "yes" && File.exist?(File.join(c["rubyhdrdir"], "ruby.h"))' >/dev/null 2>&1
+		if RUBY_ENGINE != "ruby" then puts "it is #{RUBY_ENGINE}, and only CRuby can be embedded"
+		elsif (RUBY_VERSION.split(".").map(&:to_i) <=> [3, 1]) < 0 then puts "it is Ruby #{RUBY_VERSION}, and 3.1 is the oldest that works"
+		elsif c["ENABLE_SHARED"] != "yes" then puts "it has no shared library"
+		elsif !File.exist?(File.join(c["rubyhdrdir"], "ruby.h")) then puts "it has no headers"
+		end' 2>&1
 }
+have_ruby() { [ -z "$(ruby_lacks)" ]; }
 
 # The gems of the tests, by the names to require.
 test_gems="minitest faraday pg sequel active_record"
@@ -116,7 +122,7 @@ say_what() {
 	cat >&2 <<END
 setup: missing here:$missing
 setup: $1
-setup: What is needed: CRuby 3.1 or later with its headers and a shared libruby, the PostgreSQL server 13 or later,
+setup: What is needed: CRuby 3.1 or later with its headers and a shared libruby, the PostgreSQL server 14 or later,
 setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, pgbouncer, and the Ruby gems
 setup: minitest, faraday, pg, sequel and activerecord.
 END
@@ -215,7 +221,7 @@ fi
 # shellcheck disable=SC2086
 if [ -n "$gems" ]; then quietly $sudo gem install --no-document $gems; fi
 
-have_ruby || say_what "the Ruby at $(command -v ruby) has no headers or no shared library; put a Ruby with both first in PATH."
+have_ruby || say_what "the Ruby at $(command -v ruby || echo "(none)") cannot be used: $(ruby_lacks); put another one first in PATH."
 have_postgres || say_what "the PostgreSQL server was not found after installing it."
 if [ "${1:-}" = "--for-tests" ]; then
 	for gem in $test_gems; do

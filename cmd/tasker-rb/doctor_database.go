@@ -16,12 +16,7 @@ import (
 // postgres checks the server, the way to it, and what workers may do there.
 func (d *doctor) postgres(ctx context.Context) {
 	if os.Getenv(databaseURL)+os.Getenv(sessionURL) == "" {
-		found := localpg.Installations(ctx)
-		if len(found) == 0 {
-			d.say("PostgreSQL", "", localpg.ErrNoBinaries)
-			return
-		}
-		d.say("PostgreSQL", fmt.Sprintf("%s in %s, for the private database", found[0].Version, found[0].BinDir), nil)
+		d.privatePostgres(ctx)
 		return
 	}
 	db, err := openDatabase(ctx, false)
@@ -47,6 +42,21 @@ func (d *doctor) postgres(ctx context.Context) {
 		d.takeover(ctx, conn)
 	}
 	d.bounds(ctx, conn, pooled)
+}
+
+// privatePostgres says which installation the private database runs on. It stays on the
+// version that made its data.
+func (d *doctor) privatePostgres(ctx context.Context) {
+	in, err := localpg.Choose(ctx, localpg.Options{})
+	if err != nil {
+		d.say("PostgreSQL", "", err)
+		return
+	}
+	text := fmt.Sprintf("%s in %s, for the private database", in.Version, in.BinDir)
+	if newest := localpg.Installations(ctx)[0]; newest.Major > in.Major {
+		text += fmt.Sprintf(" (its data is of PostgreSQL %d; %s is installed too)", in.Major, newest.Version)
+	}
+	d.say("PostgreSQL", text, nil)
 }
 
 // dialAsPool opens a connection with the settings of a worker's pool.

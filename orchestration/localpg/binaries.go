@@ -99,11 +99,28 @@ func inspect(ctx context.Context, dir string) (Installation, error) {
 	return Installation{BinDir: filepath.Dir(postgres), Version: match[1], Major: major}, errors.WithStack(err)
 }
 
-// oldestMajor is the oldest PostgreSQL that the engine's SQL runs on.
-const oldestMajor = 13
+// oldestMajor is the oldest PostgreSQL that the engine works on (a test compares it
+// with orchestration.OldestServer, which this package cannot import).
+const oldestMajor = 14
 
-// choose returns the installation to run: the newest one. If there is data already,
-// it is the newest one that can read that data.
+// Choose returns the installation that [Start] runs with these options: the newest one.
+// If there is data already, it is the one of the version that made the data, because no
+// other can read it. It starts and changes nothing.
+func Choose(ctx context.Context, o Options) (Installation, error) {
+	base := o.Dir
+	if o.Ephemeral {
+		base = "" // its data is yet to be made
+	} else if base == "" {
+		dir, err := DefaultDir()
+		if err != nil {
+			return Installation{}, err
+		}
+		base = dir
+	}
+	return choose(ctx, o, place{base: base}.dataDir())
+}
+
+// choose is Choose for the data in dataDir.
 func choose(ctx context.Context, o Options, dataDir string) (Installation, error) {
 	candidates := Installations(ctx)
 	if o.BinDir != "" {
@@ -143,6 +160,7 @@ func choose(ctx context.Context, o Options, dataDir string) (Installation, error
 	return Installation{}, errors.WithHintf(
 		errors.Newf("localpg: the data in %s was made by PostgreSQL %s, but only %s is installed",
 			dataDir, wanted, strings.Join(versions, ", ")),
-		"Install PostgreSQL %s again (on Debian: `apt install postgresql-%s`), convert the data with pg_upgrade, or move %s away to begin with an empty database.",
+		"Install PostgreSQL %s again (on Debian: `apt install postgresql-%s`; PostgreSQL's own packages at apt.postgresql.org have it for later releases, too). "+
+			"Then keep both, or convert the data with pg_upgrade as docs/versions.md says. Or move %s away to begin with an empty database.",
 		wanted, wanted, dataDir)
 }

@@ -7,7 +7,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
 )
+
+func TestOldestServer(t *testing.T) {
+	require.Equal(t, orchestration.OldestServer, oldestMajor)
+}
 
 func TestInstallationsAreDistinctAndNewestFirst(t *testing.T) {
 	all := Installations(t.Context())
@@ -48,7 +54,9 @@ func TestChoose(t *testing.T) {
 	old, middle, newest := fakeInstallation(t, "12.9"), fakeInstallation(t, "15.18"), fakeInstallation(t, "18beta1")
 	link := filepath.Join(t.TempDir(), "postgres")
 	require.NoError(t, os.Symlink(filepath.Join(middle, "postgres"), link))
-	path := []string{"relative", old, filepath.Dir(link), middle, "/bin", "/usr/bin"}
+	tools := t.TempDir() // a pg_config in PATH would name this machine's own server
+	require.NoError(t, os.Symlink("/bin/sh", filepath.Join(tools, "sh")))
+	path := []string{"relative", old, filepath.Dir(link), middle, tools}
 	t.Setenv("PATH", strings.Join(path, ":"))
 	usualBinDirs = filepath.Dir(newest) + "/*"
 	found := Installations(t.Context())
@@ -64,6 +72,22 @@ func TestChoose(t *testing.T) {
 	in, err = choose(t.Context(), Options{}, data)
 	require.NoError(t, err)
 	require.Equal(t, 15, in.Major)
+
+	base := filepath.Dir(data)
+	require.NoError(t, os.Rename(data, filepath.Join(base, "data")))
+	data = filepath.Join(base, "data")
+	for _, c := range []struct {
+		options Options
+		major   int
+	}{
+		{Options{Dir: base}, 15},
+		{Options{Dir: base, Ephemeral: true}, 18},
+		{Options{Dir: t.TempDir()}, 18},
+	} {
+		in, err = Choose(t.Context(), c.options)
+		require.NoError(t, err)
+		require.Equal(t, c.major, in.Major, "%+v", c.options)
+	}
 
 	_, err = choose(t.Context(), Options{BinDir: newest}, data)
 	require.ErrorContains(t, err, "was made by PostgreSQL 15, but only 18beta1 is installed")

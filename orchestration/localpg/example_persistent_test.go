@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/cockroachdb/errors"
@@ -118,4 +119,21 @@ func ExampleInstallations() {
 	// Output:
 	// true
 	// true true
+}
+
+// Data stays on the version of PostgreSQL that made it. Choose says which
+// installation that is, and starts nothing.
+func ExampleChoose() {
+	ctx := context.Background()
+	dir := exampleDir()
+	defer os.RemoveAll(dir)
+	os.Mkdir(filepath.Join(dir, "data"), 0o700)
+	os.WriteFile(filepath.Join(dir, "data", "PG_VERSION"), []byte("9\n"), 0o600)
+	_, err := localpg.Choose(ctx, localpg.Options{Dir: dir})
+	fmt.Println(strings.Contains(err.Error(), "was made by PostgreSQL 9, but only"))
+	in, err := localpg.Choose(ctx, localpg.Options{Ephemeral: true})
+	fmt.Println(in == localpg.Installations(ctx)[0], err)
+	// Output:
+	// true
+	// true <nil>
 }
