@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -352,4 +353,15 @@ func TestProgramDoesNotNeedLibrubyToStart(t *testing.T) {
 	for _, library := range needed {
 		require.NotContains(t, library, "libruby", "a function is missing from the list in libruby.c")
 	}
+	// A weak or lazily bound symbol needs no library at the start, and fails later.
+	symbols, err := file.DynamicSymbols()
+	require.NoError(t, err)
+	var missing []string
+	for _, s := range symbols {
+		if s.Section == elf.SHN_UNDEF && regexp.MustCompile(`^(rb|ruby|onig|st|Init)_`).MatchString(s.Name) {
+			missing = append(missing, s.Name)
+		}
+	}
+	require.NotEmpty(t, symbols)
+	require.Empty(t, missing, "functions are missing from the list in libruby.c")
 }

@@ -5,7 +5,8 @@
 #ifndef TASKER_BRIDGE_INTERNAL_H
 #define TASKER_BRIDGE_INTERNAL_H
 
-#include <ruby.h>
+#include "ruby_versions.h"
+
 #include <time.h>
 
 #include "cbridge.h"

@@ -32,6 +32,7 @@
  *   descriptors_close.c  no close of those by an IO that once had their number
  *   signals.c      which signals are Go's and which are Ruby's
  *   libruby.c      opens libruby at boot
+ *   ruby_versions.h  what differs between versions of Ruby
  *
  * Go's threads only submit, control, answer and free. The comment of each
  * function, or the head of its file, says where it may run:
