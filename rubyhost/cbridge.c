@@ -55,6 +55,9 @@
 /* CRuby's own: not in its public headers, but exported for embedders. */
 void ruby_sysinit(int *argc, char ***argv);
 
+const char *const tasker_yjit_memory_option = TASKER_YJIT_MEMORY_OPTION;
+const int tasker_yjit_memory_default = TASKER_YJIT_MEMORY_DEFAULT;
+
 tasker_host tasker_the_host;
 tasker_world tasker_ruby;
 

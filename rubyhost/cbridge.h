@@ -155,6 +155,11 @@ typedef struct tasker_host {
 
 extern tasker_host tasker_the_host;
 
+/* What this Ruby calls the option that bounds YJIT's memory, and its value in MiB
+ * when nobody says another. */
+extern const char *const tasker_yjit_memory_option;
+extern const int tasker_yjit_memory_default;
+
 /* [any] Boots the interpreter on a thread of its own and waits until it is
  * ready. Returns NULL, or a malloc'd message. To be called once. */
 char *tasker_boot(const tasker_boot_options *options);
