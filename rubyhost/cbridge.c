@@ -24,6 +24,7 @@
  *   debug.c        the checks of a debug build
  *   step_threads.c the threads that a step's code starts; they end with it
  *   children.c     the children that a step leaves running
+ *   gvl.c          how long threads wait for the GVL
  *   ticker.c       the ticker: a C thread that never touches Ruby
  *   conduct.c      what handlers may not do
  *   processes.c    what they do with processes

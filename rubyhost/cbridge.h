@@ -140,6 +140,8 @@ typedef struct tasker_counters {
     uint64_t jobs;     /* jobs ended */
     uint64_t yields;   /* times the fairness ticker made a thread give way */
     uint64_t notes;    /* notes posted; a job's notes are counted before it ends */
+    uint64_t gvl_waits;     /* times a thread had to wait for the GVL; 0 where CRuby does not say */
+    uint64_t gvl_waited_ns; /* how long in all */
     uint64_t note_bytes; /* bytes of the notes that Go has not dealt with */
 } tasker_counters;
 

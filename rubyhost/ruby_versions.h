@@ -51,8 +51,9 @@ static inline void tasker_postponed_ask(tasker_postponed p) { rb_postponed_job_r
  * thread has eight words for C code, and an event names its thread. 3.2 has the
  * events, but does not name the thread; it goes without both, as 3.1 does.
  *
- * Key and hook are [GVL] and raise. Get and set are [any], for a thread that has
- * been started after the first key was made: they do not check what they are given. */
+ * New and hook are [GVL] and raise. Get and set are [any]. They do not check what
+ * they are given: a thread that was started after the first key was made, or the
+ * thread that made it. */
 #ifdef RB_INTERNAL_THREAD_SPECIFIC_KEY_MAX
 #define TASKER_FUNCTIONS_OF_THREADS(F) \
     F(rb_internal_thread_add_event_hook) F(rb_internal_thread_specific_key_create) F(rb_internal_thread_specific_get) \

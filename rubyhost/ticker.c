@@ -76,7 +76,7 @@ static bool may_go_on(void)
     int64_t now = tasker_now();
     if (asked != me) since = now;
     asked = me;
-    if (tasker_worker_on(me) && now - since < tick_ns - tick_length()) return true;
+    if (tasker_worker_here() && now - since < tick_ns - tick_length()) return true;
     asked = 0;
     return false;
 }
@@ -148,7 +148,7 @@ static void *ticker(void *unused)
         next = tasker_now() + tick_length();
         uint32_t awake = __atomic_load_n(&q->active, __ATOMIC_RELAXED);
         uint64_t jobs = __atomic_load_n(&tasker_the_host.counters.jobs, __ATOMIC_RELAXED);
-        if (awake > 0 && awake + other_threads() > 1) tasker_postponed_ask(yield_postponed);
+        if (awake > 0 && tasker_gvl_is_wanted(awake + other_threads())) tasker_postponed_ask(yield_postponed);
         if (__atomic_load_n(&q->pending, __ATOMIC_RELAXED) > 0) {
             tasker_queue_rescue(q);
         } else if (awake == 0 && jobs == seen) {
