@@ -278,9 +278,9 @@ func TestConductWhatIsGlobalIsPutBack(t *testing.T) {
 func TestConductWhatIsGlobalIsPutBackInSpiteOfInterrupts(t *testing.T) {
 	eval(t, `require "stringio"
 		Tasker::Host::Leftovers.singleton_class.prepend(Module.new { def clear = $waits_before ? sleep : super })
-		trace_var(:$stdout) { sleep if $waits_amid }
+		trace_var(:$stdout, $trace = proc { sleep if $waits_amid })
 		nil`)
-	defer eval(t, "untrace_var(:$stdout); nil")
+	defer eval(t, "untrace_var(:$stdout, $trace); nil")
 	for _, when := range []string{"$waits_before", "$waits_amid"} {
 		h := processBody(t, "$stderr = $stdout = StringIO.new; GC.stress = true; "+when+" = true; :ok")
 		_, err := runFor(h, 50*time.Millisecond)
