@@ -164,7 +164,7 @@ func init() {
 		h := mustBoot(rubyhost.Options{Threads: 1, YJIT: true, YJITMemoryMiB: memory})
 		code, err := h.Eval(context.Background(), `
 			5000.times { |i| eval "def m#{i}(a) = a.to_s.size + a * 2 + (a > 3 ? 1 : 2)" }
-			20.times { 5000.times { |i| send("m#{i}", i) } }
+			60.times { 5000.times { |i| send("m#{i}", i) } }
 			stats = defined?(RubyVM::YJIT) ? RubyVM::YJIT.runtime_stats : { code_region_size: 0 }
 			stats[:code_region_size] || stats[:inline_code_size] + stats[:outlined_code_size]`, "child.rb")
 		must(err)

@@ -45,7 +45,7 @@ type Options struct {
 
 	// YJITMemoryMiB bounds the memory of YJIT in MiB, 1 to 1024. Code that does not
 	// fit is interpreted. Before CRuby 3.4 it bounds the machine code, since then
-	// the machine code with YJIT's notes about it. Default 16, and 48 since CRuby 3.4.
+	// the machine code with YJIT's notes about it. Default 16, and 64 since CRuby 3.4.
 	YJITMemoryMiB int
 
 	// Gemfile is a Bundler file. Only its gems can be required. It is read

@@ -92,12 +92,12 @@ static inline void tasker_gvl_hook(void (*f)(rb_event_flag_t, const tasker_gvl_e
 /* The functions of libruby that only some versions have, for libruby.c. */
 #define TASKER_FUNCTIONS_OF_THIS_RUBY(F) TASKER_FUNCTIONS_OF_POSTPONED(F) TASKER_FUNCTIONS_OF_THREADS(F)
 
-/* The option that bounds YJIT's memory, in MiB, and our default. Since 3.4 it
- * bounds the machine code together with what YJIT notes about it, which is more
- * than the code; before that the code alone. */
+/* The option that bounds YJIT's memory, in MiB, and our default. Before 3.4 it
+ * bounds the machine code alone, since then the code together with what YJIT notes
+ * about it. With 3.3 that was 2.8 bytes for each byte of code. */
 #if RUBY_API_VERSION_MAJOR > 3 || (RUBY_API_VERSION_MAJOR == 3 && RUBY_API_VERSION_MINOR >= 4)
 #define TASKER_YJIT_MEMORY_OPTION "--yjit-mem-size"
-#define TASKER_YJIT_MEMORY_DEFAULT 48
+#define TASKER_YJIT_MEMORY_DEFAULT 64
 #else
 #define TASKER_YJIT_MEMORY_OPTION "--yjit-exec-mem-size"
 #define TASKER_YJIT_MEMORY_DEFAULT 16

@@ -35,7 +35,7 @@ func (f *handlerFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.gemfile, "gemfile", "", "Gemfile `FILE` with the gems of the handlers")
 	cmd.Flags().IntVar(&f.threads, "threads", 8, "start `N` Ruby threads; so many steps run at once")
 	cmd.Flags().BoolVar(&f.yjit, "yjit", false, "turn on Ruby's YJIT compiler")
-	cmd.Flags().IntVar(&f.yjitMemory, "yjit-memory", 0, "let YJIT use `MIB` MiB of memory; 0 means 16, and 48 since Ruby 3.4")
+	cmd.Flags().IntVar(&f.yjitMemory, "yjit-memory", 0, "let YJIT use `MIB` MiB of memory; 0 means 16, and 64 since Ruby 3.4")
 }
 
 // boot starts Ruby, gives it the database, and loads the handlers. Without
