@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -157,12 +159,20 @@ func init() {
 		must(h.Close())
 	}
 	children["yjit"] = func() {
-		h := mustBoot(rubyhost.Options{Threads: 1, YJIT: true})
-		_, err := h.Eval(context.Background(), "def hot(n) = n * 2 + 1\n20_000.times { |i| hot(i) }; nil", "child.rb")
+		memory, err := strconv.Atoi(os.Getenv("TEST_YJIT_MEMORY"))
+		must(err)
+		h := mustBoot(rubyhost.Options{Threads: 1, YJIT: true, YJITMemoryMiB: memory})
+		code, err := h.Eval(context.Background(), `
+			5000.times { |i| eval "def m#{i}(a) = a.to_s.size + a * 2 + (a > 3 ? 1 : 2)" }
+			60.times { 5000.times { |i| send("m#{i}", i) } }
+			stats = defined?(RubyVM::YJIT) ? RubyVM::YJIT.runtime_stats : { code_region_size: 0 }
+			stats[:code_region_size] || stats[:inline_code_size] + stats[:outlined_code_size]`, "child.rb")
+		must(err)
+		bytes, err := strconv.Atoi(string(code))
 		must(err)
 		stats, err := h.GCStats(context.Background())
 		must(err)
-		fmt.Println("yjit", stats.YJIT, "rss MB", residentKB()/1024)
+		fmt.Printf("yjit %v, KB of code %d, rss MB %d\n", stats.YJIT, bytes>>10, residentKB()/1024)
 		must(h.Close())
 	}
 	children["passes output"] = func() {
@@ -200,7 +210,7 @@ func TestBootTwice(t *testing.T) {
 
 func TestBootRefusesBadOptions(t *testing.T) {
 	for _, o := range []rubyhost.Options{
-		{Threads: -1}, {Threads: 257}, {Threads: 8, QueueSize: 4}, {QueueSize: 1 << 17}, {Grace: -time.Second}, {MaxResultBytes: -1}, {MaxResultBytes: 1023}, {MaxResultBytes: 1<<30 + 1},
+		{Threads: -1}, {Threads: 257}, {Threads: 8, QueueSize: 4}, {QueueSize: 1 << 17}, {Grace: -time.Second}, {YJIT: true, YJITMemoryMiB: -1}, {YJIT: true, YJITMemoryMiB: 1025}, {YJITMemoryMiB: 16}, {MaxResultBytes: -1}, {MaxResultBytes: 1023}, {MaxResultBytes: 1<<30 + 1},
 	} {
 		_, err := rubyhost.Boot(o)
 		require.Error(t, err)
@@ -267,17 +277,25 @@ func TestBootWithAGemfile(t *testing.T) {
 }
 
 func TestBootWithYJIT(t *testing.T) {
-	if eval(t, "defined?(RubyVM::YJIT) ? true : false") != "true" {
-		t.Log("this Ruby was built without YJIT")
-		return
-	}
+	built := eval(t, "defined?(RubyVM::YJIT) ? true : false") == "true"
 	t.Parallel()
-	out, err := inChild(t, "yjit")
-	require.NoError(t, err, out)
-	var mb int
-	_, err = fmt.Sscanf(out, "yjit true rss MB %d", &mb)
-	require.NoError(t, err, out)
-	require.Less(t, mb, 100, "the code region is to be small")
+	var code, mb [2]int
+	for i, memory := range []string{"1", "0"} {
+		out, err := inChild(t, "yjit", "TEST_YJIT_MEMORY="+memory)
+		require.NoError(t, err, out)
+		if !built {
+			require.Contains(t, out, "built without YJIT", "Ruby says so")
+			require.Contains(t, out, "yjit false,", "and runs on")
+			continue
+		}
+		_, err = fmt.Sscanf(out, "yjit true, KB of code %d, rss MB %d", &code[i], &mb[i])
+		require.NoError(t, err, out)
+	}
+	if built {
+		require.LessOrEqual(t, code[0], 1024, "within a MiB")
+		require.Greater(t, code[1], 2048, "there is more code than a MiB holds")
+		require.Less(t, mb[1], 150, "the default is small")
+	}
 }
 
 func TestIdleHostSleeps(t *testing.T) {
@@ -352,4 +370,15 @@ func TestProgramDoesNotNeedLibrubyToStart(t *testing.T) {
 	for _, library := range needed {
 		require.NotContains(t, library, "libruby", "a function is missing from the list in libruby.c")
 	}
+	// A weak or lazily bound symbol needs no library at the start, and fails later.
+	symbols, err := file.DynamicSymbols()
+	require.NoError(t, err)
+	var missing []string
+	for _, s := range symbols {
+		if s.Section == elf.SHN_UNDEF && regexp.MustCompile(`^(rb|ruby|onig|st|Init)_`).MatchString(s.Name) {
+			missing = append(missing, s.Name)
+		}
+	}
+	require.NotEmpty(t, symbols)
+	require.Empty(t, missing, "functions are missing from the list in libruby.c")
 }

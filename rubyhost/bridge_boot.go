@@ -10,6 +10,7 @@ package rubyhost
 import "C"
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"unsafe"
@@ -55,7 +56,11 @@ func commandLine(o Options) ([]string, error) {
 	}
 	args = append(args, o.RubyOptions...)
 	if o.YJIT {
-		args = append(args, "--yjit", "--yjit-exec-mem-size=16")
+		memory := o.YJITMemoryMiB
+		if memory == 0 {
+			memory = int(C.tasker_yjit_memory_default)
+		}
+		args = append(args, "--yjit", fmt.Sprintf("%s=%d", C.GoString(C.tasker_yjit_memory_option), memory))
 	}
 	// The script is empty. Without one the interpreter would read standard input.
 	return append(args, "-e", ""), nil

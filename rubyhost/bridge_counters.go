@@ -16,6 +16,7 @@ type counters struct {
 	busy, workers, respawns, abandoned, jobs, yields uint64
 	threads, threadsEnded, threadsAbandoned          uint64
 	childrenLeft                                     uint64
+	gvlWaits, gvlWaitedNS                            uint64
 	shortOfThreads                                   bool
 }
 
@@ -35,6 +36,9 @@ func readCounters() counters {
 		threadsEnded:     load(&c.threads_ended),
 		threadsAbandoned: load(&c.threads_abandoned),
 		childrenLeft:     load(&c.children_left),
+
+		gvlWaits:    load(&c.gvl_waits),
+		gvlWaitedNS: load(&c.gvl_waited_ns),
 
 		shortOfThreads: load(&c.short_of_threads) != 0,
 	}

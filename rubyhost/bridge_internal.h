@@ -5,7 +5,8 @@
 #ifndef TASKER_BRIDGE_INTERNAL_H
 #define TASKER_BRIDGE_INTERNAL_H
 
-#include <ruby.h>
+#include "ruby_versions.h"
+
 #include <time.h>
 
 #include "cbridge.h"
@@ -50,6 +51,8 @@ typedef struct tasker_world {
     VALUE module;    /* Tasker::Host; marked */
     VALUE callables; /* an Array that Ruby code cannot reach; marked */
     VALUE exception; /* the class Exception; registered */
+    tasker_thread_key worker_key;      /* in a thread that has begun: its tasker_worker */
+    tasker_thread_key step_thread_key; /* in a thread that has begun: its record in step_threads.c */
     size_t max_result; /* bytes of JSON */
     uint64_t stressed_by; /* the job that has set GC.stress, or 0 */
     bool stopping;
@@ -107,6 +110,11 @@ void tasker_ticker_competes(void);    /* [any] Another thread may compute from n
  * the time on that clock so many ns from now. */
 void tasker_monotonic_cond(pthread_cond_t *cond);
 void tasker_after(struct timespec *t, int64_t ns);
+
+/* The GVL (gvl.c). Wanted: whether a thread waits for it, or may do so: an older
+ * CRuby does not say, so there it is whenever more than one may compute. */
+void tasker_gvl_init(void);                        /* [GVL] Raises. */
+bool tasker_gvl_is_wanted(uint64_t may_compute);   /* [any] */
 
 /* What rb_protect returns for an exception, and for a killed thread. */
 enum { tasker_tag_raise = 6, tasker_tag_fatal = 8 };
@@ -191,7 +199,8 @@ void tasker_children_init(void);
 /* [GVL] Workers (worker.c). start, fill_up, interrupt_abandoned and join raise. */
 void tasker_workers_start(uint32_t wanted);
 void tasker_workers_mark(void);
-tasker_worker *tasker_worker_on(VALUE thread);    /* whose thread this is, or NULL */
+tasker_worker *tasker_worker_here(void);          /* whose thread this one is, or NULL */
+tasker_worker *tasker_worker_on(VALUE thread);    /* the same for any other */
 tasker_worker *tasker_worker_of(uint64_t serial); /* that runs this job now, or NULL */
 void tasker_worker_becomes(tasker_worker *w, tasker_worker_state state); /* worker_state.c */
 void tasker_worker_mark(tasker_worker *w); /* it exits after its job; no news for one that exits anyway */

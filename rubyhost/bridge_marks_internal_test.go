@@ -50,3 +50,21 @@ func TestMarkedFunctionsCheckTheirMark(t *testing.T) {
 		}
 	}
 }
+
+// ruby_versions.h says that it has every condition about Ruby's version.
+func TestRubyVersionsAreInOneHeader(t *testing.T) {
+	t.Parallel()
+	about := regexp.MustCompile(`(?m)^.*\bRUBY_(API_)?VERSION_.*$|^\s*#\s*(?:el)?if.*\b(?:HAVE_)?(?:RUBY|RB|rb|POSTPONED)_.*$`)
+	files, err := filepath.Glob("*.[ch]")
+	require.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		found := about.FindAllString(string(text), -1)
+		if file == "ruby_versions.h" {
+			require.NotEmpty(t, found, "the expression finds no condition")
+			continue
+		}
+		require.Empty(t, found, "%s: a condition about Ruby's version belongs into ruby_versions.h", file)
+	}
+}

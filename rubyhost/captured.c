@@ -83,6 +83,9 @@ static VALUE answering_module(VALUE (*respond_to)(int, VALUE *, VALUE))
 VALUE tasker_capture(VALUE unused)
 {
     TASKER_GVL;
+    tasker_gvl_init(); /* as long as this is the only thread */
+    tasker_ruby.worker_key = tasker_thread_key_new();
+    tasker_ruby.step_thread_key = tasker_thread_key_new();
     VALUE thread = rb_path2class("Thread");
     thread_raise = capture(thread, "raise");
     thread_pending = capture(thread, "pending_interrupt?");

@@ -24,6 +24,7 @@
  *   debug.c        the checks of a debug build
  *   step_threads.c the threads that a step's code starts; they end with it
  *   children.c     the children that a step leaves running
+ *   gvl.c          how long threads wait for the GVL
  *   ticker.c       the ticker: a C thread that never touches Ruby
  *   conduct.c      what handlers may not do
  *   processes.c    what they do with processes
@@ -32,6 +33,7 @@
  *   descriptors_close.c  no close of those by an IO that once had their number
  *   signals.c      which signals are Go's and which are Ruby's
  *   libruby.c      opens libruby at boot
+ *   ruby_versions.h  what differs between versions of Ruby
  *
  * Go's threads only submit, control, answer and free. The comment of each
  * function, or the head of its file, says where it may run:
@@ -53,6 +55,9 @@
 
 /* CRuby's own: not in its public headers, but exported for embedders. */
 void ruby_sysinit(int *argc, char ***argv);
+
+const char *const tasker_yjit_memory_option = TASKER_YJIT_MEMORY_OPTION;
+const int tasker_yjit_memory_default = TASKER_YJIT_MEMORY_DEFAULT;
 
 tasker_host tasker_the_host;
 tasker_world tasker_ruby;

@@ -140,6 +140,8 @@ typedef struct tasker_counters {
     uint64_t jobs;     /* jobs ended */
     uint64_t yields;   /* times the fairness ticker made a thread give way */
     uint64_t notes;    /* notes posted; a job's notes are counted before it ends */
+    uint64_t gvl_waits;     /* times a thread had to wait for the GVL; 0 where CRuby does not say */
+    uint64_t gvl_waited_ns; /* how long in all */
     uint64_t note_bytes; /* bytes of the notes that Go has not dealt with */
 } tasker_counters;
 
@@ -154,6 +156,11 @@ typedef struct tasker_host {
 } tasker_host;
 
 extern tasker_host tasker_the_host;
+
+/* What this Ruby calls the option that bounds YJIT's memory, and its value in MiB
+ * when nobody says another. */
+extern const char *const tasker_yjit_memory_option;
+extern const int tasker_yjit_memory_default;
 
 /* [any] Boots the interpreter on a thread of its own and waits until it is
  * ready. Returns NULL, or a malloc'd message. To be called once. */

@@ -170,7 +170,7 @@ static VALUE host_masked(VALUE self, VALUE change)
 {
     TASKER_GVL;
     (void)self;
-    tasker_worker *w = tasker_is_host() ? tasker_worker_on(rb_thread_current()) : NULL;
+    tasker_worker *w = tasker_is_host() ? tasker_worker_here() : NULL;
     if (w) w->masks += NUM2LONG(change);
     return Qnil;
 }

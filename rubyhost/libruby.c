@@ -8,24 +8,18 @@
  * own calls never come here. For processors without such a jump below, libruby
  * is linked in the ordinary way and load does nothing.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "ruby_versions.h"
+
 #include "libruby.h"
 
 #include <dlfcn.h>
-#include <ruby/version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#if RUBY_API_VERSION_MAJOR > 3 || (RUBY_API_VERSION_MAJOR == 3 && RUBY_API_VERSION_MINOR >= 3)
-#define POSTPONED(F) F(rb_postponed_job_preregister) F(rb_postponed_job_trigger)
-#else
-#define POSTPONED(F) F(rb_postponed_job_register_one)
-#endif
+#undef snprintf /* ruby.h makes it ruby_snprintf, which is not there yet */
 
-/* By name. */
+/* By name. ruby_versions.h has those that only some versions have. */
 #define FUNCTIONS(F) \
     F(rb_absint_size) F(rb_ary_entry) F(rb_ary_new) F(rb_ary_new_capa) F(rb_ary_new_from_args) \
     F(rb_ary_new_from_values) F(rb_ary_push) F(rb_assoc_new) F(rb_big2str) F(rb_call_super) F(rb_call_super_kw) \
@@ -52,7 +46,7 @@
     F(rb_utf8_encindex) F(rb_utf8_encoding) F(rb_utf8_str_new) F(rb_utf8_str_new_cstr) F(ruby_cleanup) \
     F(ruby_executable_node) F(ruby_init_stack) F(ruby_native_thread_p) F(ruby_options) F(ruby_setup) \
     F(ruby_snprintf) F(ruby_sysinit) F(ruby_thread_has_gvl_p) \
-    POSTPONED(F)
+    TASKER_FUNCTIONS_OF_THIS_RUBY(F)
 
 #if defined(__x86_64__)
 #define JUMP(name) "\tjmp *tasker_pointer_" #name "(%rip)\n"
@@ -83,8 +77,8 @@ static void *open_library(void)
     static const char *const names[] = {"libruby-%d.%d.so.%d.%d", "libruby.so.%d.%d", NULL};
     char name[64];
     for (int i = 0; names[i]; i++) {
-        snprintf(name, sizeof name, names[i], RUBY_API_VERSION_MAJOR, RUBY_API_VERSION_MINOR, RUBY_API_VERSION_MAJOR,
-                 RUBY_API_VERSION_MINOR);
+        snprintf(name, sizeof name, names[i], TASKER_RUBY_MAJOR, TASKER_RUBY_MINOR, TASKER_RUBY_MAJOR,
+                 TASKER_RUBY_MINOR);
         void *library = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
         if (library) return library;
     }
@@ -97,15 +91,15 @@ char *tasker_libruby_load(void **library)
     char text[200];
     *library = open_library();
     if (!*library) {
-        snprintf(text, sizeof text, "libruby %d.%d is not installed: %.120s", RUBY_API_VERSION_MAJOR,
-                 RUBY_API_VERSION_MINOR, dlerror());
+        snprintf(text, sizeof text, "libruby %d.%d is not installed: %.120s", TASKER_RUBY_MAJOR,
+                 TASKER_RUBY_MINOR, dlerror());
         return strdup(text);
     }
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         *functions[i].pointer = dlsym(*library, functions[i].name);
         if (*functions[i].pointer) continue;
         snprintf(text, sizeof text, "libruby %d.%d has no %s: it is not the Ruby this program was built for",
-                 RUBY_API_VERSION_MAJOR, RUBY_API_VERSION_MINOR, functions[i].name);
+                 TASKER_RUBY_MAJOR, TASKER_RUBY_MINOR, functions[i].name);
         return strdup(text);
     }
     return NULL;

@@ -41,9 +41,10 @@ func TestMain(m *testing.M) {
 	if n, err := strconv.Atoi(os.Getenv("RUBYHOST_BENCH_THREADS")); err == nil {
 		threads = n // the tests want eight; the benchmarks are also run with one
 	}
+	yjit := os.Getenv("RUBYHOST_BENCH_YJIT") != ""
 	var err error
 	host, err = rubyhost.Boot(rubyhost.Options{
-		Threads: threads,
+		Threads: threads, YJIT: yjit,
 		Grace:   3 * time.Second,
 		Logger:  slog.New(slog.NewJSONHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -39,8 +39,14 @@ type Options struct {
 	// off.
 	Spin time.Duration
 
-	// YJIT turns on CRuby's compiler, with a small code region (16 MB).
+	// YJIT turns on CRuby's compiler. A Ruby that was built without it prints a
+	// warning and runs on; [GCStats] says whether it is on.
 	YJIT bool
+
+	// YJITMemoryMiB bounds the memory of YJIT in MiB, 1 to 1024. Code that does not
+	// fit is interpreted. Before CRuby 3.4 it bounds the machine code, since then
+	// the machine code with YJIT's notes about it. Default 16, and 64 since CRuby 3.4.
+	YJITMemoryMiB int
 
 	// Gemfile is a Bundler file. Only its gems can be required. It is read
 	// before anything else. The process's BUNDLE_GEMFILE is set to it, so that
@@ -69,6 +75,8 @@ type Options struct {
 const (
 	maxThreads   = 256
 	maxQueueSize = 1 << 16
+
+	maxYJITMemoryMiB = 1 << 10
 
 	minResultBytes = 1 << 10
 	maxResultBytes = 1 << 30 // PostgreSQL stores no larger value
@@ -115,6 +123,12 @@ func (o Options) withDefaults() (Options, error) {
 	case o.MaxResultBytes < minResultBytes || o.MaxResultBytes > maxResultBytes:
 		return o, errors.WithHint(errors.Newf("rubyhost: results of at most %d bytes", o.MaxResultBytes),
 			"Options.MaxResultBytes must be between 1024 and 1073741824 (1 GiB).")
+	case o.YJITMemoryMiB < 0 || o.YJITMemoryMiB > maxYJITMemoryMiB:
+		return o, errors.WithHint(errors.Newf("rubyhost: %d MiB of memory for YJIT", o.YJITMemoryMiB),
+			"Options.YJITMemoryMiB must be between 1 and 1024.")
+	case o.YJITMemoryMiB > 0 && !o.YJIT:
+		return o, errors.WithHint(errors.Newf("rubyhost: %d MiB of memory for YJIT, which is off", o.YJITMemoryMiB),
+			"Set Options.YJIT too.")
 	case o.Grace < 0:
 		return o, errors.WithHint(errors.Newf("rubyhost: a grace of %v", o.Grace), "Options.Grace must be positive.")
 	}

@@ -109,7 +109,7 @@ static VALUE cancel_request(VALUE arg)
 static uint64_t serial_of(VALUE thread)
 {
     TASKER_GVL;
-    tasker_worker *w = tasker_worker_on(thread);
+    tasker_worker *w = thread == rb_thread_current() ? tasker_worker_here() : tasker_worker_on(thread);
     if (w) return w->job ? w->job->serial : 0;
     VALUE inherited = rb_ivar_get(thread, id_serial);
     return RB_INTEGER_TYPE_P(inherited) ? NUM2ULL(inherited) : 0;

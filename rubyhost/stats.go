@@ -21,7 +21,14 @@ type Stats struct {
 	Late      uint64 // results that arrived after their call's context ended, and were dropped
 	Respawns  uint64 // threads replaced
 	Abandoned int    // abandoned threads that still run
-	Yields    uint64 // times the fairness ticker made a thread give way
+	Yields    uint64 // times the fairness ticker made a thread give way; since CRuby 3.3 only when another waits
+
+	// How often a thread of any kind, a handler's or a gem's too, had to wait for
+	// Ruby's lock (the GVL), and for how long in all. One that waits now counts when
+	// it gets the lock. CRuby says so since 3.3; with an older one both are 0. While
+	// a Ractor runs, which has a lock of its own, they are not exact.
+	GVLWaits  uint64
+	GVLWaited time.Duration
 
 	OtherThreads     int    // living threads that Ruby code has started
 	ThreadsEnded     uint64 // threads of steps that were ended with their step
@@ -37,6 +44,7 @@ func (h *Host) Stats() Stats {
 		Requests: int(h.services.answering.Load()),
 		Calls:    c.jobs, Timeouts: h.timeouts.Load(), Late: h.late.Load(), Respawns: c.respawns,
 		Abandoned: int(c.abandoned), Yields: c.yields,
+		GVLWaits: c.gvlWaits, GVLWaited: time.Duration(c.gvlWaitedNS),
 		OtherThreads: int(c.threads), ThreadsEnded: c.threadsEnded, ThreadsAbandoned: int(c.threadsAbandoned), ChildrenLeft: c.childrenLeft,
 	}
 }

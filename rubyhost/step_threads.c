@@ -52,10 +52,11 @@ static int waiting_workers;  /* under the GVL */
 /* What thread_body gets of host_thread_body, in a hidden Array. */
 enum { given_block, given_lineage, given_key };
 
-/* [GVL] */
+/* [GVL] Of a thread that has begun. */
 static step_thread *of_thread(VALUE thread)
 {
     TASKER_GVL;
+    if (tasker_has_thread_keys) return tasker_thread_get(thread, tasker_ruby.step_thread_key);
     for (step_thread *t = threads; t; t = t->next)
         if (t->thread == thread) return t;
     return NULL;
@@ -74,10 +75,9 @@ static step_thread *of_key(uint64_t key)
 static uint64_t owner_here(void)
 {
     TASKER_GVL;
-    VALUE me = rb_thread_current();
-    tasker_worker *w = tasker_worker_on(me);
+    tasker_worker *w = tasker_worker_here();
     if (w) return w->job && w->job->ends_threads != keeps_threads ? w->job->serial : 0;
-    step_thread *t = of_thread(me);
+    step_thread *t = of_thread(rb_thread_current());
     return t ? t->serial : 0;
 }
 
@@ -121,6 +121,7 @@ static bool begin(uint64_t key)
     if (!t) return false;
     t->thread = rb_thread_current();
     t->begun = true;
+    tasker_thread_set(t->thread, tasker_ruby.step_thread_key, t);
     return !t->told;
 }
 
@@ -129,8 +130,9 @@ static bool end(uint64_t key)
 {
     TASKER_GVL;
     COUNT(threads, -1);
-    step_thread *t = key ? of_key(key) : NULL;
+    step_thread *t = key ? of_thread(rb_thread_current()) : NULL;
     if (!t) return false;
+    tasker_thread_set(t->thread, tasker_ruby.step_thread_key, NULL);
     bool told = t->told;
     if (told) COUNT(threads_ended, 1);
     drop(t);

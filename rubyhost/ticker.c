@@ -10,9 +10,7 @@
  */
 #include "bridge_internal.h"
 
-#include <ruby/debug.h>
 #include <ruby/thread.h>
-#include <ruby/version.h>
 #include <time.h>
 
 static const int64_t tick_ns = 5 * 1000 * 1000;
@@ -78,7 +76,7 @@ static bool may_go_on(void)
     int64_t now = tasker_now();
     if (asked != me) since = now;
     asked = me;
-    if (tasker_worker_on(me) && now - since < tick_ns - tick_length()) return true;
+    if (tasker_worker_here() && now - since < tick_ns - tick_length()) return true;
     asked = 0;
     return false;
 }
@@ -96,15 +94,14 @@ static void yield_job(void *unused)
     if (slept_until) __atomic_store_n(&waited_ns, tasker_now() - slept_until, __ATOMIC_RELAXED);
 }
 
-/* prepare is [GVL], ask_to_yield is [any]. */
-#if RUBY_API_VERSION_MAJOR > 3 || (RUBY_API_VERSION_MAJOR == 3 && RUBY_API_VERSION_MINOR >= 3)
-static rb_postponed_job_handle_t yield_handle;
-void tasker_ticker_prepare(void) { yield_handle = rb_postponed_job_preregister(0, yield_job, NULL); }
-static void ask_to_yield(void) { rb_postponed_job_trigger(yield_handle); }
-#else
-void tasker_ticker_prepare(void) {}
-static void ask_to_yield(void) { rb_postponed_job_register_one(0, yield_job, NULL); }
-#endif
+static tasker_postponed yield_postponed;
+
+/* [GVL] */
+void tasker_ticker_prepare(void)
+{
+    TASKER_GVL;
+    yield_postponed = tasker_postponed_new(yield_job);
+}
 
 /* [any] */
 void tasker_after(struct timespec *t, int64_t ns)
@@ -151,7 +148,7 @@ static void *ticker(void *unused)
         next = tasker_now() + tick_length();
         uint32_t awake = __atomic_load_n(&q->active, __ATOMIC_RELAXED);
         uint64_t jobs = __atomic_load_n(&tasker_the_host.counters.jobs, __ATOMIC_RELAXED);
-        if (awake > 0 && awake + other_threads() > 1) ask_to_yield();
+        if (awake > 0 && tasker_gvl_is_wanted(awake + other_threads())) tasker_postponed_ask(yield_postponed);
         if (__atomic_load_n(&q->pending, __ATOMIC_RELAXED) > 0) {
             tasker_queue_rescue(q);
         } else if (awake == 0 && jobs == seen) {

@@ -45,6 +45,7 @@ static bool begin(tasker_worker *w)
 {
     TASKER_GVL;
     int tag = 0;
+    tasker_thread_set(rb_thread_current(), tasker_ruby.worker_key, w);
     w->group = rb_protect(tasker_own_group, w->thread, &tag);
     rb_set_errinfo(Qnil);
     if (w->state == TASKER_WORKER_BORN) tasker_worker_becomes(w, TASKER_WORKER_IDLE);
@@ -67,6 +68,7 @@ static VALUE worker_main(void *arg)
         rb_nogvl(wait_for_work, w, stop_waiting, w, RB_NOGVL_INTR_FAIL);
         again = tasker_flush_interrupts();
     }
+    tasker_thread_set(rb_thread_current(), tasker_ruby.worker_key, NULL);
     worker_gone(w);
     tasker_ring(); /* the supervisor starts another worker */
     return Qnil;
@@ -139,6 +141,15 @@ void tasker_workers_mark(void)
 }
 
 /* [GVL] */
+tasker_worker *tasker_worker_here(void)
+{
+    TASKER_GVL;
+    VALUE me = rb_thread_current();
+    return tasker_has_thread_keys ? tasker_thread_get(me, tasker_ruby.worker_key) : tasker_worker_on(me);
+}
+
+/* [GVL] Any object may be asked for, also a Thread that was never started. So it
+ * does not look into the thread. */
 tasker_worker *tasker_worker_on(VALUE thread)
 {
     TASKER_GVL;

@@ -23,6 +23,8 @@ type handlerFlags struct {
 	threads  int
 	yjit     bool
 
+	yjitMemory int // MiB
+
 	passOutput bool // the program writes to standard output itself
 }
 
@@ -33,6 +35,7 @@ func (f *handlerFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.gemfile, "gemfile", "", "Gemfile `FILE` with the gems of the handlers")
 	cmd.Flags().IntVar(&f.threads, "threads", 8, "start `N` Ruby threads; so many steps run at once")
 	cmd.Flags().BoolVar(&f.yjit, "yjit", false, "turn on Ruby's YJIT compiler")
+	cmd.Flags().IntVar(&f.yjitMemory, "yjit-memory", 0, "let YJIT use `MIB` MiB of memory; 0 means 16, and 64 since Ruby 3.4")
 }
 
 // boot starts Ruby, gives it the database, and loads the handlers. Without
@@ -65,8 +68,14 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 			return nil, errors.WithHint(errors.Newf("--gemfile %s: %v", f.gemfile, lastCause(err)), "Name the Gemfile of the handlers.")
 		}
 	}
+	if f.yjitMemory < 0 || f.yjitMemory > 1024 {
+		return nil, errors.WithHint(errors.Newf("--yjit-memory cannot be %d", f.yjitMemory), "Give a number of MiB from 1 to 1024, or 0 for the default.")
+	}
+	if f.yjitMemory > 0 && !f.yjit {
+		return nil, errors.WithHint(errors.Newf("--yjit-memory %d bounds YJIT, which is off", f.yjitMemory), "Give --yjit too.")
+	}
 	return rubyhost.Boot(rubyhost.Options{
-		Threads: f.threads, YJIT: f.yjit, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.passOutput,
+		Threads: f.threads, YJIT: f.yjit, YJITMemoryMiB: f.yjitMemory, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.passOutput,
 	})
 }
 

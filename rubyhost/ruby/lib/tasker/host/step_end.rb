@@ -5,28 +5,32 @@ module Tasker
     # The work at the end of a step: unfinished lines, changed settings, children.
     # Few steps leave any, and every step asks. So there is one flag for all.
     module StepEnd
-      @due = false
+      @needed = 0 # how often some step has needed it
+      @done = 0   # how much of that has been seen to
 
       class << self
         # @return [Boolean] whether any running step has left something
-        attr_reader :due
+        def due
+          @done != @needed
+        end
 
         # @!visibility private
         def needed
-          @due = true
+          @needed += 1
         end
 
-        # Does what this thread's step needs.
+        # Does what this thread's step needs. Only when nothing is left at the end
+        # is that noted: interrupts may come at any place here, one after the other,
+        # and another step may need it meanwhile.
         def run
-          @due = false # before the work: another step may need it meanwhile
+          seen = @needed
           begin
             clear
           ensure
             Output.flush_all if Output.unfinished
             Children.report if Children.any
           end
-        ensure
-          @due = true if Output.unfinished || Leftovers.any || Children.any
+          @done = seen unless Output.unfinished || Leftovers.any || Children.any
         end
 
         # Puts back the settings that were changed.
