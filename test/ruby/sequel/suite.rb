@@ -3,6 +3,8 @@
 require "minitest"
 require "tasker/sequel"
 
+Minitest.seed ||= 0 # Minitest.run would choose it; newer versions need it to name the tests
+
 # Runs tests of Sequel on tasker-rb's adapter, one by one. The Go test TestSequel
 # loads it into the host. It runs each test twice: outside steps through
 # SequelSuite.run, and inside a step through SequelSuite::Step. A second database
