@@ -46,6 +46,8 @@ type Result struct {
 func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
 	return s.checkAndSend(ctx, st, func(parts []part, sql string) (*Result, error) {
 		switch {
+		case len(parts) == 0 && len(st.Params) == 0 && !s.step:
+			return s.sendNothing(sql)
 		case len(parts) == 1 && parts[0].kind == copiesIn:
 			return &Result{Copy: 'I'}, nil
 		case len(parts) == 1 && parts[0].kind == copiesOut:
