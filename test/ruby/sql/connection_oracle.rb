@@ -31,7 +31,7 @@ module ConnectionOracle
     def differences
       ours, theirs = Tasker::Postgres.connect, PG.connect(url)
       [statements(ours, theirs), no_text(ours, theirs), params(ours, theirs), types(ours, theirs), escapes(ours, theirs), copies(ours, theirs),
-       transactions(ours, theirs), prepared(ours, theirs), notifications(ours, theirs)].flatten
+       transactions(ours, theirs), prepared(ours, theirs), notifications(ours, theirs), notices(ours, theirs)].flatten
     ensure
       theirs&.close
       ours&.finish
@@ -84,6 +84,30 @@ module ConnectionOracle
         c.exec("UNLISTEN *; NOTIFY b")
         [nothing, heard, c.notifies, c.wait_for_notify(0)]
       end
+    end
+
+    NOTICES = [
+      "DO $$ BEGIN RAISE NOTICE 'a' USING DETAIL = 'd', HINT = 'h', ERRCODE = '01001', TABLE = 't'; RAISE WARNING 'ü'; END $$",
+      "DROP TABLE IF EXISTS nowhere", "SELECT 1; DROP TABLE IF EXISTS nowhere; DROP TABLE IF EXISTS nor_here",
+      "DO $$ BEGIN RAISE NOTICE 'before'; RAISE EXCEPTION 'no'; END $$"
+    ].freeze
+
+    def notices(ours, theirs)
+      same("notices", ours, theirs) do |c|
+        told = [c.set_notice_receiver { |notice| told << notice_fields(notice) }]
+        NOTICES.each { |sql| [false, true].each { |params| told << answer(c, sql, params ? [] : nil) } }
+        c.copy_data("COPY (SELECT 1) TO STDOUT") { nil while c.get_copy_data }
+        told << c.set_notice_receiver.class << c.set_notice_processor { |text| told << text }
+        c.exec(NOTICES.first)
+        told << c.set_notice_processor.class << c.set_notice_processor { nil }
+      end
+    end
+
+    def notice_fields(notice)
+      [notice.result_status, notice.error_message, notice.result_error_message] +
+        %w[SEVERITY SQLSTATE MESSAGE_PRIMARY MESSAGE_DETAIL MESSAGE_HINT CONTEXT TABLE_NAME SOURCE_FUNCTION].map do |field|
+          notice.error_field(PG.const_get("PG_DIAG_#{field}"))
+        end
     end
 
     def refused
