@@ -59,8 +59,11 @@ class ErrorsTest < Suite::Case
   end
 
   def test_the_error_knows_its_statement
-    error = assert_raises(ActiveRecord::StatementInvalid) { Ours::Base.transaction(requires_new: true) { Ours::Account.where("nothing = ?", 1).to_a } }
-    assert_includes error.sql, "nothing = 1"
+    error, theirs = [Ours, Theirs].map do |m|
+      assert_raises(ActiveRecord::StatementInvalid) { m::Base.transaction(requires_new: true) { m::Account.where("nothing = ?", 1).to_a } }
+    end
+    assert_includes error.sql, "nothing = "
+    assert_equal theirs.sql, error.sql
     assert_kind_of PG::UndefinedColumn, error.cause
     assert_kind_of Tasker::Postgres::Connection, error.cause.connection
   end

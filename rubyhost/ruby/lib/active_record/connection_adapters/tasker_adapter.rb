@@ -3,11 +3,12 @@
 require "tasker/active_record"
 require "active_record/connection_adapters/abstract/transaction"
 require "active_record/connection_adapters/postgresql_adapter"
-%w[outermost pool_size schema_guard statement_pool step_transaction step_transaction_manager].each do |part|
+%w[open_transactions outermost pool_size schema_guard statement_pool step_transaction step_transaction_manager].each do |part|
   require "tasker/active_record/#{part}"
 end
 
 ActiveRecord::DatabaseConfigurations::HashConfig.prepend(Tasker::ActiveRecord::PoolSize)
+Tasker::ActiveRecord::OpenTransactions.install
 
 module ActiveRecord
   module ConnectionHandling
@@ -31,15 +32,23 @@ module ActiveRecord
       # Options that say where the database is. The host already knows that.
       FOREIGN_KEYS = %i[url host port username user password dbname socket service].freeze
 
+      OPTION = /(?:\A|(?<=\s))(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)/.freeze
+      private_constant :OPTION
+
       class << self
         # @return [Tasker::Postgres::Connection]
         def new_client(_parameters = nil)
           Tasker::Postgres.connect
         end
 
+        # Newer versions connect later. What is wrong with a configuration is said
+        # before that.
+        #
         # @param config [Hash]
-        # @raise [ArgumentError] when it names another database or a server
+        # @raise [ArgumentError] when it names another database or a server, or has
+        #   options of another form
         def check(config)
+          server_options(config)
           given = FOREIGN_KEYS.select { |key| config[key] }
           given << :database unless own_database?(config[:database])
           return if given.empty?
@@ -61,6 +70,20 @@ module ActiveRecord
 
         def database_exists?(_config)
           true
+        end
+
+        # The settings in the option `options`, which has the form of libpq's.
+        #
+        # @param config [Hash]
+        # @return [Array<Array(String, Array<String>)>] names and values
+        def server_options(config)
+          text = config[:options].to_s
+          options = text.scan(OPTION).map do |name, value|
+            [name.tr("-", "_"), value.gsub(/\\(.)/, '\1').split(",").map { |v| v.strip.delete_prefix('"').delete_suffix('"') }]
+          end
+          return options if text.gsub(OPTION, "").strip.empty?
+
+          raise ArgumentError, "adapter: \"tasker\" takes options of the form \"-c name=value\", and not #{text.inspect}"
         end
       end
 
@@ -159,10 +182,9 @@ module ActiveRecord
       end
 
       def changed_step(serial)
-        # Newer versions connect at the first statement.
-        inside = !serial.zero? && (tasker_connection || Tasker.db).in_step?
+        step = Tasker::ActiveRecord::StepTransaction.current
         @step_serial = serial
-        @step_transactions = inside ? Tasker::ActiveRecord::StepTransactionManager.new(self) : nil
+        @step_transactions = step && Tasker::ActiveRecord::StepTransactionManager.new(self, step)
         clear_query_cache if @query_cache
         @step_transactions
       end
@@ -185,24 +207,24 @@ module ActiveRecord
 
       def configure_connection
         tasker_connection.configure do
-          server_options.each { |name, values| execute("SET SESSION #{name} TO #{values.map { |v| quote(v) }.join(", ")}", "SCHEMA") }
+          self.class.server_options(@config).each { |name, values| execute("SET SESSION #{name} TO #{values.map { |v| quote(v) }.join(", ")}", "SCHEMA") }
           super
         end
       end
 
-      # The settings in the option `options`, which has the form of libpq's.
-      def server_options
-        text = @config[:options].to_s
-        options = text.scan(OPTION).map do |name, value|
-          [name.tr("-", "_"), value.gsub(/\\(.)/, '\1').split(",").map { |v| v.strip.delete_prefix('"').delete_suffix('"') }]
-        end
-        return options if text.gsub(OPTION, "").strip.empty?
-
-        raise ArgumentError, "adapter: \"tasker\" takes options of the form \"-c name=value\", and not #{text.inspect}"
+      # Newer versions set the time zone again when ActiveRecord.default_timezone
+      # has changed.
+      def reconfigure_connection_timezone
+        tasker_connection.configure { super }
       end
 
-      OPTION = /(?:\A|(?<=\s))(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)/.freeze
-      private_constant :OPTION
+      # Newer versions log the execution of a prepared statement inside the block
+      # that translates its error. There the statement is not known any more.
+      def log(sql, name = "SQL", binds = [], *rest, **options)
+        super
+      rescue ::PG::Error => e
+        raise translate_exception_class(e, sql, binds)
+      end
 
       def build_statement_pool
         Tasker::ActiveRecord::StatementPool.new(self, self.class.type_cast_config_to_integer(@config[:statement_limit]))
