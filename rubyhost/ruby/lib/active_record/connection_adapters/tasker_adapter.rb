@@ -7,8 +7,7 @@ require "active_record/connection_adapters/postgresql_adapter"
   require "tasker/active_record/#{part}"
 end
 
-ActiveRecord::DatabaseConfigurations::HashConfig.prepend(Tasker::ActiveRecord::PoolSize)
-Tasker::ActiveRecord::OpenTransactions.install
+Tasker::ActiveRecord::Versions.install
 
 module ActiveRecord
   module ConnectionHandling
@@ -16,7 +15,7 @@ module ActiveRecord
     def tasker_connection(config)
       config = config.symbolize_keys
       ConnectionAdapters::TaskerAdapter.check(config)
-      return ConnectionAdapters::TaskerAdapter.new(config) if ConnectionAdapters::TaskerAdapter.connects_itself?
+      return ConnectionAdapters::TaskerAdapter.new(config) if Tasker::ActiveRecord::Versions.connects_itself?
 
       client = ConnectionAdapters::TaskerAdapter.new_client({})
       ConnectionAdapters::TaskerAdapter.new(client, logger, {}, config)
@@ -61,11 +60,6 @@ module ActiveRecord
         # reads the name from there.
         def own_database?(name)
           name.nil? || name.to_s == Tasker::Postgres::Channel.info["db"]
-        end
-
-        # Whether the constructor takes the configuration alone.
-        def connects_itself?
-          PostgreSQLAdapter.instance_method(:initialize).parameters.none? { |kind, _| kind == :req }
         end
 
         def database_exists?(_config)

@@ -28,12 +28,6 @@ module Tasker
           step ? step.user_transaction : super
         end
       end
-
-      # Versions before 7.2 have neither method.
-      def self.install
-        ::ActiveRecord.singleton_class.prepend(All) if ::ActiveRecord.respond_to?(:all_open_transactions)
-        ::ActiveRecord::Base.singleton_class.prepend(OfModels) if ::ActiveRecord::Base.respond_to?(:current_transaction)
-      end
     end
   end
 end
