@@ -212,6 +212,11 @@ func TestActiveRecordSteps(t *testing.T) {
 		for range 8 {
 			a.completes(t, "counts", oneAttempt, `1`)
 		}
+		_, err = a.pool.Exec(t.Context(), "insert into journal (entry) values ('newer')")
+		require.NoError(t, err)
+		for range 8 {
+			a.completes(t, "counts_after_another_thread", oneAttempt, `2`)
+		}
 	})
 	run("AThreadThatOutlivesItsStep", func(t *testing.T) {
 		a.completes(t, "outlives_the_step", oneAttempt, "")

@@ -200,6 +200,13 @@ module Suite
       Ours::Entry.count
     end
 
+    def counts_after_another_thread
+      pool = Ours::Base.connection_pool
+      pool.release_connection
+      Thread.new { pool.with_connection { Ours::Entry.where(id: -1).to_a } }.join
+      Ours::Entry.count
+    end
+
     def counts
       Ours::Entry.count
     end

@@ -66,6 +66,12 @@ module ActiveRecord
           true
         end
 
+        # Newer versions build the table once for each class. Programs change that of
+        # PostgreSQLAdapter, for example by its datetime_type.
+        def native_database_types
+          superclass.native_database_types
+        end
+
         # The settings in the option `options`, which has the form of libpq's.
         #
         # @param config [Hash]
