@@ -31,7 +31,7 @@ module ConnectionOracle
     def differences
       ours, theirs = Tasker::Postgres.connect, PG.connect(url)
       [statements(ours, theirs), no_text(ours, theirs), params(ours, theirs), types(ours, theirs), escapes(ours, theirs), copies(ours, theirs),
-       transactions(ours, theirs), prepared(ours, theirs), notifications(ours, theirs), notices(ours, theirs)].flatten
+       transactions(ours, theirs), prepared(ours, theirs), notifications(ours, theirs), notices(ours, theirs), ended(ours, theirs)].flatten
     ensure
       theirs&.close
       ours&.finish
@@ -100,6 +100,23 @@ module ConnectionOracle
         told << c.set_notice_receiver.class << c.set_notice_processor { |text| told << text }
         c.exec(NOTICES.first)
         told << c.set_notice_processor.class << c.set_notice_processor { nil }
+      end
+    end
+
+    # The server ends a connection that is idle for too long in a transaction.
+    def ended(ours, theirs)
+      same("a connection that the server has ended", ours, theirs) do |c|
+        c.exec("BEGIN")
+        pid = c.backend_pid
+        c.exec("SET idle_in_transaction_session_timeout = '10ms'")
+        Thread.pass until Tasker.db.first("SELECT count(*) AS n FROM pg_stat_activity WHERE pid = $1", [pid])["n"].zero?
+        failed = begin
+          c.exec("SELECT 1")
+        rescue PG::Error => e
+          [e.class, e.result, e.message.end_with?("\n")]
+        end
+        c.reset
+        [failed, c.transaction_status, c.exec("SELECT 1").getvalue(0, 0)]
       end
     end
 

@@ -12,6 +12,10 @@ module Tasker
         "n" => "constraint", "F" => "file", "L" => "line", "R" => "routine"
       }.freeze
       FATAL_ERROR = 7 # PGRES_FATAL_ERROR
+      # libpq finds these connections closed when it sends the next statement: the
+      # server has ended them because they were idle for too long (25P03, 57P05).
+      GONE = %w[08006 08003 25P03 57P05].freeze
+      private_constant :GONE
 
       # @return [Hash{String=>Object}]
       attr_reader :fields
@@ -77,7 +81,7 @@ module Tasker
 
       def pg_class
         state = @fields["state"].to_s
-        return ::PG::ConnectionBad if %w[08006 08003].include?(state) # libpq's class when the server does not answer
+        return ::PG::ConnectionBad if GONE.include?(state)
 
         ::PG::ERROR_CLASSES[state] || ::PG::ERROR_CLASSES[state[0, 2]] || ::PG::ServerError
       end
