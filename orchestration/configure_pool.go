@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 // Both ends notice a peer that is gone. The client looks sooner: what it waits for may be
@@ -36,11 +38,14 @@ const (
 // own: their mode is [pgx.QueryExecModeExec], unless the configuration gives another
 // one. The pool finds that out with a first connection, which it closes.
 //
+// Handlers get the server's notices, if they ask for them.
+//
 // An engine works with any pool. Without this one, the row locks of a lost host stay
 // until the server's own TCP timeout, two hours by default. ConfigurePool replaces
 // DialFunc: set your own afterwards.
 func ConfigurePool(config *pgxpool.Config) {
 	ConfigureSession(config.ConnConfig)
+	sqlsession.ReceiveNotices(&config.ConnConfig.Config)
 	if config.PingTimeout == 0 {
 		config.PingTimeout = pingTimeout
 	}

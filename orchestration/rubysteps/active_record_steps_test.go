@@ -113,6 +113,22 @@ func TestActiveRecordSteps(t *testing.T) {
 		a.completes(t, "two_instances", oneAttempt, "")
 		require.Equal(t, []string{"created 1"}, a.told(t))
 	})
+	run("TwoConnections", func(t *testing.T) {
+		a.completes(t, "two_connections", oneAttempt, "")
+		require.Equal(t, []string{"created 1"}, a.told(t))
+	})
+	run("BlocksThatWaitForAllTransactions", func(t *testing.T) {
+		for range 8 { // on every thread of the host
+			a.completes(t, "waits_for_all_transactions", oneAttempt, `{"told":["rolled back 2"]}`)
+			require.ElementsMatch(t, []string{
+				"first", "of models", "created 1", "after a record", "in a transaction", "of models in a transaction",
+			}, a.told(t))
+			_, err := a.pool.Exec(t.Context(), "truncate orders, lines")
+			require.NoError(t, err)
+		}
+		a.fails(t, "waits_and_fails", oneAttempt, 1)
+		require.Equal(t, []string{"rolled back 1"}, a.told(t))
+	})
 	run("CallbacksWorkOutsideTheStep", func(t *testing.T) {
 		a.completes(t, "works_after_the_commit", oneAttempt, "")
 		require.Equal(t, []string{"in step: false, order is there: true"}, a.journal(t))
@@ -195,6 +211,11 @@ func TestActiveRecordSteps(t *testing.T) {
 		require.NoError(t, err)
 		for range 8 {
 			a.completes(t, "counts", oneAttempt, `1`)
+		}
+		_, err = a.pool.Exec(t.Context(), "insert into journal (entry) values ('newer')")
+		require.NoError(t, err)
+		for range 8 {
+			a.completes(t, "counts_after_another_thread", oneAttempt, `2`)
 		}
 	})
 	run("AThreadThatOutlivesItsStep", func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
@@ -27,7 +28,21 @@ type database struct {
 
 func newDatabase(t *testing.T) *database {
 	t.Helper()
-	return serve(t, pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate)), nil)
+	config, err := pgxpool.ParseConfig(pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate)))
+	require.NoError(t, err)
+	sqlsession.ReceiveNotices(&config.ConnConfig.Config)
+	return serve(t, openPool(t, config), nil)
+}
+
+func openPool(t *testing.T, config *pgxpool.Config) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		requireAllGivenBack(t, pool, "a connection was not released")
+		pool.Close()
+	})
+	return pool
 }
 
 // newPooledDatabase is newDatabase behind a pooler in transaction mode, which gives each
@@ -41,12 +56,7 @@ func newPooledDatabase(t *testing.T) *database {
 	config, err := pgxpool.ParseConfig(pooler.URL(url))
 	require.NoError(t, err)
 	orchestration.ConfigurePool(config)
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		requireAllGivenBack(t, pool, "a connection was not released")
-		pool.Close()
-	})
+	pool := openPool(t, config)
 	var open []pgx.Tx // so many backends there will be
 	for range 4 {
 		tx, err := pool.Begin(t.Context())

@@ -18,6 +18,7 @@
 //	rubyhost/ruby/lib/tasker/postgres/channel.rb  writes it as bytes and asks the host
 //	rubyhost/request.c, rubyhost/service.go       carry the bytes to Go and the answer back
 //	sqlwire.go                                    reads the bytes, and writes the answer
+//	sqlnotices.go                                 writes the notices that come before it
 //	sql.go                                        finds the session, and runs it there
 //	orchestration/sqlsession                      checks it and sends it to PostgreSQL
 //

@@ -164,6 +164,9 @@ step_templates:
   - {name: ruby, handler_class: Doubles, depends_on_step: go_first}
   - {name: go_last, handler_class: GoLast, depends_on_step: ruby}
 `, map[string]orchestration.StepHandler{"GoFirst": first, "GoLast": last})
+	for _, s := range d.Steps {
+		require.Equal(t, orchestration.StepComplete, s.State, "%s: %+v", s.Name, s.Last())
+	}
 	require.Equal(t, orchestration.TaskComplete, d.State)
 	require.JSONEq(t, `{"n":2361183241434822606848}`, string(d.Steps[2].Results()))
 }

@@ -121,9 +121,9 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 			result, err = session.CopyIn(ctx, &request.statement, request.data)
 		}
 		if err != nil {
-			return encodeFailure(err), nil
+			return request.heard.before(encodeFailure(err)), nil
 		}
-		return encodeResult(result), nil
+		return request.heard.before(encodeResult(result)), nil
 	case opHook:
 		if inStep {
 			session.OnEnd(s.runHooks(ctx))

@@ -11,7 +11,7 @@ import (
 )
 
 // sqlRequest is a request from Ruby. All numbers are little-endian. The flags are
-// 1 for binary values and 2 for a text that must be one statement.
+// 1 for binary values, 2 for a text that must be one statement, and 4 for notices.
 //
 //	op u8, connection u32, owner u64, flags u8, parameters u16, text u32
 //	the text
@@ -25,6 +25,7 @@ type sqlRequest struct {
 	op         byte
 	connection uint32
 	statement  sqlsession.Statement
+	heard      *heard // nil unless the statement's notices are asked for
 	data       []byte
 }
 
@@ -43,6 +44,10 @@ func parseRequest(b []byte) (*sqlRequest, error) {
 	r := &sqlRequest{op: b[0], connection: le.Uint32(b[1:])}
 	r.statement.Owner = le.Uint64(b[5:])
 	r.statement.Binary, r.statement.Single = b[13]&1 != 0, b[13]&2 != 0
+	if b[13]&4 != 0 {
+		r.heard = &heard{}
+		r.statement.OnNotice = r.heard.add
+	}
 	n, text := int(le.Uint16(b[14:])), int(le.Uint32(b[16:]))
 	b = b[requestHeader:]
 	if text > len(b) {
@@ -159,6 +164,13 @@ type wireFailure struct {
 	Earlier    bool   `json:"earlier,omitempty"`
 }
 
+// describe adds what only the server's errors and notices have.
+func (w *wireFailure) describe(s *pgconn.PgError) {
+	w.Severity, w.Position, w.Where = s.Severity, s.Position, s.Where
+	w.Schema, w.Table, w.Column, w.DataType, w.Constraint = s.SchemaName, s.TableName, s.ColumnName, s.DataTypeName, s.ConstraintName
+	w.File, w.Line, w.Routine = s.File, s.Line, s.Routine
+}
+
 // encodeFailure writes an error as Tasker::Postgres::Channel reads it: E and JSON.
 func encodeFailure(err error) []byte {
 	var e *sqlsession.Error
@@ -170,9 +182,7 @@ func encodeFailure(err error) []byte {
 		Rule: e.Rule, Earlier: e.Earlier,
 	}
 	if s := e.Server; s != nil {
-		w.Severity, w.Position, w.Where = s.Severity, s.Position, s.Where
-		w.Schema, w.Table, w.Column, w.DataType, w.Constraint = s.SchemaName, s.TableName, s.ColumnName, s.DataTypeName, s.ConstraintName
-		w.File, w.Line, w.Routine = s.File, s.Line, s.Routine
+		w.describe(s)
 	}
 	b, err := json.Marshal(w)
 	if err != nil {

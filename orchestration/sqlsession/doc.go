@@ -27,6 +27,7 @@
 //	send.go           how it is sent: extended protocol, simple protocol, alone
 //	read.go           the rows of its result
 //	copy.go           COPY
+//	notices.go        the server's notices
 //	effects.go        what a statement did to the transaction
 //
 // The session itself:

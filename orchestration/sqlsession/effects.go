@@ -70,6 +70,9 @@ func (s *Session) noteEffect(p *part, st *Statement, tag string) []Ended {
 	case listens:
 		// Inside a transaction, UNLISTEN may still be rolled back.
 		s.conn.listening = !unlistensAll(st.SQL) || s.conn.status() != idle
+		if !s.conn.listening {
+			s.conn.forgetNotifications()
+		}
 	case resets, lingers:
 		s.conn.spoiled = true
 	case commits, rollsBack:

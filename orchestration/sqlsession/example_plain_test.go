@@ -6,6 +6,9 @@ import (
 	"log"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
@@ -158,4 +161,30 @@ func ExampleSession_Close() {
 	// Output:
 	// true
 	// false
+}
+
+// A statement hears what the server has to say about it. A program that uses
+// orchestration.ConfigurePool need not call ReceiveNotices.
+func ExampleReceiveNotices() {
+	ctx := context.Background()
+	opened := openDatabase(ctx)
+	defer opened.Close()
+	config := opened.Config()
+	sqlsession.ReceiveNotices(&config.ConnConfig.Config)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+	session := sqlsession.Plain(pool)
+	defer session.Close(ctx)
+	_, err = session.Exec(ctx, &sqlsession.Statement{
+		SQL:      "drop table if exists nothing",
+		OnNotice: func(n *pgconn.Notice) { fmt.Println(n.Severity, n.Message) },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// NOTICE table "nothing" does not exist, skipping
 }

@@ -56,6 +56,19 @@ func (s *Session) Notified(ctx context.Context, most time.Duration) (*pgconn.Not
 	}
 }
 
+// forgetNotifications drops what has come and was not taken. It must be called once
+// the server sends no more: the connection would hand it to its next session.
+func (c *connection) forgetNotifications() {
+	c.untaken = nil
+	over, cancel := context.WithCancel(context.Background())
+	cancel() // so that only what is here already is taken
+	for {
+		if _, err := c.pgx().WaitForNotification(over); err != nil {
+			return
+		}
+	}
+}
+
 // unlistensAll reports whether a text ends all listening, and does nothing else.
 func unlistensAll(sql string) bool {
 	words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(sql), ";"))

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
@@ -33,5 +34,51 @@ func TestAnUntakenNotificationIsKept(t *testing.T) {
 		n, err := s.Notified(t.Context(), 5*time.Second)
 		require.NoError(t, err)
 		require.Equal(t, payload, n.Payload)
+	}
+}
+
+// Once a session listens no more, nobody gets what has come until then: neither the
+// session, nor the next one on the connection.
+func TestNoNotificationOutlivesTheListening(t *testing.T) {
+	t.Parallel()
+	config := ledger(t).Config()
+	config.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	defer pool.Close()
+	exec := func(s *sqlsession.Session, sql string) {
+		t.Helper()
+		_, err := s.Exec(t.Context(), &sqlsession.Statement{SQL: sql})
+		require.NoError(t, err)
+	}
+	for _, kept := range []string{"", "set work_mem = '5MB'"} { // then the session keeps the connection
+		first := sqlsession.Plain(pool)
+		defer first.Close(context.Background())
+		exec(first, "listen news")
+		exec(first, "select pg_notify('news', 'one'), pg_notify('news', 'two'), pg_notify('news', 'three')")
+		n, err := first.Notified(t.Context(), 5*time.Second)
+		require.NoError(t, err)
+		require.Equal(t, "one", n.Payload)
+		_, err = first.Notified(endedLate{t.Context()}, 5*time.Second) // the second is kept for the next waiter
+		require.Error(t, err)
+		if kept != "" {
+			exec(first, kept)
+		}
+		exec(first, "unlisten *")
+		n, err = first.Notified(t.Context(), 0)
+		require.NoError(t, err)
+		require.Nil(t, n)
+		if kept != "" {
+			first.Close(t.Context())
+		}
+
+		second := sqlsession.Plain(pool)
+		defer second.Close(context.Background())
+		exec(second, "listen weather")
+		exec(second, "notify weather, 'rain'")
+		n, err = second.Notified(t.Context(), 5*time.Second)
+		require.NoError(t, err)
+		require.Equal(t, "rain", n.Payload)
+		second.Close(t.Context())
 	}
 }

@@ -72,6 +72,15 @@ func (s *Session) sendOnly(q *query) (*Result, error) {
 	return read(pg.ExecParams(context.Background(), q.sql, q.params, q.types, q.formats, q.results))
 }
 
+// sendNothing sends a text without a statement, to see whether the server answers. In
+// a failed transaction the server takes it with the simple protocol only.
+func (s *Session) sendNothing(sql string) (*Result, error) {
+	if err := s.conn.pg().Exec(context.Background(), sql).Close(); err != nil {
+		return nil, err
+	}
+	return &Result{}, nil
+}
+
 // sendAlone sends the statement in a transaction of its own, in one round trip.
 // The settings in before are SET LOCAL and end with that transaction.
 func (s *Session) sendAlone(ctx context.Context, before []string, q *query) (*Result, error) {

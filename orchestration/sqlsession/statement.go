@@ -25,6 +25,9 @@ type Statement struct {
 	Owner uint64
 	// Settings are in force while the statement runs.
 	Settings *Settings
+	// OnNotice is called for each notice and warning of the server while the statement
+	// runs, if [ReceiveNotices] has prepared the pool. It may be nil.
+	OnNotice func(*pgconn.Notice)
 }
 
 // Result is the result of a statement. Values holds the values of all rows, one
@@ -46,6 +49,8 @@ type Result struct {
 func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
 	return s.checkAndSend(ctx, st, func(parts []part, sql string) (*Result, error) {
 		switch {
+		case len(parts) == 0 && len(st.Params) == 0 && !s.step:
+			return s.sendNothing(sql)
 		case len(parts) == 1 && parts[0].kind == copiesIn:
 			return &Result{Copy: 'I'}, nil
 		case len(parts) == 1 && parts[0].kind == copiesOut:
@@ -102,6 +107,7 @@ func (s *Session) sendOnce(ctx context.Context, parts []part, st *Statement, sen
 	if err := s.connect(ctx); err != nil {
 		return nil, nil, describe(err, true)
 	}
+	defer s.conn.hear(st.OnNotice)()
 	done := s.conn.guard(ctx)
 	now := func() (*Result, error) { return send(parts, s.localised(parts, st.SQL)) }
 	var result *Result

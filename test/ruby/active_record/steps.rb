@@ -65,6 +65,42 @@ module Suite
       Ours::Order.find(o.id).update!(placed_on: Date.today)
     end
 
+    # Another thread has a connection of its own.
+    def two_connections
+      o = order("1")
+      Thread.new do
+        Ours::Base.connection_pool.with_connection { Ours::Order.find(o.id).update!(placed_on: Date.today) }
+      end.join
+      nil
+    end
+
+    # Older versions have no such methods: there, users take Tasker.after_commit.
+    def waits_for_all_transactions
+      new = ActiveRecord.respond_to?(:after_all_transactions_commit)
+      after = new ? ActiveRecord.method(:after_all_transactions_commit) : Tasker.method(:after_commit)
+      of_models = ->(&block) { new ? Ours::Order.current_transaction.after_commit(&block) : after.call(&block) }
+      say = ->(text) { -> { Models.events << text } }
+      after.call(&say.call("first"))
+      of_models.call(&say.call("of models"))
+      order("1")
+      after.call(&say.call("after a record"))
+      Ours::Base.transaction do
+        after.call(&say.call("in a transaction"))
+        of_models.call(&say.call("of models in a transaction"))
+      end
+      Ours::Base.transaction do
+        order("2")
+        after.call(&say.call("gone"))
+        raise ActiveRecord::Rollback
+      end
+      { told: Models.told }
+    end
+
+    def waits_and_fails
+      waits_for_all_transactions
+      raise "no"
+    end
+
     def works_after_the_commit
       Ours::Order.transaction do
         o = order("later")
@@ -161,6 +197,13 @@ module Suite
 
     def turns_the_query_cache_on
       connection.enable_query_cache!
+      Ours::Entry.count
+    end
+
+    def counts_after_another_thread
+      pool = Ours::Base.connection_pool
+      pool.release_connection
+      Thread.new { pool.with_connection { Ours::Entry.where(id: -1).to_a } }.join
       Ours::Entry.count
     end
 

@@ -6,6 +6,9 @@ require_relative "schema"
 require_relative "models"
 require_relative "steps"
 
+# Minitest.run would choose it; newer versions need it to name the tests.
+Minitest.seed ||= 0 if Minitest.respond_to?(:seed)
+
 # Runs tests of ActiveRecord on tasker-rb's adapter, one by one. The Go test
 # TestActiveRecord loads it into the host. It runs each test twice: outside steps
 # through Suite.run, and inside a step through Suite::Step. The models exist twice

@@ -116,6 +116,7 @@ class TransactionsTest < Suite::Case
   end
 
   def test_lazy_transactions_send_nothing
+    connection.enable_lazy_transactions! # raw_connection turns them off
     assert_empty(statements { Ours::Base.transaction { Ours::Base.transaction(requires_new: true) { 1 } } })
   end
 

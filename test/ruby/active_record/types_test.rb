@@ -129,6 +129,24 @@ class TypesTest < Suite::Case
     end
   end
 
+  # Models may name the types of the database.
+  def test_types_by_name
+    assert_same do |m|
+      model = Class.new(m::Base) do
+        self.table_name = "samples"
+        define_singleton_method(:name) { "Sample" }
+        attribute :a_interval, :interval
+        attribute :a_jsonb, :jsonb
+        attribute :a_point, :point
+        attribute :many_strings, :string, array: true
+        attribute :a_int4range, :integer, range: true
+      end
+      values = { a_interval: 3.days, a_jsonb: { "a" => [1] }, a_point: [1, 2.5], many_strings: ["a,b", nil], a_int4range: 1...5 }
+      found = model.find(model.create!(values).id)
+      values.keys.map { |column| [model.attribute_types[column.to_s].class.name, told(found[column])] }
+    end
+  end
+
   def test_columns_without_a_model
     assert_same do |m|
       m::Base.connection.select_all(<<~SQL).cast_values.inspect

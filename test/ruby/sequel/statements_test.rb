@@ -11,6 +11,17 @@ module SequelSuite
       end
     end
 
+    def test_notices
+      told = [SequelSuite.theirs, db].map do |database|
+        heard = []
+        Sequel.connect(database.opts.merge(notice_receiver: ->(notice) { heard << notice.result_error_message })) do |d|
+          d.do("BEGIN\nRAISE WARNING 'foo';\nRAISE NOTICE 'too low';\nEND;")
+        end
+        heard
+      end
+      assert_equal [["WARNING:  foo\n"]] * 2, told
+    end
+
     def test_prepared_statements_of_each_kind
       people do |ds, database|
         ds.where(name: :$n).prepare(:select, :pick)

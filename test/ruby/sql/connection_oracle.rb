@@ -31,7 +31,7 @@ module ConnectionOracle
     def differences
       ours, theirs = Tasker::Postgres.connect, PG.connect(url)
       [statements(ours, theirs), no_text(ours, theirs), params(ours, theirs), types(ours, theirs), escapes(ours, theirs), copies(ours, theirs),
-       transactions(ours, theirs), prepared(ours, theirs), notifications(ours, theirs)].flatten
+       transactions(ours, theirs), prepared(ours, theirs), notifications(ours, theirs), notices(ours, theirs), ended(ours, theirs)].flatten
     ensure
       theirs&.close
       ours&.finish
@@ -84,6 +84,47 @@ module ConnectionOracle
         c.exec("UNLISTEN *; NOTIFY b")
         [nothing, heard, c.notifies, c.wait_for_notify(0)]
       end
+    end
+
+    NOTICES = [
+      "DO $$ BEGIN RAISE NOTICE 'a' USING DETAIL = 'd', HINT = 'h', ERRCODE = '01001', TABLE = 't'; RAISE WARNING 'ü'; END $$",
+      "DROP TABLE IF EXISTS nowhere", "SELECT 1; DROP TABLE IF EXISTS nowhere; DROP TABLE IF EXISTS nor_here",
+      "DO $$ BEGIN RAISE NOTICE 'before'; RAISE EXCEPTION 'no'; END $$"
+    ].freeze
+
+    def notices(ours, theirs)
+      same("notices", ours, theirs) do |c|
+        told = [c.set_notice_receiver { |notice| told << notice_fields(notice) }]
+        NOTICES.each { |sql| [false, true].each { |params| told << answer(c, sql, params ? [] : nil) } }
+        c.copy_data("COPY (SELECT 1) TO STDOUT") { nil while c.get_copy_data }
+        told << c.set_notice_receiver.class << c.set_notice_processor { |text| told << text }
+        c.exec(NOTICES.first)
+        told << c.set_notice_processor.class << c.set_notice_processor { nil }
+      end
+    end
+
+    # The server ends a connection that is idle for too long in a transaction.
+    def ended(ours, theirs)
+      same("a connection that the server has ended", ours, theirs) do |c|
+        c.exec("BEGIN")
+        pid = c.backend_pid
+        c.exec("SET idle_in_transaction_session_timeout = '10ms'")
+        Thread.pass until Tasker.db.first("SELECT count(*) AS n FROM pg_stat_activity WHERE pid = $1", [pid])["n"].zero?
+        failed = begin
+          c.exec("SELECT 1")
+        rescue PG::Error => e
+          [e.class, e.result, e.message.end_with?("\n")]
+        end
+        c.reset
+        [failed, c.transaction_status, c.exec("SELECT 1").getvalue(0, 0)]
+      end
+    end
+
+    def notice_fields(notice)
+      [notice.result_status, notice.error_message, notice.result_error_message] +
+        %w[SEVERITY SQLSTATE MESSAGE_PRIMARY MESSAGE_DETAIL MESSAGE_HINT CONTEXT TABLE_NAME SOURCE_FUNCTION].map do |field|
+          notice.error_field(PG.const_get("PG_DIAG_#{field}"))
+        end
     end
 
     def refused

@@ -26,8 +26,9 @@ module Tasker
   end
 end
 
-# Newer versions look adapters up in a registry, older ones by file name.
-if ActiveRecord::ConnectionAdapters.respond_to?(:register)
+require "tasker/active_record/versions"
+
+if Tasker::ActiveRecord::Versions.registry?
   ActiveRecord::ConnectionAdapters.register(
     "tasker", "ActiveRecord::ConnectionAdapters::TaskerAdapter", "active_record/connection_adapters/tasker_adapter"
   )

@@ -8,6 +8,7 @@ module Tasker
     autoload :Connection, "tasker/postgres/connection"
     autoload :Result, "tasker/postgres/result"
     autoload :Failure, "tasker/postgres/failure"
+    autoload :Notice, "tasker/postgres/failure"
 
     # Raised for BEGIN, COMMIT and the like inside a step.
     TransactionControlError = SQLError::TransactionControl

@@ -3,11 +3,11 @@
 require "tasker/active_record"
 require "active_record/connection_adapters/abstract/transaction"
 require "active_record/connection_adapters/postgresql_adapter"
-%w[outermost pool_size schema_guard statement_pool step_transaction step_transaction_manager].each do |part|
+%w[open_transactions outermost pool_size schema_guard statement_pool step_transaction step_transaction_manager].each do |part|
   require "tasker/active_record/#{part}"
 end
 
-ActiveRecord::DatabaseConfigurations::HashConfig.prepend(Tasker::ActiveRecord::PoolSize)
+Tasker::ActiveRecord::Versions.install
 
 module ActiveRecord
   module ConnectionHandling
@@ -15,7 +15,7 @@ module ActiveRecord
     def tasker_connection(config)
       config = config.symbolize_keys
       ConnectionAdapters::TaskerAdapter.check(config)
-      return ConnectionAdapters::TaskerAdapter.new(config) if ConnectionAdapters::TaskerAdapter.connects_itself?
+      return ConnectionAdapters::TaskerAdapter.new(config) if Tasker::ActiveRecord::Versions.connects_itself?
 
       client = ConnectionAdapters::TaskerAdapter.new_client({})
       ConnectionAdapters::TaskerAdapter.new(client, logger, {}, config)
@@ -31,15 +31,23 @@ module ActiveRecord
       # Options that say where the database is. The host already knows that.
       FOREIGN_KEYS = %i[url host port username user password dbname socket service].freeze
 
+      OPTION = /(?:\A|(?<=\s))(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)/.freeze
+      private_constant :OPTION
+
       class << self
         # @return [Tasker::Postgres::Connection]
         def new_client(_parameters = nil)
           Tasker::Postgres.connect
         end
 
+        # Newer versions connect later. What is wrong with a configuration is said
+        # before that.
+        #
         # @param config [Hash]
-        # @raise [ArgumentError] when it names another database or a server
+        # @raise [ArgumentError] when it names another database or a server, or has
+        #   options of another form
         def check(config)
+          server_options(config)
           given = FOREIGN_KEYS.select { |key| config[key] }
           given << :database unless own_database?(config[:database])
           return if given.empty?
@@ -54,13 +62,28 @@ module ActiveRecord
           name.nil? || name.to_s == Tasker::Postgres::Channel.info["db"]
         end
 
-        # Whether the constructor takes the configuration alone.
-        def connects_itself?
-          PostgreSQLAdapter.instance_method(:initialize).parameters.none? { |kind, _| kind == :req }
-        end
-
         def database_exists?(_config)
           true
+        end
+
+        # Newer versions build the table once for each class. Programs change that of
+        # PostgreSQLAdapter, for example by its datetime_type.
+        def native_database_types
+          superclass.native_database_types
+        end
+
+        # The settings in the option `options`, which has the form of libpq's.
+        #
+        # @param config [Hash]
+        # @return [Array<Array(String, Array<String>)>] names and values
+        def server_options(config)
+          text = config[:options].to_s
+          options = text.scan(OPTION).map do |name, value|
+            [name.tr("-", "_"), value.gsub(/\\(.)/, '\1').split(",").map { |v| v.strip.delete_prefix('"').delete_suffix('"') }]
+          end
+          return options if text.gsub(OPTION, "").strip.empty?
+
+          raise ArgumentError, "adapter: \"tasker\" takes options of the form \"-c name=value\", and not #{text.inspect}"
         end
       end
 
@@ -159,10 +182,9 @@ module ActiveRecord
       end
 
       def changed_step(serial)
-        # Newer versions connect at the first statement.
-        inside = !serial.zero? && (tasker_connection || Tasker.db).in_step?
+        step = Tasker::ActiveRecord::StepTransaction.current
         @step_serial = serial
-        @step_transactions = inside ? Tasker::ActiveRecord::StepTransactionManager.new(self) : nil
+        @step_transactions = step && Tasker::ActiveRecord::StepTransactionManager.new(self, step)
         clear_query_cache if @query_cache
         @step_transactions
       end
@@ -185,24 +207,24 @@ module ActiveRecord
 
       def configure_connection
         tasker_connection.configure do
-          server_options.each { |name, values| execute("SET SESSION #{name} TO #{values.map { |v| quote(v) }.join(", ")}", "SCHEMA") }
+          self.class.server_options(@config).each { |name, values| execute("SET SESSION #{name} TO #{values.map { |v| quote(v) }.join(", ")}", "SCHEMA") }
           super
         end
       end
 
-      # The settings in the option `options`, which has the form of libpq's.
-      def server_options
-        text = @config[:options].to_s
-        options = text.scan(OPTION).map do |name, value|
-          [name.tr("-", "_"), value.gsub(/\\(.)/, '\1').split(",").map { |v| v.strip.delete_prefix('"').delete_suffix('"') }]
-        end
-        return options if text.gsub(OPTION, "").strip.empty?
-
-        raise ArgumentError, "adapter: \"tasker\" takes options of the form \"-c name=value\", and not #{text.inspect}"
+      # Newer versions set the time zone again when ActiveRecord.default_timezone
+      # has changed.
+      def reconfigure_connection_timezone
+        tasker_connection.configure { super }
       end
 
-      OPTION = /(?:\A|(?<=\s))(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)/.freeze
-      private_constant :OPTION
+      # Newer versions log the execution of a prepared statement inside the block
+      # that translates its error. There the statement is not known any more.
+      def log(sql, name = "SQL", binds = [], *rest, **options)
+        super
+      rescue ::PG::Error => e
+        raise translate_exception_class(e, sql, binds)
+      end
 
       def build_statement_pool
         Tasker::ActiveRecord::StatementPool.new(self, self.class.type_cast_config_to_integer(@config[:statement_limit]))

@@ -3,12 +3,37 @@
 module Tasker
   module ActiveRecord
     # The engine's transaction, which is open while a step runs. ActiveRecord
-    # never commits it and never rolls it back.
+    # never commits it and never rolls it back. All connections of a step share it:
+    # newer versions take one from the pool for each statement.
     #
     # @!visibility private
     class StepTransaction < ::ActiveRecord::ConnectionAdapters::Transaction
-      def initialize(connection)
-        super(connection, joinable: true)
+      @lock = Mutex.new
+      @of_steps = {}
+
+      class << self
+        # @return [StepTransaction, nil] of the caller's step; nil outside steps
+        def current
+          serial = Host.job_serial
+          return nil if serial.zero?
+
+          @of_steps[serial] || (begun(serial) if Tasker.db.in_step?)
+        end
+
+        private
+
+        def begun(serial)
+          @lock.synchronize do
+            steps = @of_steps.select { |other, _| Host.running?(other) }
+            transaction = steps[serial] ||= new
+            @of_steps = steps.freeze # other threads may read it meanwhile
+            transaction
+          end
+        end
+      end
+
+      def initialize
+        super(nil, joinable: true) # no statement is sent through it
         @materialized = true
         @waiting = []
         @ended = []
@@ -59,7 +84,7 @@ module Tasker
       private
 
       def alone
-        transaction = ::ActiveRecord::ConnectionAdapters::Transaction.new(connection, joinable: true)
+        transaction = ::ActiveRecord::ConnectionAdapters::Transaction.new(nil, joinable: true)
         Outermost.make(transaction, self)
         yield transaction
         transaction.before_commit_records

@@ -7,9 +7,9 @@ module Tasker
     #
     # @!visibility private
     class StepTransactionManager < ::ActiveRecord::ConnectionAdapters::TransactionManager
-      def initialize(connection)
-        super
-        @step_transaction = StepTransaction.new(connection)
+      def initialize(connection, step_transaction)
+        super(connection)
+        @step_transaction = step_transaction
         @stack << @step_transaction
       end
 

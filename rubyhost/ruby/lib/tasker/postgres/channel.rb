@@ -8,6 +8,7 @@ module Tasker
     # @!visibility private
     module Channel
       EXEC, COPY_IN, HOOK, FINISH, CONFIGURE, STATE, INFO, NOTIFIED = 1, 2, 3, 4, 5, 6, 7, 8
+      BINARY_VALUES, ONE_STATEMENT, NOTICES = 1, 2, 4 # flags
       HEADER = "CL<Q<CS<L<a*"
       PARAM = "l<Ca*"
       NULL_PARAM = "l<C"
@@ -74,11 +75,14 @@ module Tasker
         # @param connection [Integer]
         # @param sql [String]
         # @param params [Array<String, Param, nil>]
+        # @param notices [#call, nil] called with the fields of each notice, before
+        #   the answer is returned or its error raised
         # @return [Reply]
         # @yieldparam fields [Hash] of the error; the block must raise it
-        def exec(connection, sql, params = nil, binary: false, op: EXEC, data: nil, &failed)
+        def exec(connection, sql, params = nil, binary: false, op: EXEC, data: nil, notices: nil, &failed)
           precede if Thread.current.thread_variable_get(:tasker_unsent)
-          answer(statement(op, connection, sql, params, binary, data), &failed)
+          flags = (binary ? BINARY_VALUES : 0) | (params ? ONE_STATEMENT : 0) | (notices ? NOTICES : 0)
+          answer(statement(op, connection, sql, params, flags, data), notices, &failed)
         end
 
         # @return [Boolean] whether the hook waits for a transaction's end
@@ -147,9 +151,9 @@ module Tasker
           raise SQLError.from(failure(reply))
         end
 
-        def statement(op, connection, sql, params, binary, data)
+        def statement(op, connection, sql, params, flags, data)
           sql = sql_text(sql)
-          values = [op, connection, Thread.current.object_id, (binary ? 1 : 0) | (params ? 2 : 0), params ? params.size : 0, sql.bytesize, sql]
+          values = [op, connection, Thread.current.object_id, flags, params ? params.size : 0, sql.bytesize, sql]
           payload = values.pack(params ? add_params(values, params) : HEADER)
           payload << data if data
           payload
@@ -199,13 +203,21 @@ module Tasker
           end
         end
 
-        # An answer that begins with 69 (E) is an error.
-        def answer(payload)
+        # An answer that begins with 69 (E) is an error. One that begins with 87 (W)
+        # has notices before it.
+        def answer(payload, notices)
           body = ask(payload)
-          yield failure(body) if body.getbyte(0) == 69
-          reply = Reply.new(body)
-          tell_ended(reply) if reply.more?
+          body, told = without_notices(body) if body.getbyte(0) == 87
+          reply = Reply.new(body) unless body.getbyte(0) == 69
+          tell_ended(reply) if reply&.more?
+          told&.each(&notices)
+          yield failure(body) unless reply
           reply
+        end
+
+        def without_notices(body)
+          size = body.unpack1("L<", offset: 1)
+          [body.byteslice(5 + size, body.bytesize), JSON.parse(body.byteslice(5, size))]
         end
 
         def tell_ended(reply)

@@ -261,10 +261,10 @@ module Tasker
       #
       # @yieldparam connection [Connection]
       def configure
-        @configuring = true
+        outer, @configuring = @configuring, true
         yield self
       ensure
-        @configuring = false
+        @configuring = outer
       end
 
       # @!group The connection
@@ -377,12 +377,24 @@ module Tasker
 
       # @!group Notices and notifications
 
-      def set_notice_receiver
-        nil
+      # The block gets the notices and warnings of a statement once it has ended, up
+      # to a thousand. Without a receiver and a processor they are dropped.
+      #
+      # @yieldparam notice [Notice] with the methods of PG::Result
+      # @return [Proc, nil] the last receiver
+      def set_notice_receiver(&block)
+        last, @notice_receiver = @notice_receiver, block
+        last
       end
 
-      def set_notice_processor
-        nil
+      # Like {#set_notice_receiver}, but for the text of each notice. It is called
+      # when there is no receiver.
+      #
+      # @yieldparam text [String]
+      # @return [Proc, nil] the last processor
+      def set_notice_processor(&block)
+        last, @notice_processor = @notice_processor, block
+        last
       end
 
       # @return [Hash, nil] the next notification that has arrived
@@ -417,7 +429,7 @@ module Tasker
       def run(sql, params, format)
         fail_with("state" => "08003", "message" => "the connection is closed") if @finished
 
-        reply = Channel.exec(@number, sql, params, binary: format == 1) { |f| fail_with(f) }
+        reply = Channel.exec(@number, sql, params, binary: format == 1, notices: notices) { |f| fail_with(f) }
         result = Result.new(reply, @type_map_for_results)
         case reply.copy
         when 73 then @copying = [sql, String.new]
@@ -428,8 +440,19 @@ module Tasker
         result
       end
 
+      # @return [Proc, nil] for the fields of a notice
+      def notices
+        return if @configuring # SET LOCAL outside a transaction warns
+
+        if (receiver = @notice_receiver)
+          ->(fields) { receiver.call(Notice.new(fields, self)) }
+        elsif (processor = @notice_processor)
+          ->(fields) { processor.call(Notice.new(fields, self).error_message) }
+        end
+      end
+
       def copy_in(sql, data)
-        reply = Channel.exec(@number, sql, nil, op: Channel::COPY_IN, data: data) { |f| break Failure.new(f, self) }
+        reply = Channel.exec(@number, sql, nil, op: Channel::COPY_IN, data: data, notices: notices) { |f| break Failure.new(f, self) }
         reply.is_a?(Failure) ? reply : Result.new(reply)
       end
 

@@ -12,6 +12,10 @@ module Tasker
         "n" => "constraint", "F" => "file", "L" => "line", "R" => "routine"
       }.freeze
       FATAL_ERROR = 7 # PGRES_FATAL_ERROR
+      # libpq finds these connections closed when it sends the next statement: the
+      # server has ended them because they were idle for too long (25P03, 57P05).
+      GONE = %w[08006 08003 25P03 57P05].freeze
+      private_constant :GONE
 
       # @return [Hash{String=>Object}]
       attr_reader :fields
@@ -38,7 +42,7 @@ module Tasker
       # @return [String]
       def error_message
         lines = ["#{@fields["severity"] || "ERROR"}:  #{@fields["message"]}"]
-        %w[detail hint where].each { |k| lines << "#{k == "where" ? "CONTEXT" : k.upcase}:  #{@fields[k]}" if @fields[k] }
+        told.each { |k| lines << "#{k == "where" ? "CONTEXT" : k.upcase}:  #{@fields[k]}" if @fields[k] }
         "#{lines.join("\n")}\n"
       end
       alias result_error_message error_message
@@ -70,11 +74,32 @@ module Tasker
 
       private
 
+      # The fields after the message.
+      def told
+        %w[detail hint where]
+      end
+
       def pg_class
         state = @fields["state"].to_s
-        return ::PG::ConnectionBad if %w[08006 08003].include?(state) # libpq's class when the server does not answer
+        return ::PG::ConnectionBad if GONE.include?(state)
 
         ::PG::ERROR_CLASSES[state] || ::PG::ERROR_CLASSES[state[0, 2]] || ::PG::ServerError
+      end
+    end
+
+    # A notice or warning of the server, with the methods of PG::Result.
+    class Notice < Failure
+      NONFATAL_ERROR = 6 # PGRES_NONFATAL_ERROR
+
+      def result_status
+        NONFATAL_ERROR
+      end
+
+      private
+
+      # As in libpq: an error's message has a context, and a notice's has none.
+      def told
+        %w[detail hint]
       end
     end
   end

@@ -16,7 +16,9 @@ module Tasker
       # @return [Connection] a new one; only its settings are sent to the server
       def connect(server)
         conn = Connection.new(self)
-        sqls = connection_configuration_sqls(server_opts(server))
+        opts = server_opts(server)
+        conn.set_notice_receiver(&opts[:notice_receiver]) if opts[:notice_receiver]
+        sqls = connection_configuration_sqls(opts)
         conn.configure { |c| sqls.each { |sql| c.execute(sql) } } unless sqls.empty?
         conn
       end
@@ -106,7 +108,8 @@ module Tasker
       # its settings in each step.
       def connection_configuration_sqls(opts = @opts)
         sqls = super
-        sqls.reject! { |sql| sql.start_with?("SET client_min_messages") } unless opts.key?(:client_min_messages) # notices are dropped
+        heard = opts[:notice_receiver] || opts.key?(:client_min_messages)
+        sqls.reject! { |sql| sql.start_with?("SET client_min_messages") } unless heard # notices are dropped
         sqls.delete("SET standard_conforming_strings = ON") if parameter("standard_conforming_strings") == "on"
         sqls.delete("SET DateStyle = 'ISO'") if parameter("DateStyle").to_s.start_with?("ISO")
         sqls
