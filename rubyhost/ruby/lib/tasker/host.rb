@@ -65,7 +65,7 @@ module Tasker
       end
 
       def run(segments)
-        @receiver.public_send(@name, *segments.to_a.map { |s| JSON.parse(s, max_nesting: Values::MAX_DEPTH) })
+        @receiver.public_send(@name, *segments.to_a.map { |s| RubyVersions.parse_json(s, max_nesting: Values::MAX_DEPTH) })
       ensure
         Leftovers.keep
       end
@@ -119,7 +119,7 @@ module Tasker
         ok, reply = request(number, serial, payload)
         return reply if ok
 
-        raise_reply(JSON.parse(reply))
+        raise_reply(RubyVersions.parse_json(reply))
       end
 
       # @!visibility private
@@ -197,6 +197,6 @@ module Tasker
     register Operation.new { gc_stats }
     register OthersCode.new { |name| register(find_method(name)) }
     register Operation.new { |name, number| serve(name, Integer(number)) }
-    register Operation.new { |options| configure(JSON.parse(options)) }
+    register Operation.new { |options| configure(RubyVersions.parse_json(options)) }
   end
 end
