@@ -165,6 +165,19 @@ class BundledGemsTest < Minitest::Test
     assert_equal "#{root}/mine/lib/base64.rb\n#{root}/logs/lib/logger.rb\n99.9\n", out
   end
 
+  # Outside the host, the gem names what it needs.
+  def test_the_gem_of_the_api
+    out, ok = with_gemfile(<<~RUBY, gemfile: %(gem "tasker-rb", path: "#{File.dirname(LIB)}"\n))
+      require "tasker"
+      Tasker.logger.level = Logger::INFO
+      puts BigDecimal("1.50").to_s("F"), Base64.strict_encode64("a"), Benchmark.realtime { 1 }.class, OpenStruct.new(a: 1).a
+      p Tasker::DB.name, (%w[base64 benchmark bigdecimal logger ostruct] - Gem.loaded_specs.keys)
+    RUBY
+
+    assert ok, out
+    assert_equal %(1.5\nYQ==\nFloat\n1\n"Tasker::DB"\n[]\n), out
+  end
+
   # This gem stands for one that is no library of this Ruby any more.
   def test_a_gem_that_ruby_brings_goes_behind_all_others_and_is_not_activated
     spec = "s.summary, s.authors, s.require_paths = '-', ['-'], %w[lib more]"
