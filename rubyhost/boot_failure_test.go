@@ -34,7 +34,10 @@ end`, `LoadError: cannot load such file -- no_such_time, at \S*/early\.rb:2:in \
 end`, `ArgumentError: no time for <that>, at \S*/early\.rb:2:in \S+`, "Check that `ruby -rjson -e 0` works",
 		},
 		{
-			"AConstantIsTaken", `module Tasker; HandlerLoader = 1; end`, `TypeError: HandlerLoader is not a class(.|\n)*, at \S*/tasker/handler_loader\S*\.rb:\d+:in \S+`, "Check that",
+			"AConstantIsTaken", `module Tasker; module StepHandler; Base = 1; end; end`, `TypeError: Base is not a class(.|\n)*, at \S*/tasker/step_handler/base\.rb:\d+:in \S+`, "Check that",
+		},
+		{
+			"AMethodIsMissing", `module Tasker; HandlerLoader = 1; end`, `NoMethodError: undefined method .new' for [^\n]*, at \S*/tasker/host\.rb:\d+:in \S+`, "Check that",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -55,7 +55,8 @@ func bootFailure(message string) error {
 	}
 	backtrace := parts[2:]
 	place := backtrace[max(slices.IndexFunc(backtrace, func(line string) bool { return !rubysOwn.MatchString(line) }), 0)]
-	return errors.Newf("%s: %s, at %s", parts[0], strings.TrimSpace(parts[1]), place)
+	text, _, _ := strings.Cut(parts[1], "\n\n") // the code follows, which Ruby before 3.4 shows in some messages
+	return errors.Newf("%s: %s, at %s", parts[0], strings.TrimSpace(text), place)
 }
 
 // commandLine returns the interpreter's own arguments, its name first.

@@ -9,11 +9,10 @@
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
-require "json"
-require "time"
 require "tasker"
-require "tasker/execution"
-require "tasker/handler_loader"
+# By name, because they are left to autoload: a file that is required in another way
+# would start its own autoload when it opens its module again.
+%i[Execution HandlerLoader].each { |name| Tasker.const_get(name) }
 require_relative "host/values"
 require_relative "host/conduct"
 require_relative "host/output"
@@ -199,4 +198,7 @@ module Tasker
     register Operation.new { |name, number| serve(name, Integer(number)) }
     register Operation.new { |options| configure(RubyVersions.parse_json(options)) }
   end
+
+  # The bridge has it in C (context.c). Ruby would warn of a second definition.
+  Context.singleton_class.remove_method(:adopt)
 end
