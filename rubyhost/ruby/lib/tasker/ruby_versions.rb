@@ -131,6 +131,18 @@ module Tasker
         (error.respond_to?(:original_message) ? error.original_message : error.message).to_s
       end
 
+      # What Ruby prints of an exception without a backtrace, such as the SyntaxError
+      # of the program. From 3.2 on this is the program's name and the detailed message.
+      #
+      # @param error [Exception]
+      # @param highlight [Boolean]
+      # @return [String]
+      def message_alone(error, highlight)
+        return "#{error.message}\n" unless error.respond_to?(:detailed_message)
+
+        "#{$0}: #{error.detailed_message(highlight: highlight)}\n"
+      end
+
       private
 
       # Under Bundler, Ruby 3.3 and later warn when a gem is required that the Gemfile
