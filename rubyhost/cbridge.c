@@ -128,12 +128,15 @@ static VALUE prepare(VALUE unused)
     return Qnil;
 }
 
-/* [GVL] Under rb_protect: the exception's class, message and backtrace as text. */
+/* [GVL] Under rb_protect: the exception's class, message and backtrace as text, in
+ * the form that bootFailure in bridge_boot.go reads. */
 static VALUE describe(VALUE exception)
 {
     TASKER_GVL;
-    return rb_funcall(exception, rb_intern("full_message"), 1,
-                      rb_funcall(rb_path2class("Hash"), rb_intern("[]"), 2, ID2SYM(rb_intern("highlight")), Qfalse));
+    VALUE parts = rb_ary_new_from_args(3, rb_utf8_str_new_cstr(rb_obj_classname(exception)),
+                                       rb_funcall(exception, rb_intern("message"), 0),
+                                       rb_funcall(exception, rb_intern("backtrace"), 0));
+    return rb_funcall(parts, rb_intern("join"), 1, rb_utf8_str_new_cstr("\x1f"));
 }
 
 /* [GVL] Returns the pending exception as malloc'd text. */

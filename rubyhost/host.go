@@ -116,6 +116,10 @@ func bootHint(err error) string {
 		return "Install CRuby with its shared library, for example with `apt install ruby`, `dnf install ruby` or `apk add ruby`; " +
 			"for another version of Ruby, build this program again."
 	}
+	if strings.HasPrefix(err.Error(), "LoadError: ") {
+		return "Install what is missing: it comes with CRuby or as a gem, but a distribution may have left it out. " +
+			"Then check RUBYOPT, RUBYLIB, GEM_HOME and the Gemfile."
+	}
 	return "Check that `ruby -rjson -e 0` works with the same RUBYOPT, RUBYLIB and GEM_HOME."
 }
 

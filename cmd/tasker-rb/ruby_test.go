@@ -2,6 +2,9 @@ package main
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -36,7 +39,6 @@ func TestRubyProgramsEnd(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{
 		"raises.rb": "def fails = raise(ArgumentError, 'no good')\nfails\n",
-		"syntax.rb": "def x\n",
 	})
 	for _, c := range []struct {
 		name   string
@@ -46,12 +48,13 @@ func TestRubyProgramsEnd(t *testing.T) {
 		stderr string // a regular expression
 	}{
 		{"Well", []string{"-e", "print 1"}, 0, "1", `^$`},
-		{"Raises", []string{"raises.rb"}, 1, "", `^\S*raises\.rb:1:in .fails.: no good \(ArgumentError\)\n\tfrom \S*raises\.rb:2:in .*\n$`},
-		{"DoesNotParse", []string{"syntax.rb"}, 1, "", `^\S*syntax\.rb:1: syntax error(.|\n)*\(SyntaxError\)\n$`},
+		{"Raises", []string{"raises.rb"}, 1, "", `^raises\.rb:1:in .*fails.: no good \(ArgumentError\)\n(.|\n)*\tfrom raises\.rb:2:in .<main>.\n$`},
 		{"Aborts", []string{"-e", "abort 'enough'"}, 1, "", `^enough\n$`},
 		{"ExitsWell", []string{"-e", "exit"}, 0, "", `^$`},
 		{"ChangesItsMind", []string{"-e", "at_exit { exit 3 }; at_exit { print $!.inspect; exit 4 }; raise 'no'"}, 3, "#<RuntimeError: no>", `no \(RuntimeError\)`},
-		{"RaisesAtExit", []string{"-e", "at_exit { print :on }; at_exit { raise 'late' }"}, 1, "on", `late \(RuntimeError\)`},
+		{"RaisesAtExit", []string{"-e", "at_exit { print :on }; at_exit { raise 'late' }"}, 1, "on", `^-e:1:in .*: late \(RuntimeError\)\n$`},
+		{"RaisesAndRaisesAtExit", []string{"-e", "at_exit { raise 'late' }; raise 'early'"}, 1, "", `^-e:1:in .*: late \(RuntimeError\)\n(.*\n)?-e:1:in .*: early \(RuntimeError\)\n$`},
+		{"RaisesAfterExit", []string{"-e", "at_exit { raise 'late' }; exit 5"}, 1, "", `^-e:1:in .*: late \(RuntimeError\)\n`},
 		{"AddsAtExit", []string{"-e", "at_exit { at_exit { print 2 }; print 1 }"}, 0, "12", `^$`},
 		{"NoFile", []string{"nowhere.rb"}, 2, "", `error: there is no Ruby file nowhere\.rb\nhint: Name a file`},
 		{"Nothing", nil, 2, "", `error: FILE is missing`},
@@ -64,6 +67,54 @@ func TestRubyProgramsEnd(t *testing.T) {
 			require.Regexp(t, c.stderr, r.stderr)
 		})
 	}
+}
+
+// What a program prints, and how it ends, is what the ruby command prints, in every
+// version's own words.
+func TestRubyProgramsEndAsWithRuby(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"lib/broken.rb": "def x\n",
+		"broken.rb":     "def x\n  y = (\nend\n",
+		"raises.rb":     "def fails = raise(ArgumentError, 'no good')\nfails\n",
+		"cause.rb":      "class Own < StandardError; end\ndef a\n  Float('x')\nrescue ArgumentError\n  raise Own, \"two\\nlines\"\nend\n[1].each { a }\n",
+		"block.rb":      "1.then { loop { raise KeyError, 'k' } }\n",
+		"method.rb":     "nil.no_such_method\n",
+		"constant.rb":   "Nowhere::At::All\n",
+		"name.rb":       "instance_eval { putz 1 }\n",
+		"anonymous.rb":  "raise Class.new(StandardError), 'of no name'\n",
+		"empty.rb":      "raise ''\n",
+		"throws.rb":     "throw :nowhere\n",
+		"feature.rb":    "require 'no_such_feature'\n",
+		"requires.rb":   "require_relative 'lib/broken'\n",
+		"eval.rb":       "eval 'raise 5.to_s', binding, 'other.rb', 7\n",
+		"thread.rb":     "Thread.new { Thread.current.report_on_exception = false; raise 'inside' }.join\n",
+		"status.rb":     "at_exit { exit 3 }; at_exit { print $!.inspect; exit 4 }; raise 'no'\n",
+		"late.rb":       "at_exit { $stderr.puts 'first' }; raise 'last'\n",
+		"aborts.rb":     "at_exit { abort 'gone' }; raise 'no'\n",
+		"frozen.rb":     "# frozen_string_literal: true\np __FILE__ == $0, __FILE__, File.basename(__dir__) == File.basename(Dir.pwd), self.inspect\ndef top = 1\np Object.private_method_defined?(:top), ''.frozen?\n'a' << 'b'\n",
+	})
+	files, err := filepath.Glob(p.dir + "/*.rb")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 15)
+	for _, file := range files {
+		name := filepath.Base(file)
+		t.Run(strings.TrimSuffix(name, ".rb"), func(t *testing.T) {
+			t.Parallel()
+			theirs := p.command(name)
+			theirs.Path, theirs.Args[0] = ruby(t), "ruby"
+			want := p.finish(theirs)
+			require.Equal(t, want, p.run("ruby", name))
+		})
+	}
+}
+
+// ruby is the path of the ruby command.
+func ruby(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("ruby")
+	require.NoError(t, err)
+	return path
 }
 
 // The test suite runs itself at exit. It uses handlers and SQL.

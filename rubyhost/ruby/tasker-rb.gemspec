@@ -15,5 +15,8 @@ Gem::Specification.new do |spec|
   # What only the host can load stays out.
   spec.files = Dir["lib/**/*.rb", base: __dir__].reject { |file| file.start_with?("lib/tasker/host") }
   spec.require_paths = ["lib"]
+  # Libraries of CRuby that are gems in newer versions. Bundler hides those that no
+  # Gemfile or gemspec names.
+  %w[base64 benchmark bigdecimal logger ostruct].each { |name| spec.add_dependency(name) }
   spec.metadata = { "rubygems_mfa_required" => "true" }
 end

@@ -121,7 +121,7 @@ class ContextTest < Minitest::Test
     at_limit = ("[" * 998) + ("]" * 998)
 
     assert Tasker::Document.parse_indifferent(%({"a": #{at_limit}}))
-    assert_raises(JSON::NestingError) { Tasker::Document.parse(("[" * 1001) + ("]" * 1001)) }
+    assert_raises(JSON::NestingError) { Tasker::Document.parse("#{"[" * 1001}1#{"]" * 1001}") }
   end
 
   def test_yaml_knows_it_as_a_plain_mapping

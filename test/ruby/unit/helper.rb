@@ -21,8 +21,8 @@ module UnitHelper
   end
 
   # Runs a script in a Ruby of its own, for what may be loaded but once.
-  def ruby(script, *options)
-    out, status = Open3.capture2e(RbConfig.ruby, "-w", "-I#{LIB}", *options, "-e", script)
+  def ruby(script, *options, env: {})
+    out, status = Open3.capture2e(env, RbConfig.ruby, "-w", "-I#{LIB}", *options, "-e", script)
     [out, status.success?]
   end
 

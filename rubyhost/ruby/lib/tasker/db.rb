@@ -1,9 +1,10 @@
 # frozen_string_literal: true
 
-require "bigdecimal"
 require "date"
-require "json"
 require "time"
+require_relative "ruby_versions"
+
+Tasker::RubyVersions.library("bigdecimal")
 
 module Tasker
   # SQL for handlers; see {Tasker.db}. A row is a Hash of Ruby values.

@@ -8,15 +8,14 @@ module Tasker
     # How deep a document may nest. Results are written with the same limit.
     MAX_NESTING = 1000
 
-    PLAIN = { max_nesting: MAX_NESTING }.freeze
     EMPTY = "{}"
-    private_constant :PLAIN, :EMPTY
+    private_constant :EMPTY
 
     class << self
       # @param text [String, nil] a JSON document in UTF-8
       # @return [Hash, Array, String, Numeric, true, false, nil]
       def parse(text)
-        text && JSON.parse(text, PLAIN)
+        text && RubyVersions.parse_json(text, max_nesting: MAX_NESTING)
       end
 
       # @param text [String, nil] a JSON document in UTF-8

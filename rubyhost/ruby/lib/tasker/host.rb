@@ -9,11 +9,10 @@
 
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
-require "json"
-require "time"
 require "tasker"
-require "tasker/execution"
-require "tasker/handler_loader"
+# By name, because they are left to autoload: a file that is required in another way
+# would start its own autoload when it opens its module again.
+%i[Execution HandlerLoader].each { |name| Tasker.const_get(name) }
 require_relative "host/values"
 require_relative "host/conduct"
 require_relative "host/output"
@@ -65,7 +64,7 @@ module Tasker
       end
 
       def run(segments)
-        @receiver.public_send(@name, *segments.to_a.map { |s| JSON.parse(s, max_nesting: Values::MAX_DEPTH) })
+        @receiver.public_send(@name, *segments.to_a.map { |s| RubyVersions.parse_json(s, max_nesting: Values::MAX_DEPTH) })
       ensure
         Leftovers.keep
       end
@@ -119,7 +118,7 @@ module Tasker
         ok, reply = request(number, serial, payload)
         return reply if ok
 
-        raise_reply(JSON.parse(reply))
+        raise_reply(RubyVersions.parse_json(reply))
       end
 
       # @!visibility private
@@ -197,6 +196,9 @@ module Tasker
     register Operation.new { gc_stats }
     register OthersCode.new { |name| register(find_method(name)) }
     register Operation.new { |name, number| serve(name, Integer(number)) }
-    register Operation.new { |options| configure(JSON.parse(options)) }
+    register Operation.new { |options| configure(RubyVersions.parse_json(options)) }
   end
+
+  # The bridge has it in C (context.c). Ruby would warn of a second definition.
+  Context.singleton_class.remove_method(:adopt)
 end

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require "bigdecimal" # BigDecimal("1.5") is a method, and autoload finds constants only
+require_relative "ruby_versions"
 
 module Tasker
   # The parts of Ruby's library that Rails always loads. Handlers written for
@@ -16,4 +16,5 @@ module Tasker
   private_constant :LIBRARY
 
   LIBRARY.each { |name, feature| Object.autoload(name, feature) unless Object.const_defined?(name) }
+  RubyVersions.library?("bigdecimal") # BigDecimal("1.5") is a method, and autoload finds constants only
 end

@@ -18,7 +18,7 @@ module Tasker
     private
 
     def default_logger
-      require "logger"
+      RubyVersions.library("logger")
       Logger.new($stderr, progname: "tasker")
     end
   end
@@ -62,7 +62,7 @@ module Tasker
     private
 
     def structured_line(message, facts)
-      JSON.generate({ message: message, component: self.class.name, **facts })
+      RubyVersions.generate_json({ message: message, component: self.class.name, **facts })
     end
   end
 end

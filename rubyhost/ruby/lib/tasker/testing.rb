@@ -28,8 +28,7 @@ module Tasker
       def run(handler_class, context: {}, results: {}, config: {}, step: {}, task: {})
         Execution.check(handler_class)
         segments = segments(handler_class.name, context: context, results: results, config: config, step: step, task: task)
-        JSON.parse(JSON.generate(Execution.run(handler_class, segments), max_nesting: Document::MAX_NESTING),
-                   max_nesting: Document::MAX_NESTING)
+        Document.parse(generate(Execution.run(handler_class, segments)))
       end
 
       # The objects that a handler's methods take, to call them one by one.
@@ -46,8 +45,12 @@ module Tasker
         results = results.transform_keys(&:to_s)
         own = own_head(handler_class, results.keys, context).merge(step.transform_keys(&:to_s))
         heads = results.keys.each_with_index.map { |name, i| parent_head(name, i + 2, own["name"]) }
-        [task_head.merge(task.transform_keys(&:to_s)), context, own, config, heads + [own]].map { |v| JSON.generate(v) } +
-          results.flat_map { |name, value| [name, JSON.generate(value, max_nesting: Document::MAX_NESTING)] }
+        [task_head.merge(task.transform_keys(&:to_s)), context, own, config, heads + [own]].map { |v| RubyVersions.generate_json(v) } +
+          results.flat_map { |name, value| [name, generate(value)] }
+      end
+
+      def generate(value)
+        RubyVersions.generate_json(value, max_nesting: Document::MAX_NESTING)
       end
 
       def task_head

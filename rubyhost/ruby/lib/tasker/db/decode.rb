@@ -17,7 +17,7 @@ module Tasker
       end
       NUMERIC = ->(s) { BigDecimal(s) } # NaN and infinities too
       BOOLEAN = ->(s) { s == "t" }
-      JSON_VALUE = ->(s) { JSON.parse(s, max_nesting: false) }
+      JSON_VALUE = ->(s) { RubyVersions.parse_json(s, max_nesting: false) }
       BYTEA = ->(s) { Postgres::Connection.unescape_bytea(s) }
       DATE = ->(s) { s.match?(/\A\d{4,}-\d\d-\d\d\z/) ? Date.iso8601(s) : s }
 

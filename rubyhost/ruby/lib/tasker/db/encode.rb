@@ -13,7 +13,7 @@ module Tasker
           when nil then nil
           when String then string(value)
           when Integer, true, false then value.to_s
-          when Hash then JSON.generate(value)
+          when Hash then RubyVersions.generate_json(value)
           when Array
             Postgres::Channel::Param.new(Postgres::Channel::EITHER, array(value), json(value))
           else scalar(value)
@@ -46,7 +46,7 @@ module Tasker
         end
 
         def other(value)
-          return JSON.generate(value.to_h) if value.respond_to?(:to_h)
+          return RubyVersions.generate_json(value.to_h) if value.respond_to?(:to_h)
           return value.to_str if value.respond_to?(:to_str)
 
           raise ArgumentError, "#{value.class} cannot be a parameter of SQL; give a String, a number, a Time or a Hash"
@@ -86,7 +86,7 @@ module Tasker
         # Empty when JSON cannot hold the values. The parameter can then only be an
         # array.
         def json(values)
-          JSON.generate(values)
+          RubyVersions.generate_json(values)
         rescue JSON::GeneratorError, EncodingError
           ""
         end

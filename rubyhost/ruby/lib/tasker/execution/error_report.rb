@@ -110,7 +110,7 @@ module Tasker
         lines = ask(exception, :backtrace)
         return [] unless KIND_OF.bind_call(lines, Array)
 
-        excerpt(lines).each_with_object([]) do |line, kept|
+        excerpt(RubyVersions.backtrace(lines)).each_with_object([]) do |line, kept|
           return kept << "... the other lines are left out: the report is too large ..." if @room <= 0
 
           kept << fit(line.to_s, LINE_BYTES)

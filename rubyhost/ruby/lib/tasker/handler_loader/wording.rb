@@ -72,8 +72,7 @@ module Tasker
 
       # The message without the additions of did_you_mean and error_highlight.
       def text_of(error)
-        text = error.respond_to?(:original_message) ? error.original_message : error.message
-        text.to_s.lines.first.to_s.chomp
+        RubyVersions.original_message(error).lines.first.to_s.chomp
       end
 
       # Ruby's message names the constant without the modules around it. The

@@ -12,9 +12,7 @@ module Tasker
       # Constants that need a gem which may be missing, or that only tests name.
       # They are named in files, and those are loaded before any step.
       LEFT = %w[Tasker::StepHandler::Api Tasker::Testing].freeze
-      # Autoloads of Ruby's own library that other code triggers.
-      OF_THE_LIBRARY = %i[IPAddr IPSocket].freeze
-      private_constant :LEFT, :OF_THE_LIBRARY
+      private_constant :LEFT
 
       @lock = Mutex.new
 
@@ -27,8 +25,8 @@ module Tasker
           return if @resolved
 
           @lock.synchronize do
-            LIBRARY.each_key { |name| Object.const_get(name) }
-            OF_THE_LIBRARY.each { |name| Object.const_get(name) if Object.autoload?(name) }
+            LIBRARY.each { |name, feature| RubyVersions.library?(feature) { Object.const_get(name) } if Object.autoload?(name) }
+            RubyVersions.resolve_autoloads
             resolve_in(Tasker)
             @resolved = true
           end

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
-require "logger"
+require_relative "../ruby_versions"
+
+Tasker::RubyVersions.library("logger")
 
 module Tasker
   module Host
@@ -31,9 +33,9 @@ module Tasker
         def log(level, message, fields = nil)
           return STDERR.syswrite("#{text(message)}\n") if Host.forked?
 
-          Host.log(Host.job_serial, JSON.generate([level, text(message), fields]))
+          Host.log(Host.job_serial, RubyVersions.generate_json([level, text(message), fields]))
         rescue JSON::GeneratorError, EncodingError
-          Host.log(Host.job_serial, JSON.generate([level, text(message), { "fields" => text(fields.inspect) }]))
+          Host.log(Host.job_serial, RubyVersions.generate_json([level, text(message), { "fields" => text(fields.inspect) }]))
         end
 
         # @!visibility private

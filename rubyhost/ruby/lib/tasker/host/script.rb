@@ -28,22 +28,31 @@ module Tasker
         # @param arguments [Array<String>]
         # @return [Integer] the exit status
         def run(path, code, arguments)
-          path &&= File.expand_path(path)
           $0 = path || "-e"
           ARGV.replace(arguments)
           Kernel.prepend(AtExit)
           Kernel.singleton_class.prepend(AtExit)
-          finish(attempt(0) { path ? load(path) : eval(code, TOPLEVEL_BINDING, "-e", 1) }) # rubocop:disable Security/Eval
+          finish(attempt(0) { path ? program(path).eval : eval(code, TOPLEVEL_BINDING, "-e", 1) }) # rubocop:disable Security/Eval
         end
 
         private
 
+        # As Ruby reads its program: backtraces name the file as it was given, and its
+        # frame <main>.
+        def program(path)
+          RubyVM::InstructionSequence.compile_file(path)
+        end
+
         # Calls the at_exit blocks. They find in $! the exception that ended the
-        # program, and may exit with another status.
+        # program, and may exit with another status. The program's own exception is
+        # printed after those of the blocks.
         def finish(status)
+          failed = @ending unless @ending.is_a?(SystemExit) || @ending.is_a?(Interrupt)
           while (block = @blocks.pop)
             status = attempt(status) { beside(@ending, &block) }
+            complain(@ending) if @raised
           end
+          complain(failed) if failed
           flush
           raise @ending if @ending.is_a?(Interrupt)
 
@@ -62,6 +71,7 @@ module Tasker
 
         # Calls the block, and keeps its exception for the next block.
         def attempt(status)
+          @raised = false
           yield
           status
         rescue SystemExit => e
@@ -72,17 +82,24 @@ module Tasker
           130
         rescue Exception => e # rubocop:disable Lint/RescueException
           @ending = e
-          complain(e)
+          @raised = true
           1
         end
 
         # Prints as Ruby does, without the host's own places.
         def complain(error)
-          own = error.backtrace.to_a.take_while { |place| !place.start_with?(__dir__) }
-          return $stderr.puts("#{error.message.chomp} (#{error.class})") if own.empty?
+          strip(error)
+          $stderr.write(error.backtrace.to_a.empty? ? RubyVersions.message_alone(error, $stderr.tty?) : error.full_message(highlight: $stderr.tty?, order: :top))
+        end
 
-          error.set_backtrace(own)
-          $stderr.write(error.full_message(highlight: $stderr.tty?, order: :top))
+        def strip(error, seen = {}.compare_by_identity)
+          return if error.nil? || seen[error]
+
+          seen[error] = true
+          places = error.backtrace.to_a
+          own = places.take_while { |place| !place.start_with?(__dir__) }
+          error.set_backtrace(own) if own.size < places.size
+          strip(error.cause, seen)
         end
 
         def flush

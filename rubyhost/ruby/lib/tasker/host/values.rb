@@ -104,13 +104,13 @@ module Tasker
           return value.to_a if defined?(Set) && value.is_a?(Set)
           return core(value.as_json, value) if value.respond_to?(:as_json)
           return core(value.to_h, value) if value.respond_to?(:to_h)
-          return parsed(value.to_json, limit) if own_to_json?(value)
+          return parsed(value.to_json, limit) if RubyVersions.own_to_json?(value)
 
           value
         end
 
         def decimal(value)
-          significant = value.respond_to?(:n_significant_digits) ? value.n_significant_digits : value.precs.first
+          significant = RubyVersions.significant_digits(value)
           exponent = value.exponent
           [exponent, significant, significant - exponent].max > DIGITS ? :digits : value.to_s("F")
         end
@@ -120,7 +120,7 @@ module Tasker
         end
 
         def parsed(text, limit)
-          text.bytesize > limit ? :size : JSON.parse(text, max_nesting: MAX_DEPTH)
+          text.bytesize > limit ? :size : RubyVersions.parse_json(text, max_nesting: MAX_DEPTH)
         end
 
         def core(plain, value)
@@ -129,13 +129,6 @@ module Tasker
           when Symbol then plain.name
           else value
           end
-        end
-
-        # Object#to_json, which the json library adds, would write to_s.
-        def own_to_json?(value)
-          value.method(:to_json).owner != JSON::Ext::Generator::GeneratorMethods::Object
-        rescue NameError
-          false
         end
 
         def place(path)

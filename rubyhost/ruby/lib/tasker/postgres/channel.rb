@@ -96,7 +96,7 @@ module Tasker
 
         # @param settings [Array<Array(String, String)>]
         def configure(connection, settings)
-          bare(CONFIGURE, connection, JSON.generate(settings))
+          bare(CONFIGURE, connection, RubyVersions.generate_json(settings))
         end
 
         # @return [Array(Boolean, Integer)] whether the caller is in a step, and the
@@ -108,7 +108,7 @@ module Tasker
 
         # @return [Hash] the server's parameters, and its host, port, db and user
         def info
-          JSON.parse(bare(INFO, 0).byteslice(1..))
+          RubyVersions.parse_json(bare(INFO, 0).byteslice(1..))
         end
 
         # Waits for a notification.
@@ -118,7 +118,7 @@ module Tasker
         # @yieldparam fields [Hash] of the error; the block must raise it
         def notified(connection, seconds, &failed)
           reply = bare(NOTIFIED, connection, [seconds ? [(seconds * 1000).ceil, 0].max : -1].pack("q<"), &failed)
-          JSON.parse(reply.byteslice(1..)) if reply.bytesize > 1
+          RubyVersions.parse_json(reply.byteslice(1..)) if reply.bytesize > 1
         end
 
         # Remembers an owner of savepoints that were not sent yet. This thread's
@@ -225,7 +225,7 @@ module Tasker
         end
 
         def failure(body)
-          JSON.parse(body.byteslice(1..))
+          RubyVersions.parse_json(body.byteslice(1..))
         end
 
         def ask(payload)

@@ -11,7 +11,7 @@ module Tasker
         def call(env)
           body = env[:body]
           type = env[:request_headers]["Content-Type"].to_s
-          env[:body] = JSON.generate(body) if (body.is_a?(Hash) || body.is_a?(Array)) && type.match?(/\bjson\b/i)
+          env[:body] = RubyVersions.generate_json(body) if (body.is_a?(Hash) || body.is_a?(Array)) && type.match?(/\bjson\b/i)
           @app.call(env)
         end
       end
