@@ -40,7 +40,7 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun, claimant int64)
 		s.attemptNumber++
 		s.attempts++
 		s.lastAttempted = now
-		l.task.dropHeads(s)
+		l.task.noteChange(s)
 		claimed = append(claimed, s)
 	}
 	return claimed, nil

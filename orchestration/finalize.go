@@ -28,22 +28,27 @@ func viable(steps []stepView, i int, now time.Time) bool {
 	return startable(steps, i) && !s.dueAt.After(now)
 }
 
-// startable reports whether step i can run once its wait is over: its state allows it,
-// its parents are done, and it has an attempt left. The first attempt is always allowed.
+// startable reports whether step i can run once its wait is over: it may begin, and its
+// parents are done.
 func startable(steps []stepView, i int) bool {
-	s := steps[i]
-	if s.state != StepPending && s.state != StepWaitingForRetry {
+	if !steps[i].mayBegin() {
 		return false
 	}
-	if s.counted() > 0 && (!s.retries || s.counted() >= s.limit) {
-		return false
-	}
-	for _, p := range s.parents {
+	for _, p := range steps[i].parents {
 		if !steps[p].state.Done() {
 			return false
 		}
 	}
 	return true
+}
+
+// mayBegin reports whether the step's state allows an attempt, and it has one left. The
+// first attempt is always allowed.
+func (s *stepView) mayBegin() bool {
+	if s.state != StepPending && s.state != StepWaitingForRetry {
+		return false
+	}
+	return s.counted() <= 0 || s.retries && s.counted() < s.limit
 }
 
 // finalize is the decision table of docs/engine.md. The first row that holds decides:

@@ -21,7 +21,7 @@ func TestDiamond(t *testing.T) {
 	b := engine(t, funcs{
 		"A": value(`{"n": 1606938044258990275541962092341162602522202993782792835301376, "f": 1.0e+20}`),
 		"D": func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-			require.Len(t, x.Results, 3)
+			require.Len(t, x.Results(), 3)
 			require.Equal(t, `{"n": 1606938044258990275541962092341162602522202993782792835301376, "f": 1.0e+20}`, string(x.Result("a")))
 			require.JSONEq(t, `{"step":"b"}`, string(x.Result("b")))
 			require.Nil(t, x.Result("d"))

@@ -69,19 +69,19 @@ type StepExecution struct {
 	Context json.RawMessage // the task's context, an object
 	Config  json.RawMessage // handler_config, an object
 
+	Steps   int      // how many steps the task has
+	Parents []string // the steps that this one depends on directly
+
 	// For handlers that show the whole task to their code. docs/engine.md describes
-	// these documents.
-	TaskHead  json.RawMessage
-	StepHead  json.RawMessage
-	StepHeads json.RawMessage // of all steps, in topological order
+	// these documents, and those of the methods.
+	TaskHead json.RawMessage
+	StepHead json.RawMessage
 
 	// KeepThreads is what the template says for keep_threads: the threads that the
 	// handler starts live on after the step.
 	KeepThreads bool
 
-	// Results are the results of all ancestors that are done, in topological order.
-	Results []StepResult
-
+	seen    *snapshot
 	session *sqlsession.Session
 }
 
@@ -91,14 +91,49 @@ type StepResult struct {
 	JSON json.RawMessage
 }
 
-// Result returns the results of an ancestor, or nil.
-func (x *StepExecution) Result(step string) json.RawMessage {
-	for _, r := range x.Results {
-		if r.Step == step {
-			return r.JSON
+// Results returns the results of all ancestors that are done, in topological order. It
+// looks at every step of the task; [StepExecution.Result] looks at one.
+func (x *StepExecution) Results() []StepResult {
+	var results []StepResult
+	if x.seen == nil {
+		return results
+	}
+	for _, a := range x.seen.template.Ancestors(x.StepName) {
+		if r := x.seen.step(a.Index).results; r != nil {
+			results = append(results, StepResult{Step: a.Name, JSON: r})
 		}
 	}
-	return nil
+	return results
+}
+
+// Result returns the results of an ancestor, or nil.
+func (x *StepExecution) Result(step string) json.RawMessage {
+	if x.seen == nil || !x.seen.template.DependsOn(x.StepName, step) {
+		return nil
+	}
+	return x.seen.step(x.seen.template.Step(step).Index).results
+}
+
+// StepHeads returns the heads of all steps, in topological order, as they were when the
+// attempt began. The document grows with the number of steps, and so does the time to
+// make it; [StepExecution.HeadOf] makes one head.
+func (x *StepExecution) StepHeads() json.RawMessage {
+	if x.seen == nil {
+		return nil
+	}
+	return x.seen.heads()
+}
+
+// HeadOf returns the head of a step, or nil if the task has no such step.
+func (x *StepExecution) HeadOf(step string) json.RawMessage {
+	if x.seen == nil {
+		return nil
+	}
+	s := x.seen.template.Step(step)
+	if s == nil {
+		return nil
+	}
+	return x.seen.headOf(s.Index)
 }
 
 // Tx returns the step's transaction, which begins with its first statement. The

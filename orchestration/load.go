@@ -29,7 +29,9 @@ type taskRun struct {
 	head     taskHead
 	headJSON json.RawMessage
 	steps    []*stepRun // in the template's order
-	heads    json.RawMessage
+	shown    *snapshot  // the latest
+	changed  []int      // the steps that have changed since
+	agenda   agenda
 	seen     []stepView // the slice that views reuses
 }
 
@@ -39,13 +41,13 @@ type stepRun struct {
 	id       int64
 	template *templates.Step
 	stepView
-	attemptNumber int // of the latest attempt; stepView.attempts leaves out forgiven ones
+	children      []int // indexes of the steps that depend on it
+	attemptNumber int   // of the latest attempt; stepView.attempts leaves out forgiven ones
 	lastAttempted time.Time
 	requestedWait *float64 // backoff_request_seconds
 	claimedBy     int64
 	claimAlive    bool            // the engine of the claim is alive
 	results       json.RawMessage // once the step is done
-	head          json.RawMessage // part of the task's heads; nil when it must be made anew
 
 	running     bool                    // in this loop
 	interrupt   context.CancelCauseFunc // ends the handler's context while it runs
@@ -89,8 +91,18 @@ func (t *taskRun) connect() error {
 		for _, p := range s.template.Parents {
 			s.parents = append(s.parents, t.template.Step(p).Index)
 		}
+		for _, c := range s.template.Children {
+			s.children = append(s.children, t.template.Step(c).Index)
+		}
 	}
+	t.agenda = makeAgenda(t.steps)
 	return nil
+}
+
+// noteChange must follow every change of a step.
+func (t *taskRun) noteChange(s *stepRun) {
+	t.changed = append(t.changed, s.index)
+	t.agenda.note(t.steps, s)
 }
 
 const templateSQL = `select document::text from tasker.templates where digest = $1`
@@ -125,11 +137,10 @@ func (t *taskRun) views() []stepView {
 
 // nextDue is when the next waiting step may start; zero if there is none.
 func (t *taskRun) nextDue() time.Time {
-	views := t.views()
 	var next time.Time
-	for i := range views {
-		if startable(views, i) && (next.IsZero() || views[i].dueAt.Before(next)) {
-			next = views[i].dueAt
+	for _, i := range t.agenda.open {
+		if due := t.steps[i].dueAt; next.IsZero() || due.Before(next) {
+			next = due
 		}
 	}
 	return next

@@ -23,7 +23,7 @@ func TestDocumentsOfAnAttempt(t *testing.T) {
 		var steps []map[string]any
 		require.NoError(t, json.Unmarshal(x.TaskHead, &d.task))
 		require.NoError(t, json.Unmarshal(x.StepHead, &d.step))
-		require.NoError(t, json.Unmarshal(x.StepHeads, &steps))
+		require.NoError(t, json.Unmarshal(x.StepHeads(), &steps))
 		d.steps = map[string]any{}
 		for _, s := range steps {
 			d.steps[s["name"].(string)] = s

@@ -68,10 +68,12 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 // results are not committed yet, it also waits for room.
 func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 	var due <-chan time.Time
-	if next := l.task.nextDue(); starting && l.running < l.parallel() && !next.IsZero() {
-		timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
-		defer timer.Stop()
-		due = timer.C
+	if starting && l.running < l.parallel() {
+		if next := l.task.nextDue(); !next.IsZero() {
+			timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
+			defer timer.Stop()
+			due = timer.C
+		}
 	}
 	var ended, stopping <-chan struct{}
 	if l.full != nil {
@@ -110,14 +112,12 @@ func (l *taskLoop) parallel() int {
 // startViable claims and starts as many steps as may run now.
 func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 	l.permitRejected = false
-	views := l.task.views()
 	var wanted []*stepRun
-	unfinished := 0
-	for i, s := range l.task.steps {
-		if !s.state.Done() {
-			unfinished++
+	for _, i := range l.task.agenda.open {
+		if l.running+len(wanted) >= l.parallel() {
+			break
 		}
-		if l.running+len(wanted) < l.parallel() && viable(views, i, now) {
+		if s := l.task.steps[i]; !s.dueAt.After(now) {
 			wanted = append(wanted, s)
 		}
 	}
@@ -156,7 +156,7 @@ func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 		}
 	}
 	for _, s := range claimed {
-		l.start(ctx, s, claimant, unfinished == 1)
+		l.start(ctx, s, claimant, l.task.agenda.unfinished == 1)
 	}
 	return nil
 }
@@ -203,7 +203,7 @@ func (l *taskLoop) noteResult(r attemptResult) {
 // applyOutcome changes the task in memory as its rows were changed.
 func (l *taskLoop) applyOutcome(r attemptResult) {
 	s, o := r.step, r.outcome
-	l.task.dropHeads(s)
+	defer l.task.noteChange(s)
 	s.claimedBy, s.claimAlive = 0, false
 	if r.released {
 		s.state = StepPending
@@ -268,7 +268,7 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 			cancelled := f.state == StepCancelled && s.state != StepCancelled
 			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
 			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
-			t.dropHeads(s)
+			t.noteChange(s)
 			if cancelled {
 				l.engine.tell(t, s, Event{Kind: EventStepCancelled})
 			}

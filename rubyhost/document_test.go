@@ -31,9 +31,9 @@ const compareDocuments = `
 		else a == b
 		end
 	end
-	text = segments[6]
-	pairs = [[outcome.() { segments.read(6) }, outcome.() { Tasker::Document.parse(text) }],
-		[outcome.() { segments.read_indifferent(6) }, outcome.() { Tasker::Document.parse_indifferent(text) }]]
+	text = segments[7]
+	pairs = [[outcome.() { segments.read(7) }, outcome.() { Tasker::Document.parse(text) }],
+		[outcome.() { segments.read_indifferent(7) }, outcome.() { Tasker::Document.parse_indifferent(text) }]]
 	(pairs.find { |ours, theirs| !same.(ours, theirs) } || "same").inspect`
 
 var documentReader = sync.OnceValue(func() *rubyhost.Handler {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/errors"
@@ -17,8 +18,12 @@ type Step struct {
 	Context json.RawMessage // the task's context, an object
 	Step    json.RawMessage // the head of the step to run
 	Config  json.RawMessage // handler_config, an object
-	Steps   json.RawMessage // the heads of all steps, an array
+	Steps   json.RawMessage // the heads of all steps, an array; nil to have them asked for
 	Results []Result        // of the step's ancestors
+
+	// ByNeed answers for the documents that are not above, when the handler first
+	// reads them. Nil means that there are no others.
+	ByNeed Documents
 
 	// KeepThreads lets the threads that the step's own code starts live on. By
 	// default they are ended with the step; docs/rubyhost.md says how.
@@ -29,6 +34,15 @@ type Step struct {
 type Result struct {
 	Step string
 	JSON json.RawMessage
+}
+
+// Documents are what a handler may read of a task's other steps. A task may have
+// thousands of them, and a handler reads few. The methods are called from any
+// goroutine while the step runs.
+type Documents interface {
+	Heads() json.RawMessage             // of all steps, an array
+	Head(step string) json.RawMessage   // nil if there is no such step
+	Result(step string) json.RawMessage // nil if the step has no results that this one may read
 }
 
 // Handler is a step-handler class that has been found and checked.
@@ -42,6 +56,8 @@ type Handler struct {
 type callableCache struct {
 	mu       sync.Mutex
 	handlers map[string]*Handler
+	serving  sync.Once // the documents
+	served   error
 }
 
 // Handler finds a loaded step-handler class by its Ruby name. When there is no
@@ -53,6 +69,10 @@ func (h *Host) Handler(ctx context.Context, class string) (*Handler, error) {
 	h.mu.Unlock()
 	if known != nil {
 		return known, nil
+	}
+	h.serving.Do(func() { h.served = h.Serve(ctx, "documents", answerDocument) })
+	if h.served != nil {
+		return nil, h.served
 	}
 	target, err := h.register(ctx, opResolve, class)
 	if err != nil {
@@ -97,11 +117,41 @@ func (hd *Handler) Class() string { return hd.class }
 // is permanent and names the place in the value.
 func (hd *Handler) Run(ctx context.Context, s *Step) (json.RawMessage, error) {
 	var few [16][]byte
-	segments := append(few[:0], s.Task, s.Context, s.Step, s.Config, s.Steps)
+	segments := append(few[:0], s.Task, s.Context, s.Step, s.Config, s.Steps, nil)
+	if s.ByNeed != nil {
+		segments[5] = byNeed
+		ctx = context.WithValue(ctx, documentsKey{}, s.ByNeed)
+	}
 	for _, r := range s.Results {
 		segments = append(segments, []byte(r.Step), r.JSON)
 	}
 	return hd.host.perform(ctx, hd.target, !s.KeepThreads, segments)
+}
+
+// byNeed is the segment that tells Ruby that there are documents to ask for.
+var byNeed = []byte("by need")
+
+// documentsKey is the key of a step's Documents in the context of its call.
+type documentsKey struct{}
+
+// answerDocument is the service "documents". The question is "heads", "head NAME" or
+// "results NAME"; an empty answer means that there is none.
+func answerDocument(ctx context.Context, question []byte) ([]byte, error) {
+	documents, ok := ctx.Value(documentsKey{}).(Documents)
+	if !ok {
+		return nil, errors.New("the step has ended; read what you need before it does")
+	}
+	kind, name, _ := strings.Cut(string(question), " ")
+	switch kind {
+	case "heads":
+		return documents.Heads(), nil
+	case "head":
+		return documents.Head(name), nil
+	case "results":
+		return documents.Result(name), nil
+	default:
+		return nil, errors.Newf("rubyhost: a step has no document %q", kind)
+	}
 }
 
 // Method is a public method of a Ruby constant, such as "Invoice.total".

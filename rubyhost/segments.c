@@ -8,7 +8,7 @@
 
 #include "bridge_internal.h"
 
-enum { first_result = 5 };
+enum { first_result = 6 };
 
 static const rb_data_type_t segments_type = {.wrap_struct_name = "Tasker::Host::Segments"};
 static VALUE segments_class, error_class, document_module;
@@ -74,7 +74,7 @@ static VALUE segments_blank(VALUE self, VALUE index)
     TASKER_GVL;
     uint64_t length = 0, i = NUM2ULL(index);
     const char *at = segment(job_of(self), i, &length);
-    bool blank = !at || (length == 2 && !memcmp(at, "{}", 2)) || (length == 4 && !memcmp(at, "null", 4));
+    bool blank = !at || !length || (length == 2 && !memcmp(at, "{}", 2)) || (length == 4 && !memcmp(at, "null", 4));
     return blank ? Qtrue : Qfalse;
 }
 

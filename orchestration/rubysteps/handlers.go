@@ -32,12 +32,9 @@ type handler struct{ ruby *rubyhost.Handler }
 
 func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 	step := rubyhost.Step{
-		Task: x.TaskHead, Context: x.Context, Step: x.StepHead, Config: x.Config, Steps: x.StepHeads,
-		Results: make([]rubyhost.Result, len(x.Results)), KeepThreads: x.KeepThreads,
+		Task: x.TaskHead, Context: x.Context, Step: x.StepHead, Config: x.Config, KeepThreads: x.KeepThreads,
 	}
-	for i, r := range x.Results {
-		step.Results[i] = rubyhost.Result{Step: r.Step, JSON: r.JSON}
-	}
+	sendAlong(&step, x)
 	ctx = context.WithValue(ctx, executionKey{}, x)
 	ctx = rubyhost.WithLogAttrs(ctx, slog.Int64("task", x.TaskID), slog.String("step", x.StepName), slog.Int("attempt", x.Attempt))
 	results, err := h.ruby.Run(ctx, &step)
@@ -46,6 +43,45 @@ func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution)
 	}
 	return results, nil
 }
+
+// What is sent along with a step. To ask for a document takes some 30 µs, and to send a
+// kilobyte a fraction of one, so a small task's documents are all sent. In a task with
+// thousands of steps, each would carry those of all others.
+const (
+	smallTask       = 32       // steps
+	sentResults     = 64 << 10 // bytes
+	sentParentCount = 16
+)
+
+// sendAlong adds the documents that are sent with the step. Ruby asks for the others.
+func sendAlong(step *rubyhost.Step, x *orchestration.StepExecution) {
+	var results []orchestration.StepResult
+	if x.Steps <= smallTask {
+		step.Steps, results = x.StepHeads(), x.Results()
+	} else {
+		step.ByNeed = documents{x}
+		for _, p := range x.Parents[:min(len(x.Parents), sentParentCount)] {
+			if r := x.Result(p); r != nil {
+				results = append(results, orchestration.StepResult{Step: p, JSON: r})
+			}
+		}
+	}
+	sent := 0
+	for _, r := range results {
+		if sent += len(r.JSON); sent > sentResults {
+			step.ByNeed = documents{x}
+			return
+		}
+		step.Results = append(step.Results, rubyhost.Result{Step: r.Step, JSON: r.JSON})
+	}
+}
+
+// documents are those of one attempt, for Ruby to ask for.
+type documents struct{ x *orchestration.StepExecution }
+
+func (d documents) Heads() json.RawMessage             { return d.x.StepHeads() }
+func (d documents) Head(step string) json.RawMessage   { return d.x.HeadOf(step) }
+func (d documents) Result(step string) json.RawMessage { return d.x.Result(step) }
 
 // toStepError makes any error of the host a StepError. It keeps every part of a
 // Ruby exception.

@@ -25,7 +25,7 @@ class SequenceTest < Minitest::Test
              tags: %w[vip], initiator: "cli", source_system: "web", reason: "test",
              created_at: "2025-03-04T05:06:07Z" }
     [task, { order: 1 }, own, { k: { v: 1 } }, heads].map { |v| JSON.generate(v) } +
-      ["left", '{"sum": 18446744073709551617, "rows": [1]}', "right", "null"]
+      ["", "left", '{"sum": 18446744073709551617, "rows": [1]}', "right", "null"]
   end
 
   def setup

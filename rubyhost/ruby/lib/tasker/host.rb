@@ -39,6 +39,17 @@ module Tasker
       end
     end
 
+    # The documents of a step, in C but for this.
+    class Segments
+      # (see Tasker::Segments#ask)
+      def ask(question)
+        return if self[5].empty?
+
+        answer = Host.ask("documents", question)
+        answer unless answer.empty?
+      end
+    end
+
     # Go answered a request with an error.
     class ServiceError < Tasker::Error; end
 

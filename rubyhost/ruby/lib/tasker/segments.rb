@@ -7,8 +7,8 @@ module Tasker
   #
   # @api private
   class Segments
-    FIRST_RESULT = 5
-    NOTHING = [nil, "{}", "null"].freeze
+    FIRST_RESULT = 6
+    NOTHING = [nil, "", "{}", "null"].freeze
     private_constant :FIRST_RESULT, :NOTHING
 
     # @param list [Array<String>]
@@ -36,6 +36,12 @@ module Tasker
     def blank?(index)
       NOTHING.include?(@list[index])
     end
+
+    # Asks for a document that is not in the list. Outside the host there is none.
+    #
+    # @param _question [String] "heads", "head NAME" or "results NAME"
+    # @return [String, nil]
+    def ask(_question) = nil
 
     # @param name [String] of a step
     # @return [Integer, nil] the index of its results

@@ -18,8 +18,8 @@ module Tasker
     # @api private
     # @param segments [Array<String>, Segments] JSON documents: the task's head, its
     #   context, the head of the step being run, its handler_config, the heads
-    #   of all steps; then, for each step whose results it may read, the name
-    #   (not JSON) and the results
+    #   of all steps, and whether others can be asked for (not JSON); then, for
+    #   each step whose results it may read, the name (not JSON) and the results
     def initialize(segments)
       segments = Segments.new(segments) if segments.is_a?(Array)
       @segments = segments
@@ -82,7 +82,10 @@ module Tasker
     # @api private
     def stored_results(name)
       place = @segments.results_index(name)
-      place ? @segments.read(place) : {}
+      return @segments.read(place) if place
+
+      text = @segments.ask("results #{name}")
+      text ? Document.parse(text) : {}
     end
 
     # @api private
@@ -92,7 +95,7 @@ module Tasker
 
     # @api private
     def head_of(name)
-      heads[name] || {}
+      find_head(name) || {}
     end
 
     # @api private
@@ -113,12 +116,24 @@ module Tasker
       return Step.new(self, -name) if @segments.results_index(name)
       return @current_step if name == @current_step.name
 
-      Step.new(self, -name) if heads.key?(name)
+      Step.new(self, -name) if find_head(name)
+    end
+
+    # The head of one step. A large task's heads are asked for, and one is small.
+    def find_head(name)
+      return heads[name] if @heads || !@segments.blank?(4)
+
+      @asked ||= {}
+      @asked.fetch(name) { @asked[name] = Document.parse(@segments.ask("head #{name}")) }
     end
 
     # The heads by name, in the order of the steps.
     def heads
-      @heads ||= (@segments.read(4) || []).to_h { |head| [head["name"], head] }
+      @heads ||= all_heads.to_a.to_h { |head| [head["name"], head] }
+    end
+
+    def all_heads
+      @segments.blank?(4) ? Document.parse(@segments.ask("heads")) : @segments.read(4)
     end
   end
 

@@ -46,7 +46,7 @@ module Tasker
         own = own_head(handler_class, results.keys, context).merge(step.transform_keys(&:to_s))
         heads = results.keys.each_with_index.map { |name, i| parent_head(name, i + 2, own["name"]) }
         [task_head.merge(task.transform_keys(&:to_s)), context, own, config, heads + [own]].map { |v| RubyVersions.generate_json(v) } +
-          results.flat_map { |name, value| [name, generate(value)] }
+          [""] + results.flat_map { |name, value| [name, generate(value)] }
       end
 
       def generate(value)
