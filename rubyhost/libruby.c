@@ -43,7 +43,7 @@
     F(rb_str_new_frozen) F(rb_str_new_static) F(rb_str_set_len) F(rb_string_value) F(rb_sym2str) F(rb_syserr_fail) \
     F(rb_thread_check_ints) F(rb_thread_create) F(rb_thread_current) F(rb_thread_interrupted) F(rb_thread_kill) \
     F(rb_thread_wakeup_alive) F(rb_tracepoint_disable) F(rb_uint2inum) F(rb_ull2inum) F(rb_undef_alloc_func) F(rb_usascii_encindex) \
-    F(rb_utf8_encindex) F(rb_utf8_encoding) F(rb_utf8_str_new) F(rb_utf8_str_new_cstr) F(ruby_cleanup) \
+    F(rb_utf8_encindex) F(rb_utf8_encoding) F(rb_utf8_str_new) F(rb_utf8_str_new_cstr) F(rb_utf8_str_new_static) F(ruby_cleanup) \
     F(ruby_executable_node) F(ruby_init_stack) F(ruby_native_thread_p) F(ruby_options) F(ruby_setup) \
     F(ruby_snprintf) F(ruby_sysinit) F(ruby_thread_has_gvl_p) \
     TASKER_FUNCTIONS_OF_THIS_RUBY(F)
