@@ -16,6 +16,7 @@ export PKG_CONFIG_PATH := $(CURDIR)/.build/pkgconfig:$(PKG_CONFIG_PATH)
 # its tests and examples.
 PURE_GO := ./templates/... ./internal/... ./orchestration ./orchestration/localpg ./orchestration/sqlsession
 
+GO_DIRS := bench cmd docs internal orchestration rubyhost templates
 C_FILES := $(wildcard rubyhost/*.c)
 C_WARNINGS := -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 CC ?= cc
@@ -23,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz chaos lint bench docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz chaos lint lint/ruby bench docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -102,17 +103,21 @@ test/fuzz: setup ## fuzz the decoders of FUZZ (default ./...), FUZZTIME each (de
 	done
 
 lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
-	@test -z "$$(gofmt -l .)" || { echo "not formatted (make fmt):"; gofmt -l .; exit 1; }
+	@test -z "$$(gofmt -l $(GO_DIRS))" || { echo "not formatted (make fmt):"; gofmt -l $(GO_DIRS); exit 1; }
 	$(GO) vet ./...
 	cd bench && $(GO) vet ./...
 	CGO_ENABLED=0 $(GO) vet $(PURE_GO)
 	$(GO) run $(STATICCHECK) ./...
 	cd bench && $(GO) run $(STATICCHECK) ./...
+	@$(MAKE) --no-print-directory lint/ruby
+	@for f in scripts/*.sh; do sh -n $$f || exit 1; done; bash -n .ci/run; echo "sh -n: no error"
+
+# These depend on the version of Ruby, so test/on runs them, too.
+lint/ruby: setup # C warnings with this Ruby's headers, ruby -wc
 	@for f in $(C_FILES); do \
 		$(CC) $(C_WARNINGS) $$(pkg-config --cflags ruby | sed 's/-I/-isystem /g') -O2 -c $$f -o /dev/null || exit 1; \
 	done; echo "C: $(words $(C_FILES)) files, no warning"
 	@scripts/lint-ruby.sh "$(RUBY)"
-	@for f in scripts/*.sh; do sh -n $$f || exit 1; done; bash -n .ci/run; echo "sh -n: no error"
 
 BENCHTIME ?= 2s
 bench: setup ## measure; docs/performance.md says how to read it
@@ -126,7 +131,7 @@ docs/pictures: ## draw docs/pictures/*.svg from the text beside them (needs grap
 	@scripts/pictures.sh
 
 fmt: ## format the Go code
-	gofmt -w bench cmd internal orchestration rubyhost templates
+	gofmt -w $(GO_DIRS)
 
 clean: ## remove what was built
 	rm -rf bin .build

@@ -41,6 +41,7 @@ stage() {
 }
 stage setup make setup
 stage demo make demo
+stage lint make lint/ruby
 if [ -n "$PACKAGES" ]; then
 	stage test make test/go "PACKAGES=$PACKAGES"
 else
