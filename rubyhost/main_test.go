@@ -45,8 +45,8 @@ func TestMain(m *testing.M) {
 	var err error
 	host, err = rubyhost.Boot(rubyhost.Options{
 		Threads: threads, YJIT: yjit,
-		Grace:   3 * time.Second,
-		Logger:  slog.New(slog.NewJSONHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Grace:  3 * time.Second,
+		Logger: slog.New(slog.NewJSONHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
