@@ -28,6 +28,7 @@ type Session struct {
 	begun      bool
 	tx         *goTx  // of a handler in Go
 	failed     *Error // the error that aborted the transaction
+	gone       *Error // outside steps: why the connection of an open transaction is lost
 	savepoints []savepoint
 	settings   *Settings // in force on the connection
 	lasting    *Settings // in force on it outside transactions
@@ -65,7 +66,7 @@ func (s *Session) Status(ctx context.Context) (byte, error) {
 	}
 	defer s.leave()
 	switch {
-	case s.failed != nil:
+	case s.failed != nil || s.gone != nil:
 		return inError, nil
 	case s.step:
 		return inTransaction, nil
@@ -76,11 +77,12 @@ func (s *Session) Status(ctx context.Context) (byte, error) {
 	}
 }
 
-// Holds reports whether the session has a connection at this moment.
+// Holds reports whether the session has a connection at this moment, or had one and
+// lost it in a transaction. Any other plain session can be replaced by a new one.
 func (s *Session) Holds() bool {
 	<-s.turn
 	defer s.leave()
-	return s.conn != nil
+	return s.conn != nil || s.gone != nil
 }
 
 // enter waits for the turn. It fails if the session takes no more statements.
