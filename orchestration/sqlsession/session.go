@@ -59,15 +59,18 @@ func newSession(s *Session) *Session {
 func (s *Session) InStep() bool { return s.step }
 
 // Status is the transaction's, in PostgreSQL's letters: I outside one, T inside,
-// E after a failed statement. A step is always inside its transaction.
+// E after a failed statement. A step is always inside its transaction. X says that a
+// plain session has lost the connection of its transaction.
 func (s *Session) Status(ctx context.Context) (byte, error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
 	}
 	defer s.leave()
 	switch {
-	case s.failed != nil || s.gone != nil:
+	case s.failed != nil:
 		return inError, nil
+	case s.gone != nil:
+		return connectionGone, nil
 	case s.step:
 		return inTransaction, nil
 	case s.conn == nil:

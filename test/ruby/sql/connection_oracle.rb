@@ -118,8 +118,9 @@ module ConnectionOracle
           prepare.call(c)
           await_end(pid) unless what == "ended by itself"
           failed = Array.new(2) { refused_by_server { c.exec(statement) } }
+          lost = [c.status, c.transaction_status]
           c.reset
-          [failed, c.transaction_status, c.exec("SELECT 1").getvalue(0, 0)]
+          [failed, lost, c.status, c.transaction_status, c.exec("SELECT 1").getvalue(0, 0)]
         end
       end
     end
