@@ -38,9 +38,9 @@ func TestStatsSayHowLongThreadsWaitForTheGVL(t *testing.T) {
 		require.Zero(t, after.GVLWaited)
 		return
 	}
-	// At any time before one of them ends, two of the three wait, but for their hand-overs.
-	require.Greater(t, waits, uint64(10))
-	require.Greater(t, waited, 50*time.Millisecond)
+	// Each computes for 0.1 s by the clock, while at most one has the lock.
+	require.GreaterOrEqual(t, waits, uint64(2))
+	require.Greater(t, waited, 20*time.Millisecond)
 	require.Less(t, waited, 12*took, "no more threads can have waited: 8 workers, the main thread and those of the tests")
 }
 

@@ -204,7 +204,11 @@ func TestResultKeysComeOnce(t *testing.T) {
 			hostile := processBody(t, c.body)
 			honest := besideHonestCalls(t, 4)
 			_, err := run(t, hostile)
-			requireUnrepresentable(t, err, c.place, c.text)
+			if ruby := new(rubyhost.Error); c.name == "callcc in a key's to_s" && errors.As(err, &ruby) && ruby.Class == "RuntimeError" {
+				require.Equal(t, "iteration level underflow", ruby.Message) // CRuby 3.4 sees it itself when the loop is left
+			} else {
+				requireUnrepresentable(t, err, c.place, c.text)
+			}
 			honest.requireRight(t)
 		})
 	}

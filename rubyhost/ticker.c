@@ -1,11 +1,12 @@
 /*
  * The fairness ticker: a C thread that never touches Ruby.
  *
- * CRuby before 3.3 lets a thread compute for 100 ms before another gets the
- * GVL. While a worker is awake and another thread of any kind may compute, the
- * ticker asks the running one to give way every 5 ms. It does so more often when
- * handlers and gems have started many threads, as long as they compete for the
- * GVL, so that a turn comes round soon. When jobs stay in the queue while every awake worker
+ * CRuby lets a thread compute for 100 ms before another gets the GVL. While a
+ * worker is awake and another thread of any kind waits for the GVL, the ticker
+ * asks the running one to give way every 5 ms. An older CRuby does not say who
+ * waits (gvl.c): there it asks when another thread may compute. It does so more
+ * often when handlers and gems have started many threads, as long as they compete
+ * for the GVL, so that a turn comes round soon. When jobs stay in the queue while every awake worker
  * waits for I/O, it wakes another worker (a rescue). With nothing to do it sleeps.
  */
 #include "bridge_internal.h"

@@ -121,10 +121,11 @@ func TestKilledThreadFailsTheStepByAName(t *testing.T) {
 
 func TestTimeoutHasThePlaceInRuby(t *testing.T) {
 	t.Parallel()
-	s := run(t, "Slow", "loop { begin; sleep; rescue => e; end }", ", timeout_seconds: 0.1")
+	s := run(t, "Slow", "loop { begin; sleep; rescue => e; end }", ", timeout_seconds: 2") // long enough for the handler to begin
 	e := s.Last().Err
 	require.Equal(t, "Tasker::StepTimeout", e.Class)
 	require.False(t, e.Permanent)
+	require.NotEmpty(t, e.Backtrace)
 	require.Regexp(t, `Slow\.rb:3`, e.Backtrace[0])
 }
 

@@ -10,11 +10,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// The states of a connection, as PostgreSQL reports them.
+// The states of a connection, as PostgreSQL reports them, and one of our own.
 const (
 	idle          = 'I'
 	inTransaction = 'T'
 	inError       = 'E'
+
+	connectionGone = 'X' // ours
 )
 
 // connection is one of the pool's while a session has it.

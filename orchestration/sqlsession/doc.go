@@ -29,6 +29,7 @@
 //	copy.go           COPY
 //	notices.go        the server's notices
 //	effects.go        what a statement did to the transaction
+//	gone.go           what follows after the loss of a transaction's connection
 //
 // The session itself:
 //

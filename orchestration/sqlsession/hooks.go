@@ -25,7 +25,7 @@ func (s *Session) AddHook(ctx context.Context, number uint64) (open bool, err er
 		return false, err
 	}
 	defer s.leave()
-	if !s.step && (s.conn == nil || s.conn.status() == idle) {
+	if !s.step && s.gone == nil && (s.conn == nil || s.conn.status() == idle) {
 		return false, nil
 	}
 	s.hooks = append(s.hooks, hook{depth: len(s.savepoints), number: number})

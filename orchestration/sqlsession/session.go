@@ -28,6 +28,7 @@ type Session struct {
 	begun      bool
 	tx         *goTx  // of a handler in Go
 	failed     *Error // the error that aborted the transaction
+	gone       *Error // outside steps: why the connection of an open transaction is lost
 	savepoints []savepoint
 	settings   *Settings // in force on the connection
 	lasting    *Settings // in force on it outside transactions
@@ -58,7 +59,8 @@ func newSession(s *Session) *Session {
 func (s *Session) InStep() bool { return s.step }
 
 // Status is the transaction's, in PostgreSQL's letters: I outside one, T inside,
-// E after a failed statement. A step is always inside its transaction.
+// E after a failed statement. A step is always inside its transaction. X says that a
+// plain session has lost the connection of its transaction.
 func (s *Session) Status(ctx context.Context) (byte, error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
@@ -67,6 +69,8 @@ func (s *Session) Status(ctx context.Context) (byte, error) {
 	switch {
 	case s.failed != nil:
 		return inError, nil
+	case s.gone != nil:
+		return connectionGone, nil
 	case s.step:
 		return inTransaction, nil
 	case s.conn == nil:
@@ -76,11 +80,12 @@ func (s *Session) Status(ctx context.Context) (byte, error) {
 	}
 }
 
-// Holds reports whether the session has a connection at this moment.
+// Holds reports whether the session has a connection at this moment, or had one and
+// lost it in a transaction. Any other plain session can be replaced by a new one.
 func (s *Session) Holds() bool {
 	<-s.turn
 	defer s.leave()
-	return s.conn != nil
+	return s.conn != nil || s.gone != nil
 }
 
 // enter waits for the turn. It fails if the session takes no more statements.

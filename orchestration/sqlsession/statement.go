@@ -74,6 +74,9 @@ func (s *Session) checkAndSend(ctx context.Context, st *Statement, send func(par
 	if err := s.admit(parts, st); err != nil {
 		return nil, err
 	}
+	if s.gone != nil {
+		return s.afterLoss(parts, st)
+	}
 	result, ended, failure := s.sendOnce(ctx, parts, st, send)
 	for try := 0; failure != nil && failure.SQLState == stateConnectionLost && s.fresh() && try < maxTries; try++ {
 		// The pool's connection was dead. Nothing was committed: try another one.
@@ -107,6 +110,7 @@ func (s *Session) sendOnce(ctx context.Context, parts []part, st *Statement, sen
 	if err := s.connect(ctx); err != nil {
 		return nil, nil, describe(err, true)
 	}
+	inside := !s.step && s.conn.status() != idle
 	defer s.conn.hear(st.OnNotice)()
 	done := s.conn.guard(ctx)
 	now := func() (*Result, error) { return send(parts, s.localised(parts, st.SQL)) }
@@ -121,5 +125,8 @@ func (s *Session) sendOnce(ctx context.Context, parts []part, st *Statement, sen
 		err = interrupted(ctx)
 	}
 	ended, failure := s.noteResult(parts, st, result, err)
+	if inside && failure != nil && s.conn.pg().IsClosed() {
+		s.gone = failure
+	}
 	return result, ended, failure
 }

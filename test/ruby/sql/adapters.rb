@@ -120,6 +120,11 @@ module Adapters
 
     module_function
 
+    # Newer versions have a class for a lost connection.
+    def lost
+      ActiveRecord.const_defined?(:ConnectionFailed) ? "ActiveRecord::ConnectionFailed" : "ActiveRecord::StatementInvalid"
+    end
+
     def prepare
       # remove_connection waits this long for the host's threads.
       Base.establish_connection(adapter: "tasker", checkout_timeout: 0.05)

@@ -103,21 +103,36 @@ module ConnectionOracle
       end
     end
 
-    # The server ends a connection that is idle for too long in a transaction.
+    # The server ends a connection: one that is idle for too long in a transaction,
+    # one whose backend another ends, and one that does it itself.
     def ended(ours, theirs)
-      same("a connection that the server has ended", ours, theirs) do |c|
-        c.exec("BEGIN")
-        pid = c.backend_pid
-        c.exec("SET idle_in_transaction_session_timeout = '10ms'")
-        Thread.pass until Tasker.db.first("SELECT count(*) AS n FROM pg_stat_activity WHERE pid = $1", [pid])["n"].zero?
-        failed = begin
-          c.exec("SELECT 1")
-        rescue PG::Error => e
-          [e.class, e.result, e.message.end_with?("\n")]
+      ends = {
+        "idle" => [->(c) { c.exec("SET idle_in_transaction_session_timeout = '10ms'") }, "SELECT 1"],
+        "ended by another" => [->(c) { Tasker.db.exec("SELECT pg_terminate_backend($1)", [c.backend_pid]) }, "SELECT 1"],
+        "ended by itself" => [->(c) {}, "SELECT pg_terminate_backend(pg_backend_pid())"]
+      }
+      ends.flat_map do |what, (prepare, statement)|
+        same("a connection that is #{what}", ours, theirs) do |c|
+          c.exec("BEGIN")
+          pid = c.backend_pid
+          prepare.call(c)
+          await_end(pid) unless what == "ended by itself"
+          failed = Array.new(2) { refused_by_server { c.exec(statement) } }
+          lost = [c.status, c.transaction_status]
+          c.reset
+          [failed, lost, c.status, c.transaction_status, c.exec("SELECT 1").getvalue(0, 0)]
         end
-        c.reset
-        [failed, c.transaction_status, c.exec("SELECT 1").getvalue(0, 0)]
       end
+    end
+
+    def await_end(pid)
+      Thread.pass until Tasker.db.first("SELECT count(*) AS n FROM pg_stat_activity WHERE pid = $1", [pid])["n"].zero?
+    end
+
+    def refused_by_server
+      yield
+    rescue PG::Error => e
+      [e.class, e.result]
     end
 
     def notice_fields(notice)

@@ -5,23 +5,23 @@ module Tasker
     # The work at the end of a step: unfinished lines, changed settings, children.
     # Few steps leave any, and every step asks. So there is one flag for all.
     module StepEnd
-      @needed = 0 # how often some step has needed it
-      @done = 0   # how much of that has been seen to
+      @due = false
+      @needed = 0 # how often a step has needed it
 
       class << self
         # @return [Boolean] whether any running step has left something
-        def due
-          @done != @needed
-        end
+        attr_reader :due
 
         # @!visibility private
         def needed
           @needed += 1
+          @due = true
         end
 
-        # Does what this thread's step needs. Only when nothing is left at the end
-        # is that noted: interrupts may come at any place here, one after the other,
-        # and another step may need it meanwhile.
+        # Does what this thread's step needs. It is due until nothing is left at the
+        # end: interrupts may come at any place here, one after the other. Another
+        # step may need it meanwhile. CRuby changes threads nowhere between the
+        # comparison in the last line and its assignment.
         def run
           seen = @needed
           begin
@@ -30,7 +30,9 @@ module Tasker
             Output.flush_all if Output.unfinished
             Children.report if Children.any
           end
-          @done = seen unless Output.unfinished || Leftovers.any || Children.any
+          return if Output.unfinished || Leftovers.any || Children.any
+
+          @due = false if seen == @needed
         end
 
         # Puts back the settings that were changed.

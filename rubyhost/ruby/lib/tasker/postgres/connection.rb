@@ -20,8 +20,10 @@ module Tasker
       IDLE = 0 # PQTRANS_IDLE
       INTRANS = 2
       INERROR = 3
-      STATUS = { 73 => IDLE, 84 => INTRANS, 69 => INERROR }.freeze
-      private_constant :STATUS
+      UNKNOWN = 4
+      GONE = 88 # X
+      STATUS = { 73 => IDLE, 84 => INTRANS, 69 => INERROR, GONE => UNKNOWN }.freeze
+      private_constant :STATUS, :GONE
 
       SET = /\A\s*SET\s+(?:SESSION\s+)?(?!LOCAL\b|SESSION\b|TRANSACTION\b|CONSTRAINTS\b)((TIME\s+ZONE|[\w.]+)\b.*?);?\s*\z/im.freeze
       private_constant :SET
@@ -225,7 +227,8 @@ module Tasker
         inside
       end
 
-      # @return [Integer] PQTRANS_IDLE, INTRANS or INERROR
+      # @return [Integer] PQTRANS_IDLE, INTRANS or INERROR; UNKNOWN when the connection
+      #   was lost in a transaction
       def transaction_status
         STATUS.fetch(Channel.state(@number).last)
       end
@@ -269,8 +272,11 @@ module Tasker
 
       # @!group The connection
 
+      # @return [Integer] CONNECTION_OK or CONNECTION_BAD
       def status
-        finished? ? 1 : 0 # CONNECTION_BAD, CONNECTION_OK
+        finished? || Channel.state(@number).last == GONE ? 1 : 0
+      rescue SQLError
+        0 # of a step that has ended
       end
 
       def finished?

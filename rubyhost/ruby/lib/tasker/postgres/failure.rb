@@ -12,9 +12,8 @@ module Tasker
         "n" => "constraint", "F" => "file", "L" => "line", "R" => "routine"
       }.freeze
       FATAL_ERROR = 7 # PGRES_FATAL_ERROR
-      # libpq finds these connections closed when it sends the next statement: the
-      # server has ended them because they were idle for too long (25P03, 57P05).
-      GONE = %w[08006 08003 25P03 57P05].freeze
+      # The server has ended the connection. The pg gem knows no more than that.
+      GONE = /\A(?:0800[36]|25P0[34]|57P0[1-5])\z/.freeze
       private_constant :GONE
 
       # @return [Hash{String=>Object}]
@@ -81,7 +80,7 @@ module Tasker
 
       def pg_class
         state = @fields["state"].to_s
-        return ::PG::ConnectionBad if GONE.include?(state)
+        return ::PG::ConnectionBad if GONE.match?(state)
 
         ::PG::ERROR_CLASSES[state] || ::PG::ERROR_CLASSES[state[0, 2]] || ::PG::ServerError
       end
