@@ -17,6 +17,10 @@
 #include <ruby/thread.h>
 #include <ruby/version.h>
 
+#if RUBY_API_VERSION_CODE < 30100
+#error "tasker-rb needs CRuby 3.1 or later: put a newer Ruby first in PATH, and run make setup"
+#endif
+
 /* The name of libruby has them. */
 #define TASKER_RUBY_MAJOR RUBY_API_VERSION_MAJOR
 #define TASKER_RUBY_MINOR RUBY_API_VERSION_MINOR
