@@ -12,8 +12,6 @@ import "C"
 import (
 	"fmt"
 	"os"
-	"regexp"
-	"slices"
 	"strings"
 	"unsafe"
 
@@ -41,23 +39,6 @@ func bootInterpreter(o Options, eventFD int, main string) error {
 		return bootFailure(C.GoString(message))
 	}
 	return nil
-}
-
-// rubysOwn matches the places of Ruby itself, with which a backtrace may begin.
-// RubyVersions in the Ruby half has the reason.
-var rubysOwn = regexp.MustCompile(`^<internal:|/bundled_gems\.rb:\d`)
-
-// bootFailure words the message of a boot that failed. An exception comes as its
-// class, its message and the lines of its backtrace.
-func bootFailure(message string) error {
-	parts := strings.Split(strings.TrimSpace(message), "\x1f")
-	if len(parts) < 3 {
-		return errors.Newf("%s", strings.Join(parts, ": "))
-	}
-	backtrace := parts[2:]
-	place := backtrace[max(slices.IndexFunc(backtrace, func(line string) bool { return !rubysOwn.MatchString(line) }), 0)]
-	text, _, _ := strings.Cut(parts[1], "\n\n") // the code follows, which Ruby before 3.4 shows in some messages
-	return errors.Newf("%s: %s, at %s", parts[0], strings.TrimSpace(text), place)
 }
 
 // commandLine returns the interpreter's own arguments, its name first.

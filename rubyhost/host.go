@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,19 +107,6 @@ func Boot(opts Options) (*Host, error) {
 // false while Go answers a question, because the answer needs the processor.
 func (h *Host) expecting() bool {
 	return h.inFlight.Load() > 1 && h.services.answering.Load() == 0
-}
-
-// bootHint says what to do when Ruby is missing or does not start.
-func bootHint(err error) string {
-	if strings.HasPrefix(err.Error(), "libruby") {
-		return "Install CRuby with its shared library, for example with `apt install ruby`, `dnf install ruby` or `apk add ruby`; " +
-			"for another version of Ruby, build this program again."
-	}
-	if strings.HasPrefix(err.Error(), "LoadError: ") {
-		return "Install what is missing: it comes with CRuby or as a gem, but a distribution may have left it out. " +
-			"Then check RUBYOPT, RUBYLIB, GEM_HOME and the Gemfile."
-	}
-	return "Check that `ruby -rjson -e 0` works with the same RUBYOPT, RUBYLIB and GEM_HOME."
 }
 
 // Close refuses new calls, waits for the calls under way (the context of each

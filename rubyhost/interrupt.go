@@ -99,9 +99,9 @@ func (h *Host) abandon(c *call) (place, holder []string) {
 	control(controlAbandon, c.serial)
 	select {
 	case place = <-answer:
-		return place, nil
+		return outsideRuby(place), nil
 	case <-time.After(placeWait):
-		return nil, lockHolder()
+		return nil, outsideRuby(lockHolder())
 	}
 }
 

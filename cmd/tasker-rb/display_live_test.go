@@ -111,10 +111,10 @@ func TestTheLiveDisplay(t *testing.T) {
 	seen := strings.Join(frames, "\n")
 	require.Regexp(t, `reserve \| reserving\ndefault/order 0.1.0\n  \S reserve  0\.\ds\n  · charge\n  · ship\n`, seen)
 	require.Regexp(t, `  ✓ reserve  3\d\dms\n  ↻ charge   again in 0\.\ds \(attempt 1 of 2\) Tasker::RetryableError: the bank is busy\n  · ship\n`, seen)
-	last := sequence.ReplaceAllString(frames[len(frames)-1], "")
+	last := plainLabels(sequence.ReplaceAllString(frames[len(frames)-1], ""))
 	requireInOrder(t, last,
 		"default/order 0.1.0\n  ✓ reserve  3", "\n  ✗ charge   (attempt 2 of 2) Tasker::PermanentError: declined\n  · ship\n",
-		"\ntask ", "  default/order 0.1.0  error\n", "\ncharge  error after 2 attempts\n", "Tasker::PermanentError: declined\n  error code D1\n    from ", "handlers/order.rb:12:in `process'\n")
+		"\ntask ", "  default/order 0.1.0  error\n", "\ncharge  error after 2 attempts\n", "Tasker::PermanentError: declined\n  error code D1\n    from ", "handlers/order.rb:12:in 'process'\n")
 	require.Regexp(t, colour, said)
 	require.Greater(t, strings.LastIndex(said, showCursor), strings.LastIndex(said, hideCursor), "the cursor must come back")
 }

@@ -51,8 +51,8 @@ func indent(results json.RawMessage) string {
 }
 
 // printFailure prints an error and its causes. From the backtrace it prints only
-// the user's own lines, because the library's lines do not help the author of
-// the handler.
+// the user's own lines, because neither the library's lines nor those of Ruby's
+// own methods help the author of the handler.
 func printFailure(b *strings.Builder, e *orchestration.StepError) {
 	for at := e; at != nil; at = at.Cause {
 		if at != e {
@@ -65,7 +65,7 @@ func printFailure(b *strings.Builder, e *orchestration.StepError) {
 		}
 		shown := 0
 		for _, line := range at.Backtrace {
-			if !strings.Contains(line, "/tasker-rb/ruby-") && shown < 8 {
+			if !strings.Contains(line, "/tasker-rb/ruby-") && !strings.HasPrefix(line, "<internal:") && shown < 8 {
 				fmt.Fprintf(b, "    from %s\n", printable(line))
 				shown++
 			}

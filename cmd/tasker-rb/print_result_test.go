@@ -19,7 +19,7 @@ step_templates:
 class Charge < Tasker::StepHandler::Base
   def process(_task, _sequence, step)
     puts "attempt", step.attempts
-    call_the_bank
+    1.then { call_the_bank }
   end
 
   def call_the_bank
@@ -34,7 +34,7 @@ end
 	require.Equal(t, exitTaskFailed, r.code, r.stderr)
 	require.Empty(t, r.stderr)
 	file := p.dir + "/handlers/charge.rb"
-	requireInOrder(t, r.stdout,
+	requireInOrder(t, plainLabels(r.stdout),
 		"charge  started\n",
 		"charge | attempt\ncharge | 1\n",
 		"charge  failed (attempt 1 of 2): RuntimeError: the bank said …; next attempt now\n",
@@ -43,10 +43,10 @@ end
 		"charge  ended in error (attempt 2 of 2): RuntimeError: the bank said …\n",
 		"default/order 0.1.0  error\n",
 		"\ncharge  error after 2 attempts\n",
-		"  RuntimeError: the bank said\n  no\n    from "+file+":11:in `rescue in call_the_bank'\n",
-		"    from "+file+":5:in `process'\n",
+		"  RuntimeError: the bank said\n  no\n    from "+file+":11:in 'call_the_bank'\n",
+		"    from "+file+":5:in 'block in process'\n    from "+file+":5:in 'process'\n",
 		"  caused by\n  ArgumentError: invalid value for Integer(): \"twelve\"\n",
-		"    from "+file+":9:in `call_the_bank'\n",
+		"    from "+file+":9:in 'call_the_bank'\n",
 		"\nship  not run: what it depends on did not complete\n",
 	)
 	require.NotContains(t, r.stdout, "tasker/execution", "the library's own lines are of no use to the reader")

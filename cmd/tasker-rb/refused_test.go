@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -75,6 +76,13 @@ func requireRefused(t *testing.T, r result, causes []string, hint string) {
 
 // plainQuotes writes Ruby's quotes as Ruby 3.4 does: before, the first was a backtick.
 func plainQuotes(text string) string { return strings.ReplaceAll(text, "`", "'") }
+
+// labels matches what Ruby 3.4 adds to the name of a method in a backtrace, the
+// class, and what it leaves out.
+var labels = regexp.MustCompile(`(in '(?:block in )?)(?:rescue in )?(?:[A-Z]\w*[#.])?`)
+
+// plainLabels writes the places of a backtrace alike for all versions of Ruby.
+func plainLabels(text string) string { return labels.ReplaceAllString(plainQuotes(text), "$1") }
 
 // requireInOrder requires the parts in this order.
 func requireInOrder(t *testing.T, text string, parts ...string) {

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+ENV["MT_NO_PLUGINS"] = "1" # Minitest 5 would load those of all gems that happen to be installed
 require "minitest/autorun"
 require "json"
 require "open3"

@@ -17,6 +17,13 @@ class RubyVersionsTest < Minitest::Test
     assert_equal %([["a", 2], ["b", 0]]\n[["a", 2]]\n), out
   end
 
+  def test_what_every_json_reads
+    assert_equal({ "a" => ["q", 1] }, VERSIONS.parse_json(%q({"a": /* one */ ["\q", 1]} // two) + "\n"))
+    ["[1,]", "NaN", "01", "1.", "\"a\tb\"", %q("\ud800"), ""].each do |text|
+      assert_raises(JSON::ParserError, text) { VERSIONS.parse_json(text) }
+    end
+  end
+
   def test_depth
     nested = ->(levels) { levels.times.inject(1) { |inner, _| [inner] } }
 

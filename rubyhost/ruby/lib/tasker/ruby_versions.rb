@@ -16,14 +16,15 @@ module Tasker
     RUBYS_OWN = %r{\A<internal:|/bundled_gems\.rb:\d}.freeze
 
     # json before 2.13 lets the last of two equal keys win, without asking. Later
-    # versions warn, json 3 raises, and both know this option. json 3 refuses options
-    # that it does not know, and versions before ignore them.
-    DUPLICATE_KEYS = begin
-      JSON.parse("{}", allow_duplicate_key: true)
-      { allow_duplicate_key: true }.freeze
+    # versions warn, and json 3 raises. It also refuses comments and needless escapes,
+    # which json 2 reads. Each of these options asks for what json 2.6 does. json 3
+    # refuses options that it does not know, and versions before ignore them.
+    PARSING = { allow_duplicate_key: true, allow_comments: true, allow_invalid_escape: true }.select do |option, value|
+      JSON.parse("{}", option => value)
     rescue ArgumentError
-      {}.freeze
-    end
+      false
+    end.freeze
+    WRITING = PARSING.slice(:allow_duplicate_key).freeze
 
     # The module of the to_json that json gives to every object. json 3 has renamed it.
     TO_JSON_OF_ALL = Object.instance_method(:to_json).owner
@@ -33,7 +34,7 @@ module Tasker
     AUTOLOADS = [[Object, :IPAddr], [Object, :IPSocket], [JSON, :GenericObject]].freeze
     # What the file of such a constant requires, and does without at its cost.
     NEEDED_BY = { GenericObject: "ostruct" }.freeze
-    private_constant :RUBYS_OWN, :DUPLICATE_KEYS, :TO_JSON_OF_ALL, :AUTOLOADS, :NEEDED_BY
+    private_constant :RUBYS_OWN, :PARSING, :WRITING, :TO_JSON_OF_ALL, :AUTOLOADS, :NEEDED_BY
 
     class << self
       # Requires a feature of Ruby's library that we need ourselves. Ever more of these
@@ -86,7 +87,7 @@ module Tasker
       # @param text [String]
       # @param max_nesting [Integer, false]
       def parse_json(text, max_nesting: 100)
-        JSON.parse(text, max_nesting: max_nesting, **DUPLICATE_KEYS)
+        JSON.parse(text, max_nesting: max_nesting, **PARSING)
       end
 
       # Writes JSON alike with every version of json. UTF-8 in a String in binary
@@ -97,7 +98,7 @@ module Tasker
       # @return [String]
       def generate_json(value, max_nesting: 100)
         value = as_text(value, max_nesting) if binary?(value, max_nesting)
-        JSON.generate(value, max_nesting: max_nesting, **DUPLICATE_KEYS)
+        JSON.generate(value, max_nesting: max_nesting, **WRITING)
       end
 
       # @return [Boolean] whether the object's class has a to_json of its own
