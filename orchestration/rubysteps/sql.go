@@ -31,6 +31,8 @@ type SQL struct {
 
 // ServeSQL gives Ruby code a database. Outside steps its statements run on
 // connections of the pool; inside a step they run in the step's transaction.
+// Their notices need a pool that [orchestration.ConfigurePool] has prepared, or
+// [sqlsession.ReceiveNotices].
 func ServeSQL(ctx context.Context, host *rubyhost.Host, pool *pgxpool.Pool, log *slog.Logger) (*SQL, error) {
 	return ServeLazySQL(ctx, host, func(context.Context) (*pgxpool.Pool, error) { return pool, nil }, log)
 }
