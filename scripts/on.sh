@@ -71,11 +71,11 @@ go mod download
 [ $# -gt 0 ] || { rm -rf "$dir/layer" "$dir/logs"; mkdir -p "$dir/logs"; }
 mkdir -p "$dir/layer"
 
-# What is mounted, and every process inside, ends with this command.
+# What is mounted, and every process inside, ends with unshare, and that one with this
+# script. It ignores the gentle signals.
 export DIR="$dir" GOROOT_HERE="$(go env GOROOT)" MODULES="$(go env GOMODCACHE)"
 export SUITE="$suite" EXTRA_RUBY="" WITH="${WITH:-}" PACKAGES="${PACKAGES:-}"
 case "$suite" in *+*) EXTRA_RUBY=${suite#*+} ;; esac
-status=0
 unshare --mount --pid --fork --kill-child --propagation private sh -c '
 	set -eu
 	root=$DIR/root
@@ -94,7 +94,12 @@ unshare --mount --pid --fork --kill-child --propagation private sh -c '
 	cat /etc/resolv.conf >"$root/etc/resolv.conf"
 	cat /etc/hosts >"$root/etc/hosts"
 	exec chroot "$root" sh /project/scripts/on-inside.sh "$@"
-' - "$@" || status=$?
+' - "$@" <&0 9>&- &
+inside=$!
+trap 'kill -KILL $inside; exit 1' HUP INT TERM
+status=0
+wait $inside || status=$?
+trap - HUP INT TERM
 [ $# = 0 ] || exit $status
 
 {
