@@ -136,7 +136,7 @@ static VALUE describe(VALUE exception)
     VALUE parts = rb_ary_new_from_args(3, rb_utf8_str_new_cstr(rb_obj_classname(exception)),
                                        rb_funcall(exception, rb_intern("message"), 0),
                                        rb_funcall(exception, rb_intern("backtrace"), 0));
-    return rb_funcall(parts, rb_intern("join"), 1, rb_utf8_str_new_cstr("\x1f"));
+    return rb_funcall(parts, rb_intern("join"), 1, rb_str_new_static("\x1f", 1));
 }
 
 /* [GVL] Returns the pending exception as malloc'd text. */
