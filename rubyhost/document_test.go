@@ -19,17 +19,25 @@ import (
 const compareDocuments = `
 	segments = sequence.instance_variable_get(:@segments)
 	outcome = ->(&read) { [:value, read.call] rescue [:error, [$!.class, $!.message]] }
-	same = lambda do |a, b|
+	alike = lambda do |a, b, inner|
 		next false unless a.class == b.class
 		case a
 		when Hash
-			a.size == b.size && a.to_a.zip(b.to_a).all? { |(k, v), (l, w)| same.(k, l) && same.(v, w) } &&
-				a.each_key.all?(&:frozen?) && a.default.nil? && !a.frozen?
-		when Array then a.size == b.size && a.zip(b).all? { |v, w| same.(v, w) } && !a.frozen?
+			inner.concat(a.to_a.flatten(1).zip(b.to_a.flatten(1)))
+			a.size == b.size && a.each_key.all?(&:frozen?) && a.default.nil? && !a.frozen?
+		when Array
+			inner.concat(a.zip(b))
+			a.size == b.size && !a.frozen?
 		when String then a == b && a.encoding == b.encoding && a.frozen? == b.frozen? && a.valid_encoding? == b.valid_encoding?
 		when Float then [a].pack("G") == [b].pack("G")
 		else a == b
 		end
+	end
+	same = lambda do |a, b|
+		pairs = [[a, b]] # a thread's stack may be too small to go down into a document
+		while (pair = pairs.pop)
+			break false unless alike.(*pair, pairs)
+		end != false
 	end
 	text = segments[7]
 	pairs = [[outcome.() { segments.read(7) }, outcome.() { Tasker::Document.parse(text) }],
