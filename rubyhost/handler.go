@@ -56,8 +56,6 @@ type Handler struct {
 type callableCache struct {
 	mu       sync.Mutex
 	handlers map[string]*Handler
-	serving  sync.Once // the documents
-	served   error
 }
 
 // Handler finds a loaded step-handler class by its Ruby name. When there is no
@@ -69,10 +67,6 @@ func (h *Host) Handler(ctx context.Context, class string) (*Handler, error) {
 	h.mu.Unlock()
 	if known != nil {
 		return known, nil
-	}
-	h.serving.Do(func() { h.served = h.Serve(ctx, "documents", answerDocument) })
-	if h.served != nil {
-		return nil, h.served
 	}
 	target, err := h.register(ctx, opResolve, class)
 	if err != nil {
@@ -134,7 +128,10 @@ var byNeed = []byte("by need")
 // documentsKey is the key of a step's Documents in the context of its call.
 type documentsKey struct{}
 
-// answerDocument is the service "documents". The question is "heads", "head NAME" or
+// documentsService is the service's name in Ruby (host.rb). No user's service has it.
+const documentsService = "tasker-rb's documents"
+
+// answerDocument is the service of the documents. The question is "heads", "head NAME" or
 // "results NAME"; an empty answer means that there is none.
 func answerDocument(ctx context.Context, question []byte) ([]byte, error) {
 	documents, ok := ctx.Value(documentsKey{}).(Documents)

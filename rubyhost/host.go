@@ -97,6 +97,9 @@ func Boot(opts Options) (*Host, error) {
 	if err == nil {
 		_, err = h.call(context.Background(), opConfigure, options)
 	}
+	if err == nil {
+		err = h.Serve(context.Background(), documentsService, answerDocument)
+	}
 	if err != nil {
 		return nil, errors.CombineErrors(err, h.Close())
 	}

@@ -106,6 +106,13 @@ static VALUE segments_to_a(VALUE self)
     return all;
 }
 
+/* The serial of the job, whichever thread asks. */
+static VALUE segments_serial(VALUE self)
+{
+    TASKER_GVL;
+    return ULL2NUM(job_of(self)->serial);
+}
+
 VALUE tasker_segments_new(const tasker_job *job)
 {
     TASKER_GVL;
@@ -130,6 +137,7 @@ void tasker_segments_init(VALUE host_module)
     rb_define_method(segments_class, "blank?", segments_blank, 1);
     rb_define_method(segments_class, "results_index", segments_results_index, 1);
     rb_define_method(segments_class, "to_a", segments_to_a, 0);
+    rb_define_method(segments_class, "serial", segments_serial, 0);
 }
 
 void tasker_segments_loaded(void)

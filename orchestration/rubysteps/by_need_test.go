@@ -90,3 +90,26 @@ func TestDocumentsByNeedEndWithTheStep(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `[{},"the step has ended; read what you need before it does","the step has ended; read what you need before it does"]`, string(out))
 }
+
+// A thread of another step, such as one of a pool that the process shares, reads the
+// documents of the step whose sequence it is given, and not those of its own step.
+func TestDocumentsByNeedAreThoseOfTheSequence(t *testing.T) {
+	t.Parallel()
+	_, err := host.Eval(t.Context(), `$pool_works, $pool_begun, $pool_over = Queue.new, Queue.new, Queue.new; nil`, "pool.rb")
+	require.NoError(t, err)
+	result := func(text string) func(int) json.RawMessage {
+		return func(int) json.RawMessage { return json.RawMessage(`"` + text + `"`) }
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		wide(t, "WideOwner", `Thread.new { while (work, out = $pool_works.pop) do out << (work.call rescue $!.message) end }
+			$pool_begun << true
+			$pool_over.pop`, 50, result("of the thread's step"))
+	}()
+	s := wide(t, "WideGuest", `$pool_begun.pop
+		$pool_works << [-> { [sequence["part 40"].results, sequence.size] }, out = Queue.new]
+		out.pop.tap { $pool_over << true }`, 50, result("of the sequence's step"))
+	<-ended
+	require.JSONEq(t, `["of the sequence's step",53]`, string(s.Results()), s.Last().Err)
+}

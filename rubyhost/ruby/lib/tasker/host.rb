@@ -45,7 +45,8 @@ module Tasker
       def ask(question)
         return if self[5].empty?
 
-        answer = Host.ask("documents", question)
+        # In the name of the segments' own job: the thread may work for another one.
+        answer = Host.ask("tasker-rb's documents", question, serial)
         answer unless answer.empty?
       end
     end
