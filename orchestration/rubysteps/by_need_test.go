@@ -46,7 +46,7 @@ func TestDocumentsByNeed(t *testing.T) {
 		results: [0, 1, n - 1].map { |i| sequence["part #{i}"].results },
 		root: [sequence["root"].results, sequence["root"].children.size, sequence["root"].status],
 		beside: [sequence["beside"].results, sequence["beside"].name],
-		nothing: [sequence["nowhere"], sequence.get_results("nowhere")],
+		nothing: [sequence["nowhere"], sequence.get_results("nowhere"), sequence["part 0".encode("UTF-16LE")]],
 		parents: step.parents.map { |p| p.results.is_a?(Hash) && p.complete? }.tally.transform_keys(&:to_s),
 		same: sequence["part 0"].equal?(sequence["part 0"]), attempts: sequence["part 1"].attempts,
 		size: sequence.size, names: sequence.map(&:name).sort.first(2), own: [sequence["last"].equal?(step), step.status],
@@ -66,7 +66,7 @@ func TestDocumentsByNeed(t *testing.T) {
 				return fmt.Sprintf(`{"n":1606938044258990275541962092341162602522202993782792835301%03d}`, i)
 			}
 			require.JSONEq(t, fmt.Sprintf(`{"results":[%s,%s,%s],"root":[{"n":1606938044258990275541962092341162602522202993782792835301000},%d,"complete"],
-				"beside":[{},"beside"],"nothing":[null,null],"parents":{"true":%d,"false":1},"same":true,"attempts":1,"size":%d,
+				"beside":[{},"beside"],"nothing":[null,null,null],"parents":{"true":%d,"false":1},"same":true,"attempts":1,"size":%d,
 				"names":["beside","last"],"own":[true,"in_progress"],"later":%s,"nil_result":null}`,
 				big(0), big(1), big(n-1), n, n-1, n+3, big(2)), string(s.Results()))
 		})

@@ -84,7 +84,7 @@ module Tasker
       place = @segments.results_index(name)
       return @segments.read(place) if place
 
-      text = @segments.ask("results #{name}")
+      text = ask("results", name)
       text ? Document.parse(text) : {}
     end
 
@@ -124,7 +124,12 @@ module Tasker
       return heads[name] if @heads || !@segments.blank?(4)
 
       @asked ||= {}
-      @asked.fetch(name) { @asked[name] = Document.parse(@segments.ask("head #{name}")) }
+      @asked.fetch(name) { @asked[name] = Document.parse(ask("head", name)) }
+    end
+
+    # A name may be in any encoding. Then it is not a step's.
+    def ask(kind, name)
+      @segments.ask("#{kind} ".b << name.b)
     end
 
     # The heads by name, in the order of the steps.
