@@ -219,6 +219,9 @@ func TestActiveRecordSteps(t *testing.T) {
 			a.completes(t, "counts_after_another_thread", oneAttempt, `2`)
 		}
 	})
+	run("ARollbackInAnotherThread", func(t *testing.T) { // its savepoint is over, and hinders nobody
+		a.completes(t, "counts_after_a_rollback_in_another_thread", oneAttempt, `0`)
+	})
 	run("AThreadThatOutlivesItsStep", func(t *testing.T) {
 		a.completes(t, "outlives_the_step", oneAttempt, "")
 		a.completes(t, "saves_again_and_again", oneAttempt, "") // its callbacks wake the thread

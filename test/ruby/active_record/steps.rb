@@ -207,6 +207,15 @@ module Suite
       Ours::Entry.count
     end
 
+    def counts_after_a_rollback_in_another_thread
+      Thread.new do
+        Ours::Base.connection_pool.with_connection do
+          Ours::Entry.transaction(requires_new: true) { Ours::Entry.create!(entry: "gone"); raise ActiveRecord::Rollback }
+        end
+      end.join
+      Ours::Entry.where(entry: "gone").count
+    end
+
     def counts
       Ours::Entry.count
     end

@@ -32,9 +32,14 @@ module Tasker
         super
       end
 
+      # The rollback leaves the savepoint there. The engine would go on to keep the
+      # step's other threads out of it.
       def rollback_transaction(transaction = nil)
         refuse("rollback_transaction") if transaction.nil? && at_bottom?
+        ended = transaction || @stack.last
+        left = ended.savepoint_name if ended.materialized? && !ended.state.invalidated?
         super
+        @connection.release_savepoint(left) if left
       end
 
       def at_bottom?
