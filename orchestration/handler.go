@@ -56,7 +56,8 @@ func (h Handlers) ResolveHandler(ctx context.Context, class string) (StepHandler
 }
 
 // StepExecution is one attempt of a step, as its handler sees it. The JSON documents are
-// shared and must not be changed.
+// shared and must not be changed. Who keeps it keeps the results of all the task's steps
+// in memory.
 type StepExecution struct {
 	TaskID    int64
 	StepID    int64

@@ -101,7 +101,9 @@ func (t *taskRun) connect() error {
 
 // noteChange must follow every change of a step.
 func (t *taskRun) noteChange(s *stepRun) {
-	t.changed = append(t.changed, s.index)
+	if t.shown != nil && !slices.Contains(t.changed, s.index) {
+		t.changed = append(t.changed, s.index)
+	}
 	t.agenda.note(t.steps, s)
 }
 

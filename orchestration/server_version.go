@@ -15,14 +15,18 @@ const OldestServer = 14
 // ErrServerTooOld says that the database's server is older than [OldestServer].
 var ErrServerTooOld = errors.New("the database's PostgreSQL is too old")
 
-var leadingNumber = regexp.MustCompile(`^\d+`)
+// serverVersion is how PostgreSQL writes its version: 15.18 (Debian 15.18-0+deb12u1), 18rc1.
+var serverVersion = regexp.MustCompile(`^(\d+)(\.\d+)*((devel|beta|rc)\d*)?( |$)`)
 
 // checkServer looks at the version that the server has said when it was connected to.
 func checkServer(conn *pgx.Conn) error {
 	version := conn.PgConn().ParameterStatus("server_version")
-	major, err := strconv.Atoi(leadingNumber.FindString(version))
-	if err != nil || major >= OldestServer { // a pooler may say something of its own, and that is no reason to refuse it
+	match := serverVersion.FindStringSubmatch(version)
+	if match == nil { // a pooler may say something of its own, and that is no reason to refuse it
 		return nil
+	}
+	if major, err := strconv.Atoi(match[1]); err != nil || major >= OldestServer {
+		return errors.Wrap(err, "reading the server's version")
 	}
 	return errors.WithHintf(errors.Wrapf(ErrServerTooOld, "the server is PostgreSQL %s", version),
 		"Use PostgreSQL %d or later.", OldestServer)

@@ -1,8 +1,10 @@
 package orchestration_test
 
 import (
+	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -38,6 +40,18 @@ func serverOfVersion(t *testing.T, version string) string {
 		}
 	}()
 	return "postgres://" + listener.Addr().String() + "/?sslmode=disable"
+}
+
+// A pooler may have a version of its own, which says nothing about the server.
+func TestOddVersionsAreNotRefused(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"1.22.0/bouncer", "unknown", ""} {
+		conn, err := pgx.Connect(t.Context(), serverOfVersion(t, version))
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // the server answers no statement
+		require.NotErrorIs(t, orchestration.CheckSchema(ctx, conn), orchestration.ErrServerTooOld, version)
+		cancel()
+	}
 }
 
 // An old server is refused before anything is asked of it.

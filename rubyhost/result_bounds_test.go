@@ -204,8 +204,10 @@ func TestResultKeysComeOnce(t *testing.T) {
 			hostile := processBody(t, c.body)
 			honest := besideHonestCalls(t, 4)
 			_, err := run(t, hostile)
-			if ruby := new(rubyhost.Error); c.name == "callcc in a key's to_s" && errors.As(err, &ruby) && ruby.Class == "RuntimeError" {
-				require.Equal(t, "iteration level underflow", ruby.Message) // CRuby 3.4 sees it itself when the loop is left
+			if c.name == "callcc in a key's to_s" && eval(t, `RUBY_VERSION >= "3.4"`) == "true" { // it sees it itself when the loop is left
+				var ruby *rubyhost.Error
+				require.ErrorAs(t, err, &ruby)
+				require.Equal(t, []string{"RuntimeError", "iteration level underflow"}, []string{ruby.Class, ruby.Message})
 			} else {
 				requireUnrepresentable(t, err, c.place, c.text)
 			}

@@ -6,6 +6,7 @@ set -u
 export HOME=/root LANG=C.UTF-8 PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # The sources are a copy without git's folder, so there is no revision to stamp.
 export GOMODCACHE=/var/cache/go-mod GOCACHE=/var/cache/go-build GOFLAGS=-buildvcs=false
+export PKG_CONFIG_PATH=/project/.build/pkgconfig # as the Makefile has it, for commands without make
 unset GOROOT MAKEFLAGS MAKELEVEL
 cd /project || exit 1
 [ $# = 0 ] || exec "$@"

@@ -3,6 +3,9 @@
 require "tasker"
 require "active_record"
 
+# Before 6.1 an adapter was made in another way, and would fail at its first statement.
+Tasker::RubyVersions.refuse_before("6.1", "ActiveRecord", ActiveRecord.gem_version, by: "tasker/active_record")
+
 module Tasker
   # ActiveRecord on the database of the steps.
   #

@@ -82,6 +82,17 @@ module Tasker
         nil
       end
 
+      # Refuses a library whose older versions cannot work with ours. What is between
+      # old and new is asked of the library itself.
+      #
+      # @raise [LoadError]
+      # @return [nil]
+      def refuse_before(oldest, library, version, by:)
+        return if version >= ::Gem::Version.new(oldest)
+
+        raise LoadError, "#{by} needs #{library} #{oldest} or later, and this is #{version}; name a newer one in the Gemfile"
+      end
+
       # Parses JSON alike with every version of json.
       #
       # @param text [String]
