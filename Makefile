@@ -48,7 +48,7 @@ test/setup: setup # install what only the tests need
 	@scripts/setup.sh --for-tests
 
 # As on a fresh machine: set-up, demo, test. docs/versions.md has the results.
-test/on: ## run the README's commands on another Debian: SUITE=bookworm, trixie, sid or sid+ruby3.4
+test/on: ## run the README's commands on another Debian or Ubuntu (SUITE=trixie, docs/versions.md has the others)
 	@PACKAGES="$(PACKAGES)" WITH="$(WITH)" scripts/on.sh "$(SUITE)" $(RUN)
 
 test/queue: ## the queue between Go and Ruby alone, under the sanitizers

@@ -32,7 +32,6 @@ type taskRun struct {
 	shown    *snapshot  // the latest
 	changed  []int      // the steps that have changed since
 	agenda   agenda
-	seen     []stepView // the slice that views reuses
 }
 
 // stepRun is one step of a taskRun.
@@ -127,14 +126,13 @@ func (e *Engine) templateOf(ctx context.Context, digest string) (*templates.Temp
 	return t, nil
 }
 
-// views returns the part of the steps that decisions need. It is valid until the
-// next call.
+// views returns the part of the steps that the decision about the whole task needs.
 func (t *taskRun) views() []stepView {
-	t.seen = t.seen[:0]
-	for _, s := range t.steps {
-		t.seen = append(t.seen, s.stepView)
+	views := make([]stepView, len(t.steps))
+	for i, s := range t.steps {
+		views[i] = s.stepView
 	}
-	return t.seen
+	return views
 }
 
 // nextDue is when the next waiting step may start; zero if there is none.

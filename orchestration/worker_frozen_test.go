@@ -56,16 +56,23 @@ func freezeWithLock(t *testing.T, url string, pool *pgxpool.Pool) *exec.Cmd {
 	return frozen
 }
 
-// Every connection of a worker's pool waits for the lock of a frozen worker. The frozen
-// one is found dead all the same, and its lock freed.
-func TestFrozenWorkerIsFoundWithoutAFreeConnection(t *testing.T) {
-	t.Parallel()
-	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
+// databaseWithTotals makes a database with the row that lockRow locks.
+func databaseWithTotals(t *testing.T) (url string, pool *pgxpool.Pool) {
+	t.Helper()
+	url = pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	_, err = pool.Exec(t.Context(), "create table totals (n int); insert into totals values (0)")
 	require.NoError(t, err)
+	return url, pool
+}
+
+// Every connection of a worker's pool waits for the lock of a frozen worker. The frozen
+// one is found dead all the same, and its lock freed.
+func TestFrozenWorkerIsFoundWithoutAFreeConnection(t *testing.T) {
+	t.Parallel()
+	url, pool := databaseWithTotals(t)
 	submitter := engineOn(t, pool, nil)
 	submitter.submit(t, template(t, "lock:", "default_retry_limit: 1"), "{}")
 	freezeWithLock(t, url, pool)
@@ -90,12 +97,7 @@ func TestFrozenWorkerIsFoundWithoutAFreeConnection(t *testing.T) {
 // worker goes on, it finds its claim lost, and takes tasks again.
 func TestFrozenWorkerIsTakenOver(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
-	pool, err := pgxpool.New(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	_, err = pool.Exec(t.Context(), "create table totals (n int); insert into totals values (0)")
-	require.NoError(t, err)
+	url, pool := databaseWithTotals(t)
 	submitter := engineOn(t, pool, nil)
 	id := submitter.submit(t, template(t, "lock:", "default_retry_limit: 1"), "{}")
 

@@ -5,10 +5,10 @@
 #
 # SUITE is bookworm, trixie, sid, sid+ruby3.4 (sid with that package from
 # experimental), or Ubuntu's noble or jammy, for which KEYRING names Ubuntu's keyring if
-# it is not installed. Jammy's Ruby is refused: it is there for its PostgreSQL. The root of the suite is made by debootstrap and kept in
-# .build/on/SUITE/base. A run writes into a layer above it, which starts empty: so each
-# run begins on a machine that has Go, git and make. Modules come from this machine's
-# cache.
+# it is not installed. Jammy's Ruby is refused: it is there for its PostgreSQL. The root
+# of the suite is made by debootstrap and kept in .build/on/SUITE/base. A run writes into
+# a layer above it, which starts empty: so each run begins on a machine that has Go, git
+# and make. Modules come from this machine's cache.
 #
 # Without a COMMAND, it runs the two commands of the README and prints what differs
 # from here. With PACKAGES it tests only those Go packages. With WITH it first installs
@@ -101,6 +101,7 @@ status=0
 wait $inside || status=$?
 trap - HUP INT TERM
 [ $# = 0 ] || exit $status
+[ -e "$dir/logs/versions" ] || fail "the run ended before its report; the logs are in $dir/logs."
 
 {
 	echo

@@ -137,23 +137,30 @@ func (p *project) change(format string, args ...any) {
 	require.NoError(p.t, err)
 }
 
+// asRole is the project with the database of p, reached as a new role without rights. The
+// role's name is prefix and the database's name, as it is and as SQL writes it.
+func (p *project) asRole(prefix string) (q *project, name, quoted string) {
+	p.t.Helper()
+	u, err := url.Parse(p.url)
+	require.NoError(p.t, err)
+	name = prefix + strings.TrimPrefix(u.Path, "/")
+	quoted = pgx.Identifier{name}.Sanitize()
+	p.change("create role %s login", quoted)
+	p.t.Cleanup(func() {
+		p.change("drop owned by %s", quoted)
+		p.change("drop role %s", quoted)
+	})
+	u.User = url.User(name)
+	other := *p
+	other.url = u.String()
+	return &other, name, quoted
+}
+
 // The role may read the tables but not change them.
 func TestARoleWithoutRights(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
-	owner, err := url.Parse(p.url)
-	require.NoError(t, err)
-	name := "reader_of_" + strings.TrimPrefix(owner.Path, "/")
-	role := pgx.Identifier{name}.Sanitize()
-	p.change("create role %s login", role)
-	t.Cleanup(func() {
-		p.change("drop owned by %s", role)
-		p.change("drop role %s", role)
-	})
-	reader := *owner
-	reader.User = url.User(name)
-	q := *p
-	q.url = reader.String()
+	q, _, role := p.asRole("reader_of_")
 	requireRefused(t, q.run("run", "one.yaml"), []string{"permission denied for schema tasker"}, "grant this one usage on the schema tasker")
 	p.change("grant usage on schema tasker to %s", role)
 	p.change("grant select on all tables in schema tasker to %s", role)
@@ -169,22 +176,11 @@ func TestARoleWithoutRights(t *testing.T) {
 func TestTooFewConnections(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
-	owner, err := url.Parse(p.url)
-	require.NoError(t, err)
-	name := "lone_in_" + strings.TrimPrefix(owner.Path, "/")
-	role := pgx.Identifier{name}.Sanitize()
-	p.change("create role %s login connection limit 1", role)
-	t.Cleanup(func() {
-		p.change("drop owned by %s", role)
-		p.change("drop role %s", role)
-	})
+	q, name, role := p.asRole("lone_in_")
+	p.change("alter role %s connection limit 1", role)
 	p.change("grant usage on schema tasker to %s", role)
 	p.change("grant all on all tables in schema tasker to %s", role)
 	p.change("grant all on all sequences in schema tasker to %s", role)
-	lone := *owner
-	lone.User = url.User(name)
-	q := *p
-	q.url = lone.String()
 	requireRefused(t, q.run("run", "one.yaml"), []string{"the database at postgres://" + name + "@"}, "connection limit")
 	require.Zero(t, p.written())
 }

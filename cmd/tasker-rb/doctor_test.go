@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/internal/pgbouncer"
@@ -78,20 +77,8 @@ func TestDoctorKnowsPoolers(t *testing.T) {
 func TestDoctorKnowsWhoMayEndWorkers(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
-	owner, err := url.Parse(p.url)
-	require.NoError(t, err)
-	name := "worker_of_" + strings.TrimPrefix(owner.Path, "/")
-	role := pgx.Identifier{name}.Sanitize()
-	p.change("create role %s login", role)
-	t.Cleanup(func() {
-		p.change("drop owned by %s", role)
-		p.change("drop role %s", role)
-	})
+	q, name, role := p.asRole("worker_of_")
 	p.change("grant usage on schema tasker to %s; grant all on all tables in schema tasker to %s", role, role)
-	q := *p
-	u := *owner
-	u.User = url.User(name)
-	q.url = u.String()
 	r := q.run("doctor")
 	require.Zero(t, r.code, r.stdout)
 	require.Contains(t, r.stdout, "ok    takeover    "+name+" may end the connections of dead workers with the same role; for other roles it needs pg_signal_backend\n")
@@ -105,6 +92,8 @@ func TestDoctorKnowsWhoMayEndWorkers(t *testing.T) {
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, worker.Wait(), out)
 	require.Equal(t, exitTaskFailed, r.code, r.stdout)
+	owner, err := url.Parse(p.url)
+	require.NoError(t, err)
 	requireInOrder(t, r.stdout, "FAIL  takeover    "+name+" may not end the connections of workers with the role "+owner.User.Username()+", if they are frozen or lost\n",
 		"Let all workers use one role, or GRANT pg_signal_backend TO \""+name+"\". Until then, the bounds below", "ok    bounds ")
 }
