@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/daemon"
 	"github.com/tasker-rb/tasker-rb/internal/pgproxy"
 )
 
@@ -123,14 +124,14 @@ func (c *chaos) replace(w *chaosWorker) {
 }
 
 func (c *chaos) kill(w *chaosWorker) {
-	c.signal(w, syscall.SIGSTOP) // it ends no task while its tasks are noted
+	daemon.Freeze(c.t, w.process.Process) // it ends no task while its tasks are noted
 	c.watch(killed, w)
 	c.end(w)
 	c.replace(w)
 }
 
 func (c *chaos) freeze(w *chaosWorker, d time.Duration) {
-	c.signal(w, syscall.SIGSTOP)
+	daemon.Freeze(c.t, w.process.Process)
 	c.lasts(w, d, func() { c.signal(w, syscall.SIGCONT) })
 }
 
@@ -155,7 +156,7 @@ func (c *chaos) loseAnswers(w *chaosWorker) {
 const mostLost = 8
 
 func (c *chaos) loseHost(w *chaosWorker) {
-	c.signal(w, syscall.SIGSTOP)
+	daemon.Freeze(c.t, w.process.Process)
 	w.proxy.Stall()
 	c.watch(lostHost, w)
 	c.lost = append(c.lost, w)

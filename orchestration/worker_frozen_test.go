@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/daemon"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
@@ -52,7 +53,7 @@ func freezeWithLock(t *testing.T, url string, pool *pgxpool.Pool) *exec.Cmd {
 		return pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
 			where datname = current_database() and state = 'idle in transaction' and query like 'update totals%')`).Scan(&idle) == nil && idle
 	}, 20*time.Second, 5*time.Millisecond)
-	require.NoError(t, frozen.Process.Signal(syscall.SIGSTOP))
+	daemon.Freeze(t, frozen.Process)
 	return frozen
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/daemon"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
@@ -107,7 +108,7 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 			if rows() < enough {
 				return false
 			}
-			require.NoError(t, worker.Process.Signal(syscall.SIGSTOP))
+			daemon.Freeze(t, worker.Process)
 			if held, dead = heldTasks(t, pool); len(held) > 0 {
 				return true
 			}

@@ -126,10 +126,13 @@ class Stubborn
 end
 `})
 	cmd := p.command("run", "long.yaml")
+	var complaint, said strings.Builder
+	cmd.Stderr = &complaint
 	pipe, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		said.WriteString(lines.Text() + "\n")
 		switch lines.Text() {
 		case "only | in the middle", "only | held up":
 			require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
@@ -139,5 +142,5 @@ end
 	require.ErrorAs(t, cmd.Wait(), &exit)
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	require.True(t, ok)
-	require.Equal(t, syscall.SIGINT, status.Signal())
+	require.Equal(t, syscall.SIGINT, status.Signal(), "%v\n%s%s", exit, &said, &complaint)
 }

@@ -22,9 +22,8 @@ const (
 func main() { os.Exit(execute(os.Args[1:])) }
 
 func execute(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second ^C ends the process at once
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -41,6 +40,24 @@ func execute(args []string) int {
 		printError(os.Stderr, err)
 		return exitBadInput
 	}
+}
+
+// untilSignal returns a context that the first ^C or SIGTERM ends. The second ends the
+// process at once. So the signals get back what they do by default before the context
+// ends: a second one that comes as the first one's work begins is not lost.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // interruption is the error to print after ^C. It says what remains of the task.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/daemon"
 	"github.com/tasker-rb/tasker-rb/internal/pgbouncer"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 )
@@ -138,7 +139,11 @@ func TestWorkersBehindAPooler(t *testing.T) {
 			require.Eventually(t, held, patience, 5*time.Millisecond, firstOut)
 			second, out := startWorker(t, p)
 			require.Eventually(t, func() bool { return strings.Contains(out.String(), "working on ") }, patience, 5*time.Millisecond, out)
-			require.NoError(t, first.Process.Signal(c.fate))
+			if c.fate == syscall.SIGSTOP {
+				daemon.Freeze(t, first.Process)
+			} else {
+				require.NoError(t, first.Process.Kill())
+			}
 			p.write(map[string]string{"go": ""})
 			ended := func() bool {
 				return direct.count("select count(*) from tasker.tasks where state = 'complete'") == tasks

@@ -92,3 +92,26 @@ func TestProgramsOfPostgreSQLAreFound(t *testing.T) {
 	t.Parallel()
 	daemon.Run(t, daemon.Program(t, "postgres"), "--version")
 }
+
+func TestAFrozenProgramStandsStill(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("/bin/sh", "-c", `i=0; while :; do i=$((i+1)); echo $i > "$0"; done`, filepath.Join(t.TempDir(), "count"))
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+	})
+	written := func() string {
+		count, err := os.ReadFile(cmd.Args[3])
+		if err != nil {
+			return ""
+		}
+		return string(count)
+	}
+	require.Eventually(t, func() bool { return written() != "" }, 10*time.Second, time.Millisecond)
+	daemon.Freeze(t, cmd.Process)
+	before := written()
+	require.Never(t, func() bool { return written() != before }, 50*time.Millisecond, time.Millisecond)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))
+	require.Eventually(t, func() bool { return written() != before && written() != "" }, 10*time.Second, time.Millisecond)
+}
