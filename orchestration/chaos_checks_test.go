@@ -31,7 +31,7 @@ func (c *chaos) watch(kind string, w *chaosWorker) {
 	o := &takeover{kind: kind}
 	c.exec(func(ctx context.Context, conn *pgxpool.Conn) error {
 		err := conn.QueryRow(ctx, `select w.number, array_agg(k.task_id)
-			from tasker.workers w join tasker.tasks k on k.held_by = w.number and k.state = 'in_progress'
+			from tasker.workers w join tasker.queue k on k.held_by = w.number
 			where w.pid = $1 group by w.number limit 1`, w.pid()).Scan(&o.engine, &o.left)
 		if err == pgx.ErrNoRows { // they ended just now
 			return nil
@@ -48,8 +48,8 @@ func (c *chaos) watch(kind string, w *chaosWorker) {
 // holds them, or they were freed and nobody has leased them yet. The former have a
 // negative number.
 const notTakenSQL = `
-	select case when held_by = $2 then -task_id else task_id end from tasker.tasks
-	where task_id = any($1) and state = 'in_progress' and (held_by = $2 or held_by is null and wake_at = 'epoch')`
+	select case when held_by = $2 then -task_id else task_id end from tasker.queue
+	where task_id = any($1) and (held_by = $2 or held_by is null and due_at = 'epoch')`
 
 // watchTakeovers notes what has been taken over.
 func (c *chaos) watchTakeovers() {
@@ -90,7 +90,7 @@ func (c *chaos) watchHolds() {
 	c.held = map[hold]time.Time{}
 	var holds []hold
 	c.exec(func(ctx context.Context, conn *pgxpool.Conn) error {
-		rows, err := conn.Query(ctx, "select task_id, held_by from tasker.tasks where held_by is not null and state in ('pending', 'in_progress')")
+		rows, err := conn.Query(ctx, "select task_id, held_by from tasker.queue where held_by is not null")
 		if err == nil {
 			holds, err = pgx.CollectRows(rows, pgx.RowToStructByPos[hold])
 		}
@@ -152,7 +152,7 @@ func (c *chaos) check() {
 	require.Equal(c.t, c.submitted, c.one("select count(*) from tasker.tasks"))
 	none("tasks that are not complete", "select format('task %s %s', task_id, state) from tasker.tasks where state <> 'complete'")
 	none("steps that are not complete", "select format('task %s step %s %s', task_id, name, state) from tasker.steps where state <> 'complete'")
-	none("tasks held", "select task_id::text from tasker.tasks where held_by is not null")
+	none("tasks in the queue", "select task_id::text from tasker.queue")
 	none("steps claimed", "select step_id::text from tasker.steps where claimed_by is not null")
 	none("steps without one complete attempt, or with another last one", `
 		select format('task %s step %s: %s', s.task_id, s.name, array_agg(a.attempt || ' ' || a.outcome order by a.attempt))
@@ -170,11 +170,11 @@ func (c *chaos) check() {
 		c.one("select sum(n)::int from totals"), "counted in serializable transactions")
 	none("transitions that begin where none ended", `
 		select format('step %s: %s > %s after %s', step_id, from_state, to_state, before) from (
-			select step_id, from_state, to_state, coalesce(lag(to_state) over (partition by step_id order by transition_id), 'pending') as before
-			from tasker.step_transitions) x where from_state <> before
+			select step_id, from_state, to_state, coalesce(lag(to_state) over (partition by step_id order by change), 'pending') as before
+			from tasker.step_history) x where from_state <> before
 		union all select format('task %s: %s > %s after %s', task_id, from_state, to_state, before) from (
-			select task_id, from_state, to_state, lag(to_state) over (partition by task_id order by transition_id) as before
-			from tasker.task_transitions) x where from_state is distinct from before`)
+			select task_id, from_state, to_state, lag(to_state) over (partition by task_id order by change) as before
+			from tasker.task_history) x where from_state is distinct from before`)
 	checkTable(c, "step", orchestration.StepTransitions)
 	checkTable(c, "task", orchestration.TaskTransitions)
 	c.checkFates()
@@ -193,7 +193,7 @@ const (
 // checkTable checks that every transition is an allowed one.
 func checkTable[S ~string](c *chaos, of string, table map[S][]S) {
 	c.t.Helper()
-	for _, move := range ask[[]string](c, fmt.Sprintf(`select distinct array[from_state, to_state] from tasker.%s_transitions where from_state is not null`, of)) {
+	for _, move := range ask[[]string](c, fmt.Sprintf(`select distinct array[from_state, to_state] from tasker.%s_history where from_state is not null`, of)) {
 		require.Contains(c.t, table[S(move[0])], S(move[1]), "from %s", move[0])
 	}
 }

@@ -86,7 +86,7 @@ func (c *chaos) fault() bool {
 // or if too few others would be left.
 func (c *chaos) victim() *chaosWorker {
 	pids := ask[int](c, `select pid from tasker.workers w where exists (
-		select from tasker.tasks k where k.held_by = w.number and k.state = 'in_progress')`)
+		select from tasker.queue q where q.held_by = w.number)`)
 	var holding []*chaosWorker
 	healthy := 0
 	for _, w := range c.workers {

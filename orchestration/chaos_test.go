@@ -305,8 +305,8 @@ func (c *chaos) fail(format string, args ...any) {
 // picture describes what is not done, for a failure.
 func (c *chaos) picture() string {
 	lines := ask[string](c, `
-		(select format('task %s %s held by %s, due %s, revision %s', task_id, state, held_by, wake_at, revision)
-			from tasker.tasks where state in ('pending', 'in_progress') order by task_id limit 40)
+		(select format('task %s %s held by %s, due %s, revision %s', task_id, state, q.held_by, q.due_at, revision)
+			from tasker.tasks left join tasker.queue q using (task_id) where state in ('pending', 'in_progress') order by task_id limit 40)
 		union all (select format('task %s step %s %s attempts %s claimed by %s losses %s next %s', task_id, name, state, attempts, claimed_by, losses, next_attempt_at)
 			from tasker.steps join (select task_id from tasker.tasks where state in ('pending', 'in_progress') order by task_id limit 40) k using (task_id) order by task_id, position)
 		union all (select format('worker %s pid %s heartbeat %s', number, pid, clock_timestamp() - heartbeat_at) from tasker.workers)

@@ -76,7 +76,7 @@ var claimSQL = `
 		select * from ` + claimColumns.unnest("i", 3) + ` where i.claimant = $2),
 	l as materialized (select ` + livesSQL("$2::bigint") + ` as lives),
 	o as (
-		select i.request, i.claimant, i.at, s.step_id, s.state as was
+		select i.request, i.claimant, i.at, s.step_id
 		from i join tasker.steps s on s.step_id = i.step_id and s.attempts = i.attempts
 		join tasker.tasks k on k.task_id = s.task_id
 		where s.state = any($1) and k.state = 'in_progress' and (select lives from l)
@@ -85,10 +85,7 @@ var claimSQL = `
 		update tasker.steps s
 		set state = 'in_progress', attempts = s.attempts + 1, claimed_by = o.claimant, last_attempted_at = o.at, next_attempt_at = null
 		from o where s.step_id = o.step_id
-		returning s.step_id, s.attempts, o.was, o.request, o.claimant, o.at),
-	w as (
-		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at, actor)
-		select step_id, was, 'in_progress', attempts, 'claimed', at, 'engine ' || claimant from u)
+		returning s.step_id, o.request)
 	select request, step_id from u union all select -1, 0 from l where not lives`
 
 // claimable are the states in which a step can be claimed.

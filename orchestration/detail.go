@@ -44,7 +44,7 @@ type StepDetail struct {
 	Retryable   bool
 	NextAttempt time.Time // zero unless the step waits for a retry
 	WaitsForKey string    // the concurrency key for whose permit it waits, or ""
-	Parents     []string
+	Parents     []string  // from the template; nil if this program cannot read it
 	History     []Attempt
 	Transitions []Transition
 }
@@ -117,9 +117,7 @@ const (
 	from tasker.tasks k where task_id = $1`
 
 	stepDetailsSQL = `
-	select s.step_id, s.name, s.state, s.attempts - s.forgiven, s.retry_limit, s.retryable, s.next_attempt_at, array(
-		select p.name from tasker.edges e join tasker.steps p on p.step_id = e.parent_id
-		where e.child_id = s.step_id order by p.position),
+	select s.step_id, s.name, s.state, s.attempts - s.forgiven, s.retry_limit, s.retryable, s.next_attempt_at,
 		coalesce((select h.key from tasker.slots h
 			where h.step_id = s.step_id and h.claimant is null and s.state in ('pending', 'waiting_for_retry')), '')
 	from tasker.steps s where s.task_id = $1 order by s.position`
@@ -128,13 +126,13 @@ const (
 	select step_id, attempt, outcome, coalesce(results::text, ''), coalesce(error::text, ''), started_at, a.ended_at
 	from tasker.attempts a join tasker.steps using (step_id) where task_id = $1 order by step_id, attempt`
 
-	taskTransitionsSQL = `
+	taskHistorySQL = `
 	select 0::bigint, coalesce(from_state, ''), to_state, 0, coalesce(reason, ''), at, coalesce(actor, '')
-	from tasker.task_transitions where task_id = $1 order by transition_id`
+	from tasker.task_history where task_id = $1 order by change`
 
-	stepTransitionsSQL = `
-	select step_id, coalesce(from_state, ''), to_state, attempt, coalesce(w.reason, ''), w.at, coalesce(w.actor, '')
-	from tasker.step_transitions w join tasker.steps using (step_id) where task_id = $1 order by transition_id`
+	stepHistorySQL = `
+	select step_id, from_state, to_state, attempt, coalesce(reason, ''), at, coalesce(actor, '')
+	from tasker.step_history where task_id = $1 order by step_id, change`
 )
 
 func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
@@ -155,10 +153,15 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 		for rows.Next() {
 			var s StepDetail
 			var next *time.Time
-			if err := rows.Scan(&s.StepID, &s.Name, &s.State, &s.Attempts, &s.RetryLimit, &s.Retryable, &next, &s.Parents, &s.WaitsForKey); err != nil {
+			if err := rows.Scan(&s.StepID, &s.Name, &s.State, &s.Attempts, &s.RetryLimit, &s.Retryable, &next, &s.WaitsForKey); err != nil {
 				return err
 			}
 			s.NextAttempt = orZero(next)
+			if d.Template != nil {
+				if step := d.Template.Step(s.Name); step != nil {
+					s.Parents = step.Parents
+				}
+			}
 			byID[s.StepID] = len(d.Steps)
 			d.Steps = append(d.Steps, s)
 		}
@@ -186,10 +189,10 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 		}
 		return rows.Err()
 	})
-	batch.Queue(taskTransitionsSQL, d.TaskID).Query(func(rows pgx.Rows) error {
+	batch.Queue(taskHistorySQL, d.TaskID).Query(func(rows pgx.Rows) error {
 		return scanTransitions(rows, func(_ int64, w Transition) { d.Transitions = append(d.Transitions, w) })
 	})
-	batch.Queue(stepTransitionsSQL, d.TaskID).Query(func(rows pgx.Rows) error {
+	batch.Queue(stepHistorySQL, d.TaskID).Query(func(rows pgx.Rows) error {
 		return scanTransitions(rows, func(id int64, w Transition) {
 			s := &d.Steps[byID[id]]
 			s.Transitions = append(s.Transitions, w)

@@ -119,12 +119,10 @@ func (e *Engine) handle(ctx context.Context, o handleOptions) (_ Outcome, revisi
 
 const beginTaskSQL = `
 	with u as (
-		update tasker.tasks k set state = 'in_progress' from (
-			select task_id, state from tasker.tasks where task_id = $1 and state = 'pending' for no key update) o
-		where k.task_id = o.task_id returning k.task_id, o.state as was)
-	insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-	select task_id, was, 'in_progress', 'begun', $2 from u
-	returning task_id`
+		update tasker.tasks set state = 'in_progress', begun_at = $2 where task_id = $1 and state = 'pending'
+		returning task_id),
+	q as (update tasker.queue q set begun = true from u where q.task_id = u.task_id)
+	select task_id from u`
 
 // beginTask takes the task from pending to in_progress. False means that the task
 // has changed, and must be loaded anew.

@@ -51,20 +51,23 @@ func (h *inHand) all() []int64 {
 	return slices.AppendSeq(make([]int64, 0, len(h.tasks)), maps.Keys(h.tasks))
 }
 
-// leaseSQL leases due tasks for an engine that lives, and takes pending ones to in_progress. Its parameters:
-// $1 engine, $2 now, $3 limit.
+// leaseSQL leases ready tasks for an engine that lives, and takes pending ones to
+// in_progress. It waits for no lock: whoever ends a task locks its row first, and then its
+// place in the queue. Its parameters: $1 engine, $2 now, $3 limit.
 var leaseSQL = `
 	with d as (
-		select task_id, state from tasker.tasks
-		where state in ('pending', 'in_progress') and held_by is null and wake_at <= $2 and ` + livesSQL("$1::bigint") + `
-		order by priority desc, wake_at limit $3 for no key update skip locked),
+		select q.task_id, k.state
+		from tasker.queue q, lateral (
+			select state from tasker.tasks k where k.task_id = q.task_id for no key update skip locked) k
+		where q.ready and q.held_by is null and ` + livesSQL("$1::bigint") + `
+		order by q.priority desc, q.due_at limit $3 for no key update of q skip locked),
 	u as (
-		update tasker.tasks k set held_by = $1, state = 'in_progress' from d where k.task_id = d.task_id
-		returning k.task_id, d.state as was),
-	w as (
-		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-		select task_id, was, 'in_progress', 'begun', $2 from u where was = 'pending')
-	select task_id, was = 'pending' from u`
+		update tasker.queue q set held_by = $1, begun = true from d where q.task_id = d.task_id
+		returning q.task_id, d.state),
+	k as (
+		update tasker.tasks k set state = 'in_progress', begun_at = $2 from u
+		where u.state = 'pending' and k.task_id = u.task_id)
+	select task_id, state = 'pending' from u`
 
 // lease leases up to n due tasks, by priority and then by age.
 func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
@@ -88,8 +91,8 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 
 // freeUnheardSQL frees the tasks of an engine ($1) that it does not have in hand ($2).
 const freeUnheardSQL = `
-	update tasker.tasks set held_by = null, wake_at = ` + atOnceSQL + `
-	where held_by = $1 and state in ('pending', 'in_progress') and task_id <> all($2)
+	update tasker.queue set held_by = null, due_at = ` + atOnceSQL + `
+	where begun and held_by = $1 and task_id <> all($2)
 	returning task_id`
 
 // freeUnheard frees the tasks that this engine has leased without hearing of it: the
@@ -131,7 +134,7 @@ func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision
 			return
 		}
 		w.engine.cfg.Logger.Error("a task could not be given back; trying again", "task", l.taskID, "error", err)
-		timer := time.NewTimer(w.config.Poll)
+		timer := time.NewTimer(w.retryPause())
 		select {
 		case <-timer.C:
 		case <-trying.Done():
@@ -141,19 +144,26 @@ func (w *worker) giveBack(ctx context.Context, l lease, next time.Time, revision
 	}
 }
 
-// endLeaseSQL's parameters:
+// endLeaseSQL wakes the workers if the task is ready at once. Its parameters:
 // $1 task, $2 engine, $3 next, $4 revision, $5 now.
 const endLeaseSQL = `
-	update tasker.tasks set held_by = null,
-		wake_at = case when $4 < 0 or revision = $4 then $3::timestamptz else least($3::timestamptz, $5::timestamptz) end
-	where task_id = $1 and held_by = $2
-	returning task_id`
+	with k as (select revision from tasker.tasks where task_id = $1 for no key update),
+	n as (select case when $4 < 0 or revision = $4 then $3::timestamptz else least($3::timestamptz, $5::timestamptz) end as due_at from k),
+	u as (
+		update tasker.queue q set held_by = null, due_at = n.due_at, ready = n.due_at <= $5 from n
+		where q.task_id = $1 and q.held_by = $2
+		returning q.ready)
+	select pg_notify('` + channelWake + `', '') from u where ready`
 
 func (w *worker) endLease(ctx context.Context, l lease, next time.Time, revision int) error {
-	var ended int
-	return w.engine.group.exec(ctx, rowCount(&ended), endLeaseSQL, l.taskID, l.heldBy, next, revision, w.engine.now())
+	var woken int
+	err := w.engine.group.exec(ctx, rowCount(&woken), endLeaseSQL, l.taskID, l.heldBy, next, revision, w.engine.now())
+	if err == nil && woken == 0 {
+		w.maintenance.wakeAt(next)
+	}
+	return err
 }
 
-// atOnceSQL is the wake_at of begun tasks that only need a worker. They go before all
+// atOnceSQL is the due_at of begun tasks that only need a worker. They go before all
 // other tasks of their priority, however long those have been due.
 const atOnceSQL = `'epoch'::timestamptz`

@@ -32,13 +32,13 @@ func TestGivingBackIsRetried(t *testing.T) {
 	b.SetStopTimeout(time.Nanosecond)
 	_, err := b.pool.Exec(t.Context(), `
 		create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
-		create trigger refuse before update on tasker.tasks for each row
-			when (old.held_by is not null and new.held_by is null and new.state = 'in_progress') execute function refuse()`)
+		create trigger refuse before update on tasker.queue for each row
+			when (old.held_by is not null and new.held_by is null) execute function refuse()`)
 	require.NoError(t, err)
 	b.work(t, orchestration.WorkerConfig{Poll: 10 * time.Millisecond})
 	b.submit(t, template(t, "a:", ""), "{}")
 	log.waitFor(t, "a task could not be given back; trying again")
-	_, err = b.pool.Exec(t.Context(), "drop trigger refuse on tasker.tasks")
+	_, err = b.pool.Exec(t.Context(), "drop trigger refuse on tasker.queue")
 	require.NoError(t, err)
 	clock.jump.Store(int64(2 * time.Minute))
 	b.waitForTasks(t, orchestration.TaskComplete, 1)
@@ -54,7 +54,7 @@ func TestWorkerStopsWhileLeasingFails(t *testing.T) {
 		create sequence tries;
 		create function refuse() returns trigger language plpgsql as $$
 			begin perform nextval('tries'); raise 'going down' using errcode = 'admin_shutdown'; end $$;
-		create trigger refuse before update on tasker.tasks for each row
+		create trigger refuse before update on tasker.queue for each row
 			when (old.held_by is null and new.held_by is not null) execute function refuse()`)
 	require.NoError(t, err)
 	b.submit(t, template(t, "a:", ""), "{}")

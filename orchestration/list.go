@@ -85,8 +85,8 @@ const maxList = 1000
 // $1 namespace, $2 name, $3 version, $4 states, $5 tags, $6 created after,
 // $7 created before, $8 error class, $9 below, $10 limit.
 const listSQL = `
-	select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.priority, k.created_at, k.ended_at, greatest(k.wake_at, k.run_at),
-		k.held_by is not null and k.ended_at is null,
+	select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.priority, k.created_at, k.ended_at, greatest(q.due_at, k.run_at),
+		q.held_by is not null,
 		c.steps, c.done, c.failed, coalesce(b.name, ''), coalesce(b.error_class, '')
 	from (
 		select * from tasker.tasks k
@@ -98,8 +98,9 @@ const listSQL = `
 				join tasker.steps s on s.step_id = a.step_id and s.attempts = a.attempt
 				where a.error_class = $8 and s.state in ('error', 'waiting_for_retry')))
 			and ($9 = 0 or task_id < $9)
-		order by task_id desc limit $10) k,
-	lateral (
+		order by task_id desc limit $10) k
+	left join tasker.queue q using (task_id)
+	cross join lateral (
 		select count(*)::int as steps, (count(*) filter (where state in ('complete', 'resolved_manually')))::int as done,
 			(count(*) filter (where state = 'error'))::int as failed
 		from tasker.steps s where s.task_id = k.task_id) c

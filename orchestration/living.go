@@ -60,6 +60,17 @@ var (
 	) a`
 )
 
+// freeDeadSQL frees the tasks of dead engines ($1), and wakes the workers. A task that
+// another transaction has locked is left to a worker's next round.
+const freeDeadSQL = `
+	with u as (
+		update tasker.queue set held_by = null, due_at = ` + atOnceSQL + `
+		where task_id in (
+			select task_id from tasker.queue where begun and held_by = any($1)
+			order by task_id for no key update skip locked)
+		returning task_id)
+	select pg_notify('` + channelWake + `', '') where exists (select from u)`
+
 // backend is a process of the server. A number of a process can come again.
 type backend struct {
 	pid   int32
@@ -73,6 +84,7 @@ type deadEngine struct {
 	pid             int
 	backend         backend
 	applicationName string
+	looks           int // how often its remains were ended and its tasks freed
 }
 
 // queueDead adds deadSQL to the batch.
@@ -121,8 +133,9 @@ func (e *Engine) endDead(ctx context.Context, conn *pgx.Conn) {
 	e.endBackends(ctx, dead, send)
 }
 
-// endBackends ends what dead engines have left on the server. Nobody else does: their
-// rows are gone. So if it fails, the next call does it too.
+// endBackends ends what dead engines have left on the server, and frees their tasks.
+// Nobody else does: their rows are gone. So if it fails, the next call does it too. It is
+// also done again after it has succeeded: a backend that ends may have locked a task.
 func (e *Engine) endBackends(ctx context.Context, dead []deadEngine, send func(context.Context, *pgx.Batch) error) {
 	dead = append(dead, e.unended.take()...)
 	if len(dead) == 0 {
@@ -133,7 +146,9 @@ func (e *Engine) endBackends(ctx context.Context, dead []deadEngine, send func(c
 	var starts []time.Time
 	var numbers []int64
 	for _, d := range dead {
-		e.cfg.Logger.Warn("an engine is dead; its steps are taken over", "engine", d.number, "host", d.host, "pid", d.pid)
+		if d.looks == 0 {
+			e.cfg.Logger.Warn("an engine is dead; its steps are taken over", "engine", d.number, "host", d.host, "pid", d.pid)
+		}
 		if d.applicationName != "" {
 			names = append(names, d.applicationName)
 		}
@@ -142,18 +157,37 @@ func (e *Engine) endBackends(ctx context.Context, dead []deadEngine, send func(c
 	var ended, refused int
 	var batch pgx.Batch
 	batch.Queue(endBackendsSQL, nonNil(names), pids, starts, numbers).QueryRow(func(row pgx.Row) error { return row.Scan(&ended, &refused) })
+	batch.Queue(freeDeadSQL, numbers)
 	err := send(ctx, &batch)
-	switch {
-	case err != nil:
-		e.unended.put(dead)
+	if err != nil {
 		e.cfg.Logger.Warn("the connections of a dead engine could not be ended; trying again", "error", err)
-	case refused > 0:
+		for i := range dead {
+			dead[i].looks = 1
+		}
+		e.unended.put(dead)
+		return
+	}
+	e.unended.put(again(dead))
+	if refused > 0 && dead[0].looks == 0 {
 		e.cfg.Logger.Warn("this role may not end the connections of a dead engine; they keep their row locks until the server notices",
 			"connections", refused, "hint", "Let all workers use the same role, or grant it pg_signal_backend.")
 	}
 }
 
-// unended are dead engines whose backends could not be ended yet.
+// looksAtDead is how often the remains of a dead engine are looked for.
+const looksAtDead = 4
+
+// again are the dead engines to look at once more.
+func again(dead []deadEngine) (left []deadEngine) {
+	for _, d := range dead {
+		if d.looks++; d.looks < looksAtDead {
+			left = append(left, d)
+		}
+	}
+	return left
+}
+
+// unended are dead engines whose backends could not be ended yet, or are looked for again.
 type unended struct {
 	mu   sync.Mutex
 	dead []deadEngine

@@ -18,7 +18,10 @@ type maintenance struct {
 	poll   time.Duration
 	wake   chan struct{} // receives a value when the worker should look for tasks
 
-	due     *time.Timer
+	mu    sync.Mutex
+	due   *time.Timer
+	dueAt time.Time // when due fires; zero if it does not
+
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -28,7 +31,7 @@ type maintenance struct {
 // that freed tasks.
 func startMaintenance(ctx context.Context, e *Engine, poll time.Duration) *maintenance {
 	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1)}
-	m.due = time.AfterFunc(poll, func() { signal(m.wake) })
+	m.due = time.AfterFunc(poll, m.fallDue)
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.round(ctx)
 	m.everyPoll(ctx, func() { signal(m.wake) })
@@ -59,17 +62,19 @@ func (m *maintenance) everyPoll(ctx context.Context, do func()) {
 // stop ends the rounds and waits for the current one.
 func (m *maintenance) stop() {
 	m.cancel()
+	m.mu.Lock()
 	m.due.Stop()
+	m.mu.Unlock()
 	m.running.Wait()
 }
 
 // freeTasksSQL frees the tasks whose worker is gone. They are due at once. A task that
 // another transaction has locked is left to the next round.
 var freeTasksSQL = `
-	update tasker.tasks set held_by = null, wake_at = ` + atOnceSQL + `
+	update tasker.queue set held_by = null, due_at = ` + atOnceSQL + `
 	where task_id in (
-		select task_id from tasker.tasks
-		where held_by is not null and state in ('pending', 'in_progress') and held_by not in (` + livingSQL + `)
+		select task_id from tasker.queue
+		where begun and held_by is not null and held_by not in (` + livingSQL + `)
 		order by task_id for no key update skip locked)
 	returning task_id`
 
@@ -96,21 +101,63 @@ func (m *maintenance) round(ctx context.Context) (freed int) {
 	return freed
 }
 
-const nextDueSQL = `
-	select min(wake_at) from tasker.tasks
-	where state in ('pending', 'in_progress') and held_by is null and wake_at < $1`
+// bringInSQL makes ready what has fallen due, up to $2 tasks. It returns how many, and
+// when the next task falls due, if that is before $3. $1 is now.
+const bringInSQL = `
+	with d as (
+		select task_id from tasker.queue where not ready and due_at <= $1
+		order by due_at limit $2 for no key update skip locked),
+	u as (update tasker.queue q set ready = true from d where q.task_id = d.task_id returning q.task_id)
+	select (select count(*) from u), (select min(due_at) from tasker.queue where not ready and due_at > $1 and due_at < $3)`
 
-// wakeWhenDue wakes the worker when the next task falls due, if that is before the
-// next round. A later call replaces an earlier one.
-func (m *maintenance) wakeWhenDue(ctx context.Context) {
-	m.due.Stop()
-	var next *time.Time
-	var batch pgx.Batch
-	batch.Queue(nextDueSQL, m.engine.now().Add(m.poll)).QueryRow(func(row pgx.Row) error { return row.Scan(&next) })
-	err := m.engine.own.short(ctx, &batch)
-	if err == nil && next != nil {
-		m.due.Reset(max(next.Sub(m.engine.now()), time.Millisecond))
+// bringInMost is how many tasks one statement makes ready.
+const bringInMost = 1000
+
+// bringIn makes ready the tasks that have fallen due, and sets the timer for the next.
+func (m *maintenance) bringIn(ctx context.Context) {
+	for {
+		var n int
+		var next *time.Time
+		var batch pgx.Batch
+		now := m.engine.now()
+		batch.Queue(bringInSQL, now, bringInMost, now.Add(m.poll)).QueryRow(func(row pgx.Row) error { return row.Scan(&n, &next) })
+		err := m.engine.own.short(ctx, &batch)
+		switch {
+		case err != nil:
+			if ctx.Err() == nil {
+				m.engine.cfg.Logger.Warn("could not look for tasks that have fallen due; trying again", "error", err)
+			}
+			m.wakeAt(now.Add(min(m.poll, retryPause)))
+			return
+		case n == bringInMost:
+			continue
+		case next != nil:
+			m.wakeAt(*next)
+		}
+		return
 	}
+}
+
+// retryPause is the pause after an error of the database.
+const retryPause = time.Second
+
+// wakeAt wakes the worker at that time, by the engine's clock. Of several times, the
+// earliest counts.
+func (m *maintenance) wakeAt(t time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dueAt.IsZero() || t.Before(m.dueAt) {
+		m.dueAt = t
+		m.due.Reset(max(t.Sub(m.engine.now()), 0))
+	}
+}
+
+// fallDue wakes the worker.
+func (m *maintenance) fallDue() {
+	m.mu.Lock()
+	m.dueAt = time.Time{}
+	m.mu.Unlock()
+	signal(m.wake)
 }
 
 // maxLosses is how many attempts of a step may be lost. A handler that ends its process

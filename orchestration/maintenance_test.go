@@ -48,22 +48,22 @@ func TestALockedTaskHoldsUpNoRound(t *testing.T) {
 	locked, free, quiet := tasks[0].TaskID, tasks[1].TaskID, tasks[2].TaskID
 
 	// The holder of two tasks is an engine that no row knows.
-	_, err = b.pool.Exec(t.Context(), "update tasker.tasks set held_by = 900000 where task_id = any($1)", []int64{locked, free})
+	_, err = b.pool.Exec(t.Context(), "update tasker.queue set held_by = 900000, begun = true, ready = true where task_id = any($1)", []int64{locked, free})
 	require.NoError(t, err)
 	lock, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = lock.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = lock.Exec(t.Context(), "select from tasker.tasks where task_id = $1 for update", locked)
+	_, err = lock.Exec(t.Context(), "select from tasker.queue where task_id = $1 for update", locked)
 	require.NoError(t, err)
 	held := func(id int64) (is bool) {
-		require.NoError(t, b.pool.QueryRow(t.Context(), "select held_by is not null from tasker.tasks where task_id = $1", id).Scan(&is))
+		require.NoError(t, b.pool.QueryRow(t.Context(), "select exists (select from tasker.queue where task_id = $1 and held_by is not null)", id).Scan(&is))
 		return is
 	}
 
 	stop := b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond})
 	require.Eventually(t, func() bool { return !held(free) }, 20*time.Second, 5*time.Millisecond, "the round frees the other task")
 	require.True(t, held(locked))
-	_, err = b.pool.Exec(t.Context(), "update tasker.tasks set run_at = now(), wake_at = now() where task_id = $1", quiet)
+	_, err = b.pool.Exec(t.Context(), "with k as (update tasker.tasks set run_at = now() where task_id = $1 returning task_id) update tasker.queue q set due_at = now() from k where q.task_id = k.task_id", quiet)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return b.inState(t, orchestration.TaskComplete) > 0 }, 20*time.Second, 5*time.Millisecond)
 	require.True(t, held(locked))

@@ -108,9 +108,9 @@ func TestDeletingATaskDeletesItsRows(t *testing.T) {
 	require.NoError(t, err)
 	var left []int
 	require.NoError(t, b.pool.QueryRow(t.Context(), `select array[(select count(*) from tasker.tasks), (select count(*) from tasker.steps),
-		(select count(*) from tasker.edges), (select count(*) from tasker.attempts), (select count(*) from tasker.step_transitions),
-		(select count(*) from tasker.task_transitions)]::int[]`).Scan(&left))
-	require.Equal(t, []int{1, 4, 4, 4, 8, 3}, left)
+		(select count(*) from tasker.queue), (select count(*) from tasker.attempts), (select count(*) from tasker.step_history),
+		(select count(*) from tasker.task_history)]::int[]`).Scan(&left))
+	require.Equal(t, []int{1, 4, 0, 4, 8, 3}, left)
 	d, err := b.Task(t.Context(), kept.TaskID)
 	require.NoError(t, err)
 	require.Len(t, d.Steps, 4)

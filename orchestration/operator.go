@@ -134,8 +134,10 @@ func (op *operation) lockRows() error {
 
 // countRevisionSQL also makes the task due. Its parameters: $1 task, $2 now.
 const countRevisionSQL = `
-	update tasker.tasks set revision = revision + 1, wake_at = least(wake_at, greatest(run_at, $2))
-	where task_id = $1`
+	with k as (update tasker.tasks set revision = revision + 1 where task_id = $1 returning task_id, run_at)
+	update tasker.queue q
+	set due_at = least(q.due_at, greatest(k.run_at, $2)), ready = q.ready or least(q.due_at, greatest(k.run_at, $2)) <= $2
+	from k where q.task_id = k.task_id`
 
 const (
 	notifyTaskSQL = `select pg_notify('` + channelTask + `', $1::bigint::text)`
@@ -252,8 +254,8 @@ func (op *operation) cancelTask() error {
 // cancelledAttemptSQL writes the end of an attempt that runs. Its parameters:
 // $1 step, $2 attempt, $3 started, $4 now.
 const cancelledAttemptSQL = `
-	insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at)
-	values ($1, $2, 'cancelled', $3, $4)`
+	insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at, claimed_by)
+	select step_id, $2, 'cancelled', $3, $4, claimed_by from tasker.steps where step_id = $1`
 
 func (op *operation) cancel(s *lockedStep) error {
 	if s.state == StepInProgress {
@@ -310,13 +312,14 @@ func (op *operation) moveStep(s *lockedStep, to StepState, what, sql string) err
 	return errors.Wrapf(err, "step %q", s.name)
 }
 
-// moveTaskSQL is the same for the task: $1 is the task.
+// moveTaskSQL is the same for the task: $1 is the task. The trigger requeue puts a task
+// that is opened again back into the queue.
 const moveTaskSQL = `
 	with o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($4)),
 	u as (
-		update tasker.tasks k set state = $2, ended_at = case when $2 = 'in_progress' then null else $3::timestamptz end,
-			wake_at = $3, held_by = null
-		from o where k.task_id = o.task_id returning k.task_id, o.state as was)
+		update tasker.tasks k set state = $2, ended_at = case when $2 = 'in_progress' then null else $3::timestamptz end
+		from o where k.task_id = o.task_id returning k.task_id, o.state as was),
+	q as (delete from tasker.queue q using u where $2 <> 'in_progress' and q.task_id = u.task_id)
 	insert into tasker.task_transitions (task_id, from_state, to_state, reason, actor, at)
 	select task_id, was, $2, $5, $6, $3 from u`
 

@@ -17,7 +17,7 @@ var errClaimLost = errors.New("the claim on the step was lost")
 type outcome struct {
 	to      StepState
 	kind    string // tasker.attempts.outcome
-	reason  string // for the audit
+	reason  string // for the audit; empty for a success
 	results json.RawMessage
 	err     *StepError
 	started time.Time
@@ -31,7 +31,7 @@ type outcome struct {
 // success is the outcome of an attempt whose handler returned results.
 func (a *attempt) success(results json.RawMessage) outcome {
 	return outcome{
-		to: StepComplete, kind: "complete", reason: "the handler returned", results: results,
+		to: StepComplete, kind: "complete", results: results,
 		started: a.step.lastAttempted, ended: a.engine.now(), last: a.last,
 	}
 }
@@ -72,17 +72,19 @@ func recordingError(s *stepRun, err error) error {
 	return errors.Wrapf(err, "recording the outcome of step %q", s.template.Name)
 }
 
-// releaseSQL's parameters:
+// releaseSQL also writes the claim into the audit: no attempt will show it. Its parameters:
 // $1 step, $2 claimant, $3 attempt, $4 now, $5 states that may become pending.
 const releaseSQL = `
 	with o as (
-		select step_id, state, attempts from tasker.steps
+		select step_id, state, attempts, claimed_by, last_attempted_at from tasker.steps
 		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = any($5) for no key update),
 	u as (
 		update tasker.steps s set state = 'pending', attempts = s.attempts - 1, claimed_by = null
-		from o where s.step_id = o.step_id returning s.step_id, o.state as was, o.attempts)
-	insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
-	select step_id, was, 'pending', attempts, 'interrupted; the attempt does not count', $4 from u
+		from o where s.step_id = o.step_id returning o.*)
+	insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, actor, at)
+	select u.step_id, r.* from u, lateral (values
+		(null, 'in_progress', attempts, 'claimed', 'engine ' || claimed_by, last_attempted_at),
+		(state, 'pending', attempts, 'interrupted; the attempt does not count', null, $4::timestamptz)) r
 	returning step_id`
 
 // release undoes the claim of an attempt that the engine interrupted to stop. The

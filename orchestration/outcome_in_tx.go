@@ -17,7 +17,7 @@ import (
 
 // successInTxSQL fails with claimLostState if the engine lost the claim.
 // Its parameters:
-// $1 step, $2 claimant, $3 attempt, $4 started, $5 ended, $6 results, $7 reason.
+// $1 step, $2 claimant, $3 attempt, $4 started, $5 ended, $6 results.
 const successInTxSQL = `
 	with u as (
 		update tasker.steps
@@ -25,11 +25,8 @@ const successInTxSQL = `
 		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = 'in_progress'
 		returning step_id),
 	a as (
-		insert into tasker.attempts (step_id, attempt, outcome, results, started_at, ended_at)
-		select step_id, $3, 'complete', $6::json, $4, $5 from u),
-	w as (
-		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
-		select step_id, 'in_progress', 'complete', $3, $7, $5 from u)
+		insert into tasker.attempts (step_id, attempt, outcome, results, started_at, ended_at, claimed_by)
+		select step_id, $3, 'complete', $6::json, $4, $5, $2 from u)
 	select coalesce((select true from u), tasker.claim_lost())`
 
 // completeTaskSQL completes the task if every step is done in the database. The task
@@ -37,12 +34,11 @@ const successInTxSQL = `
 // asynchronous commits may have lost some in a crash.
 const completeTaskSQL = `
 	with k as (
-		update tasker.tasks t set state = 'complete', ended_at = $2, held_by = null
+		update tasker.tasks t set state = 'complete', ended_at = $2
 		where task_id = $1 and state = 'in_progress' and not exists (
 			select 1 from tasker.steps s where s.task_id = t.task_id and s.state not in ('complete', 'resolved_manually'))
 		returning task_id)
-	insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-	select task_id, 'in_progress', 'complete', 'every step is done', $2 from k`
+	delete from tasker.queue q using k where q.task_id = k.task_id`
 
 // claimLostState is the SQLSTATE of tasker.claim_lost().
 const claimLostState = "TK001"
@@ -52,7 +48,7 @@ const claimLostState = "TK001"
 func (a *attempt) commitInTx(ctx context.Context, o outcome) (endedTask bool, err error) {
 	s := a.step
 	err = a.x.session.Commit(ctx, func(batch *pgx.Batch) {
-		batch.Queue(successInTxSQL, s.id, a.claimant, s.attemptNumber, o.started, o.ended, string(o.results), o.reason)
+		batch.Queue(successInTxSQL, s.id, a.claimant, s.attemptNumber, o.started, o.ended, string(o.results))
 		if o.last {
 			batch.Queue(completeTaskSQL, a.x.TaskID, o.ended).Exec(func(tag pgconn.CommandTag) error {
 				endedTask = tag.RowsAffected() == 1

@@ -27,16 +27,16 @@ type outcomeRow struct {
 	started, at     time.Time
 	due             *time.Time
 	wait            *float64
-	reason          string
-	last            bool // every other step of the task is done
-	loss            bool // the attempt does not count
+	reason          *string // null for a success
+	last            bool    // every other step of the task is done
+	loss            bool    // the attempt does not count
 }
 
 // row is the outcome as outcomeSQL takes it.
 func (o outcome) row(s *stepRun, claimant int64) outcomeRow {
 	row := outcomeRow{
 		step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), to: string(o.to), kind: o.kind,
-		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait, reason: o.reason,
+		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait,
 		last: o.last && o.to.Done(), loss: o.loss,
 	}
 	if o.results != nil {
@@ -46,6 +46,9 @@ func (o outcome) row(s *stepRun, claimant int64) outcomeRow {
 	if o.err != nil {
 		failed := errorJSON(o.err)
 		row.failed = &failed
+	}
+	if o.to != StepComplete {
+		row.reason = &o.reason
 	}
 	if o.to == StepWaitingForRetry {
 		row.due = &o.due
@@ -73,13 +76,13 @@ var outcomeColumns = columns[*outcomeRow]{
 	newColumn("at", "timestamptz", func(r *outcomeRow) time.Time { return r.at }),
 	newColumn("due_at", "timestamptz", func(r *outcomeRow) *time.Time { return r.due }),
 	newColumn("wait", "float8", func(r *outcomeRow) *float64 { return r.wait }),
-	newColumn("reason", "text", func(r *outcomeRow) string { return r.reason }),
+	newColumn("reason", "text", func(r *outcomeRow) *string { return r.reason }),
 	newColumn("last", "bool", func(r *outcomeRow) bool { return r.last }),
 	newColumn("loss", "bool", func(r *outcomeRow) bool { return r.loss }),
 }
 
-// outcomeSQL records outcomes: the step's new state, the row of the attempt, the row
-// of the audit and, if the step was the task's last, the end of the task. Each row
+// outcomeSQL records outcomes: the step's new state, the row of the attempt and, if the
+// step was the task's last, the end of the task. Each row
 // stands alone. If its claim is no longer valid, nothing is recorded for it.
 //
 // $1 is stepMoves, and outcomeColumns follow. It returns (request, whether the task
@@ -88,7 +91,7 @@ var outcomeSQL = `
 	with i as (
 		select * from ` + outcomeColumns.unnest("i", 2) + `),
 	o as (
-		select i.*, s.task_id, s.state as was
+		select i.*, s.task_id
 		from i join tasker.steps s on s.step_id = i.step_id and s.claimed_by = i.claimant and s.attempts = i.attempt
 		where s.state || '>' || i.to_state = any($1)
 		order by s.step_id for no key update of s),
@@ -100,20 +103,16 @@ var outcomeSQL = `
 		from o where s.step_id = o.step_id
 		returning o.*),
 	a as (
-		insert into tasker.attempts (step_id, attempt, outcome, results, error, error_class, started_at, ended_at)
-		select step_id, attempt, outcome, results::json, error::json, error_class, started_at, at from u),
-	w as (
-		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at)
-		select step_id, was, to_state, attempt, reason, at from u),
+		insert into tasker.attempts (step_id, attempt, outcome, results, error, error_class, started_at, ended_at, claimed_by, to_state, reason)
+		select step_id, attempt, outcome, results::json, error::json, error_class, started_at, at, claimant,
+			case when outcome <> 'complete' then to_state end, reason from u),
 	k as (
-		update tasker.tasks t set state = 'complete', ended_at = u.at, held_by = null from u
+		update tasker.tasks t set state = 'complete', ended_at = u.at from u
 		where u.last and t.task_id = u.task_id and t.state = 'in_progress' and not exists (
 			select 1 from tasker.steps x
 			where x.task_id = u.task_id and x.step_id <> u.step_id and x.state not in ('complete', 'resolved_manually'))
 		returning t.task_id, u.request, u.at),
-	kw as (
-		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-		select task_id, 'in_progress', 'complete', 'every step is done', at from k)
+	q as (delete from tasker.queue q using k where q.task_id = k.task_id)
 	select request, exists (select 1 from k where k.request = u.request) from u`
 
 // stepMoves are the allowed transitions of steps, in the form that outcomeSQL

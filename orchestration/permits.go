@@ -68,10 +68,13 @@ const wakeWaitingSQL = `
 		select * from w where n <= w.capacity - (
 			select count(*) from tasker.slots h where h.key = w.key and h.claimant is not null)),
 	m as (update tasker.slots h set woken_at = $2 from d where h.step_id = d.step_id),
-	k as (
-		update tasker.tasks k set revision = k.revision + 1, wake_at = ` + atOnceSQL + `
+	r as (
+		update tasker.tasks k set revision = k.revision + 1
 		from (select distinct task_id from d) d where k.task_id = d.task_id
-		returning k.task_id)
+		returning k.task_id),
+	k as (
+		update tasker.queue q set due_at = ` + atOnceSQL + `, ready = true from r where q.task_id = r.task_id
+		returning q.task_id)
 	select pg_notify('` + channelTask + `', task_id::text), pg_notify('` + channelWake + `', '') from k`
 
 var permitColumns = append(slices.Clone(claimColumns),
@@ -89,7 +92,7 @@ var claimPermitsSQL = `
 		select * from ` + permitColumns.unnest("i", 5) + ` where i.claimant = $4),
 	l as materialized (select ` + livesSQL("$4::bigint") + ` as lives),
 	o as (
-		select i.*, s.state as was
+		select i.*
 		from i join tasker.steps s on s.step_id = i.step_id and s.attempts = i.attempts
 		join tasker.tasks k on k.task_id = s.task_id
 		where s.state = any($1) and k.state = 'in_progress' and (select lives from l)
@@ -105,10 +108,7 @@ var claimPermitsSQL = `
 		update tasker.steps s
 		set state = 'in_progress', attempts = s.attempts + 1, claimed_by = r.claimant, last_attempted_at = r.at, next_attempt_at = null
 		from r where r.permitted and s.step_id = r.step_id
-		returning s.step_id, s.attempts, r.was, r.claimant, r.at),
-	w as (
-		insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, at, actor)
-		select step_id, was, 'in_progress', attempts, 'claimed', at, 'engine ' || claimant from u),
+		returning s.step_id),
 	h as (
 		insert into tasker.slots (step_id, key, capacity, claimant, attempt, since)
 		select step_id, key, capacity, case when permitted then claimant end, case when permitted then attempts + 1 end, at from r

@@ -109,9 +109,9 @@ func TestWaitingForAPermit(t *testing.T) {
 			require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == 1 }, 10*time.Second, time.Millisecond)
 			require.Eventually(t, func() bool {
 				var later bool
-				return b.pool.QueryRow(t.Context(), `select wake_at > last_asked + interval '0.9 s' from tasker.tasks,
+				return b.pool.QueryRow(t.Context(), `select due_at > last_asked + interval '0.9 s' from tasker.queue q join tasker.tasks using (task_id),
 					(select since as last_asked from tasker.slots where claimant is null) w
-					where task_id = $1 and held_by is null and state = 'in_progress'`, waiter).Scan(&later) == nil && later
+					where task_id = $1 and q.held_by is null and state = 'in_progress'`, waiter).Scan(&later) == nil && later
 			}, 10*time.Second, time.Millisecond)
 			d, err := b.Task(t.Context(), waiter)
 			require.NoError(t, err)

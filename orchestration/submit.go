@@ -211,28 +211,9 @@ var stepColumns = columns[*templates.Step]{
 	newColumn("retryable", "bool", func(s *templates.Step) bool { return s.Retryable }),
 }
 
-// edge is an edge of a template, by the names of its steps.
-type edge struct{ parent, child string }
-
-var edgeColumns = columns[edge]{
-	newColumn("parent", "text", func(e edge) string { return e.parent }),
-	newColumn("child", "text", func(e edge) string { return e.child }),
-}
-
-// edgesOf returns the edges of a template.
-func edgesOf(t *templates.Template) []edge {
-	var edges []edge
-	for _, step := range t.Steps {
-		for _, p := range step.Parents {
-			edges = append(edges, edge{parent: p, child: step.Name})
-		}
-	}
-	return edges
-}
-
-// insertTaskSQL writes a task, its steps, its edges and its first transition. It returns nothing if the identity exists.
+// insertTaskSQL writes a task, its steps and its place in the queue. It returns nothing if the identity exists.
 //
-// $1 to $13 are the columns of i. stepColumns and edgeColumns follow.
+// $1 to $13 are the columns of i. stepColumns follow.
 var insertTaskSQL = `
 	with i as (
 		select $1::text as digest, $2::text as namespace, $3::text as name, $4::text as version,
@@ -240,25 +221,21 @@ var insertTaskSQL = `
 			$10::text[] as tags, $11::smallint as priority, $12::timestamptz as run_at, $13::timestamptz as now),
 	k as (
 		insert into tasker.tasks (digest, namespace, name, version, context, identity_key,
-			initiator, source_system, reason, tags, priority, run_at, wake_at, created_at)
+			initiator, source_system, reason, tags, priority, run_at, created_at)
 		select digest, namespace, name, version, context, nullif(identity_key, ''),
-			nullif(initiator, ''), nullif(source_system, ''), nullif(reason, ''), tags, priority, run_at, run_at, now
+			nullif(initiator, ''), nullif(source_system, ''), nullif(reason, ''), tags, priority, run_at, now
 		from i
-		on conflict (identity_key) do nothing
-		returning task_id, created_at),
+		on conflict (identity_key) where identity_key is not null do nothing
+		returning task_id, digest, priority, run_at, created_at),
 	s as (
 		insert into tasker.steps (task_id, name, position, retry_limit, retryable)
 		select k.task_id, u.name, u.position - 1, u.retry_limit, u.retryable
 		from k, ` + stepColumns.unnestInOrder("u", 14, "position") + `
-		returning step_id, name, task_id),
-	d as (
-		insert into tasker.edges (task_id, parent_id, child_id)
-		select p.task_id, p.step_id, c.step_id
-		from ` + edgeColumns.unnest("u", 17) + `
-		join s p on p.name = u.parent join s c on c.name = u.child),
-	w as (
-		insert into tasker.task_transitions (task_id, to_state, reason, at)
-		select task_id, 'pending', 'submitted', created_at from k)
+		returning step_id),
+	q as (
+		insert into tasker.queue (task_id, template, priority, due_at, ready)
+		select k.task_id, t.number, k.priority, k.run_at, k.run_at <= k.created_at
+		from k join tasker.templates t using (digest))
 	select task_id from k`
 
 const taskOfIdentitySQL = `select task_id from tasker.tasks where identity_key = $1`
@@ -275,9 +252,8 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest
 		string(s.Context), s.IdentityKey, s.Initiator, s.SourceSystem, s.Reason,
 		nonNil(s.Tags), s.Priority, runAt, now,
 	}
-	args = edgeColumns.args(edgesOf(t), stepColumns.args(t.Steps, args...)...)
 	var id int64
-	err := tx.QueryRow(ctx, insertTaskSQL, args...).Scan(&id)
+	err := tx.QueryRow(ctx, insertTaskSQL, stepColumns.args(t.Steps, args...)...).Scan(&id)
 	if err == nil {
 		return Submitted{TaskID: id}, nil
 	}

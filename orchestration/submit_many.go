@@ -115,7 +115,7 @@ func (e *Engine) insertTasks(ctx context.Context, tx pgx.Tx, list []Submission, 
 	if err != nil {
 		return err
 	}
-	if err := insertSteps(ctx, tx, t, taskIDs, stepIDs, written, now); err != nil {
+	if err := insertSteps(ctx, tx, t, taskIDs, stepIDs, written); err != nil {
 		return err
 	}
 	return answer(ctx, tx, list, places, taskIDs, written, done)
@@ -141,19 +141,25 @@ var taskColumns = columns[taskRow]{
 	newColumn("run_at", "timestamptz", func(r taskRow) time.Time { return r.runAt }),
 }
 
-// insertTaskRowsSQL inserts tasks, and returns the numbers of those whose identity did
+// insertTaskRowsSQL inserts tasks and their places in the queue, and returns the numbers of those whose identity did
 // not exist. $1 to $5 are the digest, namespace, name and version of the template, and
 // the time. taskColumns follow.
 var insertTaskRowsSQL = `
-	insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity_key,
-		initiator, source_system, reason, tags, priority, run_at, wake_at, created_at)
-	overriding system value
-	select id, $1, $2, $3, $4, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
-		array(select json_array_elements_text(tags::json)), priority, run_at, run_at, $5
-	from ` + taskColumns.unnest("u", 6) + `
-	order by id
-	on conflict (identity_key) do nothing
-	returning task_id`
+	with k as (
+		insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity_key,
+			initiator, source_system, reason, tags, priority, run_at, created_at)
+		overriding system value
+		select id, $1, $2, $3, $4, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
+			array(select json_array_elements_text(tags::json)), priority, run_at, $5
+		from ` + taskColumns.unnest("u", 6) + `
+		order by id
+		on conflict (identity_key) where identity_key is not null do nothing
+		returning task_id, priority, run_at),
+	q as (
+		insert into tasker.queue (task_id, template, priority, due_at, ready)
+		select k.task_id, t.number, k.priority, k.run_at, k.run_at <= $5
+		from k join tasker.templates t on t.digest = $1)
+	select task_id from k`
 
 func insertTaskRows(ctx context.Context, tx pgx.Tx, t *templates.Template, now time.Time, list []taskRow) (map[int64]bool, error) {
 	rows, err := tx.Query(ctx, insertTaskRowsSQL, taskColumns.args(list, t.Digest(), t.Namespace, t.Name, t.Version, now)...)
@@ -177,38 +183,22 @@ var insertStepRowsSQL = `
 	from unnest($1::bigint[], $2::bigint[], $3::int[]) as u (id, task, position)
 	join ` + stepColumns.unnestInOrder("d", 4, "n") + ` on d.n = u.position + 1`
 
-const insertEdgesSQL = `
-	insert into tasker.edges (task_id, parent_id, child_id)
-	select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])`
-
-const noteSubmittedSQL = `
-	insert into tasker.task_transitions (task_id, to_state, reason, at)
-	select task, 'pending', 'submitted', $2 from unnest($1::bigint[]) as u (task)`
-
-// insertSteps writes the steps, edges and first transitions of the written tasks. The
-// step numbers of task i begin at i*len(t.Steps).
-func insertSteps(ctx context.Context, tx pgx.Tx, t *templates.Template, taskIDs, stepIDs []int64, written map[int64]bool, now time.Time) error {
+// insertSteps writes the steps of the written tasks. The step numbers of task i begin at
+// i*len(t.Steps).
+func insertSteps(ctx context.Context, tx pgx.Tx, t *templates.Template, taskIDs, stepIDs []int64, written map[int64]bool) error {
 	n := len(t.Steps)
-	var steps, tasks, edgeTasks, parents, children, begun []int64
+	var steps, tasks []int64
 	var positions []int32
 	for i, task := range taskIDs {
 		if !written[task] {
 			continue
 		}
-		begun = append(begun, task)
-		own := stepIDs[i*n : (i+1)*n]
-		for k, s := range t.Steps {
-			steps, tasks, positions = append(steps, own[k]), append(tasks, task), append(positions, int32(k))
-			for _, p := range s.Parents {
-				edgeTasks, parents, children = append(edgeTasks, task), append(parents, own[t.Step(p).Index]), append(children, own[k])
-			}
+		for k, id := range stepIDs[i*n : (i+1)*n] {
+			steps, tasks, positions = append(steps, id), append(tasks, task), append(positions, int32(k))
 		}
 	}
-	var batch pgx.Batch
-	batch.Queue(insertStepRowsSQL, stepColumns.args(t.Steps, steps, tasks, positions)...)
-	batch.Queue(insertEdgesSQL, edgeTasks, parents, children)
-	batch.Queue(noteSubmittedSQL, begun, now)
-	return tx.SendBatch(ctx, &batch).Close()
+	_, err := tx.Exec(ctx, insertStepRowsSQL, stepColumns.args(t.Steps, steps, tasks, positions)...)
+	return err
 }
 
 const tasksOfIdentitiesSQL = `select identity_key, task_id from tasker.tasks where identity_key = any($1)`

@@ -342,14 +342,16 @@ var endTaskSQL = `
 		select * from ` + seenColumns.unnest("i", 7) + `),
 	o as (select task_id, state from tasker.tasks where task_id = $1 and state = any($2) and revision = $6 for no key update),
 	u as (
-		update tasker.tasks k set state = $3, ended_at = $5, held_by = null from o
+		update tasker.tasks k set state = $3, ended_at = $5 from o
 		where k.task_id = o.task_id and not exists (
 			select 1 from tasker.steps s where s.task_id = $1 and not exists (
 				select 1 from seen where seen.step_id = s.step_id and seen.state = s.state and seen.attempts = s.attempts))
-		returning k.task_id, o.state as was)
-	insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
-	select task_id, was, $3, $4, $5 from u
-	returning task_id`
+		returning k.task_id, o.state as was),
+	w as (
+		insert into tasker.task_transitions (task_id, from_state, to_state, reason, at)
+		select task_id, was, $3, $4, $5 from u where $3 <> 'complete'),
+	q as (delete from tasker.queue q using u where q.task_id = u.task_id)
+	select task_id from u`
 
 // endTask records that the whole task has ended. False means that the task has
 // changed, and must be loaded anew.
@@ -363,7 +365,7 @@ func (l *taskLoop) endTask(ctx context.Context, to TaskState) (bool, error) {
 
 // endReasons are the audit's reasons for the end of a task.
 var endReasons = map[TaskState]string{
-	TaskComplete:  "every step is done",
+	TaskComplete:  "", // tasker.task_history says it
 	TaskInError:   "a step failed, and nothing else can run",
 	TaskCancelled: "a step was cancelled, and nothing else can run",
 }

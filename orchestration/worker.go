@@ -17,7 +17,7 @@ type WorkerConfig struct {
 	// tasks are therefore faster. Default 100.
 	MaxTasks int
 	// Poll is how often the worker looks for tasks that no notification told it of,
-	// and for the tasks of dead workers. Default 1 s.
+	// and for tasks that dead workers have left behind. Default 5 s.
 	Poll time.Duration
 	// Drain is how long running handlers may continue after ctx has ended. After that
 	// they are interrupted, and their attempts do not count. Default 30 s. A negative
@@ -33,7 +33,7 @@ func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
 		c.MaxTasks = 100
 	}
 	if c.Poll == 0 {
-		c.Poll = time.Second
+		c.Poll = 5 * time.Second
 	}
 	if c.Drain == 0 {
 		c.Drain = 30 * time.Second
@@ -75,25 +75,57 @@ type worker struct {
 	leased      atomic.Int32  // how many tasks it has in hand
 }
 
-// loop leases tasks while there are any, and then waits for a reason to look again.
+// loop leases tasks while there are any, and then waits for a reason to look again: a
+// notification, a task that falls due, or Poll.
 func (w *worker) loop(ctx, handlerCtx context.Context, woken <-chan struct{}) {
+	look, more := true, true // tasks may have fallen due; ready tasks may be left
 	looked := time.Now()
 	for ctx.Err() == nil {
 		if time.Since(looked) >= w.config.Poll {
 			w.freeUnheard(ctx)
-			looked = time.Now()
+			look, looked = true, time.Now()
 		}
-		if room := w.config.MaxTasks - int(w.leased.Load()); room > 0 {
-			if w.take(ctx, handlerCtx, room) == room {
+		if look {
+			w.maintenance.bringIn(ctx)
+			look, more = false, true
+		}
+		if room := w.room(); more && room > 0 {
+			if more = w.take(ctx, handlerCtx, room) == room; more {
 				continue
 			}
-			w.maintenance.wakeWhenDue(ctx)
 		}
 		select {
 		case <-woken:
-		case <-w.freed:
+			look = true
 		case <-w.maintenance.wake:
+			look = true
+		case <-w.freed:
+			if more {
+				w.gather(ctx)
+			}
 		case <-ctx.Done():
+		}
+	}
+}
+
+// room is how many tasks the worker may lease.
+func (w *worker) room() int { return w.config.MaxTasks - int(w.leased.Load()) }
+
+// gatherTime is how long a worker with little room waits for more.
+const gatherTime = 20 * time.Millisecond
+
+// gather waits a moment for a quarter of the worker's tasks to end, so that one
+// statement leases many. Meanwhile the others keep it busy.
+func (w *worker) gather(ctx context.Context) {
+	timer := time.NewTimer(gatherTime)
+	defer timer.Stop()
+	for w.room() < w.config.MaxTasks/4 {
+		select {
+		case <-w.freed:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -122,11 +154,12 @@ func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
 		if ctx.Err() == nil {
 			w.engine.cfg.Logger.Error("tasks could not be leased; trying again", "error", err)
 		}
+		w.maintenance.wakeAt(w.engine.now().Add(w.retryPause()))
 		return 0
 	}
 	for _, l := range leases {
 		if !hand.add(l.taskID) { // the session was lost and its leases with it, and a worker still runs the task
-			w.giveBack(ctx, l, w.engine.now().Add(w.config.Poll), -1)
+			w.giveBack(ctx, l, w.engine.now().Add(w.retryPause()), -1)
 			continue
 		}
 		w.leased.Add(1)
@@ -134,6 +167,9 @@ func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
 	}
 	return len(leases)
 }
+
+// retryPause is the pause before a task is tried again that could not be handled.
+func (w *worker) retryPause() time.Duration { return min(w.config.Poll, retryPause) }
 
 // handle handles a leased task, and then gives it back unless it has ended.
 func (w *worker) handle(ctx context.Context, l lease) {
@@ -149,7 +185,7 @@ func (w *worker) handle(ctx context.Context, l lease) {
 		return // the end of a task ends its lease
 	case err != nil && ctx.Err() == nil:
 		w.engine.cfg.Logger.Error("a task could not be handled; trying again", "task", l.taskID, "error", err)
-		next, revision = w.engine.now().Add(w.config.Poll), -1
+		next, revision = w.engine.now().Add(w.retryPause()), -1
 	case err != nil:
 		next, revision = w.engine.now(), -1
 	case next.IsZero(): // the worker drains, or another engine runs the last steps

@@ -135,7 +135,7 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 func heldTasks(t *testing.T, pool *pgxpool.Pool) (held []int64, engine int64) {
 	t.Helper()
 	require.NoError(t, pool.QueryRow(t.Context(),
-		"select array_agg(task_id), coalesce(min(held_by), 0) from tasker.tasks where held_by is not null and state = 'in_progress'").Scan(&held, &engine))
+		"select array_agg(task_id), coalesce(min(held_by), 0) from tasker.queue where held_by is not null").Scan(&held, &engine))
 	return held, engine
 }
 
@@ -144,8 +144,7 @@ func heldTasks(t *testing.T, pool *pgxpool.Pool) (held []int64, engine int64) {
 func takenOver(t *testing.T, pool *pgxpool.Pool, tasks []int64, dead int64) bool {
 	t.Helper()
 	var left int
-	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from tasker.tasks
-		where task_id = any($1) and state = 'in_progress'
-		and (held_by is null or held_by = $2)`, tasks, dead).Scan(&left))
+	require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from tasker.queue
+		where task_id = any($1) and (held_by is null or held_by = $2)`, tasks, dead).Scan(&left))
 	return left == 0
 }

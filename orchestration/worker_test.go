@@ -62,7 +62,7 @@ func TestWorkersShareTheTasks(t *testing.T) {
 	one.waitForTasks(t, orchestration.TaskComplete, 200)
 	require.EqualValues(t, 800, runs.Load())
 	var left int
-	require.NoError(t, one.pool.QueryRow(t.Context(), "select count(*) from tasker.tasks where held_by is not null").Scan(&left))
+	require.NoError(t, one.pool.QueryRow(t.Context(), "select count(*) from tasker.queue where held_by is not null").Scan(&left))
 	require.Zero(t, left)
 }
 

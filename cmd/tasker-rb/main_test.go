@@ -133,8 +133,8 @@ func (p *project) written() int {
 	}
 	var n int
 	require.NoError(p.t, conn.QueryRow(ctx, `
-		select (select count(*) from tasker.tasks) + (select count(*) from tasker.steps) + (select count(*) from tasker.edges)
-			+ (select count(*) from tasker.task_transitions) + (select count(*) from tasker.step_transitions)`).Scan(&n))
+		select (select count(*) from tasker.tasks) + (select count(*) from tasker.steps) + (select count(*) from tasker.queue)
+			+ (select count(*) from tasker.task_history) + (select count(*) from tasker.step_history)`).Scan(&n))
 	return n
 }
 
