@@ -9,11 +9,22 @@ type agenda struct {
 	missing    []int32 // of each step: how many of its parents are not done
 	open       []int   // the startable steps, sorted
 	unfinished int     // how many steps are not done
+	running    int     // how many attempts run
+
+	// What is being committed; succession.go explains it.
+	finishing []bool  // of each step: its success is being committed
+	soon      []int32 // of each step: how many of its parents are finishing
+	promised  []bool  // of each step: its claim travels with such a commit
+	finishes  int     // how many steps are finishing
+	promises  int     // how many steps are promised
 }
 
 // makeAgenda looks at all steps.
 func makeAgenda(steps []*stepRun) agenda {
-	a := agenda{done: make([]bool, len(steps)), missing: make([]int32, len(steps)), unfinished: len(steps)}
+	a := agenda{
+		done: make([]bool, len(steps)), missing: make([]int32, len(steps)), unfinished: len(steps),
+		finishing: make([]bool, len(steps)), soon: make([]int32, len(steps)), promised: make([]bool, len(steps)),
+	}
 	for i, s := range steps {
 		a.missing[i] = int32(len(s.parents))
 	}

@@ -20,7 +20,7 @@ type attempt struct {
 	x        *StepExecution
 	step     *stepRun
 	claimant int64
-	last     bool // every other step of the task is done
+	succeed  func(context.Context) *succession // plans what follows a success
 	report   func(attemptResult)
 
 	interrupt context.CancelCauseFunc // ends the handler's context
@@ -34,6 +34,7 @@ type attemptResult struct {
 	endedTask bool
 	released  bool
 	err       error // the outcome could not be recorded
+	follows   *succession
 }
 
 // perform runs the attempt, records its outcome, and reports it once.
@@ -84,23 +85,29 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 		defer a.x.session.Done(sqlsession.RolledBack)
 		return a.recognized(recording, a.recordFailure(ctx, recording, a.handlerFailed(recording, failure, failed)))
 	}
-	r := attemptResult{step: a.step, outcome: a.success(results)}
+	follows := a.succeed(ctx)
+	r := attemptResult{step: a.step, outcome: a.success(results, follows.last), follows: follows}
 	fate := sqlsession.Committed
 	defer func() { a.x.session.Done(fate) }()
-	if r.endedTask, r.err = a.commitSuccess(recording, open, r.outcome); r.err == nil {
+	if r.endedTask, r.err = a.commitSuccess(recording, open, r.outcome, follows.requested()); r.err == nil {
 		return r
 	}
+	follows.claims.claimed = nil
 	if r = a.recognized(recording, r); r.err == nil {
 		return r
 	}
 	fate = sqlsession.RolledBack
 	if errors.Is(r.err, errClaimLost) {
+		if err := a.engine.recall(recording, follows); err != nil {
+			r.err = errors.CombineErrors(r.err, err)
+		}
 		return r
 	}
 	second := a.recognized(recording, a.recordFailure(ctx, recording, a.commitFailed(r.err)))
+	second.follows = follows
 	switch {
 	case errors.Is(second.err, errClaimLost): // by a commit whose answer was lost, or by another engine
-		if again := a.recognized(recording, attemptResult{step: a.step, outcome: r.outcome, err: errClaimLost}); again.err == nil {
+		if again := a.recognized(recording, attemptResult{step: a.step, outcome: r.outcome, err: errClaimLost, follows: follows}); again.err == nil {
 			fate = sqlsession.Committed
 			return again
 		}
@@ -114,22 +121,22 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 // stops.
 func (a *attempt) recordFailure(ctx, recording context.Context, o outcome) attemptResult {
 	if ctx.Err() != nil {
-		return attemptResult{step: a.step, released: true, err: a.release(recording)}
+		return attemptResult{step: a.step, released: true, err: a.engine.release(recording, a.step, a.claimant)}
 	}
 	r := attemptResult{step: a.step, outcome: o}
-	r.endedTask, r.err = a.engine.commitOutcome(recording, a.step, a.claimant, o)
+	r.endedTask, r.err = a.engine.commitOutcome(recording, a.step, a.claimant, o, nil)
 	return r
 }
 
 // commitSuccess records a success, in the handler's transaction if one is open.
-func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome) (endedTask bool, err error) {
+func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome, claims *claimRequest) (endedTask bool, err error) {
 	if !open {
 		defer a.x.session.Rollback(ctx) // no statement to undo, but it may return a connection to the pool
-		return a.engine.commitOutcome(ctx, a.step, a.claimant, o)
+		return a.engine.commitOutcome(ctx, a.step, a.claimant, o, claims)
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.engine.stopTimeout)
 	defer cancel()
-	return a.commitInTx(ctx, o)
+	return a.commitInTx(ctx, o, claims)
 }
 
 // callHandler finds the handler, runs it within the step's time, and returns

@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"context"
+	"time"
 
 	"github.com/cockroachdb/errors"
 )
@@ -17,7 +18,6 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun, claimant int64)
 	request := &claimRequest{requestBase: requestBase{ctx: ctx}, rows: make([]claimRow, len(wanted))}
 	byID := make(map[int64]*stepRun, len(wanted))
 	for i, s := range wanted {
-		s.endPermitWait()
 		request.rows[i] = claimRow{
 			step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), at: now,
 			key: s.template.ConcurrencyKey, capacity: int32(s.template.ConcurrencyLimit),
@@ -30,18 +30,27 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun, claimant int64)
 	if request.dead {
 		l.engine.session.doubt(claimant)
 	}
+	l.task.mu.Lock()
+	defer l.task.mu.Unlock()
 	for id, waiting := range request.waiting {
 		byID[id].waitForPermit(now.Add(permitWait(waiting)))
 	}
 	claimed = make([]*stepRun, 0, len(request.claimed))
 	for _, id := range request.claimed {
-		s := byID[id]
-		s.state, s.claimedBy, s.claimAlive = StepInProgress, claimant, true
-		s.attemptNumber++
-		s.attempts++
-		s.lastAttempted = now
-		l.task.noteChange(s)
-		claimed = append(claimed, s)
+		l.noteClaim(byID[id], claimant, now)
+		claimed = append(claimed, byID[id])
 	}
 	return claimed, nil
+}
+
+// noteClaim takes note that this engine has claimed the step at that time.
+func (l *taskLoop) noteClaim(s *stepRun, claimant int64, at time.Time) {
+	if s.state == StepInProgress && s.claimedBy == claimant && s.lastAttempted.Equal(at) {
+		return // a refresh has read it
+	}
+	s.state, s.claimedBy, s.claimAlive = StepInProgress, claimant, true
+	s.attemptNumber++
+	s.attempts++
+	s.lastAttempted = at
+	l.task.noteChange(s)
 }

@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,8 +36,9 @@ type claimRow struct {
 	step, claimant int64
 	attemptNumber  int32 // of the latest attempt; 0 before the first
 	at             time.Time
-	key            string // concurrency key, or ""
-	capacity       int32  // permits of that key
+	awaited        []int64 // steps that must be done by now
+	key            string  // concurrency key, or ""
+	capacity       int32   // permits of that key
 }
 
 func (r *claimRequest) join(g *requestsByKind) {
@@ -59,11 +61,31 @@ var claimColumns = columns[*claimRow]{
 	newColumn("claimant", "bigint", func(r *claimRow) int64 { return r.claimant }),
 	newColumn("attempts", "int", func(r *claimRow) int32 { return r.attemptNumber }),
 	newColumn("at", "timestamptz", func(r *claimRow) time.Time { return r.at }),
+	// As text, because PostgreSQL cannot unnest an array of arrays row by row.
+	newColumn("awaited", "text", func(r *claimRow) *string { return arrayText(r.awaited) }),
+}
+
+// arrayText is an array as PostgreSQL reads it; nil if it is empty.
+func arrayText(ids []int64) *string {
+	if len(ids) == 0 {
+		return nil
+	}
+	text := []byte("{")
+	for i, id := range ids {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, id, 10)
+	}
+	s := string(append(text, '}'))
+	return &s
 }
 
 // claimSQL claims the steps that have not changed since they were loaded, and counts
 // their attempts. Each row stands alone: a step that has changed is left out, and the
-// others are claimed. If two requests want a step, one of them gets it.
+// others are claimed. If two requests want a step, one of them gets it. A claim that
+// travels with the success of a step is made after it, in the same transaction, and only
+// if all awaited steps are done.
 //
 // The engine claims under its own number ($2), and only while that number lives. So an
 // engine that is cut off, or that a server with lost commits does not know, claims
@@ -79,7 +101,8 @@ var claimSQL = `
 		select i.request, i.claimant, i.at, s.step_id
 		from i join tasker.steps s on s.step_id = i.step_id and s.attempts = i.attempts
 		join tasker.tasks k on k.task_id = s.task_id
-		where s.state = any($1) and k.state = 'in_progress' and (select lives from l)
+		where s.state = any($1) and k.state = 'in_progress' and (select lives from l) and (i.awaited is null or not exists (
+			select from tasker.steps p where p.step_id = any(i.awaited::bigint[]) and p.state not in ('complete', 'resolved_manually')))
 		order by s.step_id for no key update of s),
 	u as (
 		update tasker.steps s
@@ -96,16 +119,23 @@ func queueClaims(batch *pgx.Batch, g *requestsByKind) {
 	if len(g.claimRows) == 0 {
 		return
 	}
-	batch.Queue(claimSQL, claimColumns.args(g.claimRows, claimable, g.claimant())...).Query(func(rows pgx.Rows) error {
+	queueClaimRows(batch, g.claimRows, g.claimant(), func(request int, step int64) {
+		if request < 0 {
+			g.noteClaimantDead()
+		} else {
+			r := g.claims[request]
+			r.claimed = append(r.claimed, step)
+		}
+	})
+}
+
+// queueClaimRows adds claims to the batch. note is called for each row of the answer.
+func queueClaimRows(batch *pgx.Batch, claims []*claimRow, claimant int64, note func(request int, step int64)) {
+	batch.Queue(claimSQL, claimColumns.args(claims, claimable, claimant)...).Query(func(rows pgx.Rows) error {
 		var request int
 		var step int64
 		_, err := pgx.ForEachRow(rows, []any{&request, &step}, func() error {
-			if request < 0 {
-				g.noteClaimantDead()
-				return nil
-			}
-			r := g.claims[request]
-			r.claimed = append(r.claimed, step)
+			note(request, step)
 			return nil
 		})
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -15,9 +16,12 @@ import (
 // ErrTaskNotFound says that no task has that number.
 var ErrTaskNotFound = errors.New("there is no such task")
 
-// taskRun is a task in memory while the engine handles it. It belongs to one
-// goroutine.
+// taskRun is a task in memory while the engine handles it. It belongs to one goroutine,
+// the loop's. Only the loop changes it, and holds mu meanwhile; attempts hold mu while
+// they plan their succession.
 type taskRun struct {
+	mu       sync.Mutex
+	closed   bool // the loop claims no more steps
 	id       int64
 	digest   string // of the template
 	template *templates.Template

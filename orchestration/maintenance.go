@@ -189,7 +189,7 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 			Class:   "Tasker::ClaimLost",
 			Message: "the process that ran this attempt is gone; what it did outside the database may have happened",
 		})
-		_, err := e.commitOutcome(ctx, s, s.claimedBy, o)
+		_, err := e.commitOutcome(ctx, s, s.claimedBy, o, nil)
 		switch {
 		case errors.Is(err, errClaimLost): // another engine was faster
 			continue

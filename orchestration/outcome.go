@@ -29,10 +29,10 @@ type outcome struct {
 }
 
 // success is the outcome of an attempt whose handler returned results.
-func (a *attempt) success(results json.RawMessage) outcome {
+func (a *attempt) success(results json.RawMessage, last bool) outcome {
 	return outcome{
 		to: StepComplete, kind: "complete", results: results,
-		started: a.step.lastAttempted, ended: a.engine.now(), last: a.last,
+		started: a.step.lastAttempted, ended: a.engine.now(), last: last,
 	}
 }
 
@@ -57,10 +57,11 @@ func (a *attempt) failedOutcome(failure *StepError) outcome {
 	return o
 }
 
-// commitOutcome records the outcome in a commit that it shares with other steps.
+// commitOutcome records the outcome in a commit that it shares with other steps. The
+// claims, if any, are made in the same commit.
 // It reports whether that ended the task.
-func (e *Engine) commitOutcome(ctx context.Context, s *stepRun, claimant int64, o outcome) (endedTask bool, err error) {
-	request := &outcomeRequest{requestBase: requestBase{ctx: ctx}, row: o.row(s, claimant)}
+func (e *Engine) commitOutcome(ctx context.Context, s *stepRun, claimant int64, o outcome, claims *claimRequest) (endedTask bool, err error) {
+	request := &outcomeRequest{requestBase: requestBase{ctx: ctx}, row: o.row(s, claimant), claims: claims}
 	err = e.group.commit(request)
 	if err == nil && !request.recorded {
 		return false, errClaimLost
@@ -89,14 +90,14 @@ const releaseSQL = `
 
 // release undoes the claim of an attempt that the engine interrupted to stop. The
 // attempt does not count.
-func (a *attempt) release(ctx context.Context) error {
+func (e *Engine) release(ctx context.Context, s *stepRun, claimant int64) error {
 	var released int
-	err := a.engine.group.exec(ctx, rowCount(&released), releaseSQL,
-		a.step.id, a.claimant, a.step.attemptNumber, a.engine.now(), sources(StepTransitions, StepPending))
+	err := e.group.exec(ctx, rowCount(&released), releaseSQL,
+		s.id, claimant, s.attemptNumber, e.now(), sources(StepTransitions, StepPending))
 	if err == nil && released == 0 {
 		return errClaimLost
 	}
-	return errors.Wrapf(err, "releasing step %q", a.step.template.Name)
+	return errors.Wrapf(err, "releasing step %q", s.template.Name)
 }
 
 // storedError is a StepError as tasker.attempts holds it.

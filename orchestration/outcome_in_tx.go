@@ -44,11 +44,25 @@ const completeTaskSQL = `
 const claimLostState = "TK001"
 
 // commitInTx records a success in the handler's transaction and commits it. It
-// reports whether that ended the task.
-func (a *attempt) commitInTx(ctx context.Context, o outcome) (endedTask bool, err error) {
+// reports whether that ended the task. The claims, if any, are made in the same commit.
+func (a *attempt) commitInTx(ctx context.Context, o outcome, claims *claimRequest) (endedTask bool, err error) {
 	s := a.step
 	err = a.x.session.Commit(ctx, func(batch *pgx.Batch) {
 		batch.Queue(successInTxSQL, s.id, a.claimant, s.attemptNumber, o.started, o.ended, string(o.results))
+		if claims != nil {
+			claims.claimed, claims.dead = nil, false
+			rows := make([]*claimRow, len(claims.rows))
+			for i := range claims.rows {
+				rows[i] = &claims.rows[i]
+			}
+			queueClaimRows(batch, rows, a.claimant, func(request int, step int64) {
+				if request < 0 {
+					claims.dead = true
+				} else {
+					claims.claimed = append(claims.claimed, step)
+				}
+			})
+		}
 		if o.last {
 			batch.Queue(completeTaskSQL, a.x.TaskID, o.ended).Exec(func(tag pgconn.CommandTag) error {
 				endedTask = tag.RowsAffected() == 1

@@ -9,7 +9,8 @@ import (
 // outcomeRequest asks for the outcome of one attempt to be recorded.
 type outcomeRequest struct {
 	requestBase
-	row outcomeRow
+	row    outcomeRow
+	claims *claimRequest // made after it, in the same transaction; may be nil
 
 	// The answer: whether the claim was still valid, so that the outcome was recorded,
 	// and whether the task ended with it.
@@ -60,6 +61,9 @@ func (r *outcomeRequest) join(g *requestsByKind) {
 	r.recorded, r.endedTask = false, false
 	r.row.request = int32(len(g.outcomes))
 	g.outcomes, g.outcomeRows = append(g.outcomes, r), append(g.outcomeRows, &r.row)
+	if r.claims != nil {
+		r.claims.join(g)
+	}
 }
 
 var outcomeColumns = columns[*outcomeRow]{

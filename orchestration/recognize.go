@@ -41,6 +41,9 @@ func (a *attempt) recognized(ctx context.Context, r attemptResult) attemptResult
 		r.err = errors.Wrapf(err, "reading the outcome of step %q", a.step.template.Name)
 	case kind == r.outcome.kind:
 		r.err, r.endedTask = nil, ended && r.outcome.last
+		if r.outcome.to == StepComplete {
+			r.err = errors.Wrapf(a.engine.recall(ctx, r.follows), "reading the claims that came with step %q", a.step.template.Name)
+		}
 	}
 	return r
 }

@@ -17,7 +17,7 @@ type taskLoop struct {
 	stopping <-chan struct{} // closed when no more steps may start
 	results  chan attemptResult
 
-	running        int
+	claimed        []claimedStep   // claimed with a success, and not started yet
 	stale          bool            // the database has a newer version of the task
 	permitRejected bool            // a step got no permit, so another step may have room
 	full           <-chan struct{} // closed when a claim may be made; nil if none waits
@@ -35,13 +35,15 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 		now := l.engine.now()
 		l.full = nil
 		starting := l.failure == nil && ctx.Err() == nil && !l.isStopping()
+		l.change(func() { l.task.closed = !starting })
+		l.startClaimed(ctx, starting)
 		if starting && l.task.state == TaskInProgress {
 			l.failure = l.startViable(ctx, now)
 			if (l.stale || l.permitRejected) && l.failure == nil {
 				continue
 			}
 		}
-		if l.running == 0 && l.full == nil {
+		if l.task.agenda.running == 0 && l.full == nil {
 			break
 		}
 		l.await(ctx, now, starting)
@@ -68,7 +70,7 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 // results are not committed yet, it also waits for room.
 func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 	var due <-chan time.Time
-	if starting && l.running < l.parallel() {
+	if starting && l.task.agenda.running < l.parallel() {
 		if next := l.task.nextDue(); !next.IsZero() {
 			timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
 			defer timer.Stop()
@@ -112,15 +114,7 @@ func (l *taskLoop) parallel() int {
 // startViable claims and starts as many steps as may run now.
 func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 	l.permitRejected = false
-	var wanted []*stepRun
-	for _, i := range l.task.agenda.open {
-		if l.running+len(wanted) >= l.parallel() {
-			break
-		}
-		if s := l.task.steps[i]; !s.dueAt.After(now) {
-			wanted = append(wanted, s)
-		}
-	}
+	wanted := l.wanted(now)
 	if len(wanted) == 0 {
 		return nil
 	}
@@ -156,20 +150,42 @@ func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 		}
 	}
 	for _, s := range claimed {
-		l.start(ctx, s, claimant, l.task.agenda.unfinished == 1)
+		l.start(ctx, s)
 	}
 	return nil
 }
 
+// wanted are the steps to claim now.
+func (l *taskLoop) wanted(now time.Time) (wanted []*stepRun) {
+	t := l.task
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	room := t.agenda.room(l.parallel())
+	for _, i := range t.agenda.open {
+		if len(wanted) >= room {
+			break
+		}
+		if s := t.steps[i]; !s.dueAt.After(now) && !t.agenda.promised[i] {
+			s.endPermitWait()
+			wanted = append(wanted, s)
+		}
+	}
+	return wanted
+}
+
 // start starts the attempt of a claimed step in a goroutine of its own.
-func (l *taskLoop) start(ctx context.Context, s *stepRun, claimant int64, last bool) {
-	s.running, s.interrupted = true, false
-	l.running++
+func (l *taskLoop) start(ctx context.Context, s *stepRun) {
+	l.change(func() {
+		s.running, s.interrupted = true, false
+		l.task.agenda.running++
+	})
+	claimant := s.claimedBy
 	l.engine.tell(l.task, s, Event{Kind: EventStepStarted})
 	handlerCtx, interrupt := context.WithCancelCause(ctx)
 	s.interrupt = interrupt
 	a := &attempt{
-		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, last: last, interrupt: interrupt,
+		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, interrupt: interrupt,
+		succeed: func(ctx context.Context) *succession { return l.succeed(ctx, s, claimant) },
 		report: func(r attemptResult) {
 			l.engine.permitFreed(ctx, s)
 			l.results <- r
@@ -183,9 +199,16 @@ func (l *taskLoop) start(ctx context.Context, s *stepRun, claimant int64, last b
 
 // noteResult takes note of an ended attempt.
 func (l *taskLoop) noteResult(r attemptResult) {
-	l.running--
-	r.step.running = false
 	r.step.interrupt(nil)
+	l.change(func() {
+		r.step.running = false
+		l.task.agenda.running--
+		if r.err == nil {
+			l.noteOutcome(r)
+		}
+		l.task.agenda.finished(r.step)
+	})
+	l.settle(r.follows)
 	switch {
 	case errors.Is(r.err, errClaimLost) && r.step.interrupted:
 		l.stale = true // a person cancelled the step, and refresh interrupted it
@@ -196,30 +219,56 @@ func (l *taskLoop) noteResult(r attemptResult) {
 	case r.err != nil:
 		l.failure = errors.CombineErrors(l.failure, r.err)
 	default:
-		l.applyOutcome(r)
+		l.tellOutcome(r)
 	}
 }
 
-// applyOutcome changes the task in memory as its rows were changed.
-func (l *taskLoop) applyOutcome(r attemptResult) {
+// change changes the task in memory.
+func (l *taskLoop) change(do func()) {
+	l.task.mu.Lock()
+	defer l.task.mu.Unlock()
+	do()
+}
+
+// noteOutcome changes the task in memory as its rows were changed.
+func (l *taskLoop) noteOutcome(r attemptResult) {
 	s, o := r.step, r.outcome
-	defer l.task.noteChange(s)
-	s.claimedBy, s.claimAlive = 0, false
 	if r.released {
-		s.state = StepPending
-		s.attemptNumber--
-		s.attempts--
-		l.engine.tell(l.task, s, Event{Kind: EventStepReleased})
+		l.noteRelease(s)
 		return
 	}
+	s.claimedBy, s.claimAlive = 0, false
 	s.state, s.dueAt, s.requestedWait = o.to, o.due, o.wait
 	if o.loss {
 		s.losses++
 	}
+	if o.to == StepComplete {
+		s.results = o.results
+	}
+	if r.endedTask {
+		l.task.state = TaskComplete
+	}
+	l.task.noteChange(s)
+}
+
+// noteRelease takes note that a claim was undone.
+func (l *taskLoop) noteRelease(s *stepRun) {
+	s.state, s.claimedBy, s.claimAlive = StepPending, 0, false
+	s.attemptNumber--
+	s.attempts--
+	l.task.noteChange(s)
+}
+
+// tellOutcome reports the outcome to Config.OnEvent.
+func (l *taskLoop) tellOutcome(r attemptResult) {
+	s, o := r.step, r.outcome
+	if r.released {
+		l.engine.tell(l.task, s, Event{Kind: EventStepReleased})
+		return
+	}
 	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
 	switch o.to {
 	case StepComplete:
-		s.results = o.results
 	case StepWaitingForRetry:
 		event.Kind, event.NextAttempt = EventStepRetrying, o.due
 	default:
@@ -227,7 +276,6 @@ func (l *taskLoop) applyOutcome(r attemptResult) {
 	}
 	l.engine.tell(l.task, s, event)
 	if r.endedTask {
-		l.task.state = TaskComplete
 		l.engine.tell(l.task, nil, Event{Kind: EventTaskEnded})
 	}
 }
@@ -247,11 +295,21 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var events []func()
+	l.change(func() { events = l.adopt(fresh) })
+	for _, tell := range events {
+		tell()
+	}
+	return nil
+}
+
+// adopt takes over what was read anew. It returns what to tell about it.
+func (l *taskLoop) adopt(fresh *taskRun) (events []func()) {
 	t := l.task
 	if t.state != fresh.state {
 		t.state, t.headJSON = fresh.state, nil
 		if t.state.Final() {
-			l.engine.tell(t, nil, Event{Kind: EventTaskEnded})
+			events = append(events, func() { l.engine.tell(t, nil, Event{Kind: EventTaskEnded}) })
 		}
 	}
 	another := t.number != fresh.number // then the database may have lost what was remembered
@@ -270,11 +328,11 @@ func (l *taskLoop) refresh(ctx context.Context) error {
 			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
 			t.noteChange(s)
 			if cancelled {
-				l.engine.tell(t, s, Event{Kind: EventStepCancelled})
+				events = append(events, func() { l.engine.tell(t, s, Event{Kind: EventStepCancelled}) })
 			}
 		}
 	}
-	return nil
+	return events
 }
 
 // interruptAll interrupts the running steps of a task that is gone, and their claims with it.
