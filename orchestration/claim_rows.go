@@ -119,23 +119,16 @@ func queueClaims(batch *pgx.Batch, g *requestsByKind) {
 	if len(g.claimRows) == 0 {
 		return
 	}
-	queueClaimRows(batch, g.claimRows, g.claimant(), func(request int, step int64) {
-		if request < 0 {
-			g.noteClaimantDead()
-		} else {
-			r := g.claims[request]
-			r.claimed = append(r.claimed, step)
-		}
-	})
-}
-
-// queueClaimRows adds claims to the batch. note is called for each row of the answer.
-func queueClaimRows(batch *pgx.Batch, claims []*claimRow, claimant int64, note func(request int, step int64)) {
-	batch.Queue(claimSQL, claimColumns.args(claims, claimable, claimant)...).Query(func(rows pgx.Rows) error {
+	batch.Queue(claimSQL, claimColumns.args(g.claimRows, claimable, g.claimant())...).Query(func(rows pgx.Rows) error {
 		var request int
 		var step int64
 		_, err := pgx.ForEachRow(rows, []any{&request, &step}, func() error {
-			note(request, step)
+			if request < 0 {
+				g.noteClaimantDead()
+				return nil
+			}
+			r := g.claims[request]
+			r.claimed = append(r.claimed, step)
 			return nil
 		})
 		return err

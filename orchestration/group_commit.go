@@ -168,7 +168,7 @@ func (g *groupCommit) send(ctx context.Context, group []groupRequest, timeout ti
 	for _, r := range kinds.sql {
 		batch.Queue(r.sql, r.args...).Query(r.read)
 	}
-	err := g.own.send(ctx, &batch)
+	err := g.own.sendOften(ctx, &batch)
 	if errors.Is(err, context.DeadlineExceeded) {
 		g.own.pool.Reset() // the other connections may be as silent as this one
 	}

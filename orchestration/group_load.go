@@ -120,7 +120,6 @@ func (g *groupLoad) read(ctx context.Context, group []*loadRequest) error {
 		}
 	}
 	var batch pgx.Batch
-	batch.Queue(plannedOnce)
 	batch.Queue(tasksSQL, ids).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			t, err := scanTask(rows)
@@ -144,7 +143,7 @@ func (g *groupLoad) read(ctx context.Context, group []*loadRequest) error {
 		}
 		return rows.Err()
 	})
-	if err := g.own.send(ctx, &batch); err != nil {
+	if err := g.own.sendOften(ctx, &batch); err != nil {
 		return err
 	}
 	for _, l := range group {
@@ -158,11 +157,6 @@ func (g *groupLoad) read(ctx context.Context, group []*loadRequest) error {
 	}
 	return nil
 }
-
-// plannedOnce saves planning time. With old statistics PostgreSQL expects these queries
-// to be large and compiles them, which takes a hundred times as long as the answer. And
-// because it cannot know the length of an array, it would plan each query anew.
-const plannedOnce = `select set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`
 
 // tasksSQL and stepsSQL look the tasks up one after another, with lateral joins. For a
 // plain join with the array, PostgreSQL with old statistics may read the whole table.

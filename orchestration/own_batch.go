@@ -42,6 +42,22 @@ func (o *ownBatches) look(ctx context.Context) error {
 	return err
 }
 
+// plannedOnceSQL lets PostgreSQL plan a statement once for each connection, until the
+// commit. Because it cannot know the length of an array, it would plan most of the
+// engine's statements anew each time, which takes longer than to run them. And such a plan
+// must not depend on what the tables hold when it is made: an empty table is read as a
+// whole. With old statistics it would also compile the statements.
+const plannedOnceSQL = `select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true),
+	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+
+// sendOften is send for statements that come again and again.
+func (o *ownBatches) sendOften(ctx context.Context, batch *pgx.Batch) error {
+	var often pgx.Batch
+	often.Queue(plannedOnceSQL)
+	often.QueuedQueries = append(often.QueuedQueries, batch.QueuedQueries...)
+	return o.send(ctx, &often)
+}
+
 // send sends the batch in one round trip and one commit.
 func (o *ownBatches) send(ctx context.Context, batch *pgx.Batch) error {
 	if !o.guards.Load() {

@@ -184,7 +184,7 @@ func (a *agenda) room(parallel int) int { return parallel - a.running - max(0, a
 // committed too. It leaves out steps that need a permit.
 func (a *agenda) next(s *stepRun, steps []*stepRun, now time.Time, parallel int) (next []int) {
 	// The slot of each step that finishes is free for a promised one.
-	room := parallel - a.running + a.finishes - a.promises
+	room := min(parallel-a.running+a.finishes-a.promises, maxNext)
 	take := func(i int) {
 		n := steps[i]
 		if room > 0 && !a.promised[i] && n.template.ConcurrencyKey == "" && !n.dueAt.After(now) {
