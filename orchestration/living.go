@@ -115,20 +115,22 @@ func (e *Engine) living(ctx context.Context, numbers []int64) (living []int64, e
 	return living, nil
 }
 
-// endDead declares engines dead, and ends their backends, on the connection of this
-// engine's session. The pool may have no connection left for it: all may wait for the
-// locks of the dead.
-func (e *Engine) endDead(ctx context.Context, conn *pgx.Conn) {
+// endDead declares engines dead that seem to be, and ends their backends, on the connection
+// of this engine's session. The pool may have no connection left for it: all may wait for
+// the locks of the dead.
+func (e *Engine) endDead(ctx context.Context, conn *pgx.Conn, seemDead bool) {
 	send := func(ctx context.Context, batch *pgx.Batch) error {
 		ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 		defer cancel()
 		return conn.SendBatch(ctx, batch).Close()
 	}
 	var dead []deadEngine
-	var batch pgx.Batch
-	queueDead(&batch, &dead)
-	if err := send(ctx, &batch); err != nil {
-		return // if it was the connection, the next heartbeat says so
+	if seemDead {
+		var batch pgx.Batch
+		queueDead(&batch, &dead)
+		if err := send(ctx, &batch); err != nil {
+			return // if it was the connection, the next heartbeat says so
+		}
 	}
 	e.endBackends(ctx, dead, send)
 }

@@ -45,9 +45,10 @@ type session struct {
 	opener   sessionOpener
 	logger   *slog.Logger
 	notified func(channel, payload string)
-	others   func(context.Context, *pgx.Conn) // called now and then, to look for dead engines
-	lost     func()                           // called when the connection is gone
-	opened   func()                           // called after a reconnection, when notifications may be missing
+	// others is called now and then. seemDead says that another engine seems to be dead.
+	others func(ctx context.Context, conn *pgx.Conn, seemDead bool)
+	lost   func() // called when the connection is gone
+	opened func() // called after a reconnection, when notifications may be missing
 
 	stop  context.CancelFunc
 	ended chan struct{}
@@ -131,14 +132,16 @@ func (s *session) keep(ctx context.Context, conn *pgx.Conn) {
 // returns when the session cannot be trusted any more.
 func (s *session) live(ctx context.Context, conn *pgx.Conn) error {
 	for beats := 1; ; beats++ {
-		if err := s.beat(ctx, conn); err != nil {
+		look := beats%lookEvery == 0
+		dead, err := s.beat(ctx, conn, look)
+		if err != nil {
 			return err
 		}
-		if beats%lookEvery == 0 {
-			s.others(ctx, conn)
+		if look {
+			s.others(ctx, conn, dead)
 		}
 		until, cancel := context.WithTimeout(ctx, heartbeatEvery)
-		err := s.receive(until, conn)
+		err = s.receive(until, conn)
 		cancel()
 		if ctx.Err() != nil || conn.IsClosed() {
 			return err
@@ -158,38 +161,41 @@ func (s *session) receive(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// heartbeatSQL also returns which of the backends ($2) are gone.
-const heartbeatSQL = `
+// heartbeatSQL also returns which of the backends ($2) are gone and, if it is asked to look
+// for it ($3), whether another engine seems to be dead.
+var heartbeatSQL = `
 	with beat as (update tasker.workers set heartbeat_at = clock_timestamp() where number = $1 returning 1)
 	select exists (select from beat), array(
-		select pid from unnest($2::int[]) as p (pid) where not exists (select from pg_stat_get_activity(p.pid)))`
+		select pid from unnest($2::int[]) as p (pid) where not exists (select from pg_stat_get_activity(p.pid))),
+		$3 and exists (select from tasker.workers where number <> $1 and number not in (` + livingSQL + `))`
 
 // errDeclaredDead says that another engine has deleted this one's row.
 var errDeclaredDead = errors.New("another engine has found this one dead: its heartbeat was late")
 
-func (s *session) beat(ctx context.Context, conn *pgx.Conn) error {
+// beat writes a heartbeat. With look it returns whether another engine seems to be dead.
+func (s *session) beat(ctx context.Context, conn *pgx.Conn, look bool) (dead bool, err error) {
 	s.mu.Lock()
 	number := s.number
 	s.mu.Unlock()
 	answering, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
 	if number == 0 { // in doubt
-		return errNotAlive
+		return false, errNotAlive
 	}
 	var alive bool
 	var gone []int32
 	asked := time.Now()
-	err := conn.QueryRow(answering, heartbeatSQL, number, s.opener.connections.backends()).Scan(&alive, &gone)
+	err = conn.QueryRow(answering, heartbeatSQL, number, s.opener.connections.backends(), look).Scan(&alive, &gone, &dead)
 	if n := s.opener.connections.cut(gone, asked); n > 0 {
 		s.logger.Warn("connections were silent whose other end is gone; closed them", "connections", n)
 	}
 	switch {
 	case err == nil && !alive:
-		return errDeclaredDead
+		return false, errDeclaredDead
 	case err != nil && answering.Err() != nil && ctx.Err() == nil:
-		return errors.Newf("the server has not answered a heartbeat within %v", heartbeatTimeout)
+		return false, errors.Newf("the server has not answered a heartbeat within %v", heartbeatTimeout)
 	}
-	return errors.Wrap(err, "writing a heartbeat")
+	return dead, errors.Wrap(err, "writing a heartbeat")
 }
 
 // reopen tries until it succeeds, and says why it does not. It returns nil if the

@@ -43,7 +43,7 @@ Each task carries its template, so the worker needs no template files. With
 	}
 	w.handlers.add(cmd)
 	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` exist, may be repeated")
-	cmd.Flags().IntVar(&w.tasks, "tasks", 32, "hold `N` tasks at a time")
+	cmd.Flags().IntVar(&w.tasks, "tasks", orchestration.DefaultMaxTasks, "hold `N` tasks at a time")
 	w.drain = timeSpan(30 * time.Second)
 	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
 	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "print nothing about steps that succeed")
