@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/errors"
+)
+
+// options are the flags.
+type options struct {
+	shapes     string
+	contenders string
+	rounds     int
+	busy       time.Duration
+	filled     int
+	program    string
+	before     string
+	dir        string
+	out        string
+}
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == "child" {
+		exit(runChild(os.Args[2]))
+	}
+	var o options
+	flag.StringVar(&o.shapes, "shapes", "", "measure these shapes, separated by commas, or all (default noop,diamond-sql,diamond)")
+	flag.StringVar(&o.contenders, "contenders", "", "measure only contenders whose name contains one of these texts, separated by commas")
+	flag.IntVar(&o.rounds, "rounds", 5, "measure each so often, in turns")
+	flag.DurationVar(&o.busy, "for", 2*time.Second, "give each contender tasks for about so long a round")
+	flag.IntVar(&o.filled, "filled", 1_000_000, "so many finished tasks are in full tables, and twice as many that wait for their time")
+	flag.StringVar(&o.program, "tasker-rb", "../bin/tasker-rb", "the program to measure")
+	flag.StringVar(&o.before, "before", "", "another build of it to measure beside")
+	flag.StringVar(&o.dir, "dir", os.TempDir(), "keep the data of the servers in a folder below this one, on a disk")
+	flag.StringVar(&o.out, "out", "../.build/bench", "write report.txt, report.json, report.svg and report.png into this folder")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	exit(run(ctx, o))
+}
+
+// exit ends the program. It prints the error, if there is one, with its hints.
+func exit(err error) {
+	if err == nil {
+		os.Exit(0)
+	}
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	for _, hint := range errors.GetAllHints(err) {
+		fmt.Fprintln(os.Stderr, hint)
+	}
+	os.Exit(1)
+}
+
+func run(ctx context.Context, o options) (err error) {
+	if o.rounds < 1 {
+		return errors.Newf("-rounds %d: it must be 1 or more", o.rounds)
+	}
+	chosen, err := chooseShapes(o.shapes, shapes(o.filled))
+	if err != nil {
+		return err
+	}
+	list, missing, err := chooseContenders(o)
+	if err != nil {
+		return err
+	}
+	log := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	for _, m := range missing {
+		log("left out: %s", m)
+	}
+	b, stop, err := newBench(ctx, o.dir, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.CombineErrors(err, stop()) }()
+	report, err := b.compare(ctx, chosen, list, o)
+	if err != nil {
+		return err
+	}
+	report.LeftOut = missing
+	return report.write(o.out)
+}
+
+// newBench starts the server. The function that it returns stops it.
+func newBench(ctx context.Context, parent string, log func(string, ...any)) (*bench, func() error, error) {
+	server, err := startPostgres(ctx, parent)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &bench{postgres: server, dir: filepath.Join(server.dir, "rounds"), log: log, filled: map[string]bool{}}
+	if err := os.Mkdir(b.dir, 0o755); err != nil {
+		return nil, nil, errors.CombineErrors(errors.WithStack(err), server.stop())
+	}
+	return b, server.stop, nil
+}
+
+// compare measures all contenders with all shapes, in turns.
+func (b *bench) compare(ctx context.Context, chosen []Shape, list []contender, o options) (*Report, error) {
+	report := newReport(ctx, b, o)
+	for _, s := range chosen {
+		of := ShapeReport{Shape: s}
+		var running []contender
+		for _, c := range list {
+			if !c.Runs(s) {
+				continue
+			}
+			tasks, err := b.calibrate(ctx, c, s, o.busy)
+			if err != nil {
+				return nil, err
+			}
+			running = append(running, c)
+			of.Contenders = append(of.Contenders, ContenderReport{Name: c.Name(), Tasks: tasks})
+		}
+		for round := range o.rounds {
+			for i, c := range running {
+				r, err := b.round(ctx, c, s, of.Contenders[i].Tasks)
+				if err != nil {
+					return nil, err
+				}
+				b.log("%s, round %d of %d, %s: %d tasks, %.1f/s", s.Name, round+1, o.rounds, c.Name(), r.Tasks, r.Rate())
+				of.Contenders[i].Rounds = append(of.Contenders[i].Rounds, r)
+			}
+		}
+		report.Shapes = append(report.Shapes, of)
+		if err := report.printShape(os.Stdout, of); err != nil {
+			return nil, err
+		}
+	}
+	return report, nil
+}
