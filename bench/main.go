@@ -105,16 +105,12 @@ func (b *bench) compare(ctx context.Context, chosen []Shape, list []contender, o
 	report := newReport(ctx, b, o)
 	for _, s := range chosen {
 		of := ShapeReport{Shape: s}
-		var running []contender
-		for _, c := range list {
-			if !c.Runs(s) {
-				continue
-			}
+		running := beside(list, s)
+		for _, c := range running {
 			tasks, err := b.calibrate(ctx, c, s, o.busy)
 			if err != nil {
 				return nil, err
 			}
-			running = append(running, c)
 			of.Contenders = append(of.Contenders, ContenderReport{Name: c.Name(), Tasks: tasks})
 		}
 		for round := range o.rounds {
@@ -125,6 +121,12 @@ func (b *bench) compare(ctx context.Context, chosen []Shape, list []contender, o
 				}
 				b.log("%s, round %d of %d, %s: %d tasks, %.1f/s", s.Name, round+1, o.rounds, c.Name(), r.Tasks, r.Rate())
 				of.Contenders[i].Rounds = append(of.Contenders[i].Rounds, r)
+			}
+		}
+		if s.Beside.Finished > 0 {
+			var err error
+			if of.Lists, err = b.timeLists(ctx, running, s, o.rounds); err != nil {
+				return nil, err
 			}
 		}
 		report.Shapes = append(report.Shapes, of)

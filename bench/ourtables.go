@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -36,4 +37,47 @@ func verifyOurs(ctx context.Context, conn *pgx.Conn, above int64, w Work) error 
 func lastTask(ctx context.Context, conn *pgx.Conn) (id int64, err error) {
 	err = conn.QueryRow(ctx, "select coalesce(max(task_id), 0) from tasker.tasks").Scan(&id)
 	return id, errors.WithStack(err)
+}
+
+// rowsOf finds the tables that have rows of a task, and what has to differ in a copy of
+// them: the numbers of the task and of its steps, wherever they occur.
+func rowsOf(ctx context.Context, conn *pgx.Conn, task int64) ([]taskRows, error) {
+	var stepNumbers int
+	err := conn.QueryRow(ctx, "select max(step_id) - min(step_id) + 1 from tasker.steps where task_id = $1", task).Scan(&stepNumbers)
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	shifts := map[string]int{"task_id": 1, "step_id": stepNumbers, "parent_id": stepNumbers, "child_id": stepNumbers}
+	found, err := conn.Query(ctx, `
+		select table_name::text, column_name::text, is_identity = 'YES', data_type = 'timestamp with time zone'
+		from information_schema.columns where table_schema = 'tasker' and table_name <> 'workers' and is_generated = 'NEVER'
+		order by table_name, ordinal_position`)
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	var rows []taskRows
+	var table string
+	var c taskColumn
+	_, err = pgx.ForEachRow(found, []any{&table, &c.name, &c.generated, &c.moment}, func() error {
+		table := pgx.Identifier{"tasker", table}.Sanitize()
+		if len(rows) == 0 || rows[len(rows)-1].table != table {
+			rows = append(rows, taskRows{table: table})
+		}
+		c.shift = shifts[c.name]
+		rows[len(rows)-1].columns = append(rows[len(rows)-1].columns, c)
+		return nil
+	})
+	var ofTasks []taskRows
+	for _, r := range rows {
+		switch {
+		case hasColumn(r.columns, "task_id"):
+			r.where = fmt.Sprintf("task_id = %d", task)
+		case hasColumn(r.columns, "step_id"):
+			r.where = fmt.Sprintf("step_id in (select step_id from tasker.steps where task_id = %d)", task)
+		default:
+			continue
+		}
+		ofTasks = append(ofTasks, r)
+	}
+	return ofTasks, errors.WithStack(err)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,7 @@ type Report struct {
 type ShapeReport struct {
 	Shape
 	Contenders []ContenderReport `json:"contenders"`
+	Lists      []ListReport      `json:"lists,omitempty"`
 }
 
 // ContenderReport has the rounds of a contender.
@@ -93,7 +95,7 @@ func newReport(ctx context.Context, b *bench, o options) *Report {
 		r.Versions["postgresql"] = version
 	}
 	for name, command := range map[string][]string{
-		"ruby": {"ruby", "-e", "print RUBY_VERSION"}, "redis": {"redis-server", "--version"}, "tasker-rb": {o.program, "version"},
+		"ruby": {"ruby", "-e", "print RUBY_VERSION"}, "redis": {"redis-server", "--version"}, "tasker-rb": {o.program, "--version"},
 		"sidekiq": {"ruby", "-e", `require "sidekiq"; print Sidekiq::VERSION`},
 	} {
 		if output, err := exec.CommandContext(ctx, command[0], command[1:]...).Output(); err == nil {
@@ -116,9 +118,10 @@ func (r *Report) write(dir string) error {
 	if err != nil {
 		return errors.WithStack(err)
 	}
-	return errors.CombineErrors(
+	err = errors.CombineErrors(
 		errors.WithStack(os.WriteFile(filepath.Join(dir, "report.txt"), text.Bytes(), 0o644)),
 		errors.WithStack(os.WriteFile(filepath.Join(dir, "report.json"), append(data, '\n'), 0o644)))
+	return errors.CombineErrors(err, r.draw(dir))
 }
 
 // print writes the report as text.
@@ -147,6 +150,31 @@ func (r *Report) printShape(out io.Writer, s ShapeReport) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, c.Rate(), c.Ratio(s.Contenders[0]), figure(c.Host().Median), figure(c.Postgres().Median),
 			redis, thousands(c.Tasks))
+	}
+	if err := table.Flush(); err != nil {
+		return errors.WithStack(err)
+	}
+	return printLists(out, s.Lists)
+}
+
+// printLists writes a table of the times of the lists.
+func printLists(out io.Writer, lists []ListReport) error {
+	if len(lists) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, "ms for tasks list")
+	for _, t := range lists[0].Times {
+		fmt.Fprintf(table, "\t%s", t.Name)
+	}
+	fmt.Fprintln(table)
+	for _, l := range lists {
+		fmt.Fprint(table, cmp.Or(l.Flags, "(all)"))
+		for _, t := range l.Times {
+			fmt.Fprintf(table, "\t%s", t.Milliseconds())
+		}
+		fmt.Fprintln(table)
 	}
 	return errors.WithStack(table.Flush())
 }

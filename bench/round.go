@@ -82,7 +82,8 @@ func (b *bench) round(ctx context.Context, c contender, s Shape, tasks int) (r R
 // database returns the name of a database for a round, and what to do afterwards. Full
 // tables are kept from round to round.
 func (b *bench) database(ctx context.Context, c contender, s Shape) (string, func() error, error) {
-	if s.Beside.empty() {
+	t, ok := c.(*tasker)
+	if !ok || !t.full(s) {
 		const name = "round"
 		return name, func() error { return b.postgres.drop(context.WithoutCancel(ctx), name) }, b.postgres.create(ctx, name)
 	}
@@ -95,7 +96,7 @@ func (b *bench) database(ctx context.Context, c contender, s Shape) (string, fun
 	if err := b.postgres.create(ctx, name); err != nil {
 		return name, keep, err
 	}
-	return name, keep, b.fill(ctx, c, name, s.Beside)
+	return name, keep, b.fill(ctx, t, name, s.Beside)
 }
 
 func databaseName(text string) string {

@@ -19,7 +19,27 @@ import (
 type tasker struct {
 	name    string
 	program string
+	empty   bool  // it has empty tables beside one that has full ones
 	above   int64 // tasks up to this number were there before
+}
+
+// full says whether it runs a shape on full tables.
+func (t *tasker) full(s Shape) bool { return !t.empty && !s.Beside.empty() }
+
+// beside returns the contenders for a shape. On full tables each build is compared with
+// itself on empty ones.
+func beside(list []contender, s Shape) []contender {
+	var running []contender
+	for _, c := range list {
+		if !c.Runs(s) {
+			continue
+		}
+		if t, ok := c.(*tasker); ok && t.full(s) {
+			running = append(running, &tasker{name: t.name + ", empty tables", program: t.program, empty: true})
+		}
+		running = append(running, c)
+	}
+	return running
 }
 
 func (t *tasker) Name() string { return t.name }

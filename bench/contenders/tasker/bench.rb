@@ -30,4 +30,10 @@ module Bench
       { ok: true, bytes: task.context["payload"].bytesize }
     end
   end
+
+  class Failing < Tasker::StepHandler::Base
+    def process(_task, _sequence, _step)
+      raise Tasker::PermanentError, "it always fails"
+    end
+  end
 end
