@@ -18,8 +18,6 @@ import (
 // share the transaction of their lease and level.
 type floor struct{}
 
-const leaseSize = 20
-
 func (floor) Name() string           { return "floor (pgx)" }
 func (floor) Missing() []requirement { return nil }
 func (floor) Runs(s Shape) bool      { return s.Beside.empty() }
@@ -91,7 +89,7 @@ func floorWorker(ctx context.Context, conn *pgx.Conn, w Work) error {
 		if err := conn.QueryRow(ctx, "insert into log_leases values (nextval('log_batches')) returning batch").Scan(&batch); err != nil {
 			return errors.WithStack(err)
 		}
-		rows, err := conn.Query(ctx, "select id, context::text from log_tasks where id between $1 and $2", (batch-1)*leaseSize+1, batch*leaseSize)
+		rows, err := conn.Query(ctx, "select id, context::text from log_tasks where id between $1 and $2", (batch-1)*int64(w.Lease)+1, batch*int64(w.Lease))
 		if err != nil {
 			return errors.WithStack(err)
 		}

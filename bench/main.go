@@ -38,7 +38,7 @@ func main() {
 	flag.IntVar(&o.filled, "filled", 1_000_000, "so many finished tasks are in full tables, and twice as many that wait for their time")
 	flag.StringVar(&o.program, "tasker-rb", "../bin/tasker-rb", "the program to measure")
 	flag.StringVar(&o.before, "before", "", "another build of it to measure beside")
-	flag.StringVar(&o.dir, "dir", os.TempDir(), "keep the data of the servers in a folder below this one, on a disk")
+	flag.StringVar(&o.dir, "dir", defaultDir(), "keep the data of the servers in a folder below this one, on a disk")
 	flag.StringVar(&o.out, "out", "../.build/bench", "write report.txt, report.json, report.svg and report.png into this folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

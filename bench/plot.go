@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"image/color"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
@@ -18,15 +20,13 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// The colours can be told apart without seeing colours, and in grey.
-var (
-	rateColour  = color.RGBA{R: 0x33, G: 0x66, B: 0x99, A: 0xff}
-	partColours = []color.RGBA{
-		{R: 0x33, G: 0x66, B: 0x99, A: 0xff}, // the host
-		{R: 0x99, G: 0xbb, B: 0xdd, A: 0xff}, // PostgreSQL
-		{R: 0xdd, G: 0x88, B: 0x44, A: 0xff}, // Redis
-	}
-)
+// partColours are those of the host, of PostgreSQL and of Redis. They differ in
+// brightness, too.
+var partColours = []color.RGBA{
+	{R: 0x33, G: 0x66, B: 0x99, A: 0xff},
+	{R: 0x99, G: 0xbb, B: 0xdd, A: 0xff},
+	{R: 0xdd, G: 0x88, B: 0x44, A: 0xff},
+}
 
 // The sizes of the picture.
 const (
@@ -36,8 +36,10 @@ const (
 	barWidth  = 0.17 * vg.Inch
 )
 
-// draw draws the report as SVG and as PNG: for each shape the rates on the left, with
-// their quartiles, and the processors' time on the right.
+var sans = font.Font{Typeface: "Liberation", Variant: "Sans"}
+
+// draw draws the report as SVG and as PNG: for each shape the rates on the left, and
+// the processors' time on the right.
 func (r *Report) draw(dir string) error {
 	var tiles [][]*plot.Plot
 	height := vg.Length(0)
@@ -87,19 +89,12 @@ func drawTiles(tiles [][]*plot.Plot, on draw.Canvas) {
 func newPlot(s ShapeReport, title, unit string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text = title
-	p.Title.TextStyle.Font.Size = vg.Points(13)
+	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+		style.Font = font.From(sans, vg.Points(10))
+	}
+	p.Title.TextStyle.Font.Size = vg.Points(12)
 	p.Title.Padding = vg.Points(6)
 	p.X.Label.Text = unit
-	p.X.Min = 0
-	p.X.Tick.Marker = plot.TickerFunc(func(low, high float64) []plot.Tick {
-		ticks := plot.DefaultTicks{}.Ticks(low, high)
-		for i, t := range ticks {
-			if t.Label != "" {
-				ticks[i].Label = tickLabel(t.Value)
-			}
-		}
-		return ticks
-	})
 	var labels []string
 	for _, c := range slices.Backward(s.Contenders) {
 		labels = append(labels, c.Name)
@@ -112,61 +107,66 @@ func newPlot(s ShapeReport, title, unit string) *plot.Plot {
 	return p
 }
 
-// tickLabel prints a value at an axis: 2,000 and 0.5.
-func tickLabel(x float64) string {
-	if x == float64(int(x)) {
-		return thousands(int(x))
+// ticks writes figures at an axis as the tables do: 2,000 and 0.5.
+type ticks struct{ plot.Ticker }
+
+func (t ticks) Ticks(low, high float64) []plot.Tick {
+	list := t.Ticker.Ticks(low, high)
+	for i, tick := range list {
+		switch {
+		case tick.Label == "":
+		case tick.Value == math.Trunc(tick.Value):
+			list[i].Label = thousands(int(tick.Value))
+		default:
+			list[i].Label = strconv.FormatFloat(tick.Value, 'g', 3, 64)
+		}
 	}
-	return strconv.FormatFloat(x, 'g', 3, 64)
+	return list
 }
 
-// bars adds a bar for each contender. values are in the order of the contenders.
-func bars(p *plot.Plot, values []float64, colour color.Color) (*plotter.BarChart, error) {
-	upwards := slices.Clone(values)
-	slices.Reverse(upwards)
-	b, err := plotter.NewBarChart(plotter.Values(upwards), barWidth)
-	if err != nil {
-		return nil, errors.WithStack(err)
-	}
-	b.Horizontal, b.Color, b.LineStyle.Width = true, colour, 0
-	p.Add(b)
-	return b, nil
-}
-
-// rateErrors are the quartiles as error bars.
-type rateErrors struct {
+// rates are points with the quartiles around them.
+type rates struct {
 	plotter.XYs
 	plotter.XErrors
 }
 
+// drawRates has a logarithmic axis: the floor and the slowest contender are far apart.
 func drawRates(s ShapeReport) (*plot.Plot, error) {
-	p := newPlot(s, s.Title, "tasks a second")
-	values := make([]float64, len(s.Contenders))
-	whiskers := rateErrors{}
-	texts := plotter.XYLabels{}
+	p := newPlot(s, s.Title, "tasks a second (median and quartiles)")
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, ticks{plot.LogTicks{}}
+	points, texts := rates{}, plotter.XYLabels{}
+	low, high := math.Inf(1), 0.0
 	for i, c := range s.Contenders {
 		rate := c.Rate()
-		values[i] = rate.Median
 		y := float64(len(s.Contenders) - 1 - i)
-		whiskers.XYs = append(whiskers.XYs, plotter.XY{X: rate.Median, Y: y})
-		whiskers.XErrors = append(whiskers.XErrors, struct{ Low, High float64 }{rate.Lower - rate.Median, rate.Upper - rate.Median})
+		points.XYs = append(points.XYs, plotter.XY{X: rate.Median, Y: y})
+		points.XErrors = append(points.XErrors, struct{ Low, High float64 }{rate.Lower - rate.Median, rate.Upper - rate.Median})
 		texts.XYs = append(texts.XYs, plotter.XY{X: rate.Upper, Y: y})
 		texts.Labels = append(texts.Labels, figure(rate.Median))
+		low, high = min(low, rate.Lower), max(high, rate.Upper)
 	}
-	if _, err := bars(p, values, rateColour); err != nil {
-		return nil, err
-	}
-	quartiles, err := plotter.NewXErrorBars(whiskers)
+	quartiles, err := plotter.NewXErrorBars(points)
 	if err != nil {
 		return nil, errors.WithStack(err)
 	}
-	p.Add(quartiles)
-	return p, addTexts(p, texts)
+	medians, err := plotter.NewScatter(points)
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	medians.Shape, medians.Color, medians.Radius = draw.CircleGlyph{}, partColours[0], vg.Points(4)
+	p.Add(quartiles, medians)
+	if err := addTexts(p, texts); err != nil {
+		return nil, err
+	}
+	p.X.Min = math.Pow(10, math.Floor(math.Log10(low)))
+	p.X.Max = high * math.Pow(high/p.X.Min, 0.25)
+	return p, nil
 }
 
 // drawTimes stacks the parts of the processors' time.
 func drawTimes(s ShapeReport) (*plot.Plot, error) {
 	p := newPlot(s, "processors' time", "ms a task")
+	p.X.Min, p.X.Tick.Marker = 0, ticks{plot.DefaultTicks{}}
 	sums := make([]float64, len(s.Contenders))
 	var below *plotter.BarChart
 	for i, part := range []struct {
@@ -178,24 +178,29 @@ func drawTimes(s ShapeReport) (*plot.Plot, error) {
 			values[j] = max(0, part.of(c).Median)
 			sums[j] += values[j]
 		}
-		b, err := bars(p, values, partColours[i])
+		slices.Reverse(values) // from the bottom to the top
+		b, err := plotter.NewBarChart(plotter.Values(values), barWidth)
 		if err != nil {
-			return nil, err
+			return nil, errors.WithStack(err)
 		}
+		b.Horizontal, b.Color, b.LineStyle.Width = true, partColours[i], 0
 		if below != nil {
 			b.StackOn(below)
 		}
 		below = b
+		p.Add(b)
 		p.Legend.Add(part.name, b)
 	}
-	p.Legend.Top, p.Legend.XOffs = false, -vg.Points(4)
-	p.Legend.YOffs = vg.Points(4)
 	texts := plotter.XYLabels{}
 	for i, sum := range sums {
 		texts.XYs = append(texts.XYs, plotter.XY{X: sum, Y: float64(len(sums) - 1 - i)})
 		texts.Labels = append(texts.Labels, figure(sum))
 	}
-	return p, addTexts(p, texts)
+	if err := addTexts(p, texts); err != nil {
+		return nil, err
+	}
+	p.X.Max = slices.Max(sums) * 1.75 // room for the figures and the legend
+	return p, nil
 }
 
 // addTexts writes a figure to the right of each bar.
@@ -204,13 +209,11 @@ func addTexts(p *plot.Plot, texts plotter.XYLabels) error {
 	if err != nil {
 		return errors.WithStack(err)
 	}
-	labels.Offset.X = vg.Points(5)
+	labels.Offset.X = vg.Points(7)
 	for i := range labels.TextStyle {
 		labels.TextStyle[i].YAlign = text.YCenter
-		labels.TextStyle[i].Font.Size = vg.Points(9)
+		labels.TextStyle[i].Font = font.From(sans, vg.Points(9))
 	}
 	p.Add(labels)
-	// The longest bar leaves room for its figure and the legend.
-	p.X.Max *= 1.3
 	return nil
 }

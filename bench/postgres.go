@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -164,4 +165,20 @@ func expect(ctx context.Context, conn *pgx.Conn, want int, what, query string, a
 func settle(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, "checkpoint")
 	return errors.WithStack(err)
+}
+
+// inMemory says whether a folder is on a file system that has no disk.
+func inMemory(dir string) bool {
+	const tmpfs, ramfs = 0x01021994, 0x858458f6
+	var s syscall.Statfs_t
+	return syscall.Statfs(dir, &s) == nil && (s.Type == tmpfs || s.Type == ramfs)
+}
+
+// defaultDir is the folder for temporary files, or one that is on a disk if that is
+// not.
+func defaultDir() string {
+	if dir := os.TempDir(); !inMemory(dir) {
+		return dir
+	}
+	return "/var/tmp"
 }

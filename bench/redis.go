@@ -20,7 +20,7 @@ import (
 type redisServer struct {
 	*process
 	socket string
-	dir    string
+	dirs   []string // its own ones
 }
 
 // startRedis starts a server with its files in a folder below parent.
@@ -29,7 +29,11 @@ func startRedis(ctx context.Context, parent string) (*redisServer, error) {
 	if err != nil {
 		return nil, errors.WithStack(err)
 	}
-	s := &redisServer{socket: filepath.Join(dir, "socket"), dir: dir}
+	sockets, err := os.MkdirTemp("", "redis-") // the path of a socket must be short
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	s := &redisServer{socket: filepath.Join(sockets, "socket"), dirs: []string{dir, sockets}}
 	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", s.socket, "--dir", dir, "--daemonize", "no")
 	if s.process, err = start(cmd, dir); err != nil {
 		return nil, err
@@ -45,7 +49,11 @@ func startRedis(ctx context.Context, parent string) (*redisServer, error) {
 }
 
 func (s *redisServer) stop() error {
-	return errors.CombineErrors(s.process.stop(), os.RemoveAll(s.dir))
+	err := s.process.stop()
+	for _, dir := range s.dirs {
+		err = errors.CombineErrors(err, os.RemoveAll(dir))
+	}
+	return err
 }
 
 func (s *redisServer) url() string { return "unix://" + s.socket }

@@ -46,7 +46,8 @@ func (b *bench) round(ctx context.Context, c contender, s Shape, tasks int) (r R
 		return r, errors.WithStack(err)
 	}
 	defer func() { err = errors.CombineErrors(err, os.RemoveAll(dir)) }()
-	w := Work{Tasks: tasks, Levels: s.Levels, SQL: s.SQL, WaitMS: s.Wait.Milliseconds(), ContextBytes: s.ContextBytes, dir: dir}
+	w := Work{Tasks: tasks, Levels: s.Levels, SQL: s.SQL, WaitMS: s.Wait.Milliseconds(), ContextBytes: s.ContextBytes,
+		Lease: leaseOf(tasks), dir: dir}
 	database, done, err := b.database(ctx, c, s)
 	if err != nil {
 		return r, err
@@ -164,9 +165,9 @@ func (b *bench) used(p *process, redis *redisServer) (u used, err error) {
 // calibrate finds out how many tasks keep a contender busy for about the time. It
 // begins with few tasks, and does it again if these were over too soon to tell.
 func (b *bench) calibrate(ctx context.Context, c contender, s Shape, busy time.Duration) (int, error) {
-	const firstSteps, soon = 200, 4
+	const firstSteps, soon = 200, 2
 	tasks := max(1, firstSteps/s.Steps())
-	for range 3 {
+	for range 4 {
 		r, err := b.round(ctx, c, s, tasks)
 		if err != nil {
 			return 0, err

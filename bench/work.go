@@ -15,6 +15,7 @@ type Work struct {
 	SQL          bool   `json:"sql"`
 	WaitMS       int64  `json:"wait_ms"`
 	ContextBytes int    `json:"context_bytes"`
+	Lease        int    `json:"lease"` // how many tasks the loops take at a time
 
 	dir string // for the files of this round
 }
@@ -28,6 +29,9 @@ const accounts = 1000
 const updateSQL = "update accounts set n = n + 1 where id = $1"
 
 func account(task int64, step int) int64 { return (7*task + int64(step)) % accounts }
+
+// leaseOf is twenty, or less if the connections would not all get some of the tasks.
+func leaseOf(tasks int) int { return max(1, min(20, tasks/(2*poolConnections))) }
 
 // steps is how many steps the whole round has.
 func (w Work) steps() int { return w.Tasks * Shape{Levels: w.Levels}.Steps() }

@@ -1,10 +1,10 @@
 # frozen_string_literal: true
 
-# The tasks in a loop: leases of twenty tasks, and one transaction a step.
+# The tasks in a loop: leases of some tasks, and one transaction a step.
 require_relative "work"
 require "pg"
 
-LEASE = 20
+LEASE = WORK["lease"]
 STEP = "insert into log_steps (task, step, results) values ($1, $2, $3)"
 
 def connect
