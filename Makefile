@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz chaos lint lint/ruby bench bench/setup bench/micro docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz test/bench chaos lint lint/ruby bench bench/setup bench/micro docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -129,6 +129,9 @@ bench: build ## tasker-rb beside other queues, ROUNDS times in turns (default 5)
 
 bench/setup: setup ## install what the other queues of make bench need: Redis, Sidekiq, delayed_job
 	@bench/setup.sh
+
+test/bench: build ## the tests of the benchmark, with a few tasks for each contender
+	cd bench && $(GO) test -vet=off -count 1 -timeout 10m ./...
 
 BENCHTIME ?= 2s
 bench/micro: setup ## measure the parts by themselves: the bridge, SQL from Ruby, the parser

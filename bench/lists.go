@@ -15,9 +15,13 @@ type list struct {
 	matches int // how many tasks it has to show; the limit is 50
 }
 
+// startOnly is not a list: it is how long the program takes to start.
+const startOnly = "--version, which asks nothing"
+
 // lists are what operators ask for. The rare task is the oldest one, so a search for
 // it cannot stop early.
 var lists = []list{
+	{startOnly, 0},
 	{"", 50},
 	{"--below 1000", 50},
 	{"--state complete", 50},
@@ -96,6 +100,10 @@ func indexOf(times []ContenderTime, name string) int {
 
 func (t *tasker) timeList(ctx context.Context, w Work, l list) (time.Duration, error) {
 	began := time.Now()
+	if l.flags == startOnly {
+		_, err := t.run(ctx, w, "--version")
+		return time.Since(began), err
+	}
 	output, err := t.run(ctx, w, append([]string{"tasks", "list", "--output", "json"}, strings.Fields(l.flags)...)...)
 	took := time.Since(began)
 	if err != nil {

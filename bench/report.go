@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -91,12 +92,23 @@ func newReport(ctx context.Context, b *bench, o options) *Report {
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
 		r.Load = strings.TrimSpace(string(load))
 	}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range build.Deps {
+			for _, name := range []string{"dbos-inc/dbos-transact-golang", "riverqueue/river", "jackc/pgx/v5"} {
+				if module.Path == "github.com/"+name {
+					r.Versions[name] = module.Version
+				}
+			}
+		}
+	}
 	if version, err := b.postgres.version(ctx); err == nil {
 		r.Versions["postgresql"] = version
 	}
 	for name, command := range map[string][]string{
-		"ruby": {"ruby", "-e", "print RUBY_VERSION"}, "redis": {"redis-server", "--version"}, "tasker-rb": {o.program, "--version"},
-		"sidekiq": {"ruby", "-e", `require "sidekiq"; print Sidekiq::VERSION`},
+		"ruby": {"ruby", "-e", "print RUBY_VERSION"}, "redis": {"sh", "-c", `redis-server --version | sed 's/.* v=\([^ ]*\).*/\1/'`}, "tasker-rb": {o.program, "--version"},
+		"sidekiq":     {"ruby", "-e", `require "sidekiq"; print Sidekiq::VERSION`},
+		"delayed_job": {"ruby", "-e", `print Gem.loaded_specs.fetch("delayed_job") { Gem::Specification.find_by_name("delayed_job") }.version`},
+		"pg":          {"ruby", "-e", `require "pg"; print PG::VERSION`},
 	} {
 		if output, err := exec.CommandContext(ctx, command[0], command[1:]...).Output(); err == nil {
 			r.Versions[name] = strings.TrimSpace(string(output))
