@@ -79,12 +79,10 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, stop()) }()
-	report, err := b.compare(ctx, chosen, list, o)
-	if err != nil {
-		return err
-	}
+	report := newReport(ctx, b, o)
 	report.LeftOut = missing
-	return report.write(o.out)
+	// What was measured before something failed is kept, too.
+	return errors.CombineErrors(b.compare(ctx, report, chosen, list, o), report.write(o.out))
 }
 
 // newBench starts the server. The function that it returns stops it.
@@ -100,39 +98,41 @@ func newBench(ctx context.Context, parent string, log func(string, ...any)) (*be
 	return b, server.stop, nil
 }
 
-// compare measures all contenders with all shapes, in turns.
-func (b *bench) compare(ctx context.Context, chosen []Shape, list []contender, o options) (*Report, error) {
-	report := newReport(ctx, b, o)
+// compare measures all contenders with all shapes, in turns, and adds to the report.
+func (b *bench) compare(ctx context.Context, report *Report, chosen []Shape, list []contender, o options) error {
 	for _, s := range chosen {
 		of := ShapeReport{Shape: s}
 		running := beside(list, s)
 		for _, c := range running {
 			tasks, err := b.calibrate(ctx, c, s, o.busy)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			of.Contenders = append(of.Contenders, ContenderReport{Name: c.Name(), Tasks: tasks})
 		}
 		for round := range o.rounds {
-			for i, c := range running {
+			for turn := range running {
+				i := (round + turn) % len(running) // none always comes after the same one
+				c := running[i]
 				r, err := b.round(ctx, c, s, of.Contenders[i].Tasks)
 				if err != nil {
-					return nil, err
+					return err
 				}
 				b.log("%s, round %d of %d, %s: %d tasks, %.1f/s", s.Name, round+1, o.rounds, c.Name(), r.Tasks, r.Rate())
 				of.Contenders[i].Rounds = append(of.Contenders[i].Rounds, r)
 			}
 		}
 		if s.Beside.Finished > 0 {
-			var err error
-			if of.Lists, err = b.timeLists(ctx, running, s, o.rounds); err != nil {
-				return nil, err
+			lists, err := b.timeLists(ctx, running, s, o.rounds)
+			if err != nil {
+				return err
 			}
+			of.Lists = lists
 		}
 		report.Shapes = append(report.Shapes, of)
 		if err := report.printShape(os.Stdout, of); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return report, nil
+	return nil
 }
