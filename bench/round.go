@@ -172,6 +172,7 @@ func (b *bench) calibrate(ctx context.Context, c contender, s Shape, busy time.D
 		if err != nil {
 			return 0, err
 		}
+		b.log("%s, trying out, %s: %d tasks, %.1f/s", s.Name, c.Name(), r.Tasks, r.Rate())
 		enough := max(1, int(r.Rate()*busy.Seconds()))
 		if r.Took > busy/soon || enough <= tasks {
 			return enough, nil
