@@ -50,7 +50,8 @@ func rowsOf(ctx context.Context, conn *pgx.Conn, task int64) ([]taskRows, error)
 	shifts := map[string]int{"task_id": 1, "step_id": stepNumbers, "parent_id": stepNumbers, "child_id": stepNumbers}
 	found, err := conn.Query(ctx, `
 		select table_name::text, column_name::text, is_identity = 'YES', data_type = 'timestamp with time zone'
-		from information_schema.columns where table_schema = 'tasker' and table_name <> 'workers' and is_generated = 'NEVER'
+		from information_schema.columns join information_schema.tables using (table_schema, table_name)
+		where table_schema = 'tasker' and table_type = 'BASE TABLE' and table_name <> 'workers' and is_generated = 'NEVER'
 		order by table_name, ordinal_position`)
 	if err != nil {
 		return nil, errors.WithStack(err)
