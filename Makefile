@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz chaos lint lint/ruby bench docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz test/bench chaos lint lint/ruby bench bench/setup bench/micro docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -110,7 +110,7 @@ lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
 	$(GO) run $(STATICCHECK) ./...
 	cd bench && $(GO) run $(STATICCHECK) ./...
 	@$(MAKE) --no-print-directory lint/ruby
-	@for f in scripts/*.sh; do sh -n $$f || exit 1; done; bash -n .ci/run; echo "sh -n: no error"
+	@for f in scripts/*.sh bench/*.sh; do sh -n $$f || exit 1; done; bash -n .ci/run; echo "sh -n: no error"
 
 # These depend on the version of Ruby, so test/on runs them, too.
 lint/ruby: setup # C warnings with this Ruby's headers, ruby -wc
@@ -119,13 +119,26 @@ lint/ruby: setup # C warnings with this Ruby's headers, ruby -wc
 	done; echo "C: $(words $(C_FILES)) files, no warning"
 	@scripts/lint-ruby.sh "$(RUBY)"
 
+ROUNDS ?= 5
+BENCH_FOR ?= 2s
+TASKER_RB ?= $(BIN)
+BENCH_FLAGS = -rounds $(ROUNDS) -for $(BENCH_FOR) -shapes '$(SHAPES)' -contenders '$(CONTENDERS)' -tasker-rb '$(abspath $(TASKER_RB))' \
+	$(if $(BEFORE),-before '$(abspath $(BEFORE))')
+bench: build ## tasker-rb beside other queues, ROUNDS times in turns (default 5); SHAPES=all measures more, BEFORE=PROGRAM another build
+	cd bench && $(GO) run . $(BENCH_FLAGS)
+
+bench/setup: setup ## install what the other queues of make bench need: Redis, Sidekiq, delayed_job
+	@bench/setup.sh
+
+test/bench: build ## the tests of the benchmark, with a few tasks for each contender
+	cd bench && $(GO) test -vet=off -count 1 -timeout 10m ./...
+
 BENCHTIME ?= 2s
-bench: setup ## measure; docs/performance.md says how to read it
+bench/micro: setup ## measure the parts by themselves: the bridge, SQL from Ruby, the parser
 	RUBYHOST_BENCH_THREADS=1 $(GO) test -run '^$$' -bench 'Empty|Task' -benchtime $(BENCHTIME) ./rubyhost
 	RUBYHOST_BENCH_THREADS=8 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./rubyhost
 	RUBYHOST_GROWTH_CALLS=1000000 $(GO) test -count 1 -v -run TestNothingGrows ./rubyhost
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./templates/... ./orchestration/...
-	cd bench && $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
 docs/pictures: ## draw docs/pictures/*.svg from the text beside them (needs graphviz and mscgen)
 	@scripts/pictures.sh
