@@ -130,7 +130,9 @@ func (o *sessionOpener) notifies(opening context.Context, conn *pgx.Conn) error 
 	if err := conn.QueryRow(ctx, backendSQL).Scan(&before); err != nil {
 		return err
 	}
-	if _, err := o.own.pool.Exec(ctx, `select pg_notify('`+channelTask+`', '')`); err != nil {
+	var probe pgx.Batch
+	probe.Queue(`select pg_notify('` + channelTask + `', '')`)
+	if err := o.own.send(ctx, &probe); err != nil { // its commit waits for others that notify
 		return err
 	}
 	for {
@@ -163,7 +165,9 @@ func (o *sessionOpener) leave(conn *pgx.Conn, number int64) {
 	// A heartbeat that was under way has closed the connection. If no statement
 	// succeeds, the end of the session says the same.
 	if conn.IsClosed() {
-		_, _ = o.own.pool.Exec(ctx, leaveSQL, number)
+		var batch pgx.Batch
+		batch.Queue(leaveSQL, number)
+		_ = o.own.send(ctx, &batch)
 	} else {
 		_, _ = conn.Exec(ctx, leaveSQL, number)
 	}
