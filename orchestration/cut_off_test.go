@@ -440,6 +440,8 @@ func TestWhyThereIsNoSessionIsSaid(t *testing.T) {
 	proxy.Cut()
 	require.Eventually(t, func() bool { return said.count("cannot open a session") > 0 && b.Ready() != nil }, 20*time.Second, 5*time.Millisecond)
 	require.ErrorContains(t, b.Ready(), "opening the engine's session")
+	tries := proxy.Refused()
+	require.Eventually(t, func() bool { return proxy.Refused() > tries+10 }, 20*time.Second, 5*time.Millisecond)
 	proxy.Accept()
 	require.Eventually(t, func() bool { return b.Ready() == nil }, 20*time.Second, 5*time.Millisecond)
 	require.Eventually(t, func() bool { return said.count("has a session again") == 1 }, 20*time.Second, 5*time.Millisecond)
