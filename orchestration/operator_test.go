@@ -31,7 +31,7 @@ func failUnless(ok *atomic.Bool) orchestration.StepHandlerFunc {
 
 func (b *bundle) rerun(t *testing.T, id int64) *orchestration.TaskDetail {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err := b.Run(ctx, id)
 	require.NoError(t, err)
