@@ -315,6 +315,11 @@ func TestDeadlockedOperationIsRepeated(t *testing.T) {
 	id := b.submit(t, template(t, "a:\nb:", ""), "{}")
 	d, err := b.Task(t.Context(), id)
 	require.NoError(t, err)
+	// PostgreSQL looks for a deadlock once, so long after the wait has begun. The other
+	// wait must have begun by then.
+	_, err = b.pool.Exec(t.Context(), `do $$ begin execute format('alter database %I set deadlock_timeout = ''4s''', current_database()); end $$`)
+	require.NoError(t, err)
+	b.pool.Reset() // new connections have the setting
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.Background()) }()
