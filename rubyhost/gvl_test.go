@@ -59,10 +59,12 @@ func TestNoTurnsWhenNobodyWaits(t *testing.T) {
 		}()
 	}
 	eval(t, "2.times { $waiting.pop }; nil")
-	before := host.Stats()
-	_, err := run(t, computes)
-	require.NoError(t, err)
-	turns := host.Stats().Yields - before.Yields
+	before, turns := host.Stats(), uint64(0)
+	for tries := 0; tries == 0 || !says && turns < 4 && tries < 20; tries++ { // a busy machine lets it compute less
+		_, err := run(t, computes)
+		require.NoError(t, err)
+		turns = host.Stats().Yields - before.Yields
+	}
 	eval(t, "2.times { $let_go << 1 }; nil")
 	require.NoError(t, <-done)
 	require.NoError(t, <-done)
