@@ -200,8 +200,8 @@ func (s *session) beat(ctx context.Context, conn *pgx.Conn, look bool) (dead boo
 	return dead, errors.Wrap(err, "writing a heartbeat")
 }
 
-// reopen tries until it succeeds, and says each reason why it does not once. It returns nil if the
-// engine is closed first.
+// reopen tries until it succeeds, and says each reason why it does not once. It returns
+// nil if the engine is closed first.
 func (s *session) reopen(ctx context.Context) *pgx.Conn {
 	said := map[string]bool{} // a server that is not there may refuse in several ways, in turn
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
