@@ -134,11 +134,14 @@ func (b *bundle) submit(t *testing.T, tpl *templates.Template, context string) i
 	return s.TaskID
 }
 
+// patience is how long a test waits for what must come. Only a defect makes it so long.
+const patience = 2 * time.Minute
+
 // run submits a task, runs it, and reads it.
 func (b *bundle) run(t *testing.T, tpl *templates.Template) *orchestration.TaskDetail {
 	t.Helper()
 	id := b.submit(t, tpl, "{}")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := b.Run(ctx, id)
 	require.NoError(t, err)
@@ -185,7 +188,7 @@ func (b *bundle) waitFor(t *testing.T, kind orchestration.EventKind) {
 			}
 		}
 		return false
-	}, 20*time.Second, time.Millisecond, kind)
+	}, patience, time.Millisecond, kind)
 }
 
 // failOnError fails the test when the engine logs an error.

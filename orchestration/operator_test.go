@@ -31,7 +31,7 @@ func failUnless(ok *atomic.Bool) orchestration.StepHandlerFunc {
 
 func (b *bundle) rerun(t *testing.T, id int64) *orchestration.TaskDetail {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err := b.Run(ctx, id)
 	require.NoError(t, err)
@@ -315,6 +315,11 @@ func TestDeadlockedOperationIsRepeated(t *testing.T) {
 	id := b.submit(t, template(t, "a:\nb:", ""), "{}")
 	d, err := b.Task(t.Context(), id)
 	require.NoError(t, err)
+	// PostgreSQL looks for a deadlock once, so long after the wait has begun. The other
+	// wait must have begun by then.
+	_, err = b.pool.Exec(t.Context(), `do $$ begin execute format('alter database %I set deadlock_timeout = ''4s''', current_database()); end $$`)
+	require.NoError(t, err)
+	b.pool.Reset() // new connections have the setting
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.Background()) }()

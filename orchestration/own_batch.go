@@ -69,7 +69,7 @@ func (o *ownBatches) send(ctx context.Context, batch *pgx.Batch) error {
 	}
 	defer conn.Release()
 	var guarded pgx.Batch
-	for _, sql := range []string{beginOwnSQL, noLockSQL, noTimeoutSQL} {
+	for _, sql := range []string{beginOwnSQL, noTimeoutSQL, noLockSQL} { // the time may be short, too
 		guarded.Queue(sql)
 	}
 	guarded.QueuedQueries = append(guarded.QueuedQueries, batch.QueuedQueries...)

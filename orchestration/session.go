@@ -3,6 +3,8 @@ package orchestration
 import (
 	"context"
 	"log/slog"
+	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,10 +200,10 @@ func (s *session) beat(ctx context.Context, conn *pgx.Conn, look bool) (dead boo
 	return dead, errors.Wrap(err, "writing a heartbeat")
 }
 
-// reopen tries until it succeeds, and says why it does not. It returns nil if the
-// engine is closed first.
+// reopen tries until it succeeds, and says each reason why it does not once. It returns
+// nil if the engine is closed first.
 func (s *session) reopen(ctx context.Context) *pgx.Conn {
-	var said string
+	said := map[string]bool{} // a server that is not there may refuse in several ways, in turn
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		conn, err := s.open(ctx)
 		if err == nil {
@@ -210,8 +212,8 @@ func (s *session) reopen(ctx context.Context) *pgx.Conn {
 		s.mu.Lock()
 		s.problem = err
 		s.mu.Unlock()
-		if text := err.Error(); text != said && ctx.Err() == nil {
-			said = text
+		if reason := reasonOf(err); !said[reason] && ctx.Err() == nil {
+			said[reason] = true
 			s.logger.Error("the engine cannot open a session, and so it takes no tasks; trying again", "error", err)
 		}
 		timer := time.NewTimer(wait)
@@ -222,6 +224,16 @@ func (s *session) reopen(ctx context.Context) *pgx.Conn {
 			return nil
 		}
 	}
+}
+
+// reasonOf is the text of an error without this end's port, which is another one at each
+// try.
+func reasonOf(err error) string {
+	var network *net.OpError
+	if errors.As(err, &network) && network.Source != nil {
+		return strings.ReplaceAll(err.Error(), network.Source.String(), "")
+	}
+	return err.Error()
 }
 
 // forget notes that there is no connection.

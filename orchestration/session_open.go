@@ -114,29 +114,32 @@ const sessionHint = "A pooler in transaction mode is probably in between. Give t
 // session and the pool are on different servers.
 func (o *sessionOpener) check(ctx context.Context, conn *pgx.Conn) error {
 	err := o.notifies(ctx, conn)
-	if err != nil && !sqlsession.Passing(err) {
+	if err != nil && ctx.Err() == nil && !sqlsession.Passing(err) {
 		return errors.WithHint(errors.CombineErrors(errors.Wrapf(ErrNoSession, "%v", err), err), sessionHint)
 	}
 	return err
 }
 
-// probeTimeout is how long the notification of a new session's probe may take.
+// probeTimeout is how long the notification of a new session's probe may take, once its
+// commit is done.
 const probeTimeout = 3 * time.Second
 
-func (o *sessionOpener) notifies(opening context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(opening, probeTimeout)
-	defer cancel()
+func (o *sessionOpener) notifies(ctx context.Context, conn *pgx.Conn) error {
 	var before, after int
 	if err := conn.QueryRow(ctx, backendSQL).Scan(&before); err != nil {
 		return err
 	}
-	if _, err := o.own.pool.Exec(ctx, `select pg_notify('`+channelTask+`', '')`); err != nil {
+	var probe pgx.Batch
+	probe.Queue(`select pg_notify('` + channelTask + `', '')`)
+	if err := o.own.send(ctx, &probe); err != nil { // its commit waits for others that notify
 		return err
 	}
+	waiting, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
 	for {
-		n, err := conn.WaitForNotification(ctx)
+		n, err := conn.WaitForNotification(waiting)
 		switch {
-		case err != nil && ctx.Err() != nil && opening.Err() == nil:
+		case err != nil && waiting.Err() != nil && ctx.Err() == nil:
 			return errors.New("a notification did not arrive")
 		case err != nil: // that proves nothing
 			return errors.Wrap(err, "waiting for a notification")
@@ -163,7 +166,9 @@ func (o *sessionOpener) leave(conn *pgx.Conn, number int64) {
 	// A heartbeat that was under way has closed the connection. If no statement
 	// succeeds, the end of the session says the same.
 	if conn.IsClosed() {
-		_, _ = o.own.pool.Exec(ctx, leaveSQL, number)
+		var batch pgx.Batch
+		batch.Queue(leaveSQL, number)
+		_ = o.own.send(ctx, &batch)
 	} else {
 		_, _ = conn.Exec(ctx, leaveSQL, number)
 	}

@@ -114,10 +114,10 @@ func TestFrozenWorkerIsTakenOver(t *testing.T) {
 	require.Equal(t, []string{"lost", "complete"}, outcomes(d.Steps[0]))
 
 	// The frozen worker is the only one now.
-	require.NoError(t, frozen.Process.Signal(syscall.SIGCONT))
-	submitter.submit(t, template(t, "a:", ""), "{}")
 	_, err = pool.Exec(t.Context(), "create table ledger (task bigint, step text)")
 	require.NoError(t, err)
+	require.NoError(t, frozen.Process.Signal(syscall.SIGCONT))
+	submitter.submit(t, template(t, "a:", ""), "{}")
 	submitter.waitForTasks(t, orchestration.TaskComplete, 2)
 	var n int
 	require.NoError(t, pool.QueryRow(t.Context(), "select n from totals").Scan(&n))

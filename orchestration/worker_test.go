@@ -38,7 +38,7 @@ func (b *bundle) inState(t *testing.T, state orchestration.TaskState) int {
 
 func (b *bundle) waitForTasks(t *testing.T, state orchestration.TaskState, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return b.inState(t, state) == n }, 30*time.Second, 5*time.Millisecond, "%d tasks %s", n, state)
+	require.Eventually(t, func() bool { return b.inState(t, state) == n }, patience, 5*time.Millisecond, "%d tasks %s", n, state)
 }
 
 func many(n int, s orchestration.Submission) []orchestration.Submission {

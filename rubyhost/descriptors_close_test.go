@@ -90,9 +90,9 @@ func init() {
 
 // until waits for the condition.
 func until(holds func() bool) error {
-	for began := time.Now(); !holds(); {
-		if time.Since(began) > 10*time.Second {
-			return errors.New("the condition does not hold after 10 s")
+	for began := time.Now(); !holds(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			return errors.New("the condition does not hold after a minute")
 		}
 	}
 	return nil

@@ -18,30 +18,35 @@ const computing = "def compute(s)\n t = Process.clock_gettime(Process::CLOCK_MON
 func TestStatsSayHowLongThreadsWaitForTheGVL(t *testing.T) {
 	says := rubySaysWhoWaits(t)
 	h := handlerClass(t, computing+"\ndef process(task, sequence, step)\ncompute(0.1); :ok\nend")
-	before, began := host.Stats(), time.Now()
-	done := make(chan error, 3)
-	for range 3 {
-		go func() {
-			_, err := h.Run(context.Background(), aStep())
-			done <- err
-		}()
+	// Each computes for 0.1 s by the clock, while at most one has the lock. On a busy
+	// machine they may begin one after the other, and then they try again.
+	for tries := range 20 {
+		before, began := host.Stats(), time.Now()
+		done := make(chan error, 3)
+		for range 3 {
+			go func() {
+				_, err := h.Run(context.Background(), aStep())
+				done <- err
+			}()
+		}
+		for range 3 {
+			require.NoError(t, <-done)
+		}
+		eval(t, "nil") // whoever had to wait at the end has counted it
+		took, after := time.Since(began), host.Stats()
+		waits, waited := after.GVLWaits-before.GVLWaits, after.GVLWaited-before.GVLWaited
+		t.Logf("%d waits, %v in %v", waits, waited, took)
+		if !says {
+			require.Zero(t, after.GVLWaits)
+			require.Zero(t, after.GVLWaited)
+			return
+		}
+		require.Less(t, waited, 12*took, "no more threads can have waited: 8 workers, the main thread and those of the tests")
+		if waits >= 2 && waited > 20*time.Millisecond {
+			return
+		}
+		require.Less(t, tries, 19, "nobody has waited")
 	}
-	for range 3 {
-		require.NoError(t, <-done)
-	}
-	eval(t, "nil") // whoever had to wait at the end has counted it
-	took, after := time.Since(began), host.Stats()
-	waits, waited := after.GVLWaits-before.GVLWaits, after.GVLWaited-before.GVLWaited
-	t.Logf("%d waits, %v in %v", waits, waited, took)
-	if !says {
-		require.Zero(t, after.GVLWaits)
-		require.Zero(t, after.GVLWaited)
-		return
-	}
-	// Each computes for 0.1 s by the clock, while at most one has the lock.
-	require.GreaterOrEqual(t, waits, uint64(2))
-	require.Greater(t, waited, 20*time.Millisecond)
-	require.Less(t, waited, 12*took, "no more threads can have waited: 8 workers, the main thread and those of the tests")
 }
 
 // A thread that computes beside others that wait for something else is left alone
@@ -59,10 +64,12 @@ func TestNoTurnsWhenNobodyWaits(t *testing.T) {
 		}()
 	}
 	eval(t, "2.times { $waiting.pop }; nil")
-	before := host.Stats()
-	_, err := run(t, computes)
-	require.NoError(t, err)
-	turns := host.Stats().Yields - before.Yields
+	before, turns := host.Stats(), uint64(0)
+	for tries := 0; tries == 0 || !says && turns < 4 && tries < 20; tries++ { // a busy machine lets it compute less
+		_, err := run(t, computes)
+		require.NoError(t, err)
+		turns = host.Stats().Yields - before.Yields
+	}
 	eval(t, "2.times { $let_go << 1 }; nil")
 	require.NoError(t, <-done)
 	require.NoError(t, <-done)

@@ -20,7 +20,7 @@ import (
 // of honest calls. Then the host is looked at from all sides, as for any guest.
 func init() {
 	children["hostile"] = func() {
-		h := mustBoot(rubyhost.Options{Threads: 4, Grace: time.Second})
+		h := mustBoot(rubyhost.Options{Threads: 4, Grace: guestGrace})
 		_, err := h.Eval(context.Background(), `
 			class ::Guest < Tasker::StepHandler::Base
 				def process(task, sequence, step)

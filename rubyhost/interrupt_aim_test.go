@@ -31,13 +31,16 @@ var interruptWideners = []struct{ name, source string }{
 	{"a TracePoint that gives way", `TracePoint.new(:c_call) { |t| 5.times { Thread.pass } if %i[raise kill exception].include?(t.method_id) }.enable`},
 }
 
+// aimGrace is the child's. Half of it is enough for a kill, on a busy machine too.
+const aimGrace = 2 * time.Second
+
 // The streams of calls of the child: some are interrupted all the time, and the
 // honest ones, without a limit, must never be.
 func init() {
 	children["interrupts beside honest calls"] = func() {
 		widener, err := strconv.Atoi(os.Getenv("TEST_WIDENER"))
 		must(err)
-		h := mustBoot(rubyhost.Options{Threads: 4, Grace: time.Second})
+		h := mustBoot(rubyhost.Options{Threads: 4, Grace: aimGrace})
 		_, err = h.Eval(context.Background(), interruptWideners[widener].source+"\n"+`
 			class ::Honest < Tasker::StepHandler::Base
 				def process(*) = (sleep 0.0005; (1..200).sum)
@@ -93,7 +96,7 @@ func aimInterrupts(h *rubyhost.Host, calls int, until time.Time) {
 					hits.Store(fmt.Sprintf("limited: %v", err), true)
 				case errors.Is(err, context.Canceled):
 					cancelled.Add(1)
-				case interrupted.After > 450*time.Millisecond:
+				case interrupted.After > aimGrace*9/20:
 					killed.Add(1)
 				default:
 					ended.Add(1)

@@ -119,7 +119,7 @@ func aStep() *rubyhost.Step {
 // run runs the handler with a bound on its time that only a defect reaches.
 func run(t testing.TB, h *rubyhost.Handler) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	out, err := h.Run(ctx, aStep())
 	return string(out), err

@@ -26,7 +26,7 @@ func TestTheDatabaseGoesAway(t *testing.T) {
 	u, err := url.Parse(server.URL())
 	require.NoError(t, err)
 	settings := u.Query()
-	settings.Set("connect_timeout", "1")
+	settings.Set("connect_timeout", "3")
 	u.RawQuery = settings.Encode()
 
 	p := &project{t: t, dir: t.TempDir(), url: u.String()}

@@ -231,6 +231,7 @@ func TestSchemasOfOtherVersions(t *testing.T) {
 
 	p.change("update tasker.schema_version set version = version - 1")
 	require.Zero(t, p.run("migrate", "down", "1").code)
+	before = p.written()
 	requireRefused(t, p.run("run", "one.yaml"), []string{"the database's tables are older than this program: they are at version 1, it needs "}, "tasker-rb migrate up")
 	require.Equal(t, before, p.written())
 }

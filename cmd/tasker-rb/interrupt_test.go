@@ -144,3 +144,25 @@ end
 	require.True(t, ok)
 	require.Equal(t, syscall.SIGINT, status.Signal(), "%v\n%s%s", exit, &said, &complaint)
 }
+
+// The second ^C comes so soon that nobody has taken the first one yet.
+func TestASecondInterruptIsNotLost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		sent  []os.Signal
+		again os.Signal
+	}{
+		{[]os.Signal{syscall.SIGINT, syscall.SIGINT}, syscall.SIGINT},
+		{[]os.Signal{syscall.SIGINT, syscall.SIGTERM}, syscall.SIGTERM},
+		{[]os.Signal{syscall.SIGTERM}, nil},
+	} {
+		signals := make(chan os.Signal, 2)
+		for _, s := range c.sent {
+			signals <- s
+		}
+		require.Equal(t, c.again, afterFirst(t.Context(), signals))
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	require.Nil(t, afterFirst(over, make(chan os.Signal, 2)))
+}

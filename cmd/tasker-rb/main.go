@@ -43,21 +43,36 @@ func execute(args []string) int {
 }
 
 // untilSignal returns a context that the first ^C or SIGTERM ends. The second ends the
-// process at once. So the signals get back what they do by default before the context
-// ends: a second one that comes as the first one's work begins is not lost.
+// process at once.
 func untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		select {
-		case <-signals:
-		case <-ctx.Done():
+		defer cancel()
+		if again := afterFirst(ctx, signals); again != nil {
+			_ = syscall.Kill(os.Getpid(), again.(syscall.Signal)) // both of them are known
 		}
-		signal.Stop(signals)
-		cancel()
 	}()
 	return ctx, cancel
+}
+
+// afterFirst waits for the first signal, and gives the signals back what they do by
+// default: from then on another one ends the process. It returns one that came before
+// that, which would be lost.
+func afterFirst(ctx context.Context, signals chan os.Signal) (again os.Signal) {
+	select {
+	case <-signals:
+	case <-ctx.Done():
+		signal.Stop(signals)
+		return nil
+	}
+	signal.Stop(signals)
+	select {
+	case again = <-signals:
+	default:
+	}
+	return again
 }
 
 // interruption is the error to print after ^C. It says what remains of the task.

@@ -131,10 +131,16 @@ func (p *project) written() int {
 	if !there {
 		return -1
 	}
-	var n int
-	require.NoError(p.t, conn.QueryRow(ctx, `
-		select (select count(*) from tasker.tasks) + (select count(*) from tasker.steps) + (select count(*) from tasker.queue)
-			+ (select count(*) from tasker.task_history) + (select count(*) from tasker.step_history)`).Scan(&n))
+	n := 0
+	for _, table := range []string{"tasks", "steps", "queue", "task_history", "step_history"} {
+		require.NoError(p.t, conn.QueryRow(ctx, "select to_regclass($1) is not null", "tasker."+table).Scan(&there))
+		if !there { // at an older version
+			continue
+		}
+		var rows int
+		require.NoError(p.t, conn.QueryRow(ctx, "select count(*) from tasker."+table).Scan(&rows))
+		n += rows
+	}
 	return n
 }
 

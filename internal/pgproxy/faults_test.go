@@ -241,6 +241,7 @@ func TestNewConnectionsAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "connection reset")
 	require.NoError(t, old.Ping(t.Context()))
 	require.Equal(t, 1, b.Accepted())
+	require.Positive(t, b.Refused())
 	b.Accept()
 	require.NoError(t, b.connect("new").Ping(t.Context()))
 }

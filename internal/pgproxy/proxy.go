@@ -22,6 +22,7 @@ type Proxy struct {
 	target    target
 	links     map[*link]bool
 	accepted  int
+	refused   int
 	stalled   bool // whatever is accepted now is stalled
 	refusing  bool
 	closed    bool
@@ -91,6 +92,13 @@ func (p *Proxy) Accepted() int {
 	return p.accepted
 }
 
+// Refused returns how many connections the proxy has refused so far.
+func (p *Proxy) Refused() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused
+}
+
 // Open returns the connections that all matches accept. A connection counts until
 // both of its ends are closed.
 func (p *Proxy) Open(matches ...Match) []Connection {
@@ -121,6 +129,7 @@ func (p *Proxy) welcome(client net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refusing || p.closed {
+		p.refused++
 		reset(client)
 		return
 	}

@@ -29,8 +29,9 @@ func WithTemplate(setUp func(context.Context, *pgx.Conn) error) Option {
 // setupTimeout bounds how long a test waits for its server and its database.
 const setupTimeout = 2 * time.Minute
 
-// leakTimeout is how long connections may take to close after a test.
-const leakTimeout = 3 * time.Second
+// leakTimeout is how long connections may take to close after a test. A backend that is
+// busy looks every 2 s whether its client is gone.
+const leakTimeout = 10 * time.Second
 
 // New returns a pool on a fresh database. It is closed when the test ends, after
 // the test's own clean-up. The test fails if a connection is still in use then.

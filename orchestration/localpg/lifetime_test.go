@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/daemon"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
@@ -162,7 +163,9 @@ func TestWhatAKilledServerLeftIsNoObstacle(t *testing.T) {
 	stale, err := os.ReadFile(pid)
 	require.NoError(t, err)
 	server, keeper := postmaster(t, dir), supervisor(t, dir)
-	require.NoError(t, syscall.Kill(keeper, syscall.SIGSTOP)) // it must not tidy up
+	frozen, err := os.FindProcess(keeper)
+	require.NoError(t, err)
+	daemon.Freeze(t, frozen) // it must not tidy up
 	require.NoError(t, syscall.Kill(server, syscall.SIGKILL))
 	require.NoError(t, syscall.Kill(keeper, syscall.SIGKILL))
 	c.kill(syscall.SIGKILL)

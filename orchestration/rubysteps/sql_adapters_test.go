@@ -353,7 +353,7 @@ func leavesAStatement(t *testing.T, a *adapter) {
 func sleepsPastTheTimeout(t *testing.T, a *adapter) {
 	e := a.inError(t, `adapter.insert("gone"); adapter.run("SELECT pg_sleep(60)")`, ", timeout_seconds: 0.3")
 	require.Equal(t, "Tasker::StepTimeout", e.Class)
-	require.Zero(t, a.sleeping(t))
+	a.requireNoneSleeps(t)
 	// The server has a limit of its own, for the case that the worker is gone.
 	s := a.handler(t, `adapter.value("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'")`, ", timeout_seconds: 40")
 	require.Regexp(t, `^4\d{4}$`, string(s.Results()))

@@ -19,13 +19,14 @@ const settingsOf = `select array[current_setting('role'), current_setting('sessi
 	current_setting('row_security'), current_setting('session_replication_role'), current_setting('synchronous_commit'),
 	current_setting('client_encoding'), current_setting('standard_conforming_strings')]`
 
-// changes are texts that change a setting of the engine's. pg_monitor may not write.
+// changes are texts that change a setting of the engine's. pg_monitor may not write. A
+// time limit is long enough for the statement that takes it off, on a busy machine too.
 var changes = []string{
 	"set role pg_monitor",
 	"set local role pg_monitor",
 	"SET SESSION ROLE pg_monitor",
 	"set session authorization pg_monitor",
-	"set statement_timeout = 50",
+	"set statement_timeout = 400",
 	"set lock_timeout = 50",
 	"set idle_in_transaction_session_timeout = 60000",
 	"set search_path = nowhere",
@@ -38,12 +39,12 @@ var changes = []string{
 	"select set_config('role', 'pg_monitor', true)",
 	"select set_config('role', 'pg_monitor', false)",
 	"with a as (select set_config('role', 'pg_monitor', true)) select * from a",
-	"update pg_settings set setting = 50 where name = 'statement_timeout'",
+	"update pg_settings set setting = 400 where name = 'statement_timeout'",
 	"do $$ begin set local role pg_monitor; end $$",
 	"do $$ begin set role pg_monitor; end $$",
 	"select 1; set role pg_monitor; select 2",
 	"savepoint a; set role pg_monitor; release a",
-	"set statement_timeout = 50; set role pg_monitor; set search_path = nowhere",
+	"set statement_timeout = 400; set role pg_monitor; set search_path = nowhere",
 }
 
 // ways are the ways on which a handler's text gets to the server.
@@ -108,7 +109,7 @@ func TestEnginesSettings(t *testing.T) {
 			var seen []string
 			require.NoError(t, s.Commit(t.Context(), func(batch *pgx.Batch) {
 				if strings.Contains(text, "statement_timeout") {
-					batch.Queue("select pg_sleep(0.06)")
+					batch.Queue("select pg_sleep(0.45)")
 				}
 				batch.Queue("insert into public.ledger values (100)")
 				batch.Queue(settingsOf).QueryRow(func(row pgx.Row) error { return row.Scan(&seen) })
@@ -146,7 +147,7 @@ func TestStepsTimeLimitIsPutBack(t *testing.T) {
 	s := sqlsession.ForStep(pool, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
-	for _, text := range []string{"select 1", "set statement_timeout = 50"} {
+	for _, text := range []string{"select 1", "set statement_timeout = 400"} {
 		_, err := s.Exec(ctx, &sqlsession.Statement{SQL: text})
 		require.NoError(t, err)
 	}

@@ -99,7 +99,7 @@ class ApiTest < Minitest::Test
 
   def test_timeouts
     serving(:silence) do |server|
-      assert_raises(Faraday::TimeoutError) { run_step(getting, config: { url: server.url, timeout: 0.05 }) }
+      assert_raises(Faraday::TimeoutError) { run_step(getting, config: { url: server.url, timeout: 0.5 }) }
     end
   end
 
