@@ -98,7 +98,7 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 	}
 	fate = sqlsession.RolledBack
 	if errors.Is(r.err, errClaimLost) {
-		if err := a.engine.recall(recording, follows); err != nil {
+		if err := a.engine.recall(recording, follows.requested()); err != nil {
 			r.err = errors.CombineErrors(r.err, err)
 		}
 		return r

@@ -27,6 +27,11 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun, claimant int64)
 	if err := l.engine.group.commit(request); err != nil {
 		return nil, errors.Wrap(err, "claiming steps")
 	}
+	if request.again { // an earlier try may have made the claims, and its answer was lost
+		if err := l.engine.recall(ctx, request); err != nil {
+			return nil, errors.Wrap(err, "claiming steps")
+		}
+	}
 	if request.dead {
 		l.engine.session.doubt(claimant)
 	}

@@ -52,6 +52,9 @@ type requestBase struct {
 	ctx  context.Context //nolint:containedctx // the caller's; it limits how long to try
 	err  error
 	done chan struct{}
+	// again says that the request was sent more than once. Then the last answer may not
+	// show what an earlier try has done.
+	again bool
 }
 
 func (b *requestBase) base() *requestBase { return b }
@@ -130,6 +133,7 @@ func (g *groupCommit) work() {
 func (g *groupCommit) sendAlone(r groupRequest) {
 	g.ended.Go(func() {
 		defer close(r.base().done)
+		r.base().again = true
 		r.base().err = g.sendUntilAnswered(r)
 	})
 }

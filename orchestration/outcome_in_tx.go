@@ -18,25 +18,46 @@ import (
 // The commit follows them in the same round trip. A statement must therefore
 // fail when the transaction may not be committed.
 
-// successInTxSQL fails with claimLostState if the engine lost the claim. It also claims up
-// to so many next steps, under the conditions of claimSQL, and returns the claimed ones.
-//
-// Its parameters: $1 step, $2 claimant, $3 attempt, $4 started, $5 ended, $6 results; if
-// there are next steps $7 the task, and then for each the step, the number of its latest attempt, and
-// the other steps that must be done.
-func successInTxSQL(next int) string {
-	if next == 0 {
-		return `
-	with ` + successCTEs + `
-	select coalesce((select true from u), tasker.claim_lost()), '{}'::bigint[]`
-	}
+// successInTxSQL fails with claimLostState if the engine lost the claim. It returns the
+// steps that it has claimed, and whether the task has ended. $1 to $6 are the step, the
+// claimant, the attempt, when it started and ended, and the results. What follows is the
+// succession: nothing, or successEndsTask, or claims by successClaims.
+func successInTxSQL(ctes, claimed, ended string) string {
+	return `
+	with u as (
+		update tasker.steps
+		set state = 'complete', claimed_by = null, backoff_request_seconds = null, ended_at = $5
+		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = 'in_progress'
+		returning step_id),
+	a as (
+		insert into tasker.attempts (step_id, attempt, outcome, results, started_at, ended_at, claimed_by)
+		select step_id, $3, 'complete', $6::json, $4, $5, $2 from u)` + ctes + `
+	select coalesce((select true from u), tasker.claim_lost()), ` + claimed + ", " + ended
+}
+
+// successEndsTask completes the task ($7) if every other step is done in the database. The
+// task in memory may be out of date: a person may have changed a step, or a server with
+// asynchronous commits may have lost some in a crash. The number is in a query of its own
+// so that PostgreSQL does not plan anew for each.
+const successEndsTask = `,
+	k as (
+		update tasker.tasks t set state = 'complete', ended_at = $5
+		where task_id = (select $7::bigint) and state = 'in_progress' and exists (select from u) and not exists (
+			select from tasker.steps s
+			where s.task_id = (select $7::bigint) and s.step_id <> $1 and s.state not in ('complete', 'resolved_manually'))
+		returning task_id),
+	q as (delete from tasker.queue q using k where q.task_id = k.task_id)`
+
+// successClaims claims up to so many next steps of the task ($7), under the conditions of
+// claimSQL. For each there are three parameters: the step, the number of its latest attempt,
+// and the other steps that must be done.
+func successClaims(next int) string {
 	rows := make([]string, next)
 	for i := range rows {
 		p := 8 + 3*i
 		rows[i] = fmt.Sprintf("($%d::bigint, $%d::int, $%d::bigint[])", p, p+1, p+2)
 	}
-	return `
-	with ` + successCTEs + `,
+	return `,
 	n as (
 		update tasker.steps s
 		set state = 'in_progress', attempts = s.attempts + 1, claimed_by = $2, last_attempted_at = $5, next_attempt_at = null
@@ -47,58 +68,52 @@ func successInTxSQL(next int) string {
 			and (i.awaited is null or not exists (
 				select from tasker.steps p where p.step_id = any(i.awaited) and p.state not in ('complete', 'resolved_manually')))
 			and ` + livesSQL("$2::bigint") + `
-		returning s.step_id)
-	select coalesce((select true from u), tasker.claim_lost()), array(select step_id from n)`
+		returning s.step_id)`
 }
-
-// successCTEs record the success.
-const successCTEs = `u as (
-		update tasker.steps
-		set state = 'complete', claimed_by = null, backoff_request_seconds = null, ended_at = $5
-		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = 'in_progress'
-		returning step_id),
-	a as (
-		insert into tasker.attempts (step_id, attempt, outcome, results, started_at, ended_at, claimed_by)
-		select step_id, $3, 'complete', $6::json, $4, $5, $2 from u)`
-
-// successSizes are the numbers of next steps for which there is a statement. What is left
-// over is null. A connection prepares only so many statements then.
-var successSizes = []int{0, 1, 2, maxNext}
 
 // maxNext is how many claims one success takes along.
 const maxNext = 8
 
-var successSQLs = func() map[int]string {
-	texts := map[int]string{}
-	for _, n := range successSizes {
-		texts[n] = successInTxSQL(n)
-	}
-	return texts
-}()
+// successSizes are the numbers of claims for which there is a statement. Parameters that are
+// left over are null. So a connection prepares only a few statements.
+var successSizes = []int{1, 2, maxNext}
 
-// queueSuccess adds the statement for a success and the claims that come with it.
-func (a *attempt) queueSuccess(batch *pgx.Batch, o outcome, claims *claimRequest) {
-	s := a.step
-	args := []any{s.id, a.claimant, s.attemptNumber, o.started, o.ended, string(o.results)}
-	var size int
-	if claims != nil {
-		claims.claimed = nil
-		size = successSizes[slices.IndexFunc(successSizes, func(n int) bool { return n >= len(claims.rows) })]
-		args = append(args, a.x.TaskID)
-		for i := range size {
-			if i < len(claims.rows) {
-				row := &claims.rows[i]
-				row.at = o.ended
-				args = append(args, row.step, row.attemptNumber, nilIfEmpty(row.awaited[1:]))
-			} else {
-				args = append(args, nil, nil, nil)
-			}
+// The statements for a success.
+var (
+	successSQL     = successInTxSQL("", "null::bigint[]", "false")
+	lastSuccessSQL = successInTxSQL(successEndsTask, "null::bigint[]", "exists (select from k)")
+	// claimingSuccessSQLs are by the number of claims.
+	claimingSuccessSQLs = func() map[int]string {
+		texts := map[int]string{}
+		for _, n := range successSizes {
+			texts[n] = successInTxSQL(successClaims(n), "array(select step_id from n)", "false")
 		}
+		return texts
+	}()
+)
+
+// queueSuccess adds the statement for a success and its succession to the batch. It
+// notes whether that ends the task.
+func (a *attempt) queueSuccess(batch *pgx.Batch, o outcome, claims *claimRequest, endedTask *bool) {
+	args := []any{a.step.id, a.claimant, a.step.attemptNumber, o.started, o.ended, string(o.results)}
+	sql := successSQL
+	switch {
+	case o.last:
+		sql, args = lastSuccessSQL, append(args, a.x.TaskID)
+	case claims != nil:
+		size := successSizes[slices.IndexFunc(successSizes, func(n int) bool { return n >= len(claims.rows) })]
+		sql, args = claimingSuccessSQLs[size], append(args, a.x.TaskID)
+		for i := range claims.rows {
+			row := &claims.rows[i]
+			row.at = o.ended
+			args = append(args, row.step, row.attemptNumber, nilIfEmpty(row.awaited[1:]))
+		}
+		args = append(args, make([]any, 3*(size-len(claims.rows)))...)
 	}
-	batch.Queue(successSQLs[size], args...).QueryRow(func(row pgx.Row) error {
+	batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error {
 		var recorded bool
 		var claimed []int64
-		err := row.Scan(&recorded, &claimed)
+		err := row.Scan(&recorded, &claimed, endedTask)
 		if claims != nil {
 			claims.claimed = claimed
 		}
@@ -113,17 +128,6 @@ func nilIfEmpty(ids []int64) []int64 {
 	return ids
 }
 
-// completeTaskSQL completes the task if every step is done in the database. The task
-// in memory may be out of date: a person may have changed a step, or a server with
-// asynchronous commits may have lost some in a crash.
-const completeTaskSQL = `
-	with k as (
-		update tasker.tasks t set state = 'complete', ended_at = $2
-		where task_id = $1 and state = 'in_progress' and not exists (
-			select 1 from tasker.steps s where s.task_id = t.task_id and s.state not in ('complete', 'resolved_manually'))
-		returning task_id)
-	delete from tasker.queue q using k where q.task_id = k.task_id`
-
 // claimLostState is the SQLSTATE of tasker.claim_lost().
 const claimLostState = "TK001"
 
@@ -131,13 +135,7 @@ const claimLostState = "TK001"
 // reports whether that ended the task. The claims, if any, are made in the same commit.
 func (a *attempt) commitInTx(ctx context.Context, o outcome, claims *claimRequest) (endedTask bool, err error) {
 	err = a.x.session.Commit(ctx, func(batch *pgx.Batch) {
-		a.queueSuccess(batch, o, claims)
-		if o.last {
-			batch.Queue(completeTaskSQL, a.x.TaskID, o.ended).Exec(func(tag pgconn.CommandTag) error {
-				endedTask = tag.RowsAffected() == 1
-				return nil
-			})
-		}
+		a.queueSuccess(batch, o, claims, &endedTask)
 	})
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == claimLostState {

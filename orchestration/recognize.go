@@ -42,7 +42,7 @@ func (a *attempt) recognized(ctx context.Context, r attemptResult) attemptResult
 	case kind == r.outcome.kind:
 		r.err, r.endedTask = nil, ended && r.outcome.last
 		if r.outcome.to == StepComplete {
-			r.err = errors.Wrapf(a.engine.recall(ctx, r.follows), "reading the claims that came with step %q", a.step.template.Name)
+			r.err = errors.Wrapf(a.engine.recall(ctx, r.follows.requested()), "reading the claims that came with step %q", a.step.template.Name)
 		}
 	}
 	return r

@@ -35,7 +35,7 @@ const (
 // The statements that may make several changes take the allowed ones from this table
 // and the next: claims, outcomes and releases of steps, endTaskSQL, and an operator's
 // changes. The others make one change each, and their text names its states: leaseSQL,
-// beginTaskSQL, successInTxSQL, completeTaskSQL, and the part of outcomeSQL about the
+// beginTaskSQL, successInTxSQL, successEndsTask, and the part of outcomeSQL about the
 // task.
 var TaskTransitions = map[TaskState][]TaskState{
 	TaskPending:          {TaskInProgress, TaskCancelled},

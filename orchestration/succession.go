@@ -130,19 +130,19 @@ const claimedSQL = `
 	select step_id from tasker.steps
 	where step_id = any($1) and claimed_by = $2 and last_attempted_at = $3 and state = 'in_progress'`
 
-// recall asks which claims of a succession were made by a commit whose answer was lost.
-func (e *Engine) recall(ctx context.Context, f *succession) error {
-	if f.requested() == nil {
+// recall asks which claims of a request were made, by a commit whose answer was lost.
+func (e *Engine) recall(ctx context.Context, claims *claimRequest) error {
+	if claims == nil {
 		return nil
 	}
-	ids := make([]int64, len(f.steps))
-	for i, s := range f.steps {
-		ids[i] = s.id
+	ids := make([]int64, len(claims.rows))
+	for i, row := range claims.rows {
+		ids[i] = row.step
 	}
 	return e.group.exec(ctx, func(rows pgx.Rows) (err error) {
-		f.claims.claimed, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		claims.claimed, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
-	}, claimedSQL, ids, f.claimant(), f.claims.rows[0].at)
+	}, claimedSQL, ids, claims.rows[0].claimant, claims.rows[0].at)
 }
 
 // finish takes note that a running step has succeeded, and that this is being committed.

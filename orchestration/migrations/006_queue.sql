@@ -69,7 +69,18 @@ drop table tasker.edges;
 alter table tasker.attempts
     add column claimed_by bigint,
     add column to_state   text,
-    add column reason     text;
+    add column reason     text,
+    drop constraint attempts_step_id_fkey;
+
+-- An attempt is only written together with a change of its step, so nothing needs to check
+-- that the step is there. Attempts are deleted with their steps.
+create function tasker.delete_attempts() returns trigger language plpgsql as $$
+begin
+    delete from tasker.attempts a using gone where a.step_id = gone.step_id;
+    return null;
+end $$;
+create trigger delete_attempts after delete on tasker.steps
+    referencing old table as gone for each statement execute function tasker.delete_attempts();
 
 -- The changes of steps: those that attempts show, and those that were written. Their order
 -- does not depend on clocks. after_attempt is the number of the last attempt that had ended:
@@ -133,7 +144,11 @@ drop view tasker.step_history, tasker.task_history;
 insert into tasker.task_transitions (task_id, to_state, reason, at)
 select task_id, 'pending', 'submitted', created_at from tasker.tasks k
 where not exists (select from tasker.task_transitions w where w.task_id = k.task_id and w.from_state is null);
-alter table tasker.attempts drop column reason, drop column to_state, drop column claimed_by;
+drop trigger delete_attempts on tasker.steps;
+drop function tasker.delete_attempts();
+alter table tasker.attempts
+    drop column reason, drop column to_state, drop column claimed_by,
+    add constraint attempts_step_id_fkey foreign key (step_id) references tasker.steps on delete cascade;
 create table tasker.edges (
     task_id   bigint not null references tasker.tasks on delete cascade,
     parent_id bigint not null references tasker.steps on delete cascade,
