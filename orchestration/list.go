@@ -70,46 +70,11 @@ func ListTasks(ctx context.Context, db Querier, f Filter) ([]TaskSummary, error)
 				"The states are pending, in_progress, complete, error, cancelled and resolved_manually.")
 		}
 	}
-	rows, err := db.Query(ctx, listSQL, f.Namespace, f.Name, f.Version, texts(f.States), nonNil(f.Tags),
-		orNil(f.CreatedAfter), orNil(f.CreatedBefore), f.ErrorClass, f.Below, f.Limit)
-	if err != nil {
-		return nil, errors.Wrap(err, "listing tasks")
-	}
-	list, err := pgx.CollectRows(rows, scanSummary)
+	list, err := newListing(f).query(ctx, db)
 	return list, errors.Wrap(err, "listing tasks")
 }
 
 const maxList = 1000
-
-// listSQL's parameters:
-// $1 namespace, $2 name, $3 version, $4 states, $5 tags, $6 created after,
-// $7 created before, $8 error class, $9 below, $10 limit.
-const listSQL = `
-	select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.priority, k.created_at, k.ended_at, greatest(q.due_at, k.run_at),
-		q.held_by is not null,
-		c.steps, c.done, c.failed, coalesce(b.name, ''), coalesce(b.error_class, '')
-	from (
-		select * from tasker.tasks k
-		where ($1 = '' or namespace = $1) and ($2 = '' or name = $2) and ($3 = '' or version = $3)
-			and (cardinality($4::text[]) = 0 or state = any($4)) and tags @> $5::text[]
-			and ($6::timestamptz is null or created_at >= $6) and ($7::timestamptz is null or created_at < $7)
-			and ($8 = '' or task_id in (
-				select s.task_id from tasker.attempts a
-				join tasker.steps s on s.step_id = a.step_id and s.attempts = a.attempt
-				where a.error_class = $8 and s.state in ('error', 'waiting_for_retry')))
-			and ($9 = 0 or task_id < $9)
-		order by task_id desc limit $10) k
-	left join tasker.queue q using (task_id)
-	cross join lateral (
-		select count(*)::int as steps, (count(*) filter (where state in ('complete', 'resolved_manually')))::int as done,
-			(count(*) filter (where state = 'error'))::int as failed
-		from tasker.steps s where s.task_id = k.task_id) c
-	left join lateral (
-		select s.name, a.error_class from tasker.steps s
-		left join tasker.attempts a on a.step_id = s.step_id and a.attempt = s.attempts
-		where s.task_id = k.task_id and s.state in ('error', 'waiting_for_retry')
-		order by s.state, s.position limit 1) b on true
-	order by k.task_id desc`
 
 func scanSummary(row pgx.CollectableRow) (TaskSummary, error) {
 	var t TaskSummary
@@ -136,13 +101,6 @@ func nonNil(list []string) []string {
 		return []string{}
 	}
 	return list
-}
-
-func orNil(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // Retried is a task that RetryTasks retried, or would retry.
