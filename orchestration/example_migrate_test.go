@@ -70,6 +70,15 @@ func ExampleSchema_Current() {
 	// true
 }
 
+// Supported also accepts newer tables, if they say that this program may work on them.
+func ExampleSchema_Supported() {
+	fmt.Println(orchestration.Schema{Version: 8, Oldest: 6, Latest: 6}.Supported())
+	fmt.Println(orchestration.Schema{Version: 8, Oldest: 7, Latest: 6}.Supported())
+	// Output:
+	// true
+	// false
+}
+
 // CheckSchema says what is wrong with the tables, and what to do: for a readiness
 // check, or before a program submits without an engine that runs.
 func ExampleCheckSchema() {

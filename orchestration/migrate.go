@@ -15,16 +15,26 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const versionTable = "tasker.schema_version"
+const (
+	versionTable = "tasker.schema_version"
+	supportTable = "tasker.schema_support"
+)
 
 // Schema is the version of a database's tables.
 type Schema struct {
 	Version int32 // of the tables; 0 if they do not exist
-	Latest  int32 // the version that this program needs
+	Latest  int32 // the version that this program makes
+	Oldest  int32 // the oldest version of a program that may work on the tables
 }
 
-// Current reports whether this program can work with the tables.
+// Current reports whether the tables have this program's version.
 func (s Schema) Current() bool { return s.Version == s.Latest }
+
+// Supported reports whether this program can work with the tables: they have its version,
+// or a later one that still admits it.
+func (s Schema) Supported() bool { return s.Current() || s.newer() && s.Oldest <= s.Latest }
+
+func (s Schema) newer() bool { return s.Version > s.Latest }
 
 // ErrSchemaNewer says that a later program has migrated the database.
 var ErrSchemaNewer = errors.New("the database's tables are newer than this program")
@@ -42,20 +52,22 @@ func ReadSchema(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 		return Schema{}, err
 	}
 	s := Schema{Latest: latest}
-	var exists bool
-	if err := conn.QueryRow(ctx, "select to_regclass($1) is not null", versionTable).Scan(&exists); err != nil {
-		return s, errors.Wrap(err, "reading the schema version")
+	var exists, says bool
+	err = conn.QueryRow(ctx, "select to_regclass($1) is not null, to_regclass($2) is not null", versionTable, supportTable).Scan(&exists, &says)
+	switch {
+	case err != nil || !exists:
+	case says:
+		err = conn.QueryRow(ctx, "select version, oldest from "+versionTable+", "+supportTable).Scan(&s.Version, &s.Oldest)
+	default: // the tables of version 5, and before, admit one version only
+		err = conn.QueryRow(ctx, "select version from "+versionTable).Scan(&s.Version)
+		s.Oldest = s.Version
 	}
-	if exists {
-		if err := conn.QueryRow(ctx, "select version from "+versionTable).Scan(&s.Version); err != nil {
-			return s, errors.Wrap(err, "reading the schema version")
-		}
-	}
-	return s, nil
+	return s, errors.Wrap(err, "reading the schema version")
 }
 
-// CheckSchema returns nil if the tables have this program's version, and otherwise
-// [ErrSchemaOlder] or [ErrSchemaNewer] with a hint.
+// CheckSchema returns nil if this program can work with the tables, and otherwise
+// [ErrSchemaOlder] or [ErrSchemaNewer] with a hint. It can if they have its version, or a
+// later one that still admits it.
 //
 // It returns [ErrSearchPath] if unqualified names find the engine's tables first. For a
 // role called tasker, PostgreSQL's default search_path does that. It returns
@@ -72,8 +84,8 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn) error {
 		return errors.WithHint(&schemaError{ErrSchemaOlder, "the database has no tables of tasker-rb yet"}, "Create them with `tasker-rb migrate up`.")
 	case s.Version < s.Latest:
 		return errors.WithHint(atVersion(ErrSchemaOlder, s), "Run `tasker-rb migrate up`.")
-	case s.Version > s.Latest:
-		return checkNewer(s)
+	case !s.Supported():
+		return newerError(s)
 	default:
 		return checkSearchPath(ctx, conn)
 	}
@@ -105,15 +117,14 @@ type schemaError struct {
 func (e *schemaError) Error() string { return e.text }
 func (e *schemaError) Unwrap() error { return e.what }
 
-func checkNewer(s Schema) error {
-	if s.Version > s.Latest {
-		return errors.WithHint(atVersion(ErrSchemaNewer, s),
-			"Use the tasker-rb that migrated it, or a later one.")
-	}
-	return nil
+// newerError says what the tables need.
+func newerError(s Schema) error {
+	return errors.WithHintf(atVersion(ErrSchemaNewer, s),
+		"Use a tasker-rb whose own version of the tables is %d or later; its `tasker-rb migrate status` prints it.", s.Oldest)
 }
 
-// Migrate brings the tables to this program's version. Many processes may call it at the
+// Migrate brings the tables to this program's version. It does nothing if they have a
+// later version that still admits this program. Many processes may call it at the
 // same time: tern holds an advisory lock meanwhile. It returns [ErrServerTooOld] for a
 // server that this program does not work on.
 func Migrate(ctx context.Context, conn *pgx.Conn) error {
@@ -121,11 +132,11 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	s, err := ReadSchema(ctx, conn)
-	if err != nil || s.Current() {
+	if err != nil || s.Supported() {
 		return err
 	}
-	if err := checkNewer(s); err != nil {
-		return err
+	if s.newer() {
+		return newerError(s)
 	}
 	if err := CheckWritable(ctx, conn); err != nil {
 		return err
@@ -141,14 +152,14 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // MigrateDown undoes migrations down to a version. Version 0 drops all tables with their
-// rows.
+// rows. It returns [ErrSchemaNewer] for any tables that are newer than this program.
 func MigrateDown(ctx context.Context, conn *pgx.Conn, version int32) error {
 	s, err := ReadSchema(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if err := checkNewer(s); err != nil {
-		return err
+	if s.newer() { // only the later program knows how
+		return errors.WithHint(atVersion(ErrSchemaNewer, s), "Use the tasker-rb that migrated it: only that one can undo its migrations.")
 	}
 	if version < 0 || version > s.Version {
 		return errors.WithHint(errors.Newf("the database is at version %d and cannot go down to %d", s.Version, version),

@@ -85,7 +85,13 @@ func printSchema(cmd *cobra.Command, conn *pgx.Conn, output string) error {
 		return err
 	}
 	if output == "json" {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"version": s.Version, "latest": s.Latest, "current": s.Current()})
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{
+			"version": s.Version, "latest": s.Latest, "oldest": s.Oldest, "current": s.Current(), "supported": s.Supported(),
+		})
+	}
+	if s.Version > s.Latest {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "version %d, for programs of version %d or later; this one has version %d\n", s.Version, s.Oldest, s.Latest)
+		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "version %d of %d\n", s.Version, s.Latest)
 	return err

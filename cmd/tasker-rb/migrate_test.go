@@ -9,12 +9,30 @@ import (
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	p := emptyProject(t)
-	require.JSONEq(t, `{"version": 0, "latest": 6, "current": false}`, p.run("migrate", "status", "--output", "json").stdout)
+	require.JSONEq(t, `{"version": 0, "latest": 6, "oldest": 0, "current": false, "supported": false}`, p.run("migrate", "status", "--output", "json").stdout)
 	require.Equal(t, "version 6 of 6\n", p.run("migrate", "up").stdout)
 	require.Equal(t, "version 6 of 6\n", p.run("migrate", "up").stdout, "a second time changes nothing")
-	require.JSONEq(t, `{"version": 6, "latest": 6, "current": true}`, p.run("migrate", "status", "--output", "json").stdout)
+	require.JSONEq(t, `{"version": 6, "latest": 6, "oldest": 6, "current": true, "supported": true}`, p.run("migrate", "status", "--output", "json").stdout)
 	require.Zero(t, p.run("run", "one.yaml").code)
 	require.Equal(t, "version 0 of 6\n", p.run("migrate", "down", "0").stdout)
 	require.Equal(t, -1, p.written())
 	require.Zero(t, p.run("run", "one.yaml", "--migrate").code)
+}
+
+// A later program may have migrated the database. Its tables say whether this one may go
+// on.
+func TestMigrateStatusOfNewerTables(t *testing.T) {
+	t.Parallel()
+	p := emptyProject(t)
+	require.Zero(t, p.run("migrate", "up").code)
+	p.change("update tasker.schema_version set version = 8")
+	require.Equal(t, "version 8, for programs of version 6 or later; this one has version 6\n", p.run("migrate", "status").stdout)
+	require.Zero(t, p.run("run", "one.yaml").code)
+	require.Zero(t, p.run("migrate", "up").code, "there is nothing to do")
+	p.change("update tasker.schema_support set oldest = 7")
+	require.JSONEq(t, `{"version": 8, "latest": 6, "oldest": 7, "current": false, "supported": false}`, p.run("migrate", "status", "--output", "json").stdout)
+	refused := p.run("run", "one.yaml")
+	require.Equal(t, 2, refused.code)
+	require.Contains(t, refused.stderr, "newer than this program")
+	require.Contains(t, refused.stderr, "is 7 or later")
 }

@@ -143,11 +143,17 @@ window changes as (partition by task_id order by order_no, written);
 
 ---- create above / drop below ----
 
+-- What only attempts and tasks show is written for the version before. Its audit has the
+-- order of the numbers, so all is written anew.
+create temporary table steps_changed on commit drop as select * from tasker.step_history;
+create temporary table tasks_changed on commit drop as select * from tasker.task_history;
+delete from tasker.step_transitions;
+delete from tasker.task_transitions;
+insert into tasker.step_transitions (step_id, from_state, to_state, attempt, reason, actor, metadata, at)
+select step_id, from_state, to_state, attempt, reason, actor, metadata, at from steps_changed order by step_id, change;
+insert into tasker.task_transitions (task_id, from_state, to_state, reason, actor, metadata, at)
+select task_id, from_state, to_state, reason, actor, metadata, at from tasks_changed order by task_id, change;
 drop view tasker.step_history, tasker.task_history;
--- What only attempts and tasks show is written for the version before.
-insert into tasker.task_transitions (task_id, to_state, reason, at)
-select task_id, 'pending', 'submitted', created_at from tasker.tasks k
-where not exists (select from tasker.task_transitions w where w.task_id = k.task_id and w.from_state is null);
 drop trigger delete_attempts on tasker.steps;
 drop function tasker.delete_attempts();
 alter table tasker.attempts
