@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz test/bench chaos lint lint/ruby bench bench/setup bench/micro docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz test/upgrade test/bench chaos lint lint/ruby bench bench/setup bench/micro docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -86,6 +86,15 @@ test/asan: setup ## ASAN_CALLS mixed calls (default 200000) under the address sa
 
 test/race: setup ## run the Go tests under the race detector
 	$(GO) test -race -timeout 30m ./...
+
+# The commit before the tables changed: the last one of schema version 5.
+UPGRADE_FROM ?= c53ae84
+test/upgrade: setup ## migrate while a worker of the version before works (UPGRADE_FROM, the last commit of schema version 5)
+	@git cat-file -e '$(UPGRADE_FROM)^{commit}' 2>/dev/null || { echo "make test/upgrade: the commit $(UPGRADE_FROM) is not here: it needs the history of the repository" >&2; exit 1; }
+	@rm -rf .build/upgrade && mkdir -p .build/upgrade/source
+	@git archive '$(UPGRADE_FROM)' | tar -x -C .build/upgrade/source
+	cd .build/upgrade/source && $(GO) build -o ../tasker-rb ./cmd/tasker-rb
+	TASKER_UPGRADE_FROM=$(CURDIR)/.build/upgrade/tasker-rb $(GO) test -vet=off -count 1 -v -timeout 10m -run '^TestUpgrade' ./cmd/tasker-rb
 
 CHAOS_TASKS ?= 10000
 CHAOS_FOR ?= 10m

@@ -148,7 +148,11 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return explainDenied(err)
 	}
-	return explainDenied(errors.Wrap(m.Migrate(ctx), "migrating the database"))
+	err = m.Migrate(ctx)
+	for tries := 0; tries < 10 && isDeadlock(err); tries++ {
+		err = m.Migrate(ctx)
+	}
+	return explainDenied(errors.Wrap(err, "migrating the database"))
 }
 
 // MigrateDown undoes migrations down to a version. Version 0 drops all tables with their
@@ -211,6 +215,13 @@ func CheckWritable(ctx context.Context, conn *pgx.Conn) error {
 func isDuplicate(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "23505" || pg.Code == "42P06")
+}
+
+// isDeadlock recognizes that the migration was rolled back because it and the statement of
+// a worker waited for each other.
+func isDeadlock(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "40P01"
 }
 
 func explainDenied(err error) error {

@@ -136,6 +136,69 @@ func TestOldestBeforeItWasWritten(t *testing.T) {
 	require.False(t, s.Supported())
 }
 
+// A worker of the version before may hold the lock on a table that the migration wants,
+// and want one that it holds. The migration gives way and begins anew.
+func TestMigrationGivesWayInADeadlock(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	conn, err := pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	require.NoError(t, orchestration.MigrateDown(t.Context(), conn.Conn(), 5))
+	worker, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = worker.Rollback(t.Context()) }()
+	for _, sql := range []string{"set local deadlock_timeout = '10min'", "lock tasker.attempts in row exclusive mode"} {
+		_, err = worker.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	ended := make(chan error, 1)
+	// It looks for a deadlock when it has waited so long, and not again.
+	_, err = conn.Exec(t.Context(), "set deadlock_timeout = '2s'")
+	require.NoError(t, err)
+	locked := func() bool {
+		var tables int
+		require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from pg_locks
+			where relation = 'tasker.tasks'::regclass and mode = 'AccessExclusiveLock' and granted`).Scan(&tables))
+		return tables > 0
+	}
+	go func() { ended <- orchestration.Migrate(t.Context(), conn.Conn()) }()
+	require.Eventually(t, locked, 20*time.Second, time.Millisecond)
+	_, err = worker.Exec(t.Context(), "select count(*) from tasker.tasks")
+	require.NoError(t, err, "the worker goes on")
+	require.NoError(t, worker.Commit(t.Context()))
+	require.NoError(t, <-ended)
+}
+
+// A worker of version 5 begins and ends tasks without the queue; it follows.
+func TestQueueFollowsVersion5(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil)
+	ids := []int64{b.submit(t, template(t, "a:", ""), "{}"), b.submit(t, template(t, "a:", ""), "{}")}
+	require.NoError(t, b.Close())
+	conn, err := b.pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	require.NoError(t, orchestration.MigrateDown(t.Context(), conn.Conn(), 5))
+	require.NoError(t, orchestration.Migrate(t.Context(), conn.Conn()))
+	for _, c := range []struct {
+		change string
+		begun  any
+	}{
+		{"state = 'in_progress', held_by = 7", true},
+		{"held_by = null, wake_at = now()", true},
+		{"state = 'complete', held_by = null", nil},
+	} {
+		_, err := conn.Exec(t.Context(), "update tasker.tasks set "+c.change+" where task_id = $1", ids[0])
+		require.NoError(t, err)
+		var begun, other any
+		require.NoError(t, conn.QueryRow(t.Context(), `select (select begun from tasker.queue where task_id = $1),
+			(select begun from tasker.queue where task_id = $2)`, ids[0], ids[1]).Scan(&begun, &other))
+		require.Equal(t, c.begun, begun, c.change)
+		require.Equal(t, false, other)
+	}
+}
+
 // audit5 is what version 5 shows of a task: the states, the parents and the changes.
 func audit5(t *testing.T, pool *pgxpool.Pool, id int64) string {
 	t.Helper()

@@ -2,7 +2,7 @@
 -- not written a second time. docs/engine.md explains the design.
 --
 -- Workers of version 5 may go on while this runs, and after it: they work on the tasks
--- that were submitted before. tasks.held_by, tasks.wake_at and the trigger below are for
+-- that were submitted before. tasks.held_by, tasks.wake_at and the trigger follow are for
 -- them. They submit nothing: their INSERT names a constraint that is gone.
 
 -- The oldest version of a program that may work on these tables. Each migration sets it.
@@ -64,6 +64,19 @@ begin
 end $$;
 create trigger requeue after update of state on tasker.tasks for each row
     when (old.state not in ('pending', 'in_progress') and new.state = 'in_progress') execute function tasker.requeue();
+
+-- Workers of version 5 begin and end tasks without the queue. They do not set begun_at.
+create function tasker.follow() returns trigger language plpgsql as $$
+begin
+    if new.state = 'in_progress' then
+        update tasker.queue set begun = true where task_id = new.task_id;
+    else
+        delete from tasker.queue where task_id = new.task_id;
+    end if;
+    return null;
+end $$;
+create trigger follow after update of state on tasker.tasks for each row
+    when (new.begun_at is null and old.state in ('pending', 'in_progress') and new.state <> old.state) execute function tasker.follow();
 
 -- The edges of a task are those of its template.
 drop table tasker.edges;
@@ -173,8 +186,9 @@ cross join lateral json_array_elements_text(s.step -> 'depends_on_steps') as d (
 join tasker.steps c on c.task_id = k.task_id and c.name = s.step ->> 'name'
 join tasker.steps p on p.task_id = k.task_id and p.name = d.parent;
 create index edges_task on tasker.edges (task_id);
+drop trigger follow on tasker.tasks;
 drop trigger requeue on tasker.tasks;
-drop function tasker.requeue();
+drop function tasker.follow(), tasker.requeue();
 update tasker.tasks k set held_by = null, wake_at = coalesce((select q.due_at from tasker.queue q where q.task_id = k.task_id), k.run_at);
 drop table tasker.queue;
 drop index tasker.tasks_ended_otherwise, tasker.tasks_tags, tasker.tasks_order, tasker.tasks_created, tasker.tasks_template, tasker.tasks_identity;

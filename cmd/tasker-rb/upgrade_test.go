@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// upgradeFrom names the variable with the path of a binary of the version before.
+const upgradeFrom = "TASKER_UPGRADE_FROM"
+
+// upgradeFiles are a template of three steps that take their time and write, and their handlers.
+var upgradeFiles = map[string]string{
+	"count.yaml": `name: count
+step_templates:
+  - {name: a, handler_class: Count}
+  - {name: b, handler_class: Count, depends_on_step: a}
+  - {name: c, handler_class: Flaky, depends_on_step: a, backoff: {curve: none}}
+  - {name: d, handler_class: Count, depends_on_steps: [b, c]}
+`,
+	"handlers/count.rb": `class Count < Tasker::StepHandler::Base
+  def process(task, _sequence, step)
+    Tasker.db.exec("insert into ledger (task, step) values ($1, $2)", [task.task_id, step.name])
+    sleep 0.15
+    nil
+  end
+end
+
+class Flaky < Count
+  def process(task, sequence, step)
+    super
+    tried = "tried-#{task.task_id}"
+    return if File.exist?(tried)
+    File.write(tried, "")
+    raise "the first attempt fails"
+  end
+end
+`,
+}
+
+// before is the command of the version before.
+func (p *project) before(args ...string) *exec.Cmd {
+	cmd := p.command(args...)
+	cmd.Path = os.Getenv(upgradeFrom)
+	return cmd
+}
+
+// The database is migrated while a worker of the version before works. Then it works
+// beside a new one, until it is stopped or killed. Every step is done once.
+func TestUpgradeWhileWorkersRun(t *testing.T) {
+	if os.Getenv(upgradeFrom) == "" {
+		t.Skip("make test/upgrade builds the version before, and sets " + upgradeFrom)
+	}
+	t.Parallel()
+	for _, fate := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(fate.String(), func(t *testing.T) {
+			t.Parallel()
+			checkUpgrade(t, fate)
+		})
+	}
+}
+
+func checkUpgrade(t *testing.T, fate syscall.Signal) {
+	t.Helper()
+	p := emptyProject(t)
+	p.write(upgradeFiles)
+	p.change("create table ledger (task bigint, step text, primary key (task, step))")
+	ok := func(r result) {
+		t.Helper()
+		require.Zero(t, r.code, r.stderr)
+	}
+	ok(p.finish(p.before("migrate", "up")))
+	const early, late = 120, 30
+	ok(p.finish(p.before("submit", "count.yaml", "--count", fmt.Sprint(early))))
+	ok(p.finish(p.before("submit", "count.yaml", "--run-at", "3s")))
+
+	first := p.before("worker", "--handlers", "handlers", "--threads", "4")
+	firstOut := &lockedBuffer{}
+	first.Stdout, first.Stderr = firstOut, firstOut
+	require.NoError(t, first.Start())
+	until := func(what string, condition func() bool) {
+		t.Helper()
+		require.Eventually(t, condition, patience, 20*time.Millisecond, "%s\n%s", what, firstOut)
+	}
+	complete := func() int { return p.count("select count(*) from tasker.tasks where state = 'complete'") }
+	until("the old worker has begun", func() bool {
+		return complete() > 0 && p.count("select count(*) from tasker.steps where state = 'in_progress'") > 0
+	})
+
+	ok(p.run("migrate", "up"))
+	migrated := p.count("select coalesce(max(transition_id), 0) from tasker.step_transitions")
+	until("the old worker goes on", func() bool {
+		return p.count(fmt.Sprintf("select count(*) from tasker.step_transitions where to_state = 'complete' and transition_id > %d", migrated)) > 4
+	})
+	second, out := startWorker(t, p, "--threads", "4")
+	ok(p.run("submit", "count.yaml", "--count", fmt.Sprint(late)))
+	refused := p.finish(p.before("submit", "count.yaml"))
+	require.Equal(t, 2, refused.code)
+	require.Contains(t, refused.stderr, "the database's tables are newer than this program")
+	require.Equal(t, early+1+late, p.count("select count(*) from tasker.tasks"), "it writes nothing")
+	until("both work", func() bool {
+		return p.count("select count(*) from tasker.attempts where claimed_by is not null") > 8 &&
+			p.count(fmt.Sprintf("select count(*) from tasker.step_transitions where to_state = 'complete' and transition_id > %d", migrated)) > 20
+	})
+
+	require.NoError(t, first.Process.Signal(fate))
+	err := first.Wait()
+	if fate == syscall.SIGTERM {
+		require.NoError(t, err, firstOut)
+	}
+	const tasks = early + 1 + late
+	until("the new worker does the rest", func() bool { return complete() == tasks })
+	require.NoError(t, second.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, second.Wait(), out)
+
+	require.Equal(t, tasks, p.count("select count(*) from tasker.tasks"))
+	require.Equal(t, 4*tasks, p.count("select count(*) from ledger"))
+	require.Zero(t, p.count("select count(*) from tasker.queue"))
+	require.Zero(t, p.count("select count(*) from tasker.workers"))
+	require.Equal(t, 4*tasks, p.count("select count(*) from tasker.attempts where outcome = 'complete'"))
+	require.Zero(t, p.count(`select count(*) from (
+		select from_state, coalesce(lag(to_state) over (partition by step_id order by change), 'pending') as before from tasker.step_history) x
+		where from_state <> before`), "the audit of steps has no gap")
+	require.Zero(t, p.count(`select count(*) from (
+		select from_state, lag(to_state) over (partition by task_id order by change) as before from tasker.task_history) x
+		where from_state is distinct from before`), "the audit of tasks has no gap")
+	for _, log := range []*lockedBuffer{firstOut, out} {
+		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, "the first attempt fails") || !strings.Contains(strings.ToLower(line), "error") {
+				continue
+			}
+			t.Errorf("a worker logged: %s", line)
+		}
+	}
+}
