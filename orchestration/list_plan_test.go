@@ -21,9 +21,10 @@ import (
 // manyTasks is enough for sources that have too many tasks to look at all of them.
 const manyTasks = 20_000
 
-// loadManySQL loads manyTasks ($1): of five templates, one of them for three tasks and one
-// for the oldest only; in all states; the newest 6,000 are in the queue. Some have a time
-// that is an hour out of order. Of an attempt that fails, one in twelve is not the last.
+// loadManySQL loads manyTasks: of five templates, one of them for three tasks and one for
+// the oldest only; in all states; the newest 6,000 are in the queue. Some have a time that
+// is an hour out of order. Thousands of failed attempts were followed by others. Version 5
+// ran one task in three: its attempts do not say what followed.
 const loadManySQL = `
 	insert into tasker.templates (digest, namespace, name, version, environment, document)
 	values ('a1', 'shop', 'a', '1.0.0', '', '{}'), ('a2', 'shop', 'a', '2.0.0', '', '{}'), ('b', 'bank', 'b', '1.0.0', '', '{}'),
@@ -53,15 +54,16 @@ const loadManySQL = `
 			when k.task_id % 12 = 4 then 2 else 1 end,
 		3, true, case when k.state = 'in_progress' and n = 0 and k.task_id % 40 <> 6 then 7 end
 	from tasker.tasks k, generate_series(0, 1) n where n = 0 or k.task_id % 10 = 6;
-	insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at, error_class)
+	insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at, to_state, error_class)
 	select step_id, n, case when fails then 'error' else 'complete' end, '2026-01-01', '2026-01-01',
+		case when fails and task_id % 3 > 0 then case when n < attempts or s.state = 'waiting_for_retry' then 'waiting_for_retry' else 'error' end end,
 		case when fails then case when n < attempts then 'Retried' when task_id < 2500 then 'Old' when task_id % 400 = 9 then 'Rare'
 			when s.name = 'step1' then 'Second' else 'Common' end end
 	from tasker.steps s, lateral generate_series(1, attempts) n, lateral (
 		select n < attempts or s.state in ('error', 'waiting_for_retry') as fails) f
 	where not (s.state = 'in_progress' and n = attempts);
-	insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at, error_class)
-	select step_id, -n, 'error', '2026-01-01', '2026-01-01', 'Retried' from tasker.steps, generate_series(1, 2) n where task_id % 8 = 1;
+	insert into tasker.attempts (step_id, attempt, outcome, started_at, ended_at, to_state, error_class)
+	select step_id, -n, 'error', '2026-01-01', '2026-01-01', 'waiting_for_retry', 'Retried' from tasker.steps, generate_series(1, 2) n where task_id % 8 = 1;
 	insert into tasker.queue (task_id, template, due_at, priority, ready, begun, held_by)
 	select k.task_id, t.number, k.run_at, 0, true, k.state = 'in_progress', case when k.state = 'in_progress' and k.task_id % 40 <> 6 then 7 + k.task_id % 3 end
 	from tasker.tasks k join tasker.templates t using (digest) where k.state in ('pending', 'in_progress');

@@ -20,9 +20,8 @@ import (
 // "offset 0" keeps it from merging two selects, and a select around a parameter hides its
 // value.
 //
-// What remains slow: two filters that each have many tasks and none together, the complete
-// tasks while hundreds of thousands of newer ones are in the queue, and the class of an
-// error that many attempts have, of tens of thousands of failed tasks.
+// What remains slow: two filters that have tens of thousands of tasks each and none, or
+// only old ones, together.
 
 // The conditions on a task k.
 const (
@@ -89,6 +88,7 @@ type listing struct {
 	ofTemplate []string // conditions that also hold for the template of k
 	inStates   []string // the condition on its state
 	others     []string // other conditions on k
+	failed     []string // the condition on its failed steps
 }
 
 func newListing(f Filter) *listing {
@@ -105,7 +105,7 @@ func newListing(f Filter) *listing {
 	add(&l.ofTemplate, f.Version != "", ofVersionSQL, "version", f.Version)
 	add(&l.inStates, len(f.States) > 0, inStatesSQL, "states", texts(f.States))
 	add(&l.others, len(f.Tags) > 0, withTagsSQL, "tags", f.Tags)
-	add(&l.others, f.ErrorClass != "", withErrorSQL, "error_class", f.ErrorClass)
+	add(&l.failed, f.ErrorClass != "", withErrorSQL, "error_class", f.ErrorClass)
 	add(&l.bounds, f.Below != 0, belowSQL, "below", f.Below)
 	if !f.CreatedAfter.IsZero() {
 		l.with = append(l.with, lowestSQL)
@@ -129,18 +129,22 @@ func all(lists ...[]string) string {
 	return strings.Join(list, " and ")
 }
 
-func (l *listing) conditions() string { return all(l.bounds, l.ofTemplate, l.inStates, l.others) }
+func (l *listing) conditions() string {
+	return all(l.bounds, l.ofTemplate, l.inStates, l.others, l.failed)
+}
 
 // onTemplate are the conditions on a template t.
 func (l *listing) onTemplate() string { return strings.ReplaceAll(all(l.ofTemplate), "k.", "t.") }
 
 // byNumber goes from the newest task on.
 func (l *listing) byNumber() source {
+	tasks := `tasker.tasks k`
+	if len(l.with) > 0 { // not by time
+		tasks = `(select * from tasker.tasks k where ` + all(l.bounds) + ` order by k.task_id desc offset 0) k`
+	}
 	return source{
-		count: `select from tasker.tasks k where ` + all(l.bounds) + ` order by k.task_id desc limit @few`,
-		newest: `
-		select k.task_id from (select * from tasker.tasks k where ` + all(l.bounds) + ` order by k.task_id desc offset 0) k
-		where ` + all(l.ofTemplate, l.inStates, l.others) + ` order by k.task_id desc limit @limit`,
+		count:  `select from tasker.tasks k where ` + all(l.bounds) + ` order by k.task_id desc limit @few`,
+		newest: `select k.task_id from ` + tasks + ` where ` + l.conditions() + ` order by k.task_id desc limit @limit`,
 	}
 }
 
@@ -153,7 +157,7 @@ func (l *listing) byTemplate() source {
 		where ` + l.onTemplate() + ` limit @few`,
 		newest: `
 		select k.task_id from tasker.templates t cross join lateral (
-			select k.task_id from tasker.tasks k where k.digest = t.digest and ` + all(l.bounds, l.inStates, l.others) + `
+			select k.task_id from tasker.tasks k where k.digest = t.digest and ` + all(l.bounds, l.inStates, l.others, l.failed) + `
 			order by k.task_id desc limit @limit) k
 		where ` + l.onTemplate() + ` order by k.task_id desc limit @limit`,
 	}
@@ -170,18 +174,36 @@ func (l *listing) byTags() source {
 	}
 }
 
-// byError reads all attempts with the class of the error.
+// failedAttemptsSQL has a range of all numbers. The planner takes it for a small one, which
+// is right: the source is used if there are few.
+const failedAttemptsSQL = `
+	select a.step_id, a.attempt from tasker.attempts a
+	where a.error_class = @error_class and a.step_id between (select 0::bigint) and (select 9223372036854775807)`
+
+// byError reads the attempts with the class of the error.
 func (l *listing) byError() source {
-	const failed = `tasker.attempts a where a.error_class = @error_class`
+	return l.byAttempts(failedAttemptsSQL)
+}
+
+// byLastError reads only the attempts after which the step was in error, and all tasks in
+// progress: of the attempts after which a step waited for the next one, most have long
+// been followed by others. Attempts of version 5 do not say what followed.
+func (l *listing) byLastError() source {
+	return l.union(
+		l.byAttempts(failedAttemptsSQL+` and a.to_state = 'error' union all `+failedAttemptsSQL+` and a.to_state is null`),
+		l.byState([]TaskState{TaskInProgress}))
+}
+
+func (l *listing) byAttempts(attempts string) source {
 	return source{
-		count: `select from ` + failed + ` order by a.step_id desc limit @few`,
+		count: `select from (` + attempts + `) a limit @few`,
 		newest: `
 		select k.task_id from (
-			select distinct s.task_id from (select a.step_id, a.attempt from ` + failed + ` offset 0) a
+			select distinct s.task_id from (` + attempts + ` offset 0) a
 			cross join lateral (
 				select s.task_id from tasker.steps s
 				where s.step_id = a.step_id and s.attempts = a.attempt and s.state in ('error', 'waiting_for_retry') offset 0) s) s
-		cross join lateral (select k.task_id from tasker.tasks k where k.task_id = s.task_id and ` + l.conditions() + ` offset 0) k
+		cross join lateral (select k.task_id from tasker.tasks k where k.task_id = s.task_id and ` + all(l.bounds, l.ofTemplate, l.inStates, l.others) + ` offset 0) k
 		order by k.task_id desc limit @limit`,
 	}
 }
@@ -198,7 +220,7 @@ func (l *listing) inQueue(begun, state string) source {
 		count: `select from ` + queued + ` limit @few`,
 		newest: `
 		select k.task_id from (select k.task_id from ` + places + ` order by k.task_id desc offset 0) q
-		cross join lateral (select k.task_id from tasker.tasks k where k.task_id = q.task_id and ` + all([]string{state}, l.others) + ` offset 0) k
+		cross join lateral (select k.task_id from tasker.tasks k where k.task_id = q.task_id and ` + all([]string{state}, l.others, l.failed) + ` offset 0) k
 		order by q.task_id desc limit @limit`,
 	}
 }
@@ -215,7 +237,7 @@ func (l *listing) byEnd() source {
 			select from tasker.tasks k where k.ended_otherwise = e.state order by k.task_id desc limit @few) k limit @few`,
 		newest: `
 		select k.task_id from unnest(@ended::text[]) as e (state) cross join lateral (
-			select k.task_id from (` + ended + `) k where ` + all(l.others) + ` order by k.task_id desc limit @limit) k
+			select k.task_id from (` + ended + `) k where ` + all(l.others, l.failed) + ` order by k.task_id desc limit @limit) k
 		order by k.task_id desc limit @limit`,
 	}
 }
@@ -238,6 +260,11 @@ func (l *listing) byState(states []TaskState) source {
 		l.args["ended"] = texts(ended)
 		parts = append(parts, l.byEnd())
 	}
+	return l.union(parts...)
+}
+
+// union finds what one of the sources finds. A task that two find is listed once.
+func (l *listing) union(parts ...source) source {
 	if len(parts) == 1 {
 		return parts[0]
 	}
@@ -245,10 +272,9 @@ func (l *listing) byState(states []TaskState) source {
 	for _, p := range parts {
 		counts, newest = append(counts, "("+p.count+")"), append(newest, "("+p.newest+")")
 	}
-	const union = "\n\t\tunion all\n\t\t"
 	return source{
-		count:  strings.Join(counts, union) + " limit @few",
-		newest: strings.Join(newest, union) + " order by task_id desc limit @limit",
+		count:  strings.Join(counts, "\n\t\tunion all\n\t\t") + " limit @few",
+		newest: strings.Join(newest, "\n\t\tunion\n\t\t") + " order by task_id desc limit @limit",
 	}
 }
 
@@ -256,7 +282,7 @@ func (l *listing) byState(states []TaskState) source {
 func (l *listing) recent() source {
 	return source{newest: `
 		select k.task_id from (select * from tasker.tasks k where ` + all(l.bounds) + ` order by k.task_id desc limit @recent) k
-		where ` + all(l.ofTemplate, l.inStates, l.others) + ` order by k.task_id desc limit @limit`,
+		where ` + all(l.ofTemplate, l.inStates, l.others, l.failed) + ` order by k.task_id desc limit @limit`,
 	}
 }
 
@@ -284,7 +310,7 @@ func (l *listing) source(count func([]source) ([]int, error)) (source, error) {
 		possible = append(possible, l.byNumber())
 	}
 	if l.filter.ErrorClass != "" {
-		possible = append(possible, l.byError())
+		possible = append(possible, l.byError(), l.byLastError())
 	}
 	switch len(possible) {
 	case 0:

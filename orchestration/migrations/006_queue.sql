@@ -88,6 +88,8 @@ alter table tasker.attempts
     add column to_state   text,
     add column reason     text,
     drop constraint attempts_step_id_fkey;
+drop index tasker.attempts_by_error;
+create index attempts_by_error on tasker.attempts (error_class, to_state, step_id) where error_class is not null;
 
 -- An attempt is only written together with a change of its step, so nothing needs to check
 -- that the step is there. Attempts are deleted with their steps.
@@ -169,6 +171,8 @@ select task_id, from_state, to_state, reason, actor, metadata, at from tasks_cha
 drop view tasker.step_history, tasker.task_history;
 drop trigger delete_attempts on tasker.steps;
 drop function tasker.delete_attempts();
+drop index tasker.attempts_by_error;
+create index attempts_by_error on tasker.attempts (error_class, step_id) where error_class is not null;
 alter table tasker.attempts
     drop column reason, drop column to_state, drop column claimed_by,
     add constraint attempts_step_id_fkey foreign key (step_id) references tasker.steps on delete cascade;
