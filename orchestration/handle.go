@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
 )
 
 // Outcome is the state of a task when the engine stops working on it.
@@ -84,7 +85,7 @@ func (e *Engine) handle(ctx context.Context, o handleOptions) (_ Outcome, revisi
 			return Outcome{}, 0, err
 		}
 		if t.state.Final() {
-			return Outcome{State: t.state}, t.revision, nil
+			return Outcome{State: t.state}, t.revision, e.leaveQueue(ctx, o)
 		}
 		if t.runAt.After(e.now()) && t.state == TaskPending {
 			return Outcome{State: t.state, Next: t.runAt}, t.revision, nil
@@ -123,6 +124,25 @@ const beginTaskSQL = `
 		returning task_id),
 	q as (update tasker.queue q set begun = true from u where q.task_id = u.task_id)
 	select task_id from u`
+
+// leaveQueueSQL takes a task that has ended ($1) out of the queue. It locks the task first:
+// a person may open it again.
+const leaveQueueSQL = `
+	with k as (
+		select task_id from tasker.tasks where task_id = $1 and state not in ('pending', 'in_progress') for no key update)
+	delete from tasker.queue q using k where q.task_id = k.task_id`
+
+// leaveQueue takes a task out of the queue that a worker has leased although it had ended.
+// The end of a task does so, but a worker of an older version, or a person with SQL of
+// their own, may have left it there.
+func (e *Engine) leaveQueue(ctx context.Context, o handleOptions) error {
+	if o.stopping == nil { // no worker's
+		return nil
+	}
+	var batch pgx.Batch
+	batch.Queue(leaveQueueSQL, o.taskID)
+	return errors.Wrapf(e.own.short(ctx, &batch), "taking task %d out of the queue", o.taskID)
+}
 
 // beginTask takes the task from pending to in_progress. False means that the task
 // has changed, and must be loaded anew.

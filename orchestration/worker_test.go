@@ -160,3 +160,17 @@ func ledger(ctx context.Context, x *orchestration.StepExecution) (json.RawMessag
 	_, err = tx.Exec(ctx, "insert into ledger values ($1, $2)", x.TaskID, x.StepName)
 	return json.RawMessage(fmt.Sprintf(`"%s"`, x.StepName)), err
 }
+
+// A task has ended, and is in the queue nevertheless. A worker takes it out.
+func TestAnEndedTaskLeavesTheQueue(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil)
+	id := b.run(t, template(t, "a:", "")).TaskID
+	_, err := b.pool.Exec(t.Context(), `insert into tasker.queue (task_id, template, priority, due_at, ready) values ($1, 1, 0, now(), true)`, id)
+	require.NoError(t, err)
+	b.work(t, orchestration.WorkerConfig{Poll: 20 * time.Millisecond})
+	require.Eventually(t, func() bool {
+		var left int
+		return b.pool.QueryRow(t.Context(), "select count(*) from tasker.queue").Scan(&left) == nil && left == 0
+	}, 20*time.Second, 5*time.Millisecond)
+}
