@@ -94,7 +94,7 @@ test/upgrade: setup ## migrate while a worker of the version before works (UPGRA
 	@rm -rf .build/upgrade && mkdir -p .build/upgrade/source
 	@git archive '$(UPGRADE_FROM)' | tar -x -C .build/upgrade/source
 	cd .build/upgrade/source && $(GO) build -o ../tasker-rb ./cmd/tasker-rb
-	TASKER_UPGRADE_FROM=$(CURDIR)/.build/upgrade/tasker-rb $(GO) test -vet=off -count 1 -v -timeout 10m -run '^TestUpgrade' ./cmd/tasker-rb
+	TASKER_UPGRADE_FROM=$(CURDIR)/.build/upgrade/tasker-rb $(GO) test -vet=off -count 1 -v -tags upgrade -timeout 10m -run '^TestUpgrade' ./cmd/tasker-rb
 
 CHAOS_TASKS ?= 10000
 CHAOS_FOR ?= 10m
@@ -114,6 +114,7 @@ test/fuzz: setup ## fuzz the decoders of FUZZ (default ./...), FUZZTIME each (de
 lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
 	@test -z "$$(gofmt -l $(GO_DIRS))" || { echo "not formatted (make fmt):"; gofmt -l $(GO_DIRS); exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags upgrade ./cmd/tasker-rb
 	cd bench && $(GO) vet ./...
 	CGO_ENABLED=0 $(GO) vet $(PURE_GO)
 	$(GO) run $(STATICCHECK) ./...

@@ -1,3 +1,5 @@
+//go:build upgrade
+
 package main
 
 import (
@@ -51,12 +53,9 @@ func (p *project) before(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// The database is migrated while a worker of the version before works. Then it works
+// make test/upgrade builds the version before. The database is migrated while a worker of the version before works. Then it works
 // beside a new one, until it is stopped or killed. Every step is done once.
 func TestUpgradeWhileWorkersRun(t *testing.T) {
-	if os.Getenv(upgradeFrom) == "" {
-		t.Skip("make test/upgrade builds the version before, and sets " + upgradeFrom)
-	}
 	t.Parallel()
 	for _, fate := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(fate.String(), func(t *testing.T) {
