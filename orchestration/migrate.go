@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -142,17 +143,36 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if _, err := conn.Exec(ctx, "create schema if not exists tasker"); err != nil && !isDuplicate(err) {
-		return explainDenied(errors.Wrap(err, "creating the schema tasker"))
+		return explainMigration(errors.Wrap(err, "creating the schema tasker"))
 	}
 	m, err := newMigrator(ctx, conn)
 	if err != nil {
-		return explainDenied(err)
+		return explainMigration(err)
 	}
-	err = m.Migrate(ctx)
-	for tries := 0; tries < 10 && isDeadlock(err); tries++ {
-		err = m.Migrate(ctx)
+	for tries := 1; ; tries++ {
+		err := m.Migrate(ctx)
+		if !gaveWay(err) || tries == migrateTries || sleep(ctx, migratePause) != nil {
+			return explainMigration(errors.Wrap(err, "migrating the database"))
+		}
 	}
-	return explainDenied(errors.Wrap(err, "migrating the database"))
+}
+
+// A migration gives way to workers, and is tried so often.
+const (
+	migrateTries = 100
+	migratePause = 50 * time.Millisecond
+)
+
+// sleep waits, unless the context ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // MigrateDown undoes migrations down to a version. Version 0 drops all tables with their
@@ -174,9 +194,9 @@ func MigrateDown(ctx context.Context, conn *pgx.Conn, version int32) error {
 	}
 	m, err := newMigrator(ctx, conn)
 	if err != nil {
-		return explainDenied(err)
+		return explainMigration(err)
 	}
-	return explainDenied(errors.Wrap(m.MigrateTo(ctx, version), "migrating the database down"))
+	return explainMigration(errors.Wrap(m.MigrateTo(ctx, version), "migrating the database down"))
 }
 
 func latestVersion() (int32, error) {
@@ -217,16 +237,19 @@ func isDuplicate(err error) bool {
 	return errors.As(err, &pg) && (pg.Code == "23505" || pg.Code == "42P06")
 }
 
-// isDeadlock recognizes that the migration was rolled back because it and the statement of
-// a worker waited for each other.
-func isDeadlock(err error) bool {
+// gaveWay recognizes that the migration was rolled back because it had waited for a lock,
+// or because it and the statement of a worker waited for each other.
+func gaveWay(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "40P01"
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "55P03")
 }
 
-func explainDenied(err error) error {
+func explainMigration(err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42501" {
+	switch {
+	case gaveWay(err):
+		return errors.WithHint(err, "A transaction keeps the tables locked; pg_stat_activity shows it. Run it again.")
+	case errors.As(err, &pg) && pg.Code == "42501":
 		return errors.WithHint(err, "The role needs CREATE on the database (for the schema tasker), or a migrated database.")
 	}
 	return err

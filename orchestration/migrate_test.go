@@ -148,23 +148,18 @@ func TestMigrationGivesWayInADeadlock(t *testing.T) {
 	worker, err := pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = worker.Rollback(t.Context()) }()
-	for _, sql := range []string{"set local deadlock_timeout = '10min'", "lock tasker.attempts in row exclusive mode"} {
-		_, err = worker.Exec(t.Context(), sql)
-		require.NoError(t, err)
-	}
-	ended := make(chan error, 1)
-	// It looks for a deadlock when it has waited so long, and not again.
-	_, err = conn.Exec(t.Context(), "set deadlock_timeout = '2s'")
+	_, err = worker.Exec(t.Context(), "lock tasker.attempts in row exclusive mode")
 	require.NoError(t, err)
+	ended := make(chan error, 1)
 	locked := func() bool {
 		var tables int
 		require.NoError(t, pool.QueryRow(t.Context(), `select count(*) from pg_locks
-			where relation = 'tasker.tasks'::regclass and mode = 'AccessExclusiveLock' and granted`).Scan(&tables))
+			where relation = 'tasker.steps'::regclass and mode = 'AccessExclusiveLock' and granted`).Scan(&tables))
 		return tables > 0
 	}
 	go func() { ended <- orchestration.Migrate(t.Context(), conn.Conn()) }()
 	require.Eventually(t, locked, 20*time.Second, time.Millisecond)
-	_, err = worker.Exec(t.Context(), "select count(*) from tasker.tasks")
+	_, err = worker.Exec(t.Context(), "select count(*) from tasker.steps")
 	require.NoError(t, err, "the worker goes on")
 	require.NoError(t, worker.Commit(t.Context()))
 	require.NoError(t, <-ended)

@@ -5,6 +5,13 @@
 -- that were submitted before. tasks.held_by, tasks.wake_at and the trigger follow are for
 -- them. They submit nothing: their INSERT names a constraint that is gone.
 
+-- Workers take locks in this order. The migration gives way before a worker would look for
+-- a deadlock and lose its step's transaction; Migrate then tries again.
+set local lock_timeout = '500ms';
+lock table tasker.steps, tasker.attempts, tasker.step_transitions, tasker.edges, tasker.slots,
+    tasker.tasks, tasker.task_transitions, tasker.templates in access exclusive mode;
+set local lock_timeout = 0;
+
 -- The oldest version of a program that may work on these tables. Each migration sets it.
 create table tasker.schema_support (oldest int not null);
 insert into tasker.schema_support values (6);
