@@ -2,7 +2,6 @@ package orchestration
 
 import (
 	"context"
-	"time"
 
 	"github.com/cockroachdb/errors"
 )
@@ -16,13 +15,13 @@ import (
 func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun, claimant int64) (claimed []*stepRun, err error) {
 	now := l.engine.now()
 	request := &claimRequest{requestBase: requestBase{ctx: ctx}, rows: make([]claimRow, len(wanted))}
-	byID := make(map[int64]*stepRun, len(wanted))
+	place := make(map[int64]int, len(wanted)) // of each step in wanted and in the rows
 	for i, s := range wanted {
 		request.rows[i] = claimRow{
 			step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), at: now,
 			key: s.template.ConcurrencyKey, capacity: int32(s.template.ConcurrencyLimit),
 		}
-		byID[s.id] = s
+		place[s.id] = i
 	}
 	if err := l.engine.group.commit(request); err != nil {
 		return nil, errors.Wrap(err, "claiming steps")
@@ -38,24 +37,26 @@ func (l *taskLoop) claim(ctx context.Context, wanted []*stepRun, claimant int64)
 	l.task.mu.Lock()
 	defer l.task.mu.Unlock()
 	for id, waiting := range request.waiting {
-		byID[id].waitForPermit(now.Add(permitWait(waiting)))
+		wanted[place[id]].waitForPermit(now.Add(permitWait(waiting)))
 	}
 	claimed = make([]*stepRun, 0, len(request.claimed))
 	for _, id := range request.claimed {
-		l.noteClaim(byID[id], claimant, now)
-		claimed = append(claimed, byID[id])
+		s := wanted[place[id]]
+		l.noteClaim(s, &request.rows[place[id]])
+		claimed = append(claimed, s)
 	}
 	return claimed, nil
 }
 
-// noteClaim takes note that this engine has claimed the step at that time.
-func (l *taskLoop) noteClaim(s *stepRun, claimant int64, at time.Time) {
-	if s.state == StepInProgress && s.claimedBy == claimant && s.lastAttempted.Equal(at) {
-		return // a refresh has read it
+// noteClaim takes note of a claim that was made. If a refresh has read the step since then,
+// it knows more: the step may be claimed, or cancelled already.
+func (l *taskLoop) noteClaim(s *stepRun, row *claimRow) {
+	if s.attemptNumber != int(row.attemptNumber) || l.task.number != row.claimant {
+		return
 	}
-	s.state, s.claimedBy, s.claimAlive = StepInProgress, claimant, true
+	s.state, s.claimedBy, s.claimAlive = StepInProgress, row.claimant, true
 	s.attemptNumber++
 	s.attempts++
-	s.lastAttempted = at
+	s.lastAttempted = row.at
 	l.task.noteChange(s)
 }

@@ -46,10 +46,13 @@ func (r *claimRequest) join(g *requestsByKind) {
 	for i := range r.rows {
 		row := &r.rows[i]
 		row.request = int32(len(g.claims))
-		if row.key == "" {
-			g.claimRows = append(g.claimRows, row)
-		} else {
+		switch {
+		case row.awaited != nil:
+			g.travelling = append(g.travelling, row)
+		case row.key != "":
 			g.permitRows = append(g.permitRows, row)
+		default:
+			g.claimRows = append(g.claimRows, row)
 		}
 	}
 	g.claims = append(g.claims, r)
@@ -83,9 +86,7 @@ func arrayText(ids []int64) *string {
 
 // claimSQL claims the steps that have not changed since they were loaded, and counts
 // their attempts. Each row stands alone: a step that has changed is left out, and the
-// others are claimed. If two requests want a step, one of them gets it. A claim that
-// travels with the success of a step is made after it, in the same transaction, and only
-// if all awaited steps are done.
+// others are claimed. If two requests want a step, one of them gets it.
 //
 // The engine claims under its own number ($2), and only while that number lives. So an
 // engine that is cut off, or that a server with lost commits does not know, claims
@@ -93,7 +94,16 @@ func arrayText(ids []int64) *string {
 //
 // $1 is claimable, and claimColumns follow $2. It returns (request, step) of each claim,
 // and (-1, 0) if the number does not live.
-var claimSQL = `
+var claimSQL = claimSQLWaiting("")
+
+// travellingSQL is claimSQL for claims that travel with the success of a step. They are made
+// after it, in the same transaction, and only if all awaited steps are done. They wait for
+// no lock: the group holds the steps that succeeded already, and an operator may lock these
+// and the claimed ones in the other order.
+var travellingSQL = claimSQLWaiting("skip locked")
+
+func claimSQLWaiting(wait string) string {
+	return `
 	with i as (
 		select * from ` + claimColumns.unnest("i", 3) + ` where i.claimant = $2),
 	l as materialized (select ` + livesSQL("$2::bigint") + ` as lives),
@@ -103,23 +113,29 @@ var claimSQL = `
 		join tasker.tasks k on k.task_id = s.task_id
 		where s.state = any($1) and k.state = 'in_progress' and (select lives from l) and (i.awaited is null or not exists (
 			select from tasker.steps p where p.step_id = any(i.awaited::bigint[]) and p.state not in ('complete', 'resolved_manually')))
-		order by s.step_id for no key update of s),
+		order by s.step_id for no key update of s ` + wait + `),
 	u as (
 		update tasker.steps s
 		set state = 'in_progress', attempts = s.attempts + 1, claimed_by = o.claimant, last_attempted_at = o.at, next_attempt_at = null
 		from o where s.step_id = o.step_id
 		returning s.step_id, o.request)
 	select request, step_id from u union all select -1, 0 from l where not lives`
+}
 
 // claimable are the states in which a step can be claimed.
 var claimable = sources(StepTransitions, StepInProgress)
 
 // queueClaims adds the claims without a concurrency key to the batch.
 func queueClaims(batch *pgx.Batch, g *requestsByKind) {
-	if len(g.claimRows) == 0 {
+	queueClaimRows(batch, g, claimSQL, g.claimRows)
+	queueClaimRows(batch, g, travellingSQL, g.travelling)
+}
+
+func queueClaimRows(batch *pgx.Batch, g *requestsByKind, sql string, rows []*claimRow) {
+	if len(rows) == 0 {
 		return
 	}
-	batch.Queue(claimSQL, claimColumns.args(g.claimRows, claimable, g.claimant())...).Query(func(rows pgx.Rows) error {
+	batch.Queue(sql, claimColumns.args(rows, claimable, g.claimant())...).Query(func(rows pgx.Rows) error {
 		var request int
 		var step int64
 		_, err := pgx.ForEachRow(rows, []any{&request, &step}, func() error {

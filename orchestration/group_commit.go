@@ -67,6 +67,7 @@ type requestsByKind struct {
 	freed       []*permitRequest
 	claims      []*claimRequest
 	claimRows   []*claimRow // of steps without a concurrency key
+	travelling  []*claimRow // of the same, with the success of a step
 	permitRows  []*claimRow // of steps with one
 	sql         []*sqlRequest
 }

@@ -50,7 +50,8 @@ const successEndsTask = `,
 
 // successClaims claims up to so many next steps of the task ($7), under the conditions of
 // claimSQL. For each there are three parameters: the step, the number of its latest attempt,
-// and the other steps that must be done.
+// and the other steps that must be done. It waits for no lock: the success holds its own
+// step already, and an operator may lock the two in the other order.
 func successClaims(next int) string {
 	rows := make([]string, next)
 	for i := range rows {
@@ -61,13 +62,18 @@ func successClaims(next int) string {
 	n as (
 		update tasker.steps s
 		set state = 'in_progress', attempts = s.attempts + 1, claimed_by = $2, last_attempted_at = $5, next_attempt_at = null
-		from (values ` + strings.Join(rows, ", ") + `) as i (step_id, attempts, awaited)
-		where s.step_id = i.step_id and s.attempts = i.attempts and s.state in ('pending', 'waiting_for_retry')
-			and exists (select from u)
-			and exists (select from tasker.tasks where task_id = $7 and state = 'in_progress')
-			and (i.awaited is null or not exists (
-				select from tasker.steps p where p.step_id = any(i.awaited) and p.state not in ('complete', 'resolved_manually')))
-			and ` + livesSQL("$2::bigint") + `
+		from (
+			select x.step_id
+			from (values ` + strings.Join(rows, ", ") + `) as i (step_id, attempts, awaited)
+			join tasker.steps x on x.step_id = i.step_id and x.attempts = i.attempts
+			where x.state in ('pending', 'waiting_for_retry')
+				and exists (select from u)
+				and exists (select from tasker.tasks where task_id = $7 and state = 'in_progress')
+				and (i.awaited is null or not exists (
+					select from tasker.steps p where p.step_id = any(i.awaited) and p.state not in ('complete', 'resolved_manually')))
+				and ` + livesSQL("$2::bigint") + `
+			for no key update of x skip locked) o
+		where s.step_id = o.step_id
 		returning s.step_id)`
 }
 

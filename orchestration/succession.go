@@ -77,9 +77,9 @@ func (l *taskLoop) settle(f *succession) {
 				l.engine.watchers.endAttempt(s.id, claimant)
 				continue
 			}
-			at := f.claims.rows[i].at
-			l.noteClaim(s, claimant, at)
-			l.claimed = append(l.claimed, claimedStep{s, claimant, at})
+			row := &f.claims.rows[i]
+			l.noteClaim(s, row)
+			l.claimed = append(l.claimed, claimedStep{s, claimant, row.at})
 			l.task.agenda.running++
 		}
 	})
@@ -96,14 +96,15 @@ func (l *taskLoop) startClaimed(ctx context.Context, starting bool) {
 		if ours && starting && l.task.agenda.missing[c.index] > 0 {
 			return false // the results of its other parents are on their way
 		}
-		l.change(func() { l.task.agenda.running-- })
-		switch {
-		case !ours: // a refresh has found that the claim is gone
-			l.engine.watchers.endAttempt(c.id, c.claimant)
-		case starting:
+		if ours && starting {
 			l.start(ctx, c.stepRun)
-		default:
+			return true
+		}
+		l.change(func() { l.task.agenda.running-- })
+		if ours {
 			l.releaseClaimed(ctx, c)
+		} else { // a refresh has found that the claim is gone
+			l.engine.watchers.endAttempt(c.id, c.claimant)
 		}
 		return true
 	})

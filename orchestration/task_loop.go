@@ -28,6 +28,11 @@ type taskLoop struct {
 // be loaded anew.
 func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error) {
 	for {
+		select {
+		case <-l.changed: // before more steps start
+			l.stale = true
+		default:
+		}
 		if l.stale && l.failure == nil {
 			l.failure = l.refresh(ctx)
 			l.stale = false
@@ -118,44 +123,21 @@ func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	if l.full = l.engine.uncommitted.full(); l.full != nil {
-		return nil
-	}
-	claimant, err := l.engine.session.claimant(ctx)
-	if err != nil {
-		return err
-	}
-	if claimant != l.task.number { // what was read under another number may be ahead of the database
-		l.stale = true
-		return nil
-	}
-	for _, s := range wanted {
-		l.engine.watchers.beginAttempt(s.id, claimant)
-	}
-	claimed, err := l.claim(ctx, wanted, claimant)
-	for _, s := range wanted {
-		if s.state != StepInProgress {
-			l.engine.watchers.endAttempt(s.id, claimant)
+	claimed, err := l.claimWanted(ctx, wanted)
+	l.change(func() {
+		for _, s := range wanted {
+			l.task.agenda.settle(s.index)
 		}
-	}
-	if err != nil {
-		return err
-	}
-	for _, s := range wanted {
-		switch {
-		case s.waitsForPermit:
-			l.permitRejected = true
-		case s.state != StepInProgress:
-			l.stale = true
-		}
-	}
+		l.task.agenda.running += len(claimed)
+	})
 	for _, s := range claimed {
 		l.start(ctx, s)
 	}
-	return nil
+	return err
 }
 
-// wanted are the steps to claim now.
+// wanted are the steps to claim now. They are promised, so that no success takes their
+// claims along meanwhile.
 func (l *taskLoop) wanted(now time.Time) (wanted []*stepRun) {
 	t := l.task
 	t.mu.Lock()
@@ -170,15 +152,53 @@ func (l *taskLoop) wanted(now time.Time) (wanted []*stepRun) {
 			wanted = append(wanted, s)
 		}
 	}
+	for _, s := range wanted {
+		t.agenda.promise(s.index)
+	}
 	return wanted
 }
 
-// start starts the attempt of a claimed step in a goroutine of its own.
+// claimWanted claims the steps if that is possible now. If not, or if they have changed, it
+// notes why.
+func (l *taskLoop) claimWanted(ctx context.Context, wanted []*stepRun) ([]*stepRun, error) {
+	if l.full = l.engine.uncommitted.full(); l.full != nil {
+		return nil, nil
+	}
+	claimant, err := l.engine.session.claimant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if claimant != l.task.number { // what was read under another number may be ahead of the database
+		l.stale = true
+		return nil, nil
+	}
+	for _, s := range wanted {
+		l.engine.watchers.beginAttempt(s.id, claimant)
+	}
+	claimed, err := l.claim(ctx, wanted, claimant)
+	for _, s := range wanted {
+		if s.state != StepInProgress {
+			l.engine.watchers.endAttempt(s.id, claimant)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range wanted {
+		switch {
+		case s.waitsForPermit:
+			l.permitRejected = true
+		case s.state != StepInProgress:
+			l.stale = true
+		}
+	}
+	return claimed, nil
+}
+
+// start starts the attempt of a claimed step in a goroutine of its own. The step counts as
+// running already.
 func (l *taskLoop) start(ctx context.Context, s *stepRun) {
-	l.change(func() {
-		s.running, s.interrupted = true, false
-		l.task.agenda.running++
-	})
+	l.change(func() { s.running, s.interrupted = true, false })
 	claimant := s.claimedBy
 	l.engine.tell(l.task, s, Event{Kind: EventStepStarted})
 	handlerCtx, interrupt := context.WithCancelCause(ctx)
