@@ -53,7 +53,8 @@ func (h *inHand) all() []int64 {
 
 // leaseSQL leases ready tasks for an engine that lives, and takes pending ones to
 // in_progress. It waits for no lock: whoever ends a task locks its row first, and then its
-// place in the queue. Its parameters: $1 engine, $2 now, $3 limit.
+// place in the queue. A last row with the number 0 says that ready tasks are left because
+// others have locked them. Its parameters: $1 engine, $2 now, $3 limit.
 var leaseSQL = `
 	with d as (
 		select q.task_id, k.state
@@ -67,18 +68,20 @@ var leaseSQL = `
 	k as (
 		update tasker.tasks k set state = 'in_progress', begun_at = $2 from u
 		where u.state = 'pending' and k.task_id = u.task_id)
-	select task_id, state = 'pending' from u`
+	select task_id, state = 'pending' from d
+	union all select 0, false where (select count(*) from d) < $3 and exists (
+		select from tasker.queue q where q.ready and q.held_by is null and q.task_id <> all (array(select task_id from d)))`
 
-// lease leases up to n due tasks, by priority and then by age.
-func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
+// lease leases up to n due tasks, by priority and then by age. It reports whether others
+// had locked some that were ready.
+func (w *worker) lease(ctx context.Context, n int) (leases []lease, locked bool, err error) {
 	holder, err := w.engine.session.claimant(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	// A worker that stops must hear the answer, or the tasks would stay with it.
 	answering, cancel := outliving(ctx, w.engine.stopTimeout)
 	defer cancel()
-	var leases []lease
 	err = w.engine.group.exec(answering, func(rows pgx.Rows) (err error) {
 		leases, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (lease, error) {
 			l := lease{heldBy: holder}
@@ -86,13 +89,18 @@ func (w *worker) lease(ctx context.Context, n int) ([]lease, error) {
 		})
 		return err
 	}, leaseSQL, holder, w.engine.now(), n)
-	return leases, errors.Wrap(err, "leasing tasks")
+	if last := len(leases) - 1; last >= 0 && leases[last].taskID == 0 {
+		leases, locked = leases[:last], true
+	}
+	return leases, locked, errors.Wrap(err, "leasing tasks")
 }
 
 // freeUnheardSQL frees the tasks of an engine ($1) that it does not have in hand ($2).
 const freeUnheardSQL = `
 	update tasker.queue set held_by = null, due_at = ` + atOnceSQL + `
-	where begun and held_by = $1 and task_id <> all($2)
+	where task_id in (
+		select task_id from tasker.queue where begun and held_by = $1 and task_id <> all($2)
+		order by task_id for no key update skip locked)
 	returning task_id`
 
 // freeUnheard frees the tasks that this engine has leased without hearing of it: the

@@ -56,7 +56,7 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	if err != nil {
 		return err
 	}
-	w := &worker{engine: e, config: cfg, freed: make(chan struct{}, 1), stopping: ctx.Done()}
+	w := &worker{engine: e, config: cfg, freed: make(chan struct{}, 1), stopping: ctx.Done(), lookAgain: lookAgainFirst}
 	handlerCtx, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nil)
 	woken, stop := e.watchers.watch(anyTask)
@@ -77,6 +77,7 @@ type worker struct {
 	tasks       sync.WaitGroup
 	freed       chan struct{} // receives a value when the worker has ended a lease
 	leased      atomic.Int32  // how many tasks it has in hand
+	lookAgain   time.Duration // the pause before it looks again for tasks that others had locked
 }
 
 // loop leases tasks while there are any, and then waits for a reason to look again: a
@@ -147,19 +148,28 @@ func (w *worker) drain(interrupt context.CancelCauseFunc) {
 
 var errDrained = errors.New("the worker stops, and the handler did not return in time")
 
+// lookAgainFirst is half the first pause before a worker looks again for tasks that others
+// had locked. Each pause doubles.
+const lookAgainFirst = 10 * time.Millisecond
+
 // take leases up to n tasks and handles each in a goroutine of its own. It returns the
 // number of tasks.
 func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
 	hand := &w.engine.inHand
 	hand.leasing.RLock()
 	defer hand.leasing.RUnlock()
-	leases, err := w.lease(ctx, n)
+	leases, locked, err := w.lease(ctx, n)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.engine.cfg.Logger.Error("tasks could not be leased; trying again", "error", err)
 		}
 		w.maintenance.wakeAt(w.engine.now().Add(w.retryPause()))
 		return 0
+	}
+	if w.lookAgain = min(2*w.lookAgain, w.retryPause()); !locked {
+		w.lookAgain = lookAgainFirst
+	} else { // who has locked a task may tell nobody of its end
+		w.maintenance.wakeAt(w.engine.now().Add(w.lookAgain))
 	}
 	for _, l := range leases {
 		if !hand.add(l.taskID) { // the session was lost and its leases with it, and a worker still runs the task

@@ -174,3 +174,23 @@ func TestAnEndedTaskLeavesTheQueue(t *testing.T) {
 		return b.pool.QueryRow(t.Context(), "select count(*) from tasker.queue").Scan(&left) == nil && left == 0
 	}, 20*time.Second, 5*time.Millisecond)
 }
+
+// A task is ready, but its row is locked when a worker looks, by a change that is refused
+// and so notifies nobody. The worker looks again, and does not wait for its next Poll.
+func TestALockedTaskIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil)
+	tpl := template(t, "a:", "")
+	made, err := b.Submit(t.Context(), orchestration.Submission{Template: tpl, Priority: 1, NoWake: true})
+	require.NoError(t, err)
+	locker, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = locker.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = locker.Exec(t.Context(), "select from tasker.tasks where task_id = $1 for no key update", made.TaskID)
+	require.NoError(t, err)
+	b.submit(t, tpl, "{}")
+	b.work(t, orchestration.WorkerConfig{Poll: time.Hour})
+	b.waitForTasks(t, orchestration.TaskComplete, 1) // the worker has looked
+	require.NoError(t, locker.Rollback(t.Context()))
+	b.waitForTasks(t, orchestration.TaskComplete, 2)
+}
