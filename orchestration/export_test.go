@@ -50,3 +50,11 @@ func (e *Engine) ExecAlone(ctx context.Context, sql string, args ...any) <-chan 
 	}()
 	return answered
 }
+
+// InHand is how many tasks the engine's workers have in hand, and how many attempts it
+// runs or is about to claim.
+func (e *Engine) InHand() int {
+	e.watchers.mu.Lock()
+	defer e.watchers.mu.Unlock()
+	return len(e.inHand.all()) + len(e.watchers.attempts)
+}
