@@ -103,6 +103,9 @@ func Within(part float64, n int) Figure {
 	return f
 }
 
+// String is what the file has for it.
+func (f Figure) String() string { return f.text }
+
 func (f Figure) accepts(recorded string) bool {
 	if f.within == 0 {
 		return f.text == recorded
