@@ -250,7 +250,8 @@ func countIdle(s *costsServer, sheet *costs.Sheet) {
 	elapsed := time.Since(began)
 	sent := l.proxy.Traffic(pgproxy.Named(poolName)).Minus(before).Statements
 	l.end()
-	require.LessOrEqual(t, sent, pool.all, "the tracer has missed statements")
+	const interrupted = 10 // answers that nobody read any more when the worker stopped, at most
+	require.LessOrEqual(t, sent, pool.all+interrupted, "the engine sends statements that the tracer does not see")
 	sheet.Is("an idle worker, each Poll", costs.Exact(pool.repeated(t, int(elapsed/poll)+3)))
 	sheet.Is("an engine's session", costs.Exact(session.repeated(t, int(elapsed/orchestration.HeartbeatEvery)+3)))
 }
