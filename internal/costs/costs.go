@@ -221,7 +221,16 @@ func number(text string) (float64, error) {
 // fail also says how to accept the figure.
 func (s *Sheet) fail(format string, args ...any) {
 	s.t.Helper()
-	s.t.Errorf("costs: "+format+"\n    If that is meant, run `make guard/update` and commit %s with the reason.", append(args, s.path)...)
+	s.t.Errorf("costs: "+format+"\n    If that is meant, run `make guard/update` and commit %s with the reason.", append(args, s.place())...)
+}
+
+// place is the file with the folder of its package.
+func (s *Sheet) place() string {
+	dir, err := os.Getwd()
+	if err != nil || filepath.IsAbs(s.path) {
+		return s.path
+	}
+	return filepath.Join(filepath.Base(dir), s.path)
 }
 
 // end looks for rows that no test has stated, and writes the file.
