@@ -207,6 +207,7 @@ type life struct {
 	mu       sync.Mutex
 	changed  *sync.Cond
 	done     map[int64]map[int]bool // the complete steps of each task
+	started  map[int64]int          // how many steps of it have started
 	ended    map[int64]bool
 	expired  bool // only a defect makes it wait so long
 	warnings []string
@@ -266,7 +267,7 @@ func (s *costsServer) liveOnce(submitted int, tpl *templates.Template, work func
 // its pool and of its session.
 func (s *costsServer) begin(database string, ofPool, ofSession pgx.QueryTracer) *life {
 	s.t.Helper()
-	l := &life{server: s, database: database, done: map[int64]map[int]bool{}, ended: map[int64]bool{}}
+	l := &life{server: s, database: database, done: map[int64]map[int]bool{}, started: map[int64]int{}, ended: map[int64]bool{}}
 	l.changed = sync.NewCond(&l.mu)
 	limit := time.AfterFunc(2*time.Minute, func() {
 		l.mu.Lock()
@@ -287,7 +288,7 @@ func (s *costsServer) begin(database string, ofPool, ofSession pgx.QueryTracer) 
 	l.pool, err = pgxpool.NewWithConfig(s.t.Context(), config)
 	require.NoError(s.t, err)
 	l.Engine, err = orchestration.New(s.t.Context(), orchestration.Config{
-		Pool: l.pool, Session: session, Handlers: l, Logger: slog.New(warnings{l}), OnEvent: l.note,
+		Pool: l.pool, Session: session, Handlers: l, Logger: slog.New(warnings{l}), OnEvent: l.note, MaxParallelSteps: parallelSteps,
 	})
 	require.NoError(s.t, err)
 	return l
@@ -342,11 +343,14 @@ func (l *life) note(e orchestration.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch e.Kind {
+	case orchestration.EventStepStarted:
+		l.started[e.TaskID]++
 	case orchestration.EventStepCompleted:
 		if l.done[e.TaskID] == nil {
 			l.done[e.TaskID] = map[int]bool{}
 		}
-		l.done[e.TaskID][placeOf(e.Step)] = true
+		place, _ := placeOf(e.Step)
+		l.done[e.TaskID][place] = true
 	case orchestration.EventTaskEnded:
 		l.ended[e.TaskID] = true
 	}
@@ -366,10 +370,11 @@ func (l *life) awaitEnd(task int64) {
 
 // ResolveHandler returns a handler that succeeds when the step before it, in the order of
 // the template, is complete. So the steps of a task succeed one after another, also those
-// that run at the same time. A class that begins with "Sql" updates a row.
+// that run at the same time. In a fan a step also waits until as many run as may. A class
+// that begins with "Sql" updates a row.
 func (l *life) ResolveHandler(_ context.Context, class string) (orchestration.StepHandler, error) {
 	return orchestration.StepHandlerFunc(func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-		l.awaitStep(x.TaskID, placeOf(x.StepName)-1)
+		l.awaitTurn(x.TaskID, x.StepName)
 		if !strings.HasPrefix(class, "Sql") {
 			return json.RawMessage(`{"ok": true, "amount": "12.50"}`), nil
 		}
@@ -382,21 +387,34 @@ func (l *life) ResolveHandler(_ context.Context, class string) (orchestration.St
 	}), nil
 }
 
-func (l *life) awaitStep(task int64, place int) {
+func (l *life) awaitTurn(task int64, step string) {
+	place, last := placeOf(step)
+	started := 0
+	if last > 0 { // in a fan
+		started = min(last+1, place+parallelSteps)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for place >= 0 && !l.done[task][place] && !l.expired {
+	for place > 0 && (!l.done[task][place-1] || l.started[task] < started) && !l.expired {
 		l.changed.Wait()
 	}
 }
 
-// placeOf returns the place of a step that is called "plain7" or "sql7".
-func placeOf(step string) (n int) {
-	_, err := fmt.Sscanf(strings.TrimLeft(step, "plainsq"), "%d", &n)
-	if err != nil {
-		panic(err)
+// parallelSteps is how many steps of a task run at the same time.
+const parallelSteps = 8
+
+// nameOf returns the name of a step: its kind, its place in the template and, in a fan,
+// the last place.
+func nameOf(kind string, place, last int) string {
+	if last > 0 {
+		return fmt.Sprintf("%s%dof%d", kind, place, last)
 	}
-	return n
+	return fmt.Sprintf("%s%d", kind, place)
+}
+
+func placeOf(step string) (place, last int) {
+	_, _ = fmt.Sscanf(strings.TrimLeft(step, "plainsq"), "%dof%d", &place, &last) // last may be missing
+	return place, last
 }
 
 // warnings keeps what the engine warns of.

@@ -72,18 +72,22 @@ func withSQL(kind string) string {
 }
 
 // costsTemplateOf makes a template of the graph: one step, and n after it. The steps are
-// called by their kind, "plain" or "sql", and their place.
+// called by their kind, "plain" or "sql", and their places.
 func costsTemplateOf(t testing.TB, g graph, kind string, n int) *templates.Template {
 	t.Helper()
 	if g.name == diamondGraph.name {
 		n = 3
 	}
+	last := 0
+	if g.name == fan.name {
+		last = n
+	}
 	var lines strings.Builder
 	for place := range n + 1 {
-		fmt.Fprintf(&lines, "%s%d:", kind, place)
+		lines.WriteString(nameOf(kind, place, last) + ":")
 		for _, p := range g.parents(place, n) {
 			if place > 0 {
-				fmt.Fprintf(&lines, " %s%d", kind, p)
+				lines.WriteString(" " + nameOf(kind, p, last))
 			}
 		}
 		lines.WriteString("\n")
