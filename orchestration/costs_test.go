@@ -257,7 +257,7 @@ func countIdle(s *costsServer, sheet *costs.Sheet) {
 	const interrupted = 10 // answers that nobody read any more when the worker stopped, at most
 	require.LessOrEqual(t, sent, pool.all+interrupted, "the engine sends statements that the tracer does not see")
 	sheet.Is("an idle worker, each Poll", costs.Exact(pool.repeated(t, int(elapsed/poll)+3)))
-	sheet.Is("an engine's session", costs.Exact(session.repeated(t, int(elapsed/orchestration.HeartbeatEvery)+3)))
+	sheet.Is("an engine's session, each heartbeat", costs.Exact(session.repeated(t, int(elapsed/orchestration.HeartbeatEvery)+3)))
 }
 
 // Twice the steps cost at most 2.2 times the statements.
