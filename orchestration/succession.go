@@ -96,14 +96,15 @@ func (l *taskLoop) startClaimed(ctx context.Context, starting bool) {
 		if ours && starting && l.task.agenda.missing[c.index] > 0 {
 			return false // the results of its other parents are on their way
 		}
+		if ours && starting {
+			l.perform(ctx, c.stepRun)
+			return true
+		}
 		l.change(func() { l.task.agenda.running-- })
-		switch {
-		case !ours: // a refresh has found that the claim is gone
-			l.engine.watchers.endAttempt(c.id, c.claimant)
-		case starting:
-			l.start(ctx, c.stepRun)
-		default:
+		if ours {
 			l.releaseClaimed(ctx, c)
+		} else { // a refresh has found that the claim is gone
+			l.engine.watchers.endAttempt(c.id, c.claimant)
 		}
 		return true
 	})

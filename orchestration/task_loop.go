@@ -173,12 +173,16 @@ func (l *taskLoop) wanted(now time.Time) (wanted []*stepRun) {
 	return wanted
 }
 
-// start starts the attempt of a claimed step in a goroutine of its own.
+// start starts the attempt of a step that was just claimed.
 func (l *taskLoop) start(ctx context.Context, s *stepRun) {
-	l.change(func() {
-		s.running, s.interrupted = true, false
-		l.task.agenda.running++
-	})
+	l.change(func() { l.task.agenda.running++ })
+	l.perform(ctx, s)
+}
+
+// perform performs the attempt of a step, which counts as running already, in a goroutine
+// of its own.
+func (l *taskLoop) perform(ctx context.Context, s *stepRun) {
+	l.change(func() { s.running, s.interrupted = true, false })
 	claimant := s.claimedBy
 	l.engine.tell(l.task, s, Event{Kind: EventStepStarted})
 	handlerCtx, interrupt := context.WithCancelCause(ctx)
