@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz test/upgrade test/bench chaos lint lint/ruby bench bench/setup bench/micro docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos lint lint/ruby bench bench/setup bench/micro docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -101,6 +101,9 @@ CHAOS_FOR ?= 10m
 chaos: setup ## CHAOS_TASKS tasks (default 10000) while processes, networks and servers fail, for CHAOS_FOR at most (default 10m)
 	CHAOS_TASKS=$(CHAOS_TASKS) CHAOS_FOR=$(CHAOS_FOR) $(GO) test -vet=off -count 1 -v -timeout 30m -run '^TestChaos$$' ./orchestration
 	FAILOVERS=20 $(GO) test -vet=off -count 1 -v -timeout 5m -run '^TestFailovers$$' ./orchestration
+
+guard/update: test/setup ## accept what steps and calls cost now: write the testdata/costs.txt anew
+	$(GO) test -vet=off -count 1 -run '^TestCosts$$' ./orchestration ./rubyhost -update
 
 FUZZTIME ?= 1m
 FUZZ ?= ./...

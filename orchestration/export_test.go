@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// HeartbeatEvery is the pause between two heartbeats.
+const HeartbeatEvery = heartbeatEvery
+
 // Uncommitted returns the bytes of results that are not in the database yet.
 func (e *Engine) Uncommitted() int {
 	e.uncommitted.mu.Lock()

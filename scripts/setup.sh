@@ -45,6 +45,10 @@ have_postgres() {
 # there, too.
 have_pgbouncer() { command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ]; }
 
+# It counts the instructions of the C files. An installation that is broken, such as
+# one without the symbols of the dynamic linker, counts nothing.
+have_valgrind() { valgrind --tool=callgrind --callgrind-out-file=/dev/null true >/dev/null 2>&1; }
+
 have_compiler() { command -v "${CC:-cc}" >/dev/null 2>&1; }
 
 have_sanitizers() {
@@ -65,6 +69,7 @@ have_postgres || need postgres
 if [ "${1:-}" = "--for-tests" ]; then
 	{ have_compiler && have_sanitizers; } || need sanitizers
 	have_pgbouncer || need pgbouncer
+	have_valgrind || need valgrind
 	for gem in $test_gems; do have_gem "$gem" || need "$gem"; done
 fi
 [ -n "$missing" ] || exit 0
@@ -112,7 +117,8 @@ packages() {
 	# This gem has an extension in C and is built against libpq.
 	apk:pg) echo "build-base libpq-dev gem:pg" ;;
 	pacman:pg) echo "postgresql-libs gem:pg" ;;
-	*:pgbouncer) echo pgbouncer ;;
+	apt-get:valgrind) echo "valgrind libc6-dbg" ;;
+	*:pgbouncer | *:valgrind) echo "$1" ;;
 	*:active_record) echo "gem:activerecord" ;;
 	*:faraday | *:minitest | *:pg | *:sequel) echo "gem:$1" ;;
 	esac
@@ -123,7 +129,7 @@ say_what() {
 setup: missing here:$missing
 setup: $1
 setup: What is needed: CRuby 3.1 or later with its headers and a shared libruby, the PostgreSQL server 14 or later,
-setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, pgbouncer, and the Ruby gems
+setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, pgbouncer, valgrind, and the Ruby gems
 setup: minitest, faraday, pg, sequel and activerecord.
 END
 	exit 1
@@ -228,5 +234,6 @@ if [ "${1:-}" = "--for-tests" ]; then
 		have_gem "$gem" || say_what "$(command -v ruby) does not find $gem after installing it; put the Ruby of the packages first in PATH, or install $gem with the gem command of that Ruby."
 	done
 	have_pgbouncer || say_what "pgbouncer was not found after installing it."
+	have_valgrind || say_what "valgrind does not run after installing it; try valgrind --tool=callgrind true."
 	have_sanitizers || say_what "the C compiler (${CC:-cc}) has no address or thread sanitizer; make test needs a compiler with both, such as gcc on glibc."
 fi

@@ -12,6 +12,7 @@
 //	proxy.Accept()                     // new connections work again
 //	proxy.SwallowCommitAnswers(1, pgproxy.ThenCut)
 //	proxy.SetTarget(otherURL)          // new connections go to another server
+//	proxy.Traffic(pgproxy.Listened)    // statements, round trips and commits so far
 //
 // Stall, Resume, Cut and HalfOpen apply to every connection, or to those that all
 // of their matches accept. A fault is complete when its method returns: not a byte
@@ -36,4 +37,5 @@
 //	match.go    what is known of a connection, and how to choose some
 //	link.go     one connection: its two ends and what flows between them
 //	frames.go   the messages of PostgreSQL's protocol
+//	traffic.go  what the server has done: statements, round trips, commits
 package pgproxy

@@ -22,6 +22,7 @@ const (
 	typeParameterStatus = 'S'
 	typeBackendKeyData  = 'K'
 	typeCommandComplete = 'C'
+	typeErrorResponse   = 'E'
 	typeReadyForQuery   = 'Z'
 )
 

@@ -21,6 +21,7 @@ type link struct {
 
 	server  net.Conn // nil before the link has reached the server
 	known   Connection
+	counted counter
 	stalled bool        // nothing is written to either end
 	silent  bool        // the server's end is closed, and the client must not notice
 	closed  bool        // both ends are closed
@@ -76,6 +77,7 @@ func (l *link) forget() {
 	defer p.mu.Unlock()
 	l.reset()
 	delete(p.links, l)
+	p.past = append(p.past, endedLink{l.known, l.counted.Traffic})
 	p.changed.Broadcast()
 }
 

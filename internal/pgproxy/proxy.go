@@ -21,6 +21,7 @@ type Proxy struct {
 	changed   *sync.Cond // the state of the proxy or of a link has changed
 	target    target
 	links     map[*link]bool
+	past      []endedLink
 	accepted  int
 	refused   int
 	stalled   bool // whatever is accepted now is stalled

@@ -58,6 +58,7 @@ func (l *link) note(message []byte) (pass, lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.known.noteAnswer(message)
+	l.counted.note(message)
 	if s := p.swallow; l.losing == nil && message[0] == typeCommandComplete && s != nil && s.left > 0 &&
 		s.chosen(tagOf(message)) && l.known.matches(s.matches) {
 		s.left--

@@ -4,11 +4,15 @@
  * popped exactly once and none is left behind.
  *
  *   cc -fsanitize=thread -I.. queue_test.c ../queue.c -lpthread && ./a.out
+ *
+ * "a.out count WHAT N" does something N times in one thread, for a program that
+ * counts instructions (../costs_test.go).
  */
 #include "queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { producers = 4, workers = 6, per_producer = 20000 };
@@ -140,8 +144,74 @@ static void test_exactly_once(int64_t spin_ns)
     free(jobs);
 }
 
-int main(void)
+/* A job is submitted and popped n times, while the worker is awake. */
+static void count_jobs(long n)
 {
+    tasker_queue q;
+    tasker_parker p;
+    tasker_node node;
+    tasker_queue_init(&q, 0);
+    tasker_parker_init(&p);
+    tasker_queue_attach(&q);
+    for (long i = 0; i < n; i++) {
+        tasker_queue_submit(&q, &node);
+        if (tasker_queue_pop(&q, &p) != &node) fail("count jobs");
+    }
+    tasker_parker_destroy(&p);
+}
+
+/* The same, but each job finds the only worker asleep: it has to be woken. */
+static void count_wakes(long n)
+{
+    tasker_queue q;
+    tasker_parker p;
+    tasker_node node;
+    tasker_queue_init(&q, 0);
+    tasker_parker_init(&p);
+    tasker_queue_attach(&q);
+    for (long i = 0; i < n; i++) {
+        pthread_mutex_lock(&q.lock);
+        p.parked = true;
+        p.woken = false;
+        p.below = q.idle_stack;
+        q.idle_stack = &p;
+        q.idle++;
+        q.active--;
+        pthread_mutex_unlock(&q.lock);
+        tasker_queue_submit(&q, &node);
+        if (!p.woken) fail("count wakes");
+        if (tasker_queue_pop(&q, &p) != &node) fail("count wakes: the job");
+    }
+    tasker_parker_destroy(&p);
+}
+
+/* Eight answers are pushed on the stack of an outbox and taken, n times. */
+static void count_stack(long n)
+{
+    tasker_node *top = NULL;
+    tasker_node nodes[8];
+    for (long i = 0; i < n; i++) {
+        for (int k = 0; k < 8; k++) tasker_stack_push(&top, &nodes[k]);
+        if (tasker_stack_take(&top) != &nodes[0]) fail("count stack");
+    }
+}
+
+static int count(const char *what, long n)
+{
+    if (!strcmp(what, "jobs"))
+        count_jobs(n);
+    else if (!strcmp(what, "wakes"))
+        count_wakes(n);
+    else if (!strcmp(what, "stack"))
+        count_stack(n);
+    else
+        fail("nothing has that name");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && !strcmp(argv[1], "count")) return count(argv[2], atol(argv[3]));
     test_order();
     test_exactly_once(0);
     test_exactly_once(20000);
