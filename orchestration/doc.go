@@ -2,8 +2,8 @@
 // which steps can run, runs them through a [StepHandler], and records each
 // outcome.
 //
-// [Migrate] prepares a database. [Engine.Submit] writes a task, its steps and
-// their edges in one transaction. [Engine.Handle] runs every step that can run
+// [Migrate] prepares a database. [Engine.Submit] writes a task and its steps in
+// one transaction. [Engine.Handle] runs every step that can run
 // now, until the task ends or has to wait; [Engine.Run] also waits;
 // [Engine.Work] takes tasks from the queue. [Engine.Task] reads a task back,
 // with every attempt and transition.

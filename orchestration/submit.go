@@ -51,8 +51,8 @@ type Submitted struct {
 // namespace, name, version and environment.
 var ErrTemplateChanged = errors.New("the template has changed under the same version")
 
-// Submit writes the task, its steps and their edges in one transaction. If the context
-// does not fit the template's schema, the error is a [*templates.ContextError].
+// Submit writes the task and its steps in one transaction. If the context does not fit
+// the template's schema, the error is a [*templates.ContextError].
 func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	var done Submitted
 	err := e.inOwnTx(ctx, func(tx pgx.Tx) (err error) {
