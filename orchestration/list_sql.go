@@ -148,17 +148,22 @@ func (l *listing) byNumber() source {
 	}
 }
 
+// ofTemplateSQL are the tasks k of a template t. It says k.digest = t.digest as a range of
+// tasks_template: for a table that was not analyzed yet, the planner takes the tasks of a
+// template for few, and would read and sort them all.
+const ofTemplateSQL = `(k.digest, k.task_id) >= (t.digest, 0) and (k.digest, k.task_id) <= (t.digest, 9223372036854775807)`
+
 // byTemplate goes from the newest task of each template on.
 func (l *listing) byTemplate() source {
 	return source{
 		count: `
 		select from tasker.templates t cross join lateral (
-			select from tasker.tasks k where k.digest = t.digest order by k.task_id desc limit @few) k
+			select from tasker.tasks k where ` + ofTemplateSQL + ` order by k.digest desc, k.task_id desc limit @few) k
 		where ` + l.onTemplate() + ` limit @few`,
 		newest: `
 		select k.task_id from tasker.templates t cross join lateral (
-			select k.task_id from tasker.tasks k where k.digest = t.digest and ` + all(l.bounds, l.inStates, l.others, l.failed) + `
-			order by k.task_id desc limit @limit) k
+			select k.task_id from tasker.tasks k where ` + ofTemplateSQL + ` and ` + all(l.bounds, l.inStates, l.others, l.failed) + `
+			order by k.digest desc, k.task_id desc limit @limit) k
 		where ` + l.onTemplate() + ` order by k.task_id desc limit @limit`,
 	}
 }
