@@ -14,6 +14,7 @@ const (
 	defaultNamespace       = "default"
 	defaultVersion         = "0.1.0"
 	defaultDependentSystem = "unknown"
+	defaultQueue           = "default"
 	defaultRetryLimit      = 3
 	// maxRetryLimit is far above any useful value. It catches a value in the
 	// wrong unit.
@@ -44,6 +45,7 @@ func (b *builder) build(root *tree.Node) *Template {
 		Concurrent:             b.boolean(root.Get("concurrent"), true),
 		DefaultDependentSystem: defaultDependentSystem,
 		HandlerConfig:          emptyObject,
+		Queue:                  defaultQueue,
 	}
 	b.identity(root, t)
 	if m := root.Get("description"); m != nil {
@@ -67,6 +69,12 @@ func (b *builder) build(root *tree.Node) *Template {
 		t.HandlerConfig = rawJSON(m.Value)
 	}
 	t.CustomEvents = b.customEvents(root.Get("custom_events"))
+	if m := root.Get("queue"); m != nil {
+		t.Queue = b.queue(*m)
+	}
+	if m := root.Get("keep"); m != nil {
+		t.Keep = b.keep(*m)
+	}
 	if m := root.Get("schema"); m != nil && b.object(*m) {
 		t.Schema = rawJSON(m.Value)
 		t.schema = b.compile(m.Value)

@@ -39,7 +39,14 @@ func (t *Template) head() string {
 	for _, s := range t.Steps {
 		levels = max(levels, s.Level+1)
 	}
-	return fmt.Sprintf("%s (%s, %s)\n\n", t.ID(), count(len(t.Steps), "step"), count(levels, "level"))
+	about := []string{count(len(t.Steps), "step"), count(levels, "level")}
+	if t.Queue != defaultQueue {
+		about = append(about, "queue "+t.Queue)
+	}
+	if t.Keep != (Keep{}) {
+		about = append(about, "kept "+t.Keep.String())
+	}
+	return fmt.Sprintf("%s (%s)\n\n", t.ID(), strings.Join(about, ", "))
 }
 
 // Draw draws one line for each step, in the order of Steps. A step begins a

@@ -71,6 +71,11 @@ func (t *Template) document() *tree.Node {
 	}
 	d.raw("handler_config", t.HandlerConfig)
 	d.events(t.CustomEvents)
+	// Left out otherwise: the digests of stored templates stay as they are.
+	if t.Queue != defaultQueue {
+		d.text("queue", t.Queue)
+	}
+	d.optional("keep", t.Keep.String())
 	steps := &tree.Node{Kind: tree.Array}
 	for _, s := range t.Steps {
 		steps.Items = append(steps.Items, s.document())

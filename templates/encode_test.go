@@ -49,6 +49,7 @@ func TestDigestSeesWhatIsSaid(t *testing.T) {
 		"step_templates:\n  - {depends_on_steps: [a], handler_class: '::B', name: b}\n  - handler_class: A\n    name: a\n    default_retry_limit: 0x3\nname: x\nversion: 0.1.0\n",
 		base + "environments: {test: {concurrent: false}}\n",
 		strings.Replace(base, "class: A", "class: A, keep_threads: false", 1),
+		base + "queue: default\n",
 	}
 	for _, yaml := range same {
 		require.Equal(t, parse(t, base).Digest(), parse(t, yaml).Digest(), yaml)
@@ -64,6 +65,9 @@ func TestDigestSeesWhatIsSaid(t *testing.T) {
 		{"name: x", "name: x\nhandler_config: {a: 1}"},
 		{"name: x", "name: x\ncustom_events: [{name: e}]"},
 		{"name: x", "name: x\ntask_handler_class: T"},
+		{"name: x", "name: x\nqueue: mail"},
+		{"name: x", "name: x\nkeep: 30d"},
+		{"name: x", "name: x\nkeep: forever"},
 		{"class: A", "class: C"},
 		{", depends_on_step: a", ""},
 		{"class: A", "class: A, handler_config: {n: 1}"},

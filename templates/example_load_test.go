@@ -74,3 +74,13 @@ func ExampleDefaultBackoff() {
 	fmt.Println(b.Curve, b.Base, b.Max, b.Min, b.Jitter)
 	// Output: exponential 1s 5m0s 1s 0.1
 }
+
+// Keep says how long an ended task of the template is kept.
+func ExampleKeep_String() {
+	tmpl, err := templates.Parse([]byte("name: ping\nkeep: 720h\nstep_templates: [{name: ping, handler_class: Net::Ping}]"), "ping.yml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(tmpl.Keep, tmpl.Keep.For, tmpl.Queue)
+	// Output: 30d 720h0m0s default
+}

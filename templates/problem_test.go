@@ -53,6 +53,19 @@ var problemCases = []struct {
 		[]string{`2:21: the exponent of 1e999999999 is beyond the limit of 1000 | Write a finite number, or put the text in quotes.`}},
 	{"NUL", "name: x\nhandler_config: {a: \"b\\0\"}\n" + steps,
 		[]string{`2:21: a text cannot hold the NUL character: PostgreSQL cannot store it | Remove it.`}},
+	{"queue with a comma", "name: x\nqueue: a,b\n" + steps,
+		[]string{`2:8: queue cannot be "a,b" | Use letters, digits, '_', '-' and '.', and begin with a letter or a digit.`}},
+	{"queue that is a number", "name: x\nqueue: 7\n" + steps, []string{`2:8: queue must be text, found the value 7 | Put it in quotes: "7"`}},
+	{"queue that is long", "name: x\nqueue: " + strings.Repeat("q", 64) + "\n" + steps, []string{`2:8: queue has 64 bytes, the limit is 63`}},
+	{"keep without a unit", "name: x\nkeep: 30\n" + steps,
+		[]string{`2:7: keep has no unit: 30 | Write days, hours or minutes, such as 30d or 12h, or forever.`}},
+	{"keep that is no time", "name: x\nkeep: a month\n" + steps,
+		[]string{`2:7: keep is not a time: "a month" | Write days, hours or minutes, such as 30d or 12h, or forever.`}},
+	{"keep of nothing", "name: x\nkeep: 0d\n" + steps,
+		[]string{`2:7: keep is not more than 0: "0d" | Write days, hours or minutes, such as 30d or 12h, or forever.`}},
+	{"keep for too long", "name: x\nkeep: 99999999d\n" + steps,
+		[]string{`2:7: keep is more than 36500 days: "99999999d" | Write days, hours or minutes, such as 30d or 12h, or forever.`}},
+	{"keep that is a list", "name: x\nkeep: [30d]\n" + steps, []string{`2:7: keep must be text, found a list`}},
 	{"tag", "name: !ruby/object:Foo x\n" + steps, []string{`1:7: the tag !ruby/object:Foo has no meaning in a template | Remove the tag.`}},
 	{"tag of a list", "name: x\nhandler_config: !!set {a: }\n" + steps, []string{`2:17: the tag !!set has no meaning in a template | Remove the tag.`}},
 	{"tag and value", "name: x\nhandler_config: {a: !!int b}\n" + steps,
@@ -63,7 +76,7 @@ var problemCases = []struct {
 			`1:1: the template has no step_templates | Add step_templates: with a list of steps.`}},
 	{"unknown key", "name: x\ndescripton: y\n" + steps, []string{`2:1: a template has no key "descripton" | Did you mean "description"?`}},
 	{"unknown key like nothing", "name: x\nzzzzzz: y\n" + steps, []string{
-		`2:1: a template has no key "zzzzzz" | Known keys: name, namespace_name, version, description, task_handler_class, module_namespace, concurrent, default_dependent_system, named_steps, schema, handler_config, custom_events, step_templates, environments.`}},
+		`2:1: a template has no key "zzzzzz" | Known keys: name, namespace_name, version, description, task_handler_class, module_namespace, concurrent, default_dependent_system, named_steps, schema, handler_config, custom_events, queue, keep, step_templates, environments.`}},
 	{"name: number", "name: 5\n" + steps, []string{`1:7: name must be text, found the value 5 | Put it in quotes: "5"`}},
 	{"name: Boolean", "name: no\n" + steps, []string{`1:7: name must be text, found the value no | Put it in quotes: "no"`}},
 	{"name: nothing", "name:\n" + steps, []string{`1:6: name must be text, found nothing | Give it a value, or remove the key.`}},
@@ -260,7 +273,7 @@ environments:
 }
 
 const environmentKeyNames = "step_overrides, description, task_handler_class, module_namespace, concurrent, " +
-	"default_dependent_system, named_steps, schema, handler_config, custom_events, step_templates"
+	"default_dependent_system, named_steps, schema, handler_config, custom_events, queue, keep, step_templates"
 
 var stepKeyNames = []string{
 	"name", "handler_class", "description", "dependent_system", "default_retryable", "default_retry_limit",
@@ -297,7 +310,7 @@ func TestProblemsAreShownWithHints(t *testing.T) {
 	require.EqualError(t, err, `t.yml:4:1: a template has no key "versoin"
     Did you mean "version"?
 t.yml:5:1: a template has no key "foo"
-    Known keys: name, namespace_name, version, description, task_handler_class, module_namespace, concurrent, default_dependent_system, named_steps, schema, handler_config, custom_events, step_templates, environments.`)
+    Known keys: name, namespace_name, version, description, task_handler_class, module_namespace, concurrent, default_dependent_system, named_steps, schema, handler_config, custom_events, queue, keep, step_templates, environments.`)
 }
 
 func TestListOfProblemsEnds(t *testing.T) {

@@ -25,6 +25,11 @@ type Template struct {
 	// it. It is {} when the template has none.
 	HandlerConfig json.RawMessage
 	CustomEvents  []CustomEvent
+	// Queue is the queue of the template's tasks. A worker may serve some queues
+	// only.
+	Queue string
+	// Keep says how long ended tasks are kept.
+	Keep Keep
 
 	// Steps holds the steps. Each comes after its parents; apart from that they
 	// keep the order of the file.

@@ -24,6 +24,8 @@ var templateKeys = []key{
 	{"schema", "JSON Schema", "none"},
 	{"handler_config", "mapping", "{}"},
 	{"custom_events", "list of mappings", "[]"},
+	{"queue", "text", "default"},
+	{"keep", "text", "none"},
 	{"step_templates", "list of mappings", required},
 	{"environments", "mapping", "{}"},
 }
