@@ -22,6 +22,8 @@ type attempt struct {
 	claimant int64
 	succeed  func(context.Context) *succession // plans what follows a success
 	report   func(attemptResult)
+	stopping <-chan struct{} // closed when no more steps may start
+	began    time.Time       // when the handler got its thread
 
 	interrupt context.CancelCauseFunc // ends the handler's context
 	finished  atomic.Bool             // the attempt has results or a failure
@@ -42,6 +44,11 @@ type attemptResult struct {
 // ctx is the engine's. handlerCtx is derived from it, and also ends when this
 // engine loses the step, for example to a cancel.
 func (a *attempt) perform(ctx, handlerCtx context.Context) {
+	if !a.awaitThread(handlerCtx) {
+		a.turnBack(ctx)
+		return
+	}
+	a.began = time.Now()
 	returned := false
 	defer func() {
 		if !returned { // the handler called runtime.Goexit, as a test's assertions do
@@ -58,6 +65,9 @@ func (a *attempt) perform(ctx, handlerCtx context.Context) {
 func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *StepError) {
 	if !a.finished.CompareAndSwap(false, true) {
 		return
+	}
+	if t := a.step.threads; t != nil {
+		t.give(time.Since(a.began))
 	}
 	a.engine.uncommitted.add(len(results))
 	r := a.recordOutcome(ctx, results, failure)
@@ -81,11 +91,13 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 	recording, cancel := outliving(ctx, a.engine.stopTimeout)
 	defer cancel()
 	if failure != nil {
+		a.leaveThreads()
 		a.x.session.Rollback(recording)
 		defer a.x.session.Done(sqlsession.RolledBack)
 		return a.recognized(recording, a.recordFailure(ctx, recording, a.handlerFailed(recording, failure, failed)))
 	}
 	follows := a.succeed(ctx)
+	a.leaveThreads()
 	r := attemptResult{step: a.step, outcome: a.success(results, follows.last), follows: follows}
 	fate := sqlsession.Committed
 	defer func() { a.x.session.Done(fate) }()
@@ -115,6 +127,50 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 		fate = sqlsession.Unknown
 	}
 	return second
+}
+
+// awaitThread waits for a thread for the handler. It is there already, or about to be:
+// other threads take long only if their handlers are slow all at once. Then it reports
+// false, and so it does if the attempt must not begin any more.
+func (a *attempt) awaitThread(ctx context.Context) bool {
+	t := a.step.threads
+	if t == nil {
+		return true
+	}
+	granted := t.take()
+	if granted == nil {
+		return true
+	}
+	patience := time.NewTimer(threadPatience)
+	defer patience.Stop()
+	select {
+	case <-granted:
+		return true
+	case <-patience.C:
+	case <-a.stopping:
+	case <-ctx.Done():
+	}
+	return !t.withdraw(granted)
+}
+
+// turnBack releases the claim of an attempt that has not begun.
+func (a *attempt) turnBack(ctx context.Context) {
+	a.leaveThreads()
+	recording, cancel := outliving(ctx, a.engine.stopTimeout)
+	defer cancel()
+	a.x.session.Finish()
+	a.x.session.Rollback(recording)
+	a.x.session.Done(sqlsession.RolledBack)
+	r := attemptResult{step: a.step, released: true, err: a.engine.release(recording, a.step, a.claimant)}
+	a.engine.watchers.endAttempt(a.step.id, a.claimant)
+	a.report(r)
+}
+
+// leaveThreads lets others be claimed for the thread.
+func (a *attempt) leaveThreads() {
+	if t := a.step.threads; t != nil {
+		t.leave()
+	}
 }
 
 // recordFailure records the outcome of a failed attempt, or releases it if the engine

@@ -77,6 +77,7 @@ type Engine struct {
 	loads       *groupLoad
 	uncommitted *uncommitted
 	inHand      inHand
+	company     company
 	unended     unended
 	stopTimeout time.Duration
 
@@ -133,7 +134,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e.session, err = openSession(ctx, &session{
 		opener: sessionOpener{own: e.own, connections: connections, direct: cfg.Session, clock: clock},
-		logger: cfg.Logger, notified: e.watchers.notified, others: e.endDead, lost: e.sessionLost, opened: e.watchers.wakeAll,
+		logger: cfg.Logger, notified: e.watchers.notified, others: e.endDead, busy: e.busy, lost: e.sessionLost, opened: e.watchers.wakeAll,
 	})
 	if err != nil {
 		return nil, err
@@ -177,6 +178,9 @@ func (e *Engine) Ready() error {
 	}
 	return errors.Wrapf(ErrNotReady, "%v", problem)
 }
+
+// busy is how many steps the engine runs now.
+func (e *Engine) busy() int { return e.company.count() }
 
 // now is the time by the engine's clock. It has microseconds, as in PostgreSQL.
 func (e *Engine) now() time.Time { return e.cfg.Now().UTC().Truncate(time.Microsecond) }

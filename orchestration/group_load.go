@@ -178,7 +178,7 @@ func scanTask(rows pgx.Rows) (*taskRun, error) {
 // stepsSQL returns the steps of a task in the template's order.
 var stepsSQL = `
 	select s.* from unnest($1::bigint[]) as wanted (id), lateral (
-		select s.task_id, s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.losses, s.retry_limit, s.retryable,
+		select s.task_id, s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.losses, s.crashes, s.retry_limit, s.retryable,
 			coalesce(s.claimed_by, 0), s.claimed_by is not null and s.claimed_by in (` + livingSQL + `),
 			s.last_attempted_at, s.next_attempt_at, s.backoff_request_seconds, coalesce(a.results::text, '')
 		from tasker.steps s
@@ -192,7 +192,7 @@ func scanStep(rows pgx.Rows) (taskID int64, s *stepRun, err error) {
 	s = &stepRun{}
 	var name, results string
 	var last, due *time.Time
-	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.attemptNumber, &s.attempts, &s.losses, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
+	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.attemptNumber, &s.attempts, &s.losses, &s.crashes, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
 		&last, &due, &s.requestedWait, &results)
 	if last != nil {
 		s.lastAttempted = *last

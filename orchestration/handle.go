@@ -72,6 +72,7 @@ type handleOptions struct {
 	taskID   int64
 	stopping <-chan struct{} // closed when no more steps may start
 	begun    bool            // the caller took the task from pending to in_progress
+	settled  func()          // called once it is known how many threads the task needs
 }
 
 // handle is Handle with options. It also returns the task's revision on which the
@@ -79,6 +80,9 @@ type handleOptions struct {
 func (e *Engine) handle(ctx context.Context, o handleOptions) (_ Outcome, revision int, _ error) {
 	changed, stop := e.watchers.watch(o.taskID)
 	defer stop()
+	if o.settled == nil {
+		o.settled = func() {}
+	}
 	for {
 		t, err := e.load(ctx, o.taskID)
 		if err != nil {
@@ -110,7 +114,8 @@ func (e *Engine) handle(ctx context.Context, o handleOptions) (_ Outcome, revisi
 			}
 			continue
 		}
-		l := taskLoop{engine: e, task: t, changed: changed, stopping: o.stopping, results: make(chan attemptResult)}
+		l := taskLoop{engine: e, task: t, changed: changed, stopping: o.stopping, results: make(chan attemptResult),
+			admission: newAdmission(e), settled: o.settled}
 		out, again, err := l.run(ctx)
 		if err != nil || !again {
 			return out, t.revision, err

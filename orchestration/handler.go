@@ -31,8 +31,9 @@ func (f StepHandlerFunc) HandleStep(ctx context.Context, x *StepExecution) (json
 	return f(ctx, x)
 }
 
-// HandlerResolver finds the handler that a template names. An error fails the step
-// permanently, because another attempt would not find the handler either.
+// HandlerResolver finds the handler that a template names. [ErrHandlerNotFound] says that
+// there is no such class: a worker then leaves the template's tasks to others. Any other
+// error fails the step permanently, because another attempt would fail in the same way.
 type HandlerResolver interface {
 	ResolveHandler(ctx context.Context, class string) (StepHandler, error)
 }
@@ -52,8 +53,19 @@ func (h Handlers) ResolveHandler(ctx context.Context, class string) (StepHandler
 	if h.Next != nil {
 		return h.Next.ResolveHandler(ctx, class)
 	}
-	return nil, &StepError{Class: "Tasker::HandlerNotFound", Message: "no handler for class " + class, Permanent: true}
+	return nil, &StepError{Class: "Tasker::HandlerNotFound", Message: "no handler for class " + class, Permanent: true, Err: ErrHandlerNotFound}
 }
+
+// ThreadsOf implements [Threaded]. Handlers of ByClass need no threads.
+func (h Handlers) ThreadsOf(class string) *Threads {
+	if next, ok := h.Next.(Threaded); ok && h.ByClass[class] == nil {
+		return next.ThreadsOf(class)
+	}
+	return nil
+}
+
+// ErrHandlerNotFound says that a resolver has no handler of that class.
+var ErrHandlerNotFound = errors.New("there is no such handler class")
 
 // StepExecution is one attempt of a step, as its handler sees it. The JSON documents are
 // shared and must not be changed. Who keeps it keeps the results of all the task's steps

@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -16,7 +17,14 @@ import (
 type lease struct {
 	taskID int64
 	heldBy int64
-	begun  bool // the task was pending before
+	begun  bool      // the task was pending before
+	due    time.Time // since when it was due
+}
+
+// leaseFindings are what a question for leases brings to light besides.
+type leaseFindings struct {
+	locked  bool    // tasks are ready that others have locked
+	unknown []int32 // templates of ready tasks that the worker has not looked at
 }
 
 // inHand are the tasks that an engine's workers have leased and not given back.
@@ -51,48 +59,84 @@ func (h *inHand) all() []int64 {
 	return slices.AppendSeq(make([]int64, 0, len(h.tasks)), maps.Keys(h.tasks))
 }
 
+// leaseWindow is how many more tasks than wanted are looked at, because others may lease
+// the first ones at this moment.
+const leaseWindow = 200
+
 // leaseSQL leases ready tasks for an engine that lives, and takes pending ones to
 // in_progress. It waits for no lock: whoever ends a task locks its row first, and then its
-// place in the queue. A last row with the number 0 says that ready tasks are left because
-// others have locked them. Its parameters: $1 engine, $2 now, $3 limit.
-var leaseSQL = `
-	with d as (
-		select q.task_id, k.state
-		from tasker.queue q, lateral (
-			select state from tasker.tasks k where k.task_id = q.task_id for no key update skip locked) k
-		where q.ready and q.held_by is null and ` + livesSQL("$1::bigint") + `
-		order by q.priority desc, q.due_at limit $3 for no key update of q skip locked),
+// place in the queue.
+//
+// It looks at the first ready tasks of each template that the worker serves, and not at
+// others, however many there are. A row of the kind locked says that ready tasks are left
+// because others have locked them. Rows of the kind unknown name templates of ready tasks
+// that the worker has not looked at.
+//
+// Its parameters: $1 engine, $2 now, $3 limit, $4 templates it serves, $5 templates it knows.
+var leaseSQL = fmt.Sprintf(`
+	with recursive r (number) as (
+		(select template from tasker.queue where ready and held_by is null order by template limit 1)
+		union all
+		select (select q.template from tasker.queue q
+			where q.ready and q.held_by is null and q.template > r.number order by q.template limit 1)
+		from r where r.number is not null),
+	d as (
+		select c.task_id, c.due_at, k.state
+		from (
+			select q.* from r, lateral (
+				select q.task_id, q.priority, q.due_at from tasker.queue q
+				where q.template = r.number and q.ready and q.held_by is null
+				order by q.priority desc, q.due_at limit $3 + %[1]d) q
+			where r.number = any($4)
+			order by q.priority desc, q.due_at limit $3 + %[1]d) c,
+		lateral (select state from tasker.tasks k where k.task_id = c.task_id for no key update skip locked) k,
+		lateral (
+			select from tasker.queue q where q.task_id = c.task_id and q.ready and q.held_by is null
+			for no key update skip locked) q
+		where %[2]s limit $3),
 	u as (
 		update tasker.queue q set held_by = $1, begun = true from d where q.task_id = d.task_id
-		returning q.task_id, d.state),
+		returning q.task_id, d.due_at, d.state),
 	k as (
 		update tasker.tasks k set state = 'in_progress', begun_at = $2 from u
 		where u.state = 'pending' and k.task_id = u.task_id)
-	select task_id, state = 'pending' from d
-	union all select 0, false where (select count(*) from d) < $3 and exists (
-		select from tasker.queue q where q.ready and q.held_by is null and q.task_id <> all (array(select task_id from d)))`
+	select 'lease', task_id, state = 'pending', due_at from d
+	union all select 'unknown', number, false, null from r where number is not null and number <> all($5)
+	union all select 'locked', 0, false, null where (select count(*) from d) < $3 and exists (
+		select from r, lateral (
+			select from tasker.queue q where q.template = r.number and q.ready and q.held_by is null
+			and q.task_id <> all (array(select task_id from d)) limit 1) q
+		where r.number = any($4))`, leaseWindow, livesSQL("$1::bigint"))
 
-// lease leases up to n due tasks, by priority and then by age. It reports whether others
-// had locked some that were ready.
-func (w *worker) lease(ctx context.Context, n int) (leases []lease, locked bool, err error) {
+// lease leases due tasks, by priority and then by age.
+func (w *worker) lease(ctx context.Context, o offer) (leases []lease, found leaseFindings, err error) {
 	holder, err := w.engine.session.claimant(ctx)
 	if err != nil {
-		return nil, false, err
+		return nil, found, err
 	}
 	// A worker that stops must hear the answer, or the tasks would stay with it.
 	answering, cancel := outliving(ctx, w.engine.stopTimeout)
 	defer cancel()
-	err = w.engine.group.exec(answering, func(rows pgx.Rows) (err error) {
-		leases, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (lease, error) {
-			l := lease{heldBy: holder}
-			return l, row.Scan(&l.taskID, &l.begun)
+	err = w.engine.group.exec(answering, func(rows pgx.Rows) error {
+		leases, found = nil, leaseFindings{}
+		var kind string
+		var number int64
+		var begun bool
+		var due *time.Time
+		_, err := pgx.ForEachRow(rows, []any{&kind, &number, &begun, &due}, func() error {
+			switch kind {
+			case "lease":
+				leases = append(leases, lease{taskID: number, heldBy: holder, begun: begun, due: *due})
+			case "unknown":
+				found.unknown = append(found.unknown, int32(number))
+			default:
+				found.locked = true
+			}
+			return nil
 		})
 		return err
-	}, leaseSQL, holder, w.engine.now(), n)
-	if last := len(leases) - 1; last >= 0 && leases[last].taskID == 0 {
-		leases, locked = leases[:last], true
-	}
-	return leases, locked, errors.Wrap(err, "leasing tasks")
+	}, leaseSQL, holder, w.engine.now(), o.room, nonNil(o.serves), nonNil(o.known))
+	return leases, found, errors.Wrap(err, "leasing tasks")
 }
 
 // freeUnheardSQL frees the tasks of an engine ($1) that it does not have in hand ($2).

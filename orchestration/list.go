@@ -96,9 +96,9 @@ func texts[S ~string](list []S) []string {
 	return out
 }
 
-func nonNil(list []string) []string {
+func nonNil[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }

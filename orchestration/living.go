@@ -32,12 +32,19 @@ func livesSQL(number string) string {
 // The statements that declare engines dead.
 var (
 	// deadSQL deletes the rows of engines that do not live. It returns what is needed to
-	// end their backends.
+	// end their backends. It notes their crashes if the caller's own session has had no
+	// trouble ($1): a server that has restarted makes every engine look dead.
 	deadSQL = `
-	delete from tasker.workers w where w.number in (
-		select number from tasker.workers where number not in (` + livingSQL + `)
-		order by number for update skip locked)
-	returning w.number, w.host, w.pid, w.backend_pid, w.backend_start, w.application_name`
+	with d as (
+		delete from tasker.workers w where w.number in (
+			select number from tasker.workers where number not in (` + livingSQL + `)
+			order by number for update skip locked)
+		returning w.number, w.host, w.pid, w.backend_pid, w.backend_start, w.application_name),
+	c as (
+		insert into tasker.crashes (number, host, pid, at) select number, host, pid, clock_timestamp() from d where $1
+		on conflict do nothing),
+	o as (delete from tasker.crashes where at < clock_timestamp() - interval '1 day' and exists (select from d))
+	select * from d`
 
 	// endBackendsSQL ends the backends of dead engines that this role may end. Only a
 	// superuser may end a superuser's. A process that lives on under another number
@@ -88,8 +95,8 @@ type deadEngine struct {
 }
 
 // queueDead adds deadSQL to the batch.
-func queueDead(batch *pgx.Batch, dead *[]deadEngine) {
-	batch.Queue(deadSQL).Query(func(rows pgx.Rows) (err error) {
+func (e *Engine) queueDead(batch *pgx.Batch, dead *[]deadEngine) {
+	batch.Queue(deadSQL, e.session.steady()).Query(func(rows pgx.Rows) (err error) {
 		*dead, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d deadEngine, err error) {
 			return d, row.Scan(&d.number, &d.host, &d.pid, &d.backend.pid, &d.backend.start, &d.applicationName)
 		})
@@ -97,22 +104,26 @@ func queueDead(batch *pgx.Batch, dead *[]deadEngine) {
 	})
 }
 
-// living returns which of the numbers belong to living engines. The rows of others are
-// deleted, and their backends ended: a frozen process or a lost host would keep its row
-// locks.
-func (e *Engine) living(ctx context.Context, numbers []int64) (living []int64, err error) {
+// living returns which of the numbers belong to living engines, and which to engines that
+// have crashed. The rows of others than living ones are deleted, and their backends ended:
+// a frozen process or a lost host would keep its row locks.
+func (e *Engine) living(ctx context.Context, numbers []int64) (living, crashed []int64, err error) {
 	var dead []deadEngine
 	var batch pgx.Batch
-	queueDead(&batch, &dead)
+	e.queueDead(&batch, &dead)
 	batch.Queue(`select number from (`+livingSQL+`) w where number = any($1)`, numbers).Query(func(rows pgx.Rows) (err error) {
 		living, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
 	})
+	batch.Queue(`select number from tasker.crashes where number = any($1)`, numbers).Query(func(rows pgx.Rows) (err error) {
+		crashed, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
 	if err := e.own.short(ctx, &batch); err != nil {
-		return nil, errors.Wrap(err, "looking for dead engines")
+		return nil, nil, errors.Wrap(err, "looking for dead engines")
 	}
 	e.endBackends(ctx, dead, e.own.short)
-	return living, nil
+	return living, crashed, nil
 }
 
 // endDead declares engines dead that seem to be, and ends their backends, on the connection
@@ -127,7 +138,7 @@ func (e *Engine) endDead(ctx context.Context, conn *pgx.Conn, seemDead bool) {
 	var dead []deadEngine
 	if seemDead {
 		var batch pgx.Batch
-		queueDead(&batch, &dead)
+		e.queueDead(&batch, &dead)
 		if err := send(ctx, &batch); err != nil {
 			return // if it was the connection, the next heartbeat says so
 		}

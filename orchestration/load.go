@@ -56,6 +56,9 @@ type stepRun struct {
 	interrupt   context.CancelCauseFunc // ends the handler's context while it runs
 	interrupted bool                    // this engine lost the claim while the handler ran
 
+	threads *Threads // that its handler runs on; nil if it needs none
+	crashes int      // attempts, since the operator's last retry, whose process died
+
 	waitsForPermit bool      // it got no permit of its key; dueAt is when it asks again
 	dueBeforeWait  time.Time // dueAt from before that wait
 }
@@ -81,7 +84,15 @@ func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 			s.claimAlive = e.watchers.runs(s.id, s.claimedBy)
 		}
 	}
-	return t, t.connect()
+	if err := t.connect(); err != nil {
+		return nil, err
+	}
+	if threaded, ok := e.cfg.Handlers.(Threaded); ok {
+		for _, s := range t.steps {
+			s.threads = threaded.ThreadsOf(s.template.HandlerClass)
+		}
+	}
+	return t, nil
 }
 
 // connect connects each step to its part of the template.

@@ -84,7 +84,7 @@ func (m *maintenance) round(ctx context.Context) (freed int) {
 	var batch pgx.Batch
 	var dead []deadEngine
 	m.engine.clock.queueReading(&batch)
-	queueDead(&batch, &dead)
+	m.engine.queueDead(&batch, &dead)
 	err := m.engine.own.short(ctx, &batch)
 	if err == nil {
 		m.engine.endBackends(ctx, dead, m.engine.own.short) // before their tasks are looked at: they hold row locks
@@ -174,10 +174,10 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 			others = append(others, s.claimedBy)
 		}
 	}
-	var living []int64
+	var living, crashed []int64
 	if len(others) > 0 {
 		var err error
-		if living, err = e.living(ctx, others); err != nil {
+		if living, crashed, err = e.living(ctx, others); err != nil {
 			return err
 		}
 	}
@@ -185,10 +185,7 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 		if !s.hasDeadClaim() || slices.Contains(living, s.claimedBy) {
 			continue
 		}
-		o := lostOutcome(s, e.now(), "the claim died with its session", &StepError{
-			Class:   "Tasker::ClaimLost",
-			Message: "the process that ran this attempt is gone; what it did outside the database may have happened",
-		})
+		o := deathOutcome(s, e.now(), slices.Contains(crashed, s.claimedBy))
 		_, err := e.commitOutcome(ctx, s, s.claimedBy, o, nil)
 		switch {
 		case errors.Is(err, errClaimLost): // another engine was faster
@@ -197,9 +194,28 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 			return errors.Wrapf(err, "taking over step %q of task %d", s.template.Name, t.id)
 		}
 		e.permitFreed(ctx, s)
-		e.cfg.Logger.Warn("took a step over", "task", t.id, "step", s.template.Name, "attempt", s.attempts, "to", o.to)
+		what := "took a step over"
+		if o.crash && s.suspect() {
+			what = "took a step over that has probably ended its process: nothing ran beside it"
+		}
+		e.cfg.Logger.Warn(what, "task", t.id, "step", s.template.Name, "class", s.template.HandlerClass, "attempt", s.attempts, "to", o.to)
 	}
 	return nil
+}
+
+// deathOutcome is the outcome of an attempt whose engine is gone. crashed says that its
+// process has probably died.
+func deathOutcome(s *stepRun, now time.Time, crashed bool) outcome {
+	reason, message := "the claim died with its session", "the process that ran this attempt is gone"
+	if crashed && s.suspect() {
+		reason = "its process died, and nothing ran beside it"
+		message += fmt.Sprintf("; processes have died %d times while they ran this step, and this time nothing ran beside it, "+
+			"so the step is the likely culprit", s.crashes+1)
+	}
+	o := lostOutcome(s, now, reason, &StepError{Class: "Tasker::ClaimLost",
+		Message: message + "; what it did outside the database may have happened"})
+	o.crash = crashed
+	return o
 }
 
 // lostOutcome is the outcome of an attempt that ended through no fault of its handler.

@@ -297,7 +297,7 @@ func moveStepSQL(set string) string {
 }
 
 var (
-	retryStepSQL   = moveStepSQL("forgiven = attempts, losses = 0, next_attempt_at = null, backoff_request_seconds = null, ended_at = null")
+	retryStepSQL   = moveStepSQL("forgiven = attempts, losses = 0, crashes = 0, next_attempt_at = null, backoff_request_seconds = null, ended_at = null")
 	resolveStepSQL = moveStepSQL("next_attempt_at = null, ended_at = $3")
 	cancelStepSQL  = moveStepSQL("claimed_by = null, next_attempt_at = null, ended_at = $3")
 )

@@ -26,6 +26,7 @@ type outcome struct {
 	wait    *float64  // the same in seconds from the end of the attempt
 	last    bool      // every other step is done, so this outcome ends the task
 	loss    bool      // the attempt does not count
+	crash   bool      // its process died
 }
 
 // success is the outcome of an attempt whose handler returned results.

@@ -31,6 +31,7 @@ type outcomeRow struct {
 	reason          *string // null for a success
 	last            bool    // every other step of the task is done
 	loss            bool    // the attempt does not count
+	crash           bool    // its process died
 }
 
 // row is the outcome as outcomeSQL takes it.
@@ -38,7 +39,7 @@ func (o outcome) row(s *stepRun, claimant int64) outcomeRow {
 	row := outcomeRow{
 		step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), to: string(o.to), kind: o.kind,
 		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait,
-		last: o.last && o.to.Done(), loss: o.loss,
+		last: o.last && o.to.Done(), loss: o.loss, crash: o.crash,
 	}
 	if o.results != nil {
 		results := string(o.results)
@@ -83,6 +84,7 @@ var outcomeColumns = columns[*outcomeRow]{
 	newColumn("reason", "text", func(r *outcomeRow) *string { return r.reason }),
 	newColumn("last", "bool", func(r *outcomeRow) bool { return r.last }),
 	newColumn("loss", "bool", func(r *outcomeRow) bool { return r.loss }),
+	newColumn("crash", "bool", func(r *outcomeRow) bool { return r.crash }),
 }
 
 // outcomeSQL records outcomes: the step's new state, the row of the attempt and, if the
@@ -101,7 +103,7 @@ var outcomeSQL = `
 		order by s.step_id for no key update of s),
 	u as (
 		update tasker.steps s
-		set state = o.to_state, claimed_by = null, losses = s.losses + o.loss::int, backoff_request_seconds = o.wait,
+		set state = o.to_state, claimed_by = null, losses = s.losses + o.loss::int, crashes = s.crashes + o.crash::int, backoff_request_seconds = o.wait,
 			next_attempt_at = case when o.to_state = 'waiting_for_retry' then o.due_at end,
 			ended_at = case when o.to_state in ('complete', 'error') then o.at end
 		from o where s.step_id = o.step_id

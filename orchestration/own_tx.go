@@ -41,7 +41,7 @@ func (e *Engine) inOwnTx(ctx context.Context, f func(pgx.Tx) error) error {
 			return err
 		}
 		// An engine that is dead may hold the lock that was waited for.
-		if _, err := e.living(ctx, nil); err != nil && ctx.Err() == nil {
+		if _, _, err := e.living(ctx, nil); err != nil && ctx.Err() == nil {
 			e.cfg.Logger.Warn("could not look for dead engines", "error", err)
 		}
 		timer := time.NewTimer(wait)

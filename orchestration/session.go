@@ -49,8 +49,9 @@ type session struct {
 	notified func(channel, payload string)
 	// others is called now and then. seemDead says that another engine seems to be dead.
 	others func(ctx context.Context, conn *pgx.Conn, seemDead bool)
-	lost   func() // called when the connection is gone
-	opened func() // called after a reconnection, when notifications may be missing
+	busy   func() int // how many handlers run
+	lost   func()     // called when the connection is gone
+	opened func()     // called after a reconnection, when notifications may be missing
 
 	stop  context.CancelFunc
 	ended chan struct{}
@@ -59,7 +60,10 @@ type session struct {
 	number  int64                   // 0 while there is no connection
 	mine    map[int64]bool          // every number this engine has had
 	problem error                   // why there is no connection
+	lostAt  time.Time               // when a connection was last lost
 	ready   chan struct{}           // closed while there is a connection
+	shown   *workerDescription      // what the engine's row is to say; nil if it says so already
+	all     *workerDescription      // the latest
 	giveUp  context.CancelCauseFunc // ends the present connection
 }
 
@@ -94,6 +98,7 @@ func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.number, s.mine[number], s.problem = number, true, nil
+	s.shown = s.all
 	close(s.ready)
 	return conn, nil
 }
@@ -134,6 +139,9 @@ func (s *session) keep(ctx context.Context, conn *pgx.Conn) {
 // returns when the session cannot be trusted any more.
 func (s *session) live(ctx context.Context, conn *pgx.Conn) error {
 	for beats := 1; ; beats++ {
+		if err := s.show(ctx, conn); err != nil {
+			return err
+		}
 		look := beats%lookEvery == 0
 		dead, err := s.beat(ctx, conn, look)
 		if err != nil {
@@ -166,7 +174,7 @@ func (s *session) receive(ctx context.Context, conn *pgx.Conn) error {
 // heartbeatSQL also returns which of the backends ($2) are gone and, if it is asked to look
 // for it ($3), whether another engine seems to be dead.
 var heartbeatSQL = `
-	with beat as (update tasker.workers set heartbeat_at = clock_timestamp() where number = $1 returning 1)
+	with beat as (update tasker.workers set heartbeat_at = clock_timestamp(), busy = $4 where number = $1 returning 1)
 	select exists (select from beat), array(
 		select pid from unnest($2::int[]) as p (pid) where not exists (select from pg_stat_get_activity(p.pid))),
 		$3 and exists (select from tasker.workers where number <> $1 and number not in (` + livingSQL + `))`
@@ -187,7 +195,7 @@ func (s *session) beat(ctx context.Context, conn *pgx.Conn, look bool) (dead boo
 	var alive bool
 	var gone []int32
 	asked := time.Now()
-	err = conn.QueryRow(answering, heartbeatSQL, number, s.opener.connections.backends(), look).Scan(&alive, &gone, &dead)
+	err = conn.QueryRow(answering, heartbeatSQL, number, s.opener.connections.backends(), look, s.busy()).Scan(&alive, &gone, &dead)
 	if n := s.opener.connections.cut(gone, asked); n > 0 {
 		s.logger.Warn("connections were silent whose other end is gone; closed them", "connections", n)
 	}
@@ -243,7 +251,18 @@ func (s *session) forget(problem error) {
 	if s.number != 0 { // otherwise doubt has done it
 		s.number, s.ready = 0, make(chan struct{})
 	}
-	s.problem, s.giveUp = problem, nil
+	s.problem, s.giveUp, s.lostAt = problem, nil, time.Now()
+}
+
+// steadyAfter is how long a session must not have been lost, for the end of another one to
+// be no sign of trouble with the server.
+const steadyAfter = 10 * time.Second
+
+// steady reports whether no connection was lost of late. The first one of a process is.
+func (s *session) steady() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.number != 0 && (s.lostAt.IsZero() || time.Since(s.lostAt) > steadyAfter)
 }
 
 // errNotAlive says that the server does not take the engine for alive.

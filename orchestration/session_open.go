@@ -25,11 +25,12 @@ type sessionOpener struct {
 
 // registerSQL locks the engine's number and writes its row. The rows of the engine's
 // former numbers are deleted: they are not alive any more, even if the server does not
-// know it yet. Its parameters: $1 number, $2 host, $3 pid, $4 version,
+// know it yet. Their process has not crashed, whatever another engine has noted. Its parameters: $1 number, $2 host, $3 pid, $4 version,
 // $5 application_name, $6 former numbers.
 const registerSQL = `
 	with locked as materialized (select pg_advisory_lock($1::bigint)),
-	gone as (delete from tasker.workers where number = any($6))
+	gone as (delete from tasker.workers where number = any($6)),
+	survived as (delete from tasker.crashes where number = any($6))
 	insert into tasker.workers (number, host, pid, version, application_name, backend_pid, backend_start, started_at, heartbeat_at)
 	select $1, $2, $3, $4, $5, a.pid, a.backend_start, clock_timestamp(), clock_timestamp()
 	from locked, pg_stat_get_activity(pg_backend_pid()) a`

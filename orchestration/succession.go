@@ -45,6 +45,9 @@ func (l *taskLoop) succeed(ctx context.Context, s *stepRun, claimant int64) *suc
 	now := l.engine.now()
 	for _, i := range t.agenda.next(s, t.steps, now, l.parallel()) {
 		next := t.steps[i]
+		if !l.engine.admitSuccessor(s, next, len(f.steps) == 0) {
+			continue
+		}
 		t.agenda.promise(i)
 		l.engine.watchers.beginAttempt(next.id, claimant)
 		f.steps = append(f.steps, next)
@@ -75,6 +78,7 @@ func (l *taskLoop) settle(f *succession) {
 			l.task.agenda.settle(s.index)
 			if !slices.Contains(f.claims.claimed, s.id) {
 				l.engine.watchers.endAttempt(s.id, claimant)
+				l.engine.leaveAdmission(s)
 				continue
 			}
 			row := &f.claims.rows[i]
@@ -101,6 +105,7 @@ func (l *taskLoop) startClaimed(ctx context.Context, starting bool) {
 			return true
 		}
 		l.change(func() { l.task.agenda.running-- })
+		l.engine.leaveAdmission(c.stepRun)
 		if ours {
 			l.releaseClaimed(ctx, c)
 		} else { // a refresh has found that the claim is gone

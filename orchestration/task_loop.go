@@ -17,6 +17,8 @@ type taskLoop struct {
 	stopping <-chan struct{} // closed when no more steps may start
 	results  chan attemptResult
 
+	admission      *admission
+	settled        func()          // called once what can be claimed now is claimed, or waits; may be nil
 	claimed        []claimedStep   // claimed with a success, and not started yet
 	stale          bool            // the database has a newer version of the task
 	permitRejected bool            // a step got no permit, so another step may have room
@@ -27,6 +29,7 @@ type taskLoop struct {
 // run returns when no step runs and none can start. again means that the task must
 // be loaded anew.
 func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error) {
+	defer l.admission.leave()
 	for {
 		select {
 		case <-l.changed: // before more steps start
@@ -47,9 +50,15 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 			if (l.stale || l.permitRejected) && l.failure == nil {
 				continue
 			}
+		} else {
+			l.admission.leave()
 		}
-		if l.task.agenda.running == 0 && l.full == nil {
+		l.settled()
+		if l.task.agenda.running == 0 && l.full == nil && !l.admission.waits() {
 			break
+		}
+		if l.gaveUp() {
+			return l.postponed(), false, nil
 		}
 		l.await(ctx, now, starting)
 	}
@@ -83,19 +92,47 @@ func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 		}
 	}
 	var ended, stopping <-chan struct{}
-	if l.full != nil {
+	if l.full != nil || l.admission.waits() {
 		ended, stopping = ctx.Done(), l.stopping
+	}
+	var patience <-chan time.Time
+	if l.admission.waits() && l.stopping != nil && l.task.agenda.running == 0 {
+		timer := time.NewTimer(l.admission.patience())
+		defer timer.Stop()
+		patience = timer.C
 	}
 	select {
 	case r := <-l.results:
 		l.noteResult(r)
 	case <-l.full:
+	case <-l.admission.woken:
+	case <-patience:
 	case <-ended:
 	case <-stopping:
 	case <-l.changed:
 		l.stale = true
 	case <-due:
 	}
+}
+
+// gaveUp reports whether a worker has waited long enough for a thread. Another one may
+// have a free one.
+func (l *taskLoop) gaveUp() bool {
+	if l.task.agenda.running > 0 {
+		l.admission.restart()
+		return false
+	}
+	return l.admission.waits() && l.stopping != nil && l.admission.patience() <= 0
+}
+
+// postponed is the outcome of a task that waited for a thread in vain.
+func (l *taskLoop) postponed() Outcome {
+	out := Outcome{State: l.task.state, Next: l.engine.now()}
+	if l.admission.alone {
+		l.engine.cfg.Logger.Warn("a step that must run alone waits for the end of the others; trying again later", "task", l.task.id)
+		out.Next = l.engine.now().Add(alonePause)
+	}
+	return out
 }
 
 // isStopping reports whether the worker stops.
@@ -119,6 +156,11 @@ func (l *taskLoop) parallel() int {
 // startViable claims and starts as many steps as may run now.
 func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 	l.permitRejected = false
+	l.admission.begin()
+	defer l.admission.end()
+	if l.full = l.engine.uncommitted.full(); l.full != nil {
+		return nil
+	}
 	wanted := l.wanted(now)
 	if len(wanted) == 0 {
 		return nil
@@ -127,6 +169,9 @@ func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 	l.change(func() {
 		for _, s := range wanted {
 			l.task.agenda.settle(s.index)
+			if !slices.Contains(claimed, s) {
+				l.engine.leaveAdmission(s)
+			}
 		}
 		l.task.agenda.running += len(claimed)
 	})
@@ -147,7 +192,7 @@ func (l *taskLoop) wanted(now time.Time) (wanted []*stepRun) {
 		if len(wanted) >= room {
 			break
 		}
-		if s := t.steps[i]; !s.dueAt.After(now) && !t.agenda.promised[i] {
+		if s := t.steps[i]; !s.dueAt.After(now) && !t.agenda.promised[i] && l.admission.admit(s) {
 			s.endPermitWait()
 			wanted = append(wanted, s)
 		}
@@ -161,9 +206,6 @@ func (l *taskLoop) wanted(now time.Time) (wanted []*stepRun) {
 // claimWanted claims the steps if that is possible now. If not, or if they have changed, it
 // notes why.
 func (l *taskLoop) claimWanted(ctx context.Context, wanted []*stepRun) ([]*stepRun, error) {
-	if l.full = l.engine.uncommitted.full(); l.full != nil {
-		return nil, nil
-	}
 	claimant, err := l.engine.session.claimant(ctx)
 	if err != nil {
 		return nil, err
@@ -204,10 +246,11 @@ func (l *taskLoop) start(ctx context.Context, s *stepRun) {
 	handlerCtx, interrupt := context.WithCancelCause(ctx)
 	s.interrupt = interrupt
 	a := &attempt{
-		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, interrupt: interrupt,
+		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, interrupt: interrupt, stopping: l.stopping,
 		succeed: func(ctx context.Context) *succession { return l.succeed(ctx, s, claimant) },
 		report: func(r attemptResult) {
 			l.engine.permitFreed(ctx, s)
+			l.engine.company.leave()
 			l.results <- r
 		},
 	}
@@ -261,6 +304,9 @@ func (l *taskLoop) noteOutcome(r attemptResult) {
 	s.state, s.dueAt, s.requestedWait = o.to, o.due, o.wait
 	if o.loss {
 		s.losses++
+	}
+	if o.crash {
+		s.crashes++
 	}
 	if o.to == StepComplete {
 		s.results = o.results
@@ -345,7 +391,7 @@ func (l *taskLoop) adopt(fresh *taskRun) (events []func()) {
 		case !s.running && (another || !ours && s.state == StepInProgress || s.differs(f)):
 			cancelled := f.state == StepCancelled && s.state != StepCancelled
 			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
-			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
+			s.claimedBy, s.claimAlive, s.results, s.crashes = f.claimedBy, f.claimAlive, f.results, f.crashes
 			t.noteChange(s)
 			if cancelled {
 				events = append(events, func() { l.engine.tell(t, s, Event{Kind: EventStepCancelled}) })

@@ -16,10 +16,14 @@ const DefaultMaxTasks = 100
 
 // WorkerConfig configures [Engine.Work]. The zero value is a sound choice.
 type WorkerConfig struct {
-	// MaxTasks is how many tasks the worker leases at a time. A leased task waits for
-	// a commit most of the time, and tasks share commits. With quick handlers, more
-	// tasks are therefore faster. Default [DefaultMaxTasks].
+	// MaxTasks is how many tasks the worker leases at a time, at most. A leased task of
+	// quick handlers waits for a commit most of the time, and tasks share commits. So more
+	// tasks are faster. If handlers run on [Threads] and take long, the worker leases
+	// only as many tasks as it has threads for. Default [DefaultMaxTasks].
 	MaxTasks int
+	// Namespaces, Names and Queues restrict the tasks that the worker takes, by their
+	// template. All of them must hold; an empty one lets everything pass.
+	Namespaces, Names, Queues []string
 	// Poll is how often the worker looks for tasks that no notification told it of,
 	// and for tasks that dead workers have left behind. Default 5 s.
 	Poll time.Duration
@@ -57,6 +61,8 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 		return err
 	}
 	w := &worker{engine: e, config: cfg, freed: make(chan struct{}, 1), stopping: ctx.Done(), lookAgain: lookAgainFirst}
+	w.repertoire = newRepertoire(e, &w.config)
+	w.repertoire.describe()
 	handlerCtx, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nil)
 	woken, stop := e.watchers.watch(anyTask)
@@ -73,10 +79,12 @@ type worker struct {
 	engine      *Engine
 	config      WorkerConfig
 	maintenance *maintenance
+	repertoire  *repertoire
 	stopping    <-chan struct{}
 	tasks       sync.WaitGroup
 	freed       chan struct{} // receives a value when the worker has ended a lease
 	leased      atomic.Int32  // how many tasks it has in hand
+	fresh       atomic.Int32  // of these, the ones of which it does not know yet how many threads they need
 	lookAgain   time.Duration // the pause before it looks again for tasks that others had locked
 }
 
@@ -94,9 +102,11 @@ func (w *worker) loop(ctx, handlerCtx context.Context, woken <-chan struct{}) {
 			w.maintenance.bringIn(ctx)
 			look, more = false, true
 		}
-		if room := w.room(); more && room > 0 {
-			if more = w.take(ctx, handlerCtx, room) == room; more {
-				continue
+		if more {
+			if o := w.offer(); o.room > 0 {
+				if more = w.take(ctx, handlerCtx, o); more {
+					continue
+				}
 			}
 		}
 		select {
@@ -113,8 +123,20 @@ func (w *worker) loop(ctx, handlerCtx context.Context, woken <-chan struct{}) {
 	}
 }
 
-// room is how many tasks the worker may lease.
-func (w *worker) room() int { return w.config.MaxTasks - int(w.leased.Load()) }
+// offer is what the worker can take now.
+type offer struct {
+	room   int     // how many tasks
+	serves []int32 // of which templates
+	known  []int32 // the templates that it has looked at
+}
+
+// offer returns what the worker can take. If it has no room, freed receives a value once
+// it has.
+func (w *worker) offer() (o offer) {
+	o.known, o.serves, o.room = w.repertoire.known(w.freed)
+	o.room = min(o.room-int(w.fresh.Load()), w.config.MaxTasks-int(w.leased.Load()))
+	return o
+}
 
 // gatherTime is how long a worker with little room waits for more.
 const gatherTime = 20 * time.Millisecond
@@ -124,7 +146,7 @@ const gatherTime = 20 * time.Millisecond
 func (w *worker) gather(ctx context.Context) {
 	timer := time.NewTimer(gatherTime)
 	defer timer.Stop()
-	for w.room() < w.config.MaxTasks/4 {
+	for w.offer().room < w.config.MaxTasks/4 && !w.repertoire.idle() {
 		select {
 		case <-w.freed:
 		case <-timer.C:
@@ -152,21 +174,26 @@ var errDrained = errors.New("the worker stops, and the handler did not return in
 // had locked. Each pause doubles.
 const lookAgainFirst = 10 * time.Millisecond
 
-// take leases up to n tasks and handles each in a goroutine of its own. It returns the
-// number of tasks.
-func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
+// take leases tasks and handles each in a goroutine of its own. It reports whether there
+// may be more.
+func (w *worker) take(ctx, handlerCtx context.Context, o offer) bool {
 	hand := &w.engine.inHand
 	hand.leasing.RLock()
 	defer hand.leasing.RUnlock()
-	leases, locked, err := w.lease(ctx, n)
+	leases, found, err := w.lease(ctx, o)
+	if err == nil && len(found.unknown) > 0 {
+		err = w.repertoire.learn(ctx, found.unknown)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			w.engine.cfg.Logger.Error("tasks could not be leased; trying again", "error", err)
 		}
 		w.maintenance.wakeAt(w.engine.now().Add(w.retryPause()))
-		return 0
+		if len(leases) == 0 {
+			return false
+		}
 	}
-	if w.lookAgain = min(2*w.lookAgain, w.retryPause()); !locked {
+	if w.lookAgain = min(2*w.lookAgain, w.retryPause()); !found.locked {
 		w.lookAgain = lookAgainFirst
 	} else { // who has locked a task may tell nobody of its end
 		w.maintenance.wakeAt(w.engine.now().Add(w.lookAgain))
@@ -177,9 +204,10 @@ func (w *worker) take(ctx, handlerCtx context.Context, n int) int {
 			continue
 		}
 		w.leased.Add(1)
+		w.fresh.Add(1)
 		w.tasks.Go(func() { w.handle(handlerCtx, l) })
 	}
-	return len(leases)
+	return len(leases) == o.room || err == nil && len(found.unknown) > 0
 }
 
 // retryPause is the pause before a task is tried again that could not be handled.
@@ -187,13 +215,21 @@ func (w *worker) retryPause() time.Duration { return min(w.config.Poll, retryPau
 
 // handle handles a leased task, and then gives it back unless it has ended.
 func (w *worker) handle(ctx context.Context, l lease) {
+	settled := sync.OnceFunc(func() {
+		w.fresh.Add(-1)
+		signal(w.freed)
+	})
 	defer func() {
+		settled()
 		w.engine.inHand.remove(l.taskID)
 		w.leased.Add(-1)
 		signal(w.freed)
 	}()
-	out, revision, err := w.handleGuarded(ctx, l)
+	out, revision, err := w.handleGuarded(ctx, l, settled)
 	next := out.Next
+	if !next.IsZero() && !next.After(w.engine.now()) {
+		next = l.due // it keeps its place
+	}
 	switch {
 	case err == nil && out.State.Final():
 		return // the end of a task ends its lease
@@ -215,11 +251,11 @@ func (w *worker) handle(ctx context.Context, l lease) {
 
 // handleGuarded turns a panic of the engine into an error, so that it does not end the
 // worker.
-func (w *worker) handleGuarded(ctx context.Context, l lease) (out Outcome, revision int, err error) {
+func (w *worker) handleGuarded(ctx context.Context, l lease, settled func()) (out Outcome, revision int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = errors.Newf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return w.engine.handle(ctx, handleOptions{taskID: l.taskID, stopping: w.stopping, begun: l.begun})
+	return w.engine.handle(ctx, handleOptions{taskID: l.taskID, stopping: w.stopping, begun: l.begun, settled: settled})
 }

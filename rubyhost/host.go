@@ -106,6 +106,9 @@ func Boot(opts Options) (*Host, error) {
 	return h, nil
 }
 
+// Threads returns how many calls run at once: [Options].Threads.
+func (h *Host) Threads() int { return h.opts.Threads }
+
 // expecting reports whether Ruby will probably send a message very soon. It is
 // false while Go answers a question, because the answer needs the processor.
 func (h *Host) expecting() bool {

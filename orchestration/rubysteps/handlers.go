@@ -13,15 +13,29 @@ import (
 )
 
 // Handlers finds handlers by the names of their classes in a host.
-type Handlers struct{ host *rubyhost.Host }
+type Handlers struct {
+	host    *rubyhost.Host
+	threads *orchestration.Threads
+}
 
-// New returns the handlers of a host.
-func New(host *rubyhost.Host) *Handlers { return &Handlers{host: host} }
+// New returns the handlers of a host. They run on its Ruby threads.
+func New(host *rubyhost.Host) *Handlers {
+	return &Handlers{host: host, threads: orchestration.NewThreads(host.Threads())}
+}
+
+// ThreadsOf implements [orchestration.Threaded].
+func (h *Handlers) ThreadsOf(string) *orchestration.Threads { return h.threads }
 
 // ResolveHandler implements [orchestration.HandlerResolver]. The host remembers
 // the classes that it has found.
 func (h *Handlers) ResolveHandler(ctx context.Context, class string) (orchestration.StepHandler, error) {
 	found, err := h.host.Handler(ctx, class)
+	var ruby *rubyhost.Error
+	if errors.As(err, &ruby) && ruby.IsA("Tasker::HandlerNotFound") {
+		s := fromRuby(ruby)
+		s.Err = errors.CombineErrors(orchestration.ErrHandlerNotFound, ruby)
+		return nil, s
+	}
 	if err != nil {
 		return nil, toStepError(err)
 	}

@@ -56,4 +56,8 @@ module Tasker
   # A handler class cannot be found, loaded or used. See {HandlerLoader} and
   # {Execution.check}.
   class HandlerError < ConfigurationError; end
+
+  # There is no handler class of that name. An error in the file of a class is
+  # another one.
+  class HandlerNotFound < HandlerError; end
 end

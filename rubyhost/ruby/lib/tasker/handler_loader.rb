@@ -46,7 +46,7 @@ module Tasker
     #
     # @param name [String] such as "Payments::ChargeCard"
     # @return [Class]
-    # @raise [HandlerError] when there is no such class. The message says in
+    # @raise [HandlerNotFound] when there is no such class. The message says in
     #   which file it was expected, and which names are near.
     def resolve(name)
       @names.resolve(name.to_s)

@@ -13,13 +13,14 @@ module Tasker
 
       # @param name [String]
       # @return [Class]
-      # @raise [HandlerError]
+      # @raise [HandlerNotFound] when there is no such class
+      # @raise [HandlerError] when it is something else
       def resolve(name)
         raise HandlerError, "#{name.inspect} is not a class name such as Payments::ChargeCard" unless name.match?(NAME)
 
         path = name.delete_prefix("::")
         found = constant(path)
-        raise HandlerError, @wording.no_class(path, near(path)) if found.nil?
+        raise HandlerNotFound, @wording.no_class(path, near(path)) if found.nil?
         raise HandlerError, "#{name} is a #{found.class}, not a class" unless found.is_a?(Class)
 
         found

@@ -1,0 +1,137 @@
+package orchestration
+
+import (
+	"slices"
+	"time"
+)
+
+// threadPatience is how long a worker keeps a step or a task for which it has no thread.
+// After that another worker may take it.
+const threadPatience = time.Second
+
+// admission is what one task waits for before it may claim steps: a thread for each, and
+// the company of other steps, or none.
+type admission struct {
+	engine  *Engine
+	woken   chan struct{} // receives a value when a step may be admitted
+	places  []*threadsPlace
+	refused []*Threads // in this pass: no step of theirs was admitted
+
+	alone   bool      // it waits for the end of all other steps
+	others  bool      // it waits for the end of a step that runs alone
+	waiting time.Time // since when nothing was admitted; zero if nothing waits
+}
+
+func newAdmission(e *Engine) *admission { return &admission{engine: e, woken: make(chan struct{}, 1)} }
+
+// admit reports whether the step may be claimed now.
+func (a *admission) admit(s *stepRun) bool {
+	if len(a.refused) > 0 && slices.Contains(a.refused, s.threads) {
+		return false
+	}
+	if a.alone || a.others && !s.suspect() {
+		return false
+	}
+	if !a.engine.company.enter(s.suspect(), a.woken) {
+		if a.waiting.IsZero() {
+			a.waiting = time.Now()
+		}
+		if s.suspect() {
+			a.alone = true
+		} else {
+			a.others = true
+		}
+		return false
+	}
+	if s.threads == nil || s.threads.admit(a.place(s.threads)) {
+		a.restart()
+		return true
+	}
+	a.engine.company.leave()
+	a.refused = append(a.refused, s.threads)
+	if a.waiting.IsZero() {
+		a.waiting = time.Now()
+	}
+	return false
+}
+
+// restart begins the wait anew, because the task has got something to do.
+func (a *admission) restart() {
+	if !a.waiting.IsZero() {
+		a.waiting = time.Now()
+	}
+}
+
+// place is the task's place in the line for the threads.
+func (a *admission) place(t *Threads) *threadsPlace {
+	for _, p := range a.places {
+		if p.threads == t {
+			return p
+		}
+	}
+	p := &threadsPlace{threads: t, woken: a.woken}
+	a.places = append(a.places, p)
+	return p
+}
+
+// begin begins a pass over the steps of the task.
+func (a *admission) begin() {
+	a.refused, a.alone, a.others = a.refused[:0], false, false
+}
+
+// end ends a pass. What the task has been granted and did not need goes to others.
+func (a *admission) end() {
+	if a.waiting.IsZero() {
+		return
+	}
+	for _, p := range a.places {
+		if !slices.Contains(a.refused, p.threads) {
+			p.threads.giveUp(p)
+		}
+	}
+	if !a.alone && !a.others {
+		a.engine.company.giveUp(a.woken)
+	}
+	if !a.waits() {
+		a.waiting = time.Time{}
+	}
+}
+
+// waits reports whether a step was refused in the last pass.
+func (a *admission) waits() bool { return a.alone || a.others || len(a.refused) > 0 }
+
+// leave gives up all places.
+func (a *admission) leave() {
+	a.begin()
+	a.end()
+}
+
+// patience is how much longer a worker waits with the task.
+func (a *admission) patience() time.Duration {
+	patience := threadPatience
+	if a.alone {
+		patience = alonePatience
+	}
+	return time.Until(a.waiting.Add(patience))
+}
+
+// leaveAdmission undoes the admission of a step whose attempt does not begin.
+func (e *Engine) leaveAdmission(s *stepRun) {
+	if s.threads != nil {
+		s.threads.leave()
+	}
+	e.company.leave()
+}
+
+// admitSuccessor admits a step whose claim travels with the success of another one. first
+// says that it is the first one.
+func (e *Engine) admitSuccessor(s, next *stepRun, first bool) bool {
+	if next.suspect() || !e.company.enterSuccessor() {
+		return false
+	}
+	if next.threads == nil || next.threads.admitSuccessor(first && next.threads == s.threads) {
+		return true
+	}
+	e.company.leave()
+	return false
+}
