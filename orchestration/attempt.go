@@ -49,6 +49,7 @@ func (a *attempt) perform(ctx, handlerCtx context.Context) {
 		return
 	}
 	a.began = time.Now()
+	a.engine.handlers.Add(1)
 	returned := false
 	defer func() {
 		if !returned { // the handler called runtime.Goexit, as a test's assertions do
@@ -66,6 +67,7 @@ func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *
 	if !a.finished.CompareAndSwap(false, true) {
 		return
 	}
+	a.engine.handlers.Add(-1)
 	if t := a.step.threads; t != nil {
 		t.give(time.Since(a.began))
 	}

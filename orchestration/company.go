@@ -101,10 +101,3 @@ func (c *company) wakeNext() {
 	}
 	c.others = c.others[:0]
 }
-
-// count is how many steps are in it.
-func (c *company) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.steps
-}

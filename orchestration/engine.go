@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -78,6 +79,7 @@ type Engine struct {
 	uncommitted *uncommitted
 	inHand      inHand
 	company     company
+	handlers    atomic.Int32 // that run now
 	unended     unended
 	stopTimeout time.Duration
 
@@ -179,8 +181,8 @@ func (e *Engine) Ready() error {
 	return errors.Wrapf(ErrNotReady, "%v", problem)
 }
 
-// busy is how many steps the engine runs now.
-func (e *Engine) busy() int { return e.company.count() }
+// busy is how many handlers the engine runs now.
+func (e *Engine) busy() int { return int(e.handlers.Load()) }
 
 // now is the time by the engine's clock. It has microseconds, as in PostgreSQL.
 func (e *Engine) now() time.Time { return e.cfg.Now().UTC().Truncate(time.Microsecond) }

@@ -19,6 +19,15 @@ type repertoire struct {
 
 	mu      sync.Mutex
 	entries map[int32]*repertoireEntry // by templates.number
+	all     []int32                    // their numbers
+	serves  []int32                    // of these, the ones whose tasks the worker runs
+	pools   []pool                     // what their handlers run on
+}
+
+// pool is something that handlers run on, and for how many more tasks it has room.
+type pool struct {
+	threads *Threads // nil for handlers that need none
+	room    int
 }
 
 // repertoireEntry is what a worker knows about one template.
@@ -33,32 +42,35 @@ func newRepertoire(e *Engine, config *WorkerConfig) *repertoire {
 }
 
 // known returns the templates that the worker has looked at, and those of which it can run
-// a task now, with how many it has room for. If there is no room, tell receives a value
-// once there is.
+// a task now, with how many it has room for, whatever their templates. If there is no room,
+// tell receives a value once there is. The slices are not to be changed.
 func (r *repertoire) known(tell chan struct{}) (known, serves []int32, room int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rooms := map[*Threads]int{nil: maxRoom}
-	any := false
-	for number, entry := range r.entries {
-		known = append(known, number)
-		any = any || entry.serves
-		best := 0
-		for _, t := range entry.threads {
-			if _, asked := rooms[t]; !asked {
-				rooms[t] = t.room(tell)
-			}
-			best = max(best, rooms[t])
+	full := false
+	for i := range r.pools {
+		p := &r.pools[i]
+		if p.room = maxRoom; p.threads != nil {
+			p.room = p.threads.room(tell)
 		}
-		if entry.serves && best > 0 {
+		if p.room <= 0 {
+			full = true
+		} else if room == 0 || p.room < room {
+			room = p.room
+		}
+	}
+	switch {
+	case len(r.serves) == 0:
+		return r.all, nil, 1 // to hear of other templates
+	case !full:
+		return r.all, r.serves, room
+	}
+	for _, number := range r.serves {
+		if slices.ContainsFunc(r.pools, func(p pool) bool { return p.room > 0 && slices.Contains(r.entries[number].threads, p.threads) }) {
 			serves = append(serves, number)
-			room = max(room, best)
 		}
 	}
-	if !any {
-		room = 1 // to hear of other templates
-	}
-	return known, serves, room
+	return r.all, serves, room
 }
 
 // maxRoom is the room of handlers that need no threads.
@@ -68,14 +80,7 @@ const maxRoom = 1 << 20
 func (r *repertoire) idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, entry := range r.entries {
-		for _, t := range entry.threads {
-			if entry.serves && t != nil && t.idle() {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.pools, func(p pool) bool { return p.threads != nil && p.threads.idle() })
 }
 
 const templatesSQL = `select number, digest, namespace, name, document::text from tasker.templates where number = any($1)`
@@ -120,7 +125,20 @@ func (r *repertoire) learn(ctx context.Context, numbers []int32) error {
 func (r *repertoire) add(number int32, entry *repertoireEntry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.entries[number] != nil {
+		return
+	}
 	r.entries[number] = entry
+	r.all = append(slices.Clone(r.all), number)
+	if !entry.serves {
+		return
+	}
+	r.serves = append(slices.Clone(r.serves), number)
+	for _, t := range entry.threads {
+		if !slices.ContainsFunc(r.pools, func(p pool) bool { return p.threads == t }) {
+			r.pools = append(r.pools, pool{threads: t})
+		}
+	}
 }
 
 // look finds out whether each class of a template is there.
@@ -181,7 +199,11 @@ func (r *repertoire) describe() {
 	d := workerDescription{works: true, queues: r.config.Queues, namespaces: r.config.Namespaces, names: r.config.Names, misses: []string{}, refuses: []int32{}}
 	r.mu.Lock()
 	threads := 0
-	var seen []*Threads
+	for _, p := range r.pools {
+		if p.threads != nil {
+			threads += p.threads.Count()
+		}
+	}
 	for number, entry := range r.entries {
 		if len(entry.missing) > 0 {
 			d.refuses = append(d.refuses, number)
@@ -189,12 +211,6 @@ func (r *repertoire) describe() {
 		for _, class := range entry.missing {
 			if !slices.Contains(d.misses, class) {
 				d.misses = append(d.misses, class)
-			}
-		}
-		for _, t := range entry.threads {
-			if t != nil && !slices.Contains(seen, t) {
-				seen = append(seen, t)
-				threads += t.Count()
 			}
 		}
 	}
@@ -205,6 +221,11 @@ func (r *repertoire) describe() {
 		d.threads = &threads
 	}
 	r.engine.session.describe(&d)
+}
+
+// forget tells other processes that the engine works no more.
+func (r *repertoire) forget() {
+	r.engine.session.describe(&workerDescription{misses: []string{}, refuses: []int32{}})
 }
 
 // takes reports whether the filters let the template's tasks pass.

@@ -69,6 +69,7 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	defer stop()
 	w.maintenance = startMaintenance(ctx, e, cfg.Poll)
 	defer w.maintenance.stop()
+	defer w.repertoire.forget()
 	w.loop(ctx, handlerCtx, woken)
 	w.drain(interrupt)
 	return nil
@@ -134,9 +135,12 @@ type offer struct {
 // it has.
 func (w *worker) offer() (o offer) {
 	o.known, o.serves, o.room = w.repertoire.known(w.freed)
-	o.room = min(o.room-int(w.fresh.Load()), w.config.MaxTasks-int(w.leased.Load()))
+	o.room = min(o.room-int(w.fresh.Load()), w.leasable())
 	return o
 }
+
+// leasable is how many more tasks the worker may hold.
+func (w *worker) leasable() int { return w.config.MaxTasks - int(w.leased.Load()) }
 
 // gatherTime is how long a worker with little room waits for more.
 const gatherTime = 20 * time.Millisecond
@@ -146,7 +150,10 @@ const gatherTime = 20 * time.Millisecond
 func (w *worker) gather(ctx context.Context) {
 	timer := time.NewTimer(gatherTime)
 	defer timer.Stop()
-	for w.offer().room < w.config.MaxTasks/4 && !w.repertoire.idle() {
+	for quarter := w.config.MaxTasks / 4; w.leasable() < quarter || w.offer().room < quarter; {
+		if w.repertoire.idle() {
+			return
+		}
 		select {
 		case <-w.freed:
 		case <-timer.C:

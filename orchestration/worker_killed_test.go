@@ -49,15 +49,20 @@ func workUntilKilled(url string) error {
 		time.Sleep(20 * time.Millisecond) // long enough for a kill in the middle
 		return ledger(ctx, x)
 	}
-	h := funcs{"A": slowly, "B": slowly, "C": slowly, "D": slowly, "Lock": lockAndHang, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+	h := funcs{"A": slowly, "B": slowly, "C": slowly, "D": slowly, "Lock": lockAndHang, "Crash": crash, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	e, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: resolver(h)})
+	e, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: threaded{resolver(h), orchestration.NewThreads(8)}})
 	if err != nil {
 		return err
 	}
 	return e.Work(ctx, orchestration.WorkerConfig{Poll: 200 * time.Millisecond})
+}
+
+// crash ends the process, as a fault in a C extension does.
+func crash(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+	return nil, syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
 // Workers are killed with kill -9, ten times, in the middle of 1,000 tasks. All tasks

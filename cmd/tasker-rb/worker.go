@@ -19,6 +19,8 @@ type workerCommand struct {
 	drain     timeSpan
 	quiet     bool
 	templates []string
+
+	namespaces, names, queues []string
 }
 
 func newWorker() *cobra.Command {
@@ -32,10 +34,12 @@ that still run after that are interrupted, and their attempts do not count. The
 exit code is 0.
 
 Any number of workers can share a database. When one dies, the others take over
-its tasks.
+its tasks. A worker takes a step when one of its Ruby threads is free for it.
 
-Each task carries its template, so the worker needs no template files. With
---templates it refuses to start if a handler class of these templates is missing.`,
+Each task carries its template, so the worker needs no template files. It leaves
+tasks whose handler classes it has not to other workers. --namespace, --name and
+--queue restrict further what it takes; all of them must hold. With --templates
+it refuses to start if a handler class of these templates is missing.`,
 		Example: `  tasker-rb worker --handlers app/handlers
   DATABASE_URL=postgres://app@db/orders tasker-rb worker --handlers app/handlers --threads 16`,
 		Args: exactly(),
@@ -44,6 +48,9 @@ Each task carries its template, so the worker needs no template files. With
 	w.handlers.add(cmd)
 	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` exist, may be repeated")
 	cmd.Flags().IntVar(&w.tasks, "tasks", orchestration.DefaultMaxTasks, "hold `N` tasks at a time")
+	cmd.Flags().StringArrayVar(&w.namespaces, "namespace", nil, "only take tasks of namespace `NAME`, may be repeated")
+	cmd.Flags().StringArrayVar(&w.names, "name", nil, "only take tasks named `NAME`, may be repeated")
+	cmd.Flags().StringArrayVar(&w.queues, "queue", nil, "only take tasks of queue `NAME`, may be repeated (templates say queue:, else it is default)")
 	w.drain = timeSpan(30 * time.Second)
 	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
 	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "print nothing about steps that succeed")
@@ -96,7 +103,9 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if drain == 0 {
 		drain = -1 // at once
 	}
-	if err := engine.Work(ctx, orchestration.WorkerConfig{MaxTasks: w.tasks, Drain: drain}); err != nil {
+	if err := engine.Work(ctx, orchestration.WorkerConfig{
+		MaxTasks: w.tasks, Drain: drain, Namespaces: w.namespaces, Names: w.names, Queues: w.queues,
+	}); err != nil {
 		unsaid()
 		return err
 	}

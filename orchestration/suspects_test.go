@@ -1,0 +1,61 @@
+package orchestration_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+// A handler ends its process each time, among 700 honest tasks. It ends in error after ten
+// losses, and none of the others does: what was beside it twice runs alone, and so it is
+// found.
+func TestStepThatEndsItsProcess(t *testing.T) {
+	t.Parallel()
+	const honest = 700
+	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
+	pool, err := pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	b := engineOn(t, pool, nil)
+	_, err = pool.Exec(t.Context(), "create table ledger (task bigint, step text)")
+	require.NoError(t, err)
+	good := orchestration.Submission{Template: named(t, "honest", "a:", ""), Context: json.RawMessage(`{}`)}
+	_, err = b.SubmitMany(t.Context(), many(honest/2, good))
+	require.NoError(t, err)
+	culprit := b.submit(t, named(t, "culprit", "crash:", ""), `{}`)
+	_, err = b.SubmitMany(t.Context(), many(honest/2, good))
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() { // as a supervisor does
+		deaths := 0
+		for ; ctx.Err() == nil; deaths++ {
+			worker := exec.CommandContext(ctx, os.Args[0])
+			worker.Env = append(os.Environ(), workerVariable+"="+url)
+			_ = worker.Run() // it dies each time
+		}
+		ended <- deaths - 1
+	}()
+	b.waitForTasks(t, orchestration.TaskComplete, honest)
+	b.waitForTasks(t, orchestration.TaskInError, 1)
+	cancel()
+	require.GreaterOrEqual(t, <-ended, 10)
+
+	d, err := b.Task(t.Context(), culprit)
+	require.NoError(t, err)
+	require.Equal(t, orchestration.TaskInError, d.State)
+	require.Equal(t, 10, d.Steps[0].Attempts)
+	require.Contains(t, d.Steps[0].Last().Err.Message, "likely culprit")
+	var most int
+	require.NoError(t, pool.QueryRow(t.Context(), "select max(losses) from tasker.steps where task_id <> $1", culprit).Scan(&most))
+	require.LessOrEqual(t, most, 2, "nothing ran beside it later")
+}
