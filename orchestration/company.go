@@ -28,7 +28,7 @@ type company struct {
 	steps    int
 	alone    bool            // the only step is a suspect
 	suspects []chan struct{} // of the tasks with a suspect that waits, the first first
-	others   []chan struct{} // of the tasks with other steps that wait
+	others   []chan struct{} // of the tasks with other steps, and the workers, that wait
 }
 
 // enter lets a step in. If that is not possible now, woken receives a value when it may be.
@@ -48,6 +48,17 @@ func (c *company) enter(suspect bool, woken chan struct{}) bool {
 	default:
 		c.others = addOnce(c.others, woken)
 	}
+	return false
+}
+
+// open reports whether steps are let in now. If not, woken receives a value once they are.
+func (c *company) open(woken chan struct{}) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.alone && len(c.suspects) == 0 {
+		return true
+	}
+	c.others = addOnce(c.others, woken)
 	return false
 }
 

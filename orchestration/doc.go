@@ -17,13 +17,14 @@
 //	handle.go        one task: load, task loop, end or wait
 //	load.go          the task and its steps as the database has them
 //	task_loop.go     finds the steps that can run (finalize.go), starts them
+//	admission.go     a step waits for a thread (threads.go, company.go)
 //	claim.go         claims a step: a compare-and-swap that counts the attempt
 //	attempt.go       calls the handler within the step's time
 //	outcome.go       what the attempt led to (failure.go, backoff.go)
 //	group_commit.go  commits claims and outcomes of many steps together
 //	outcome_in_tx.go commits an outcome with the handler's own SQL
 //
-// Beside the path: session.go is the engine's own connection, whose end is the
+// Beside the path: repertoire.go says which tasks a worker takes. session.go is the engine's own connection, whose end is the
 // end of its claims, and session_open.go registers the engine. living.go says
 // which engines live. maintenance.go finds the tasks of dead ones. recognize.go
 // finds out about a commit whose answer was lost. own_batch.go and own_tx.go

@@ -158,7 +158,9 @@ func TestThreadsComeBack(t *testing.T) {
 	stuck := make(chan struct{})
 	t.Cleanup(func() { close(stuck) })
 	handlers := funcs{
-		"Fails":  func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) { return nil, context.Canceled },
+		"Fails": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+			return nil, context.Canceled
+		},
 		"Panics": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) { panic("on purpose") },
 		"Slow": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
 			<-ctx.Done()

@@ -134,6 +134,9 @@ type offer struct {
 // offer returns what the worker can take. If it has no room, freed receives a value once
 // it has.
 func (w *worker) offer() (o offer) {
+	if !w.engine.company.open(w.freed) {
+		return o
+	}
 	o.known, o.serves, o.room = w.repertoire.known(w.freed)
 	o.room = min(o.room-int(w.fresh.Load()), w.leasable())
 	return o

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,6 +47,8 @@ type Process struct {
 	cmd   *exec.Cmd
 	log   string
 	ended chan struct{}
+
+	stopping atomic.Bool // somebody has told it to end
 }
 
 // Start starts a program. What it prints goes to a log in dir. It gets a SIGQUIT when
@@ -73,12 +76,26 @@ func Start(t testing.TB, dir, program string, args ...string) *Process {
 		}
 	}()
 	require.NoError(t, <-started)
-	t.Cleanup(func() { p.Stop(syscall.SIGQUIT) })
+	t.Cleanup(func() {
+		if p.hasEnded() && !p.stopping.Load() {
+			t.Errorf("%s has ended by itself (%v):\n%s", p.cmd.Path, p.cmd.ProcessState, p.Log())
+		}
+		p.Stop(syscall.SIGQUIT)
+	})
 	return p
 }
 
 // PID returns the number of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+func (p *Process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // Ended is closed when the program has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
@@ -90,6 +107,7 @@ const stopTimeout = 30 * time.Second
 // if the program has ended before.
 func (p *Process) Stop(signal syscall.Signal) {
 	p.t.Helper()
+	p.stopping.Store(true)
 	_ = p.cmd.Process.Signal(signal) // it may have ended
 	select {
 	case <-p.ended:
