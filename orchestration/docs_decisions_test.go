@@ -108,7 +108,7 @@ func TestGuideTableOfFailures(t *testing.T) {
 	means := map[string]func(failedAttempt) bool{
 		"failed with a permanent error":                                      permanent,
 		"returned a value that cannot be stored (not JSON, a NUL character)": permanent,
-		"has a handler class that cannot be found":                           permanent,
+		"has a handler class that cannot be used":                            permanent,
 		"failed otherwise, and the step is not retryable":                    func(a failedAttempt) bool { return !a.retryable },
 		"failed otherwise, and it was the last one of `default_retry_limit`": func(a failedAttempt) bool { return a.attempts >= a.limit },
 		"failed otherwise": func(failedAttempt) bool { return true },

@@ -21,6 +21,12 @@ func ExampleHost_Stats() {
 	// Output: true true
 }
 
+// Threads is how many calls run at once.
+func ExampleHost_Threads() {
+	fmt.Println(bootedHost().Threads() > 0)
+	// Output: true
+}
+
 // Health is for a readiness check. When it fails, the process has to be replaced.
 func ExampleHost_Health() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -82,3 +82,12 @@ func ExampleHandlers_ResolveHandler() {
 	// ExamplePack true
 	// ExampleUnpack false
 }
+
+// Ruby handlers run on the threads of their host. The engine claims a step when one of them
+// is free.
+func ExampleHandlers_ThreadsOf() {
+	host := bootedHost()
+	handlers := rubysteps.New(host)
+	fmt.Println(handlers.ThreadsOf("ExampleCharge").Count() == host.Threads())
+	// Output: true
+}
