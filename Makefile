@@ -88,13 +88,18 @@ test/race: setup ## run the Go tests under the race detector
 	$(GO) test -race -timeout 30m ./...
 
 # The commit before the tables changed: the last one of schema version 5.
-UPGRADE_FROM ?= c53ae84
-test/upgrade: setup ## migrate while a worker of the version before works (UPGRADE_FROM, the last commit of schema version 5)
-	@git cat-file -e '$(UPGRADE_FROM)^{commit}' 2>/dev/null || { echo "make test/upgrade: the commit $(UPGRADE_FROM) is not here: it needs the history of the repository" >&2; exit 1; }
-	@rm -rf .build/upgrade && mkdir -p .build/upgrade/source
-	@git archive '$(UPGRADE_FROM)' | tar -x -C .build/upgrade/source
-	cd .build/upgrade/source && $(GO) build -o ../tasker-rb ./cmd/tasker-rb
-	TASKER_UPGRADE_FROM=$(CURDIR)/.build/upgrade/tasker-rb $(GO) test -vet=off -count 1 -v -tags upgrade -timeout 10m -run '^TestUpgrade' ./cmd/tasker-rb
+UPGRADE_FROM ?= c53ae84 ca4e7dd
+empty :=
+space := $(empty) $(empty)
+test/upgrade: setup ## migrate while workers of versions before work (UPGRADE_FROM: the last commits of versions 5 and 6 of the tables)
+	@rm -rf .build/upgrade && mkdir -p .build/upgrade
+	@for commit in $(UPGRADE_FROM); do \
+		git cat-file -e "$$commit^{commit}" 2>/dev/null || { echo "make test/upgrade: the commit $$commit is not here: it needs the history of the repository" >&2; exit 1; }; \
+		mkdir .build/upgrade/source && git archive "$$commit" | tar -x -C .build/upgrade/source && \
+		(cd .build/upgrade/source && $(GO) build -o "../$$commit" ./cmd/tasker-rb) && rm -rf .build/upgrade/source || exit 1; \
+	done
+	TASKER_UPGRADE_FROM=$(subst $(space),:,$(foreach commit,$(UPGRADE_FROM),$(CURDIR)/.build/upgrade/$(commit))) \
+		$(GO) test -vet=off -count 1 -v -tags upgrade -timeout 10m -run '^TestUpgrade' ./cmd/tasker-rb
 
 CHAOS_TASKS ?= 10000
 CHAOS_FOR ?= 10m
