@@ -14,16 +14,20 @@ var ErrSchemaForeign = errors.New("the schema tasker is not tasker-rb's")
 // foreignSQL tells the schema of this program, at any of its versions, from another
 // program's that has the same name. It returns whether the version table is there and looks
 // like ours, whether the table of tasks does, and what else is in the schema. What an
-// administrator prepares, the schema itself and default privileges, is not in pg_depend or
-// is not listed.
+// administrator prepares, the schema itself and default privileges, is not listed. It needs
+// no rights on the schema: another program's may give none.
 const foreignSQL = `
+	with s as (select oid from pg_namespace where nspname = 'tasker'),
+	c as (select c.oid, c.relname from pg_class c join s on c.relnamespace = s.oid where c.relname in ('schema_version', 'tasks'))
 	select
-		exists (select from pg_attribute where attrelid = to_regclass('` + versionTable + `') and attname = 'version' and atttypid = 'int4'::regtype),
-		exists (select from pg_attribute where attrelid = to_regclass('tasker.tasks') and attname = 'digest' and not attisdropped),
+		exists (select from c join pg_attribute a on a.attrelid = c.oid
+			where c.relname = 'schema_version' and a.attname = 'version' and a.atttypid = 'int4'::regtype),
+		exists (select from c join pg_attribute a on a.attrelid = c.oid
+			where c.relname = 'tasks' and a.attname = 'digest' and not a.attisdropped),
 		array(
-			select pg_describe_object(d.classid, d.objid, d.objsubid) from pg_depend d
-			where d.refclassid = 'pg_namespace'::regclass and d.refobjid = (select oid from pg_namespace where nspname = 'tasker')
-			and d.deptype = 'n' and not (d.classid = 'pg_class'::regclass and d.objid = coalesce(to_regclass('` + versionTable + `'), 0))
+			select pg_describe_object(d.classid, d.objid, d.objsubid) from pg_depend d join s on d.refobjid = s.oid
+			where d.refclassid = 'pg_namespace'::regclass and d.deptype = 'n'
+			and not (d.classid = 'pg_class'::regclass and d.objid in (select oid from c where relname = 'schema_version'))
 			order by 1)`
 
 // schemaContents is what is in the schema tasker.

@@ -53,13 +53,48 @@ func TestTheSchemaOfAnotherProgram(t *testing.T) {
 	}
 }
 
+// The other program's schema is closed to this role.
+func TestAClosedSchemaOfAnotherProgram(t *testing.T) {
+	t.Parallel()
+	address := pgtest.URL(t)
+	admin, err := pgx.Connect(t.Context(), address)
+	require.NoError(t, err)
+	conn, drop := asRole(t, admin, address, "create schema tasker; create table tasker.tasks (id int)")
+	for _, err := range []error{orchestration.Migrate(t.Context(), conn), orchestration.CheckSchema(t.Context(), conn)} {
+		require.ErrorIs(t, err, orchestration.ErrSchemaForeign)
+		require.ErrorContains(t, err, "table tasker.tasks")
+	}
+	drop()
+}
+
+// asRole connects as a new role after the statements, in which %s is the role. drop drops it.
+func asRole(t *testing.T, admin *pgx.Conn, address, statements string) (conn *pgx.Conn, drop func()) {
+	t.Helper()
+	role := "app_in_" + admin.Config().Database
+	quoted := pgx.Identifier{role}.Sanitize()
+	_, err := admin.Exec(t.Context(), "create role "+quoted+" login; "+strings.ReplaceAll(statements, "%s", quoted))
+	require.NoError(t, err)
+	u, err := url.Parse(address)
+	require.NoError(t, err)
+	u.User = url.User(role)
+	conn, err = pgx.Connect(t.Context(), u.String())
+	require.NoError(t, err)
+	return conn, func() {
+		t.Helper()
+		require.NoError(t, conn.Close(t.Context()))
+		_, err = admin.Exec(t.Context(), "drop owned by "+quoted+" cascade; drop role "+quoted)
+		require.NoError(t, err)
+		require.NoError(t, admin.Close(t.Context()))
+	}
+}
+
 // An administrator has made the schema, and the role may not create one.
 func TestASchemaThatAnAdministratorHasMade(t *testing.T) {
 	t.Parallel()
 	for what, grants := range map[string]string{
 		"its own":          "create schema tasker authorization %s",
 		"another role's":   "create schema tasker; grant usage, create on schema tasker to %s",
-		"with privileges":  "create schema tasker; grant usage, create on schema tasker to %[1]s; alter default privileges in schema tasker grant select on tables to %[1]s",
+		"with privileges":  "create schema tasker; grant usage, create on schema tasker to %s; alter default privileges in schema tasker grant select on tables to %s",
 		"after going back": "create schema tasker authorization %s",
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -67,15 +102,7 @@ func TestASchemaThatAnAdministratorHasMade(t *testing.T) {
 			address := pgtest.URL(t)
 			admin, err := pgx.Connect(t.Context(), address)
 			require.NoError(t, err)
-			role := "app_in_" + admin.Config().Database
-			quoted := pgx.Identifier{role}.Sanitize()
-			_, err = admin.Exec(t.Context(), "create role "+quoted+" login; "+strings.NewReplacer("%s", quoted, "%[1]s", quoted).Replace(grants))
-			require.NoError(t, err)
-			u, err := url.Parse(address)
-			require.NoError(t, err)
-			u.User = url.User(role)
-			conn, err := pgx.Connect(t.Context(), u.String())
-			require.NoError(t, err)
+			conn, drop := asRole(t, admin, address, grants)
 			require.ErrorIs(t, orchestration.CheckSchema(t.Context(), conn), orchestration.ErrSchemaOlder)
 			require.NoError(t, orchestration.Migrate(t.Context(), conn))
 			require.NoError(t, orchestration.CheckSchema(t.Context(), conn))
@@ -83,10 +110,7 @@ func TestASchemaThatAnAdministratorHasMade(t *testing.T) {
 				require.NoError(t, orchestration.MigrateDown(t.Context(), conn, 0))
 				require.NoError(t, orchestration.Migrate(t.Context(), conn))
 			}
-			require.NoError(t, conn.Close(t.Context()))
-			_, err = admin.Exec(t.Context(), "drop owned by "+quoted+" cascade; drop role "+quoted)
-			require.NoError(t, err)
-			require.NoError(t, admin.Close(t.Context()))
+			drop()
 		})
 	}
 }
