@@ -197,7 +197,7 @@ func (e *Engine) takeOver(ctx context.Context, t *taskRun) error {
 			return errors.Wrapf(err, "taking over step %q of task %d", s.template.Name, t.id)
 		}
 		e.permitFreed(ctx, s)
-		e.cfg.Logger.Warn("took a step over", "task", t.id, "step", s.template.Name, "attempt", s.attempts, "class", s.template.HandlerClass, "to", o.to)
+		e.cfg.Logger.Warn("took a step over", "task", t.id, "step", s.template.Name, "attempt", s.attempts, "to", o.to)
 	}
 	return nil
 }
