@@ -258,7 +258,7 @@ func (a *attempt) awaitHandler(ctx context.Context, h StepHandler, stuck func(*S
 		case <-grace.C:
 		}
 		cfg.Logger.Error("a handler did not return after its context had ended, and was abandoned",
-			"task", a.x.TaskID, "step", a.x.StepName, "attempt", a.x.Attempt, "grace", cfg.Grace)
+			"task", a.x.TaskID, "step", a.x.StepName, "attempt", a.x.Attempt, "class", a.x.Class, "grace", cfg.Grace)
 		stuck(stepError(ctx, &StepError{
 			Class:   "Tasker::StepStuck",
 			Message: fmt.Sprintf("the handler did not return within %v after it was told to stop (%v)", cfg.Grace, context.Cause(ctx)),

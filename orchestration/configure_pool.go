@@ -121,8 +121,15 @@ func ConfigureSession(config *pgx.ConnConfig) {
 // maxApplicationName is the longest name that PostgreSQL keeps.
 const maxApplicationName = 63
 
-// markedName returns an application_name that no other process has.
+// markedName returns an application_name that no other process has. The server would write
+// another character in up to four, and cut the mark off.
 func markedName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, name)
 	mark := "tasker-rb:" + strconv.FormatInt(1<<62+rand.Int64N(1<<62), 36)
 	if name == "" {
 		return mark

@@ -45,6 +45,21 @@ func TestConfigurePoolKeepsWhatIsThere(t *testing.T) {
 	require.NotEqual(t, config.ConnConfig.RuntimeParams["application_name"], other.ConnConfig.RuntimeParams["application_name"])
 }
 
+// The server writes other characters in up to four, and would cut the mark off.
+func TestANameThatIsNotASCII(t *testing.T) {
+	t.Parallel()
+	config, err := pgxpool.ParseConfig(withQuery(t, pgtest.URL(t), "application_name", strings.Repeat("Größe\x07", 9)))
+	require.NoError(t, err)
+	orchestration.ConfigurePool(config)
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	defer pool.Close()
+	var name string
+	require.NoError(t, pool.QueryRow(t.Context(), "select application_name from pg_stat_activity where pid = pg_backend_pid()").Scan(&name))
+	require.Equal(t, config.ConnConfig.RuntimeParams["application_name"], name)
+	require.Regexp(t, `^Gr\?\?e\?Gr.* tasker-rb:[0-9a-z]{12,}$`, name)
+}
+
 func withQuery(t *testing.T, address, key, value string) string {
 	t.Helper()
 	u, err := url.Parse(address)

@@ -27,6 +27,7 @@ type TaskDetail struct {
 	RunAt        time.Time
 	CreatedAt    time.Time
 	EndedAt      time.Time    // zero until it has ended
+	WaitsFor     *Unserved    // as in [TaskSummary]
 	Steps        []StepDetail // in topological order
 	Transitions  []Transition // oldest first
 	// Template is the template that the task began with. It is nil if this program
@@ -113,7 +114,8 @@ const (
 	taskDetailSQL = `
 	select namespace, name, version, state, context::text, coalesce(initiator, ''), coalesce(source_system, ''),
 		coalesce(reason, ''), tags, priority, run_at, created_at, ended_at,
-		(select m.document::text from tasker.templates m where m.digest = k.digest)
+		(select m.document::text from tasker.templates m where m.digest = k.digest),
+		exists (select from tasker.queue q where q.task_id = k.task_id and q.ready and q.held_by is null)
 	from tasker.tasks k where task_id = $1`
 
 	stepDetailsSQL = `
@@ -137,12 +139,13 @@ const (
 
 func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 	byID := map[int64]int{}
+	var ready bool
 	var batch pgx.Batch
 	batch.Queue(taskDetailSQL, d.TaskID).QueryRow(func(row pgx.Row) error {
 		var text, document string
 		var ended *time.Time
 		err := row.Scan(&d.Namespace, &d.Name, &d.Version, &d.State, &text, &d.Initiator, &d.SourceSystem,
-			&d.Reason, &d.Tags, &d.Priority, &d.RunAt, &d.CreatedAt, &ended, &document)
+			&d.Reason, &d.Tags, &d.Priority, &d.RunAt, &d.CreatedAt, &ended, &document, &ready)
 		if t, unreadable := templates.Decode([]byte(document)); unreadable == nil {
 			d.Template = t
 		}
@@ -198,7 +201,12 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 			s.Transitions = append(s.Transitions, w)
 		})
 	})
-	return tx.SendBatch(ctx, &batch).Close()
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil || !ready {
+		return err
+	}
+	why, err := unserved(ctx, tx, []int64{d.TaskID})
+	d.WaitsFor = why[d.TaskID]
+	return err
 }
 
 func scanTransitions(rows pgx.Rows, add func(int64, Transition)) error {

@@ -27,8 +27,11 @@ type Event struct {
 	Kind        EventKind
 	At          time.Time
 	TaskID      int64
+	Namespace   string // of the task
+	TaskName    string
 	TaskState   TaskState
 	Step        string // empty for events of the task
+	Class       string // of the step's handler, as the template names it
 	Attempt     int
 	RetryLimit  int
 	Duration    time.Duration   // of the attempt
@@ -40,8 +43,9 @@ type Event struct {
 // tell completes an event and hands it to OnEvent. s is nil for events of the task.
 func (e *Engine) tell(t *taskRun, s *stepRun, event Event) {
 	event.At, event.TaskID, event.TaskState = e.now(), t.id, t.state
+	event.Namespace, event.TaskName = t.template.Namespace, t.template.Name
 	if s != nil {
-		event.Step, event.Attempt, event.RetryLimit = s.template.Name, s.attempts, s.limit
+		event.Step, event.Class, event.Attempt, event.RetryLimit = s.template.Name, s.template.HandlerClass, s.attempts, s.limit
 	}
 	e.cfg.OnEvent(event)
 }

@@ -173,6 +173,38 @@ func ExampleEngine_Tasks() {
 	// 1 dinner: 2 of 3 steps done, serve failed with Table::Missing
 }
 
+// Workers lists the engines that live and work: what they take, and how busy they are. An
+// engine that only submits or reads is not one of them.
+func ExampleEngine_Workers() {
+	ctx := context.Background()
+	pool := openEmptyDatabase(ctx)
+	defer pool.Close()
+	migrate(ctx, pool)
+	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: orchestration.Handlers{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	workers, err := engine.Workers(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, w := range workers {
+		fmt.Printf("%s %d: %d of %d threads are busy, %d tasks\n", w.Host, w.PID, w.Busy, w.Threads, w.Held)
+	}
+	fmt.Println(len(workers), "workers")
+	// Output: 0 workers
+}
+
+// TaskSummary.WaitsFor says why no worker takes a task.
+func ExampleUnserved_String() {
+	fmt.Println(&orchestration.Unserved{Classes: []string{"Shop::Ship"}})
+	fmt.Println(&orchestration.Unserved{Queue: "bulk"})
+	// Output:
+	// no live worker has Shop::Ship
+	// no live worker takes queue bulk
+}
+
 // A long list is read in pages: Below continues behind the last task of a page.
 func ExampleListTasks() {
 	ctx := context.Background()

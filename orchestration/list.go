@@ -43,6 +43,11 @@ type TaskSummary struct {
 	// FailedStep is the first step in error, or else the first that waits for a retry.
 	// ErrorClass is the class of its latest error.
 	FailedStep, ErrorClass string
+	// WaitsFor says why no worker takes the task. It is nil unless the task is ready, nobody
+	// holds it, and workers live, of which none takes it.
+	WaitsFor *Unserved
+
+	ready bool // and nobody holds it
 }
 
 // Querier is a pool, a connection or a transaction.
@@ -71,7 +76,20 @@ func ListTasks(ctx context.Context, db Querier, f Filter) ([]TaskSummary, error)
 		}
 	}
 	list, err := newListing(f).query(ctx, db)
-	return list, errors.Wrap(err, "listing tasks")
+	if err != nil {
+		return nil, errors.Wrap(err, "listing tasks")
+	}
+	var ready []int64
+	for _, t := range list {
+		if t.ready {
+			ready = append(ready, t.TaskID)
+		}
+	}
+	why, err := unserved(ctx, db, ready)
+	for i := range list {
+		list[i].WaitsFor = why[list[i].TaskID]
+	}
+	return list, err
 }
 
 const maxList = 1000
@@ -80,7 +98,7 @@ func scanSummary(row pgx.CollectableRow) (TaskSummary, error) {
 	var t TaskSummary
 	var ended *time.Time
 	err := row.Scan(&t.TaskID, &t.Namespace, &t.Name, &t.Version, &t.State, &t.Tags, &t.Priority, &t.CreatedAt, &ended, &t.DueAt,
-		&t.Held, &t.Steps, &t.Done, &t.Failed, &t.FailedStep, &t.ErrorClass)
+		&t.Held, &t.ready, &t.Steps, &t.Done, &t.Failed, &t.FailedStep, &t.ErrorClass)
 	t.EndedAt = orZero(ended)
 	if t.State.Final() {
 		t.DueAt = time.Time{}

@@ -363,7 +363,7 @@ func (l *listing) withSQL() string {
 // listedSQL reads the tasks with the numbers that %s selects.
 const listedSQL = `
 	select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.priority, k.created_at, k.ended_at, greatest(q.due_at, k.run_at),
-		q.held_by is not null,
+		q.held_by is not null, coalesce(q.ready and q.held_by is null, false),
 		c.steps, c.done, c.failed, coalesce(b.name, ''), coalesce(b.error_class, '')
 	from (%s) i
 	cross join lateral (select * from tasker.tasks k where k.task_id = i.task_id offset 0) k

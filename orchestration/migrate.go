@@ -46,28 +46,39 @@ var ErrSchemaOlder = errors.New("the database's tables are older than this progr
 // ErrSearchPath says that a handler's table names would refer to the engine's tables.
 var ErrSearchPath = errors.New("the schema tasker comes first in the search_path")
 
-// ReadSchema reads the version of the tables. It changes nothing.
+// ReadSchema reads the version of the tables. It changes nothing. It returns
+// [ErrSchemaForeign] if the schema tasker is another program's.
 func ReadSchema(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 	latest, err := latestVersion()
 	if err != nil {
 		return Schema{}, err
 	}
 	s := Schema{Latest: latest}
-	var exists, says bool
-	err = conn.QueryRow(ctx, "select to_regclass($1) is not null, to_regclass($2) is not null", versionTable, supportTable).Scan(&exists, &says)
+	contents, err := readContents(ctx, conn)
+	if err != nil {
+		return s, err
+	}
+	var says bool
+	if contents.versionTable {
+		err = conn.QueryRow(ctx, "select version, to_regclass($1) is not null from "+versionTable, supportTable).Scan(&s.Version, &says)
+	}
+	if err == nil {
+		if err := contents.foreign(s.Version); err != nil {
+			return Schema{Latest: latest}, err
+		}
+	}
 	switch {
-	case err != nil || !exists:
+	case err != nil:
 	case says:
 		err = conn.QueryRow(ctx, "select version, oldest from "+versionTable+", "+supportTable).Scan(&s.Version, &s.Oldest)
 	default: // the tables of version 5, and before, admit one version only
-		err = conn.QueryRow(ctx, "select version from "+versionTable).Scan(&s.Version)
 		s.Oldest = s.Version
 	}
 	return s, errors.Wrap(err, "reading the schema version")
 }
 
 // CheckSchema returns nil if this program can work with the tables, and otherwise
-// [ErrSchemaOlder] or [ErrSchemaNewer] with a hint. It can if they have its version, or a
+// [ErrSchemaOlder], [ErrSchemaNewer] or [ErrSchemaForeign] with a hint. It can if they have its version, or a
 // later one that still admits it.
 //
 // It returns [ErrSearchPath] if unqualified names find the engine's tables first. For a
@@ -127,7 +138,8 @@ func newerError(s Schema) error {
 // Migrate brings the tables to this program's version. It does nothing if they have a
 // later version that still admits this program. Many processes may call it at the
 // same time: tern holds an advisory lock meanwhile. It returns [ErrServerTooOld] for a
-// server that this program does not work on.
+// server that this program does not work on, and [ErrSchemaForeign] if the schema tasker is
+// another program's.
 func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	if err := checkServer(conn); err != nil {
 		return err
@@ -142,7 +154,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	if err := CheckWritable(ctx, conn); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, "create schema if not exists tasker"); err != nil && !isDuplicate(err) {
+	if err := createSchema(ctx, conn); err != nil {
 		return explainMigration(errors.Wrap(err, "creating the schema tasker"))
 	}
 	m, err := newMigrator(ctx, conn)
@@ -155,6 +167,19 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 			return explainMigration(errors.Wrap(err, "migrating the database"))
 		}
 	}
+}
+
+// createSchema creates the schema, unless an administrator has done it: "if not exists" needs
+// the right to create schemas also if there is nothing to create.
+func createSchema(ctx context.Context, conn *pgx.Conn) error {
+	var exists bool
+	if err := conn.QueryRow(ctx, "select exists (select from pg_namespace where nspname = 'tasker')").Scan(&exists); err != nil || exists {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "create schema tasker"); err != nil && !isDuplicate(err) {
+		return err
+	}
+	return nil
 }
 
 // A migration gives way to workers, and is tried so often.
@@ -231,7 +256,7 @@ func CheckWritable(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// isDuplicate recognizes a lost race: "if not exists" does not prevent one.
+// isDuplicate recognizes a lost race.
 func isDuplicate(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "23505" || pg.Code == "42P06")
@@ -250,7 +275,7 @@ func explainMigration(err error) error {
 	case gaveWay(err):
 		return errors.WithHint(err, "A transaction keeps the tables locked; pg_stat_activity shows it. Run it again.")
 	case errors.As(err, &pg) && pg.Code == "42501":
-		return errors.WithHint(err, "The role needs CREATE on the database (for the schema tasker), or a migrated database.")
+		return errors.WithHint(err, "The role needs CREATE on the database, or USAGE and CREATE on a schema tasker that is there already and empty, or a migrated database.")
 	}
 	return err
 }

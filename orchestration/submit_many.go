@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -36,7 +37,10 @@ func wakes(list []Submission) bool {
 	return slices.ContainsFunc(list, func(s Submission) bool { return !s.NoWake })
 }
 
-// SubmitManyTx is SubmitMany in the caller's transaction.
+// SubmitManyTx is SubmitMany in the caller's transaction. One call inserts its identity
+// keys in their order. Several calls in one transaction can deadlock with another
+// transaction that has the same keys, like any statements that insert the same keys in
+// different orders.
 func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission) ([]Submitted, error) {
 	done, err := e.submitMany(ctx, tx, list)
 	if err == nil && wakes(list) {
@@ -46,46 +50,77 @@ func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission)
 	return done, err
 }
 
+// submitMany inserts the tasks in the order of their keys: a transaction that has inserted
+// a key keeps it from others until it ends, so two lists with the same keys in opposite
+// order would wait for each other.
 func (e *Engine) submitMany(ctx context.Context, tx pgx.Tx, list []Submission) ([]Submitted, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	byTemplate := map[string][]int{}
-	var order []string
-	checked := make([]Submission, len(list))
-	digests := map[*templates.Template]string{} // a digest is expensive to compute
+	rows, kinds, err := e.taskRows(list)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range kinds {
+		if err := e.storeTemplate(ctx, tx, k.template, k.digest); err != nil {
+			return nil, err
+		}
+	}
+	if err := numberTasks(ctx, tx, rows); err != nil {
+		return nil, errors.Wrap(err, "submitting tasks")
+	}
+	done, now := make([]Submitted, len(list)), e.now()
+	slices.SortStableFunc(rows, func(a, b taskRow) int { return cmp.Compare(a.of.IdentityKey, b.of.IdentityKey) })
+	for chunk := range slices.Chunk(rows, manyAtOnce) {
+		if err := insertTasks(ctx, tx, now, chunk, done); err != nil {
+			return nil, errors.Wrap(err, "submitting tasks")
+		}
+	}
+	return done, nil
+}
+
+// taskRow is a task to insert.
+type taskRow struct {
+	of     *Submission // checked
+	place  int         // in the list
+	digest string      // of its template
+	id     int64
+	steps  []int64 // their numbers
+}
+
+// templateKind is a template of a list, with its digest.
+type templateKind struct {
+	template *templates.Template
+	digest   string
+}
+
+// taskRows checks the list. It returns its templates in the order in which they are stored:
+// this is the order of all lists, for the same reason as that of the keys.
+func (e *Engine) taskRows(list []Submission) (rows []taskRow, kinds []templateKind, err error) {
+	rows = make([]taskRow, len(list))
+	digests, stored := map[*templates.Template]string{}, map[string]bool{} // a digest is expensive to compute
 	for i, s := range list {
 		if err := s.check(e.cfg.MaxDocumentBytes); err != nil && len(list) == 1 {
-			return nil, err
+			return nil, nil, err
 		} else if err != nil {
-			return nil, errors.Wrapf(err, "submission %d of %d", i+1, len(list))
+			return nil, nil, errors.Wrapf(err, "submission %d of %d", i+1, len(list))
 		}
-		checked[i] = s
 		digest, known := digests[s.Template]
 		if !known {
 			digest = s.Template.Digest()
 			digests[s.Template] = digest
 		}
-		if byTemplate[digest] == nil {
-			order = append(order, digest)
+		if !stored[digest] {
+			stored[digest] = true
+			kinds = append(kinds, templateKind{s.Template, digest})
 		}
-		byTemplate[digest] = append(byTemplate[digest], i)
+		rows[i] = taskRow{of: &s, place: i, digest: digest}
 	}
-	done := make([]Submitted, len(list))
-	for _, digest := range order {
-		places := byTemplate[digest]
-		if err := e.storeTemplate(ctx, tx, checked[places[0]].Template, digest); err != nil {
-			return nil, err
-		}
-		for len(places) > 0 {
-			n := min(len(places), manyAtOnce)
-			if err := e.insertTasks(ctx, tx, checked, places[:n], done); err != nil {
-				return nil, errors.Wrap(err, "submitting tasks")
-			}
-			places = places[n:]
-		}
-	}
-	return done, nil
+	slices.SortFunc(kinds, func(a, b templateKind) int {
+		return cmp.Or(cmp.Compare(a.template.ID(), b.template.ID()), cmp.Compare(a.template.Environment, b.template.Environment),
+			cmp.Compare(a.digest, b.digest))
+	})
+	return rows, kinds, nil
 }
 
 const (
@@ -93,43 +128,41 @@ const (
 	stepNumbersSQL = `select array(select nextval('tasker.steps_step_id_seq') from generate_series(1, $1::int))`
 )
 
-// insertTasks writes the tasks of one template.
-func (e *Engine) insertTasks(ctx context.Context, tx pgx.Tx, list []Submission, places []int, done []Submitted) error {
-	t := list[places[0]].Template
+// numberTasks gives the tasks and their steps numbers in the order of the list.
+func numberTasks(ctx context.Context, tx pgx.Tx, rows []taskRow) error {
+	steps := 0
+	for _, r := range rows {
+		steps += len(r.of.Template.Steps)
+	}
 	var taskIDs, stepIDs []int64
 	var batch pgx.Batch
-	batch.Queue(taskNumbersSQL, len(places)).QueryRow(func(row pgx.Row) error { return row.Scan(&taskIDs) })
-	batch.Queue(stepNumbersSQL, len(places)*len(t.Steps)).QueryRow(func(row pgx.Row) error { return row.Scan(&stepIDs) })
+	batch.Queue(taskNumbersSQL, len(rows)).QueryRow(func(row pgx.Row) error { return row.Scan(&taskIDs) })
+	batch.Queue(stepNumbersSQL, steps).QueryRow(func(row pgx.Row) error { return row.Scan(&stepIDs) })
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
-	now := e.now()
-	rows := make([]taskRow, len(places))
-	for i, place := range places {
-		rows[i] = taskRow{of: &list[place], id: taskIDs[i], runAt: list[place].RunAt}
-		if rows[i].runAt.IsZero() {
-			rows[i].runAt = now
-		}
+	for i := range rows {
+		n := len(rows[i].of.Template.Steps)
+		rows[i].id, rows[i].steps, stepIDs = taskIDs[i], stepIDs[:n], stepIDs[n:]
 	}
-	written, err := insertTaskRows(ctx, tx, t, now, rows)
+	return nil
+}
+
+// insertTasks writes tasks in the order of rows, and notes what became of each.
+func insertTasks(ctx context.Context, tx pgx.Tx, now time.Time, rows []taskRow, done []Submitted) error {
+	written, err := insertTaskRows(ctx, tx, now, rows)
 	if err != nil {
 		return err
 	}
-	if err := insertSteps(ctx, tx, t, taskIDs, stepIDs, written); err != nil {
+	if err := insertSteps(ctx, tx, rows, written); err != nil {
 		return err
 	}
-	return answer(ctx, tx, list, places, taskIDs, written, done)
-}
-
-// taskRow is a task to insert.
-type taskRow struct {
-	of    *Submission
-	id    int64
-	runAt time.Time // the submission's, or the time of submitting
+	return answer(ctx, tx, rows, written, done)
 }
 
 var taskColumns = columns[taskRow]{
 	newColumn("id", "bigint", func(r taskRow) int64 { return r.id }),
+	newColumn("digest", "text", func(r taskRow) string { return r.digest }),
 	newColumn("context", "text", func(r taskRow) string { return string(r.of.Context) }),
 	newColumn("key", "text", func(r taskRow) string { return r.of.IdentityKey }),
 	newColumn("initiator", "text", func(r taskRow) string { return r.of.Initiator }),
@@ -138,31 +171,38 @@ var taskColumns = columns[taskRow]{
 	// As JSON, because PostgreSQL cannot unnest an array of arrays row by row.
 	newColumn("tags", "text", func(r taskRow) string { return string(mustMarshal(nonNil(r.of.Tags))) }),
 	newColumn("priority", "smallint", func(r taskRow) int16 { return r.of.Priority }),
-	newColumn("run_at", "timestamptz", func(r taskRow) time.Time { return r.runAt }),
+	newColumn("run_at", "timestamptz", func(r taskRow) *time.Time { return nilIfZero(r.of.RunAt) }),
 }
 
-// insertTaskRowsSQL inserts tasks and their places in the queue, and returns the numbers of those whose identity did
-// not exist. $1 to $5 are the digest, namespace, name and version of the template, and
-// the time. taskColumns follow.
+// nilIfZero returns a time for a column that may be null.
+func nilIfZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// insertTaskRowsSQL inserts tasks and their places in the queue, and returns the numbers of
+// those whose identity did not exist. $1 is the time. taskColumns follow.
 var insertTaskRowsSQL = `
 	with k as (
 		insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity_key,
 			initiator, source_system, reason, tags, priority, run_at, created_at)
 		overriding system value
-		select id, $1, $2, $3, $4, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
-			array(select json_array_elements_text(tags::json)), priority, run_at, $5
-		from ` + taskColumns.unnest("u", 6) + `
-		order by id
+		select u.id, t.digest, t.namespace, t.name, t.version, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
+			array(select json_array_elements_text(tags::json)), priority, coalesce(run_at, $1), $1
+		from ` + taskColumns.unnestInOrder("u", 2, "n") + ` join tasker.templates t on t.digest = u.digest
+		order by u.n
 		on conflict (identity_key) where identity_key is not null do nothing
-		returning task_id, priority, run_at),
+		returning task_id, digest, priority, run_at),
 	q as (
 		insert into tasker.queue (task_id, template, priority, due_at, ready)
-		select k.task_id, t.number, k.priority, k.run_at, k.run_at <= $5
-		from k join tasker.templates t on t.digest = $1)
+		select k.task_id, t.number, k.priority, k.run_at, k.run_at <= $1
+		from k join tasker.templates t on t.digest = k.digest)
 	select task_id from k`
 
-func insertTaskRows(ctx context.Context, tx pgx.Tx, t *templates.Template, now time.Time, list []taskRow) (map[int64]bool, error) {
-	rows, err := tx.Query(ctx, insertTaskRowsSQL, taskColumns.args(list, t.Digest(), t.Namespace, t.Name, t.Version, now)...)
+func insertTaskRows(ctx context.Context, tx pgx.Tx, now time.Time, list []taskRow) (map[int64]bool, error) {
+	rows, err := tx.Query(ctx, insertTaskRowsSQL, taskColumns.args(list, now)...)
 	if err != nil {
 		return nil, err
 	}
@@ -183,58 +223,73 @@ var insertStepRowsSQL = `
 	from unnest($1::bigint[], $2::bigint[], $3::int[]) as u (id, task, position)
 	join ` + stepColumns.unnestInOrder("d", 4, "n") + ` on d.n = u.position + 1`
 
-// insertSteps writes the steps of the written tasks. The step numbers of task i begin at
-// i*len(t.Steps).
-func insertSteps(ctx context.Context, tx pgx.Tx, t *templates.Template, taskIDs, stepIDs []int64, written map[int64]bool) error {
-	n := len(t.Steps)
-	var steps, tasks []int64
-	var positions []int32
-	for i, task := range taskIDs {
-		if !written[task] {
+// stepsOf are the steps to insert of a template.
+type stepsOf struct {
+	template     *templates.Template
+	steps, tasks []int64
+	positions    []int32
+}
+
+// insertSteps writes the steps of the written tasks.
+func insertSteps(ctx context.Context, tx pgx.Tx, rows []taskRow, written map[int64]bool) error {
+	byTemplate := map[string]*stepsOf{}
+	for _, r := range rows {
+		if !written[r.id] {
 			continue
 		}
-		for k, id := range stepIDs[i*n : (i+1)*n] {
-			steps, tasks, positions = append(steps, id), append(tasks, task), append(positions, int32(k))
+		of := byTemplate[r.digest]
+		if of == nil {
+			of = &stepsOf{template: r.of.Template}
+			byTemplate[r.digest] = of
+		}
+		for position, id := range r.steps {
+			of.steps, of.tasks, of.positions = append(of.steps, id), append(of.tasks, r.id), append(of.positions, int32(position))
 		}
 	}
-	_, err := tx.Exec(ctx, insertStepRowsSQL, stepColumns.args(t.Steps, steps, tasks, positions)...)
-	return err
+	if len(byTemplate) == 0 {
+		return nil
+	}
+	var batch pgx.Batch
+	for _, of := range byTemplate {
+		batch.Queue(insertStepRowsSQL, stepColumns.args(of.template.Steps, of.steps, of.tasks, of.positions)...)
+	}
+	return tx.SendBatch(ctx, &batch).Close()
 }
 
 const tasksOfIdentitiesSQL = `select identity_key, task_id from tasker.tasks where identity_key = any($1)`
 
 // answer fills in the numbers of the tasks. It looks up those that already existed.
-func answer(ctx context.Context, tx pgx.Tx, list []Submission, places []int, taskIDs []int64, written map[int64]bool, done []Submitted) error {
+func answer(ctx context.Context, tx pgx.Tx, rows []taskRow, written map[int64]bool, done []Submitted) error {
 	var missing []string
-	for i, place := range places {
-		if written[taskIDs[i]] {
-			done[place] = Submitted{TaskID: taskIDs[i]}
+	for _, r := range rows {
+		if written[r.id] {
+			done[r.place] = Submitted{TaskID: r.id}
 		} else {
-			missing = append(missing, list[place].IdentityKey)
+			missing = append(missing, r.of.IdentityKey)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, tasksOfIdentitiesSQL, missing)
+	found, err := tx.Query(ctx, tasksOfIdentitiesSQL, missing)
 	if err != nil {
 		return err
 	}
 	existing := map[string]int64{}
 	var key string
 	var id int64
-	if _, err := pgx.ForEachRow(rows, []any{&key, &id}, func() error { existing[key] = id; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(found, []any{&key, &id}, func() error { existing[key] = id; return nil }); err != nil {
 		return err
 	}
-	for i, place := range places {
-		if written[taskIDs[i]] {
+	for _, r := range rows {
+		if written[r.id] {
 			continue
 		}
-		id, found := existing[list[place].IdentityKey]
+		id, found := existing[r.of.IdentityKey]
 		if !found {
 			return errTaskRemoved
 		}
-		done[place] = Submitted{TaskID: id, Existed: true}
+		done[r.place] = Submitted{TaskID: id, Existed: true}
 	}
 	return nil
 }

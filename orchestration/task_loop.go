@@ -277,7 +277,7 @@ func (l *taskLoop) noteResult(r attemptResult) {
 		l.stale = true // a person cancelled the step, and refresh interrupted it
 	case errors.Is(r.err, errClaimLost):
 		l.engine.cfg.Logger.Warn("a result arrived after its claim was lost, and was dropped",
-			"task", l.task.id, "step", r.step.template.Name, "attempt", r.step.attempts)
+			"task", l.task.id, "step", r.step.template.Name, "attempt", r.step.attempts, "class", r.step.template.HandlerClass)
 		l.stale = true
 	case r.err != nil:
 		l.failure = errors.CombineErrors(l.failure, r.err)

@@ -31,6 +31,9 @@ type WorkerConfig struct {
 	// they are interrupted, and their attempts do not count. Default 30 s. A negative
 	// value interrupts at once.
 	Drain time.Duration
+	// Interrupt ends the drain when it is closed: handlers that still run are interrupted,
+	// and their attempts do not count. It has no effect before ctx has ended. Optional.
+	Interrupt <-chan struct{}
 }
 
 func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
@@ -167,18 +170,27 @@ func (w *worker) gather(ctx context.Context) {
 	}
 }
 
-// drain waits for the leased tasks.
+// drain waits for the leased tasks. It interrupts their handlers when the time of the drain
+// is over, or when it is told to.
 func (w *worker) drain(interrupt context.CancelCauseFunc) {
-	if w.config.Drain > 0 {
-		timer := time.AfterFunc(w.config.Drain, func() { interrupt(errDrained) })
-		defer timer.Stop()
-	} else {
-		interrupt(errDrained)
+	ended := make(chan struct{})
+	go func() {
+		w.tasks.Wait()
+		close(ended)
+	}()
+	timer := time.NewTimer(max(w.config.Drain, 0))
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return
+	case <-timer.C:
+	case <-w.config.Interrupt:
 	}
-	w.tasks.Wait()
+	interrupt(errDrained)
+	<-ended
 }
 
-var errDrained = errors.New("the worker stops, and the handler did not return in time")
+var errDrained = errors.New("the worker stops, and does not wait for the handler any longer")
 
 // lookAgainFirst is half the first pause before a worker looks again for tasks that others
 // had locked. Each pause doubles.

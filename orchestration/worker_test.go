@@ -152,6 +152,31 @@ func TestDrainInterruptsSlowHandlers(t *testing.T) {
 	require.Zero(t, step(t, d, "a").Attempts)
 }
 
+// A drain that is told to end does not wait for its time.
+func TestADrainIsInterrupted(t *testing.T) {
+	t.Parallel()
+	begun, interrupt := make(chan struct{}, 1), make(chan struct{})
+	b := engine(t, funcs{"A": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+		begun <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	id := b.submit(t, template(t, "a:", "default_retry_limit: 1"), "{}")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Work(ctx, orchestration.WorkerConfig{Drain: time.Hour, Interrupt: interrupt}) }()
+	<-begun
+	cancel()
+	other := engineOn(t, b.pool, nil)
+	other.work(t, orchestration.WorkerConfig{Poll: time.Hour})
+	close(interrupt)
+	b.waitForTasks(t, orchestration.TaskComplete, 1)
+	require.NoError(t, <-ended)
+	d, err := b.Task(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, 1, step(t, d, "a").Attempts)
+}
+
 func ledger(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 	tx, err := x.Tx(ctx)
 	if err != nil {

@@ -43,6 +43,10 @@ func parseAddress(variable, address string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
+// ownName is the application_name of connections that have no other one. Those of a pool
+// and of an engine's session have one of their own each, see [orchestration.ConfigurePool].
+const ownName = "tasker-rb"
+
 // dial opens a connection to the server of an address. A pooler may be in between, so
 // it has no prepared statements.
 func dial(ctx context.Context, variable, address string) (*pgx.Conn, error) {
@@ -52,6 +56,9 @@ func dial(ctx context.Context, variable, address string) (*pgx.Conn, error) {
 	}
 	if config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = ownName
 	}
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {

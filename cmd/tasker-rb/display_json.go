@@ -29,6 +29,8 @@ type taskJSON struct {
 	Version   string     `json:"version"`
 	Status    string     `json:"status"`
 	Steps     []stepJSON `json:"steps"`
+
+	WaitsFor *unservedJSON `json:"waits_for,omitempty"` // for tasks show
 }
 
 type stepJSON struct {
@@ -68,7 +70,7 @@ type errorJSON struct {
 func (d *jsonDisplay) result(t *orchestration.TaskDetail) error {
 	document := taskJSON{
 		TaskID: t.TaskID, Namespace: t.Namespace, Name: t.Name, Version: t.Version, Status: string(t.State),
-		Steps: make([]stepJSON, len(t.Steps)),
+		Steps: make([]stepJSON, len(t.Steps)), WaitsFor: unservedAsJSON(t.WaitsFor),
 	}
 	for i := range t.Steps {
 		document.Steps[i] = stepAsJSON(&t.Steps[i])

@@ -26,6 +26,18 @@ class Long
 end
 `
 
+const stubborn = `
+class Stubborn
+  def process(_task, _sequence, _step)
+    puts "in the middle"
+    sleep
+  ensure
+    puts "held up"
+    sleep
+  end
+end
+`
+
 // interrupt starts a task and waits for its end. In the middle of the step it
 // sends the signal to the whole process group, as a terminal does.
 func interrupt(p *project, signal syscall.Signal, args ...string) (code int, stdout, stderr string) {
@@ -114,17 +126,7 @@ func processesWith(path string) []string {
 // A second ^C ends the process although the handler goes on.
 func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	p := newProject(t, map[string]string{"long.yaml": one("Stubborn"), "handlers/stubborn.rb": `
-class Stubborn
-  def process(_task, _sequence, _step)
-    puts "in the middle"
-    sleep
-  ensure
-    puts "held up"
-    sleep
-  end
-end
-`})
+	p := newProject(t, map[string]string{"long.yaml": one("Stubborn"), "handlers/stubborn.rb": stubborn})
 	cmd := p.command("run", "long.yaml")
 	var complaint, said strings.Builder
 	cmd.Stderr = &complaint
@@ -145,24 +147,62 @@ end
 	require.Equal(t, syscall.SIGINT, status.Signal(), "%v\n%s%s", exit, &said, &complaint)
 }
 
-// The second ^C comes so soon that nobody has taken the first one yet.
+// The second ^C comes so soon that nobody has taken the first one yet. So does the third,
+// for a command that drains.
 func TestASecondInterruptIsNotLost(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		sent  []os.Signal
-		again os.Signal
+		drains      bool
+		sent        []os.Signal
+		again       os.Signal
+		interrupted bool
 	}{
-		{[]os.Signal{syscall.SIGINT, syscall.SIGINT}, syscall.SIGINT},
-		{[]os.Signal{syscall.SIGINT, syscall.SIGTERM}, syscall.SIGTERM},
-		{[]os.Signal{syscall.SIGTERM}, nil},
+		{false, []os.Signal{syscall.SIGINT, syscall.SIGINT}, syscall.SIGINT, false},
+		{false, []os.Signal{syscall.SIGINT, syscall.SIGTERM}, syscall.SIGTERM, false},
+		{false, []os.Signal{syscall.SIGTERM}, nil, false},
+		{true, []os.Signal{syscall.SIGINT, syscall.SIGTERM}, nil, true},
+		{true, []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM}, syscall.SIGTERM, true},
 	} {
-		signals := make(chan os.Signal, 2)
-		for _, s := range c.sent {
-			signals <- s
+		s := &signals{received: make(chan os.Signal, 3), over: make(chan struct{})}
+		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), signalsKey{}, s))
+		interrupt := make(<-chan struct{})
+		if c.drains {
+			interrupt, _ = drains(ctx)
 		}
-		require.Equal(t, c.again, afterFirst(t.Context(), signals))
+		for _, sent := range c.sent {
+			s.received <- sent
+		}
+		require.Equal(t, c.again, s.await(cancel))
+		require.Error(t, ctx.Err())
+		require.Equal(t, c.interrupted, isClosed(interrupt))
 	}
-	over, end := context.WithCancel(t.Context())
-	end()
-	require.Nil(t, afterFirst(over, make(chan os.Signal, 2)))
+	over := &signals{received: make(chan os.Signal, 3), over: make(chan struct{})}
+	close(over.over)
+	require.Nil(t, over.await(func() { t.Error("no signal has come") }))
+}
+
+// The time of the drain is over: the next signal ends the process.
+func TestADrainThatEndsByItselfTakesNoSecondInterrupt(t *testing.T) {
+	t.Parallel()
+	s := &signals{received: make(chan os.Signal, 3), over: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), signalsKey{}, s))
+	interrupt, already := drains(ctx)
+	s.received <- syscall.SIGTERM
+	ended := make(chan os.Signal)
+	go func() { ended <- s.await(cancel) }()
+	<-ctx.Done()
+	already()
+	require.Nil(t, <-ended)
+	require.True(t, isClosed(interrupt))
+	_, tooLate := drains(ctx)
+	tooLate()
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

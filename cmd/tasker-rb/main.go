@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/cockroachdb/errors"
 )
@@ -22,7 +20,7 @@ const (
 func main() { os.Exit(execute(os.Args[1:])) }
 
 func execute(args []string) int {
-	ctx, stop := untilSignal()
+	ctx, stop := untilSignal(context.Background())
 	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
@@ -40,39 +38,6 @@ func execute(args []string) int {
 		printError(os.Stderr, err)
 		return exitBadInput
 	}
-}
-
-// untilSignal returns a context that the first ^C or SIGTERM ends. The second ends the
-// process at once.
-func untilSignal() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		defer cancel()
-		if again := afterFirst(ctx, signals); again != nil {
-			_ = syscall.Kill(os.Getpid(), again.(syscall.Signal)) // both of them are known
-		}
-	}()
-	return ctx, cancel
-}
-
-// afterFirst waits for the first signal, and gives the signals back what they do by
-// default: from then on another one ends the process. It returns one that came before
-// that, which would be lost.
-func afterFirst(ctx context.Context, signals chan os.Signal) (again os.Signal) {
-	select {
-	case <-signals:
-	case <-ctx.Done():
-		signal.Stop(signals)
-		return nil
-	}
-	signal.Stop(signals)
-	select {
-	case again = <-signals:
-	default:
-	}
-	return again
 }
 
 // interruption is the error to print after ^C. It says what remains of the task.

@@ -36,3 +36,20 @@ func TestMigrateStatusOfNewerTables(t *testing.T) {
 	require.Contains(t, refused.stderr, "newer than this program")
 	require.Contains(t, refused.stderr, "is 8 or later")
 }
+
+// The database has a schema of another program with this name. Every command says so, and
+// writes nothing into it.
+func TestTheSchemaOfAnotherProgram(t *testing.T) {
+	t.Parallel()
+	p := emptyProject(t)
+	p.change("create schema tasker")
+	p.change("create table tasker.tasks (id int)")
+	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "status"}, {"run", "one.yaml", "--migrate"}, {"run", "one.yaml"}, {"tasks", "list"}} {
+		requireRefused(t, p.run(args...), []string{"the schema tasker is not tasker-rb's: it has table tasker.tasks"}, "Rename the other one")
+	}
+	r := p.run("doctor")
+	require.Equal(t, exitTaskFailed, r.code)
+	requireInOrder(t, r.stdout, "FAIL  tables      the schema tasker is not tasker-rb's: it has table tasker.tasks\n", "Rename the other one (ALTER SCHEMA tasker RENAME TO ...)")
+	p.change("alter schema tasker rename to theirs")
+	require.Zero(t, p.run("migrate", "up").code)
+}

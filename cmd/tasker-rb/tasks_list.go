@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/lipgloss"
-	"github.com/charmbracelet/lipgloss/table"
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
 
@@ -111,23 +109,13 @@ func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) 
 		_, err := fmt.Fprintln(out, "no tasks")
 		return err
 	}
-	t := table.New().Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
-		BorderHeader(false).Headers("TASK", "NAME", "STATE", "STEPS", "SUBMITTED", "PROBLEM").
-		StyleFunc(func(row, _ int) lipgloss.Style {
-			style := lipgloss.NewStyle().PaddingRight(2)
-			if row == table.HeaderRow {
-				return style.Faint(true)
-			}
-			return style
-		})
-	for _, s := range list {
-		t.Row(fmt.Sprint(s.TaskID), s.Namespace+"/"+s.Name+" "+s.Version, string(s.State), fmt.Sprintf("%d/%d", s.Done, s.Steps),
-			s.CreatedAt.Local().Format(time.DateTime), problemText(s))
+	rows := make([][]string, len(list))
+	for i, s := range list {
+		rows[i] = []string{fmt.Sprint(s.TaskID), s.Namespace + "/" + s.Name + " " + s.Version, string(s.State), fmt.Sprintf("%d/%d", s.Done, s.Steps),
+			s.CreatedAt.Local().Format(time.DateTime), problemText(s)}
 	}
-	for line := range strings.Lines(t.String() + "\n") {
-		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil {
-			return err
-		}
+	if err := printTable(out, []string{"TASK", "NAME", "STATE", "STEPS", "SUBMITTED", "PROBLEM"}, rows); err != nil {
+		return err
 	}
 	if len(list) == limit {
 		_, err := fmt.Fprintf(out, "more: --below %d\n", list[len(list)-1].TaskID)
@@ -136,13 +124,17 @@ func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) 
 	return nil
 }
 
-// problemText names the step that failed or waits for its next attempt, and its
-// error.
+// problemText names the step that failed or waits for its next attempt, and its error. It
+// says why no worker takes the task.
 func problemText(s orchestration.TaskSummary) string {
-	if s.FailedStep == "" {
-		return ""
+	var problems []string
+	if s.FailedStep != "" {
+		problems = append(problems, s.FailedStep+": "+printable(s.ErrorClass))
 	}
-	return s.FailedStep + ": " + printable(s.ErrorClass)
+	if s.WaitsFor != nil {
+		problems = append(problems, printable(s.WaitsFor.String()))
+	}
+	return strings.Join(problems, "; ")
 }
 
 type summaryJSON struct {
@@ -162,6 +154,24 @@ type summaryJSON struct {
 	Failed     int      `json:"failed"`
 	FailedStep *string  `json:"failed_step"`
 	ErrorClass *string  `json:"error_class"`
+
+	WaitsFor *unservedJSON `json:"waits_for"`
+}
+
+// unservedJSON says why no living worker takes a task that is ready.
+type unservedJSON struct {
+	Message   string   `json:"message"`
+	Classes   []string `json:"classes,omitempty"`
+	Queue     string   `json:"queue,omitempty"`
+	Namespace string   `json:"namespace,omitempty"`
+	Name      string   `json:"name,omitempty"`
+}
+
+func unservedAsJSON(u *orchestration.Unserved) *unservedJSON {
+	if u == nil {
+		return nil
+	}
+	return &unservedJSON{Message: u.String(), Classes: u.Classes, Queue: u.Queue, Namespace: u.Namespace, Name: u.Name}
 }
 
 func summariesJSON(list []orchestration.TaskSummary) []summaryJSON {
@@ -176,7 +186,7 @@ func summaryOf(s orchestration.TaskSummary) summaryJSON {
 	out := summaryJSON{
 		TaskID: s.TaskID, Namespace: s.Namespace, Name: s.Name, Version: s.Version, Status: string(s.State), Tags: s.Tags,
 		Priority: s.Priority, CreatedAt: momentOf(s.CreatedAt), EndedAt: momentOf(s.EndedAt), DueAt: momentOf(s.DueAt), Held: s.Held,
-		Steps: s.Steps, Done: s.Done, Failed: s.Failed,
+		Steps: s.Steps, Done: s.Done, Failed: s.Failed, WaitsFor: unservedAsJSON(s.WaitsFor),
 	}
 	if s.FailedStep != "" {
 		out.FailedStep, out.ErrorClass = &s.FailedStep, &s.ErrorClass

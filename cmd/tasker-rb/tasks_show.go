@@ -70,6 +70,9 @@ func printTask(w io.Writer, t *orchestration.TaskDetail, history bool) error {
 	if !t.EndedAt.IsZero() {
 		line("ended", fmt.Sprintf("%s, after %s", t.EndedAt.Local().Format("2006-01-02 15:04:05.000"), shortDuration(t.EndedAt.Sub(t.CreatedAt))))
 	}
+	if t.WaitsFor != nil {
+		line("waits", t.WaitsFor.String())
+	}
 	b.WriteString("\nsteps\n")
 	printSteps(&b, t)
 	if history {

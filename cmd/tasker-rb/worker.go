@@ -18,6 +18,7 @@ type workerCommand struct {
 	tasks     int
 	drain     timeSpan
 	quiet     bool
+	log       string
 	templates []string
 
 	namespaces, names, queues []string
@@ -30,8 +31,13 @@ func newWorker() *cobra.Command {
 		Short: "Run tasks until told to stop",
 		Long: `Run tasks that are due, many at a time, until SIGTERM or ^C. Then the worker
 takes no more tasks and lets running steps finish, for --drain at most. Steps
-that still run after that are interrupted, and their attempts do not count. The
-exit code is 0.
+that still run after that are interrupted, and their attempts do not count: other
+workers run them at once. A second signal interrupts them earlier, and a third
+ends the process at once. The exit code is 0, except after the third.
+
+The log goes to standard error. Each line has the time and the level, and as far
+as they are known the task, the step, the attempt and the handler's class. An
+error that comes again is printed once, and then once a minute with a count.
 
 Any number of workers can share a database. When one dies, the others take over
 its tasks. A worker takes a step when one of its Ruby threads is free for it.
@@ -43,7 +49,7 @@ it refuses to start if a handler class of these templates is missing.`,
 		Example: `  tasker-rb worker --handlers app/handlers
   DATABASE_URL=postgres://app@db/orders tasker-rb worker --handlers app/handlers --threads 16`,
 		Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return w.logEnd(cmd, w.run(cmd)) },
 	}
 	w.handlers.add(cmd)
 	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` exist, may be repeated")
@@ -53,8 +59,23 @@ it refuses to start if a handler class of these templates is missing.`,
 	cmd.Flags().StringArrayVar(&w.queues, "queue", nil, "only take tasks of queue `NAME`, may be repeated (templates say queue:, else it is default)")
 	w.drain = timeSpan(30 * time.Second)
 	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
-	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "print nothing about steps that succeed")
+	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "log nothing about steps that succeed")
+	cmd.Flags().StringVar(&w.log, "log", "text", "log as `FORMAT`: text or json")
 	return cmd
+}
+
+// logEnd logs what has ended the worker, if whoever reads its log expects JSON.
+func (w *workerCommand) logEnd(cmd *cobra.Command, err error) error {
+	if err == nil || w.log != "json" {
+		return err
+	}
+	code, message := exitBadInput, "the worker ended with an error"
+	if cmd.Context().Err() != nil {
+		code, message = exitInterrupted, "the worker was interrupted before it worked"
+	}
+	hint, explanation := explained(err)
+	slog.New(newWorkerLog(cmd.ErrOrStderr(), w.log)).Error(message, "error", plain(explanation.Error()), "hint", hint)
+	return &exitError{code}
 }
 
 func (w *workerCommand) run(cmd *cobra.Command) (err error) {
@@ -65,15 +86,19 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if w.tasks < 1 {
 		return errors.WithHint(errors.Newf("--tasks %d", w.tasks), "Give a number of 1 or more.")
 	}
+	if err := oneOf("log", w.log, "text", "json"); err != nil {
+		return err
+	}
 	list, err := loadAll(w.templates)
 	if err != nil {
 		return err
 	}
-	lines := newStepLog(cmd.OutOrStdout())
-	lines.sink.tasks = true
+	lines := newProblemLog(newWorkerLog(cmd.ErrOrStderr(), w.log))
+	defer lines.flushOften()()
+	log := slog.New(lines)
 	db := &lazyPool{size: int32(w.handlers.threads) + 8}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
-	host, err := w.handlers.boot(ctx, "", db, slog.New(lines))
+	host, err := w.handlers.boot(ctx, "", db, log)
 	if err != nil {
 		return err
 	}
@@ -85,59 +110,78 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	events := &eventLog{log: lines, quiet: w.quiet}
 	engine, err := db.db.newEngine(ctx, pool, orchestration.Config{
-		Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: w.printEvents(lines),
-		Logger: slog.New(newEngineLog(lines)),
+		Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: events.print, Logger: log,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
-	lines.print("working on " + db.place() + "; ^C or SIGTERM ends it")
-	said := make(chan struct{})
-	unsaid := context.AfterFunc(ctx, func() {
-		lines.print(w.stopping())
-		close(said)
-	})
-	drain := time.Duration(w.drain)
-	if drain == 0 {
-		drain = -1 // at once
+	return w.work(ctx, engine, db.place(), log)
+}
+
+// work works until the first signal, and then drains.
+func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, place string, log *slog.Logger) error {
+	config := orchestration.WorkerConfig{
+		MaxTasks: w.tasks, Drain: time.Duration(w.drain), Namespaces: w.namespaces, Names: w.names, Queues: w.queues,
 	}
-	if err := engine.Work(ctx, orchestration.WorkerConfig{
-		MaxTasks: w.tasks, Drain: drain, Namespaces: w.namespaces, Names: w.names, Queues: w.queues,
-	}); err != nil {
-		unsaid()
+	over, told := make(chan struct{}), make(chan struct{})
+	if config.Drain == 0 {
+		config.Drain = -1 // at once, so a second signal has nothing to interrupt
+		go func() {
+			defer close(told)
+			if begins(ctx, over) {
+				log.Info("stopping; running steps are interrupted; a second ^C or SIGTERM ends the process at once")
+			}
+		}()
+	} else {
+		second, already := drains(ctx)
+		config.Interrupt = second
+		go func() {
+			defer close(told)
+			w.tellOfDrain(ctx, second, over, already, log)
+		}()
+	}
+	log.Info("working on " + place + "; ^C or SIGTERM ends it")
+	err := engine.Work(ctx, config)
+	close(over)
+	<-told
+	if err != nil {
 		return err
 	}
-	<-said
-	lines.print("stopped")
+	log.Info("stopped")
 	return nil
 }
 
-// stopping is the message of a worker that was told to stop.
-func (w *workerCommand) stopping() string {
-	if w.drain <= 0 {
-		return "stopping; running steps are interrupted"
+// begins waits until the worker is told to stop. It reports false if the worker is over
+// without that.
+func begins(ctx context.Context, over <-chan struct{}) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case <-over:
+		return ctx.Err() != nil
 	}
-	return fmt.Sprintf("stopping; running steps have %v to finish (--drain), a second ^C ends them now", time.Duration(w.drain))
 }
 
-// printEvents returns a function that prints one line for each event.
-func (w *workerCommand) printEvents(lines *stepLog) func(orchestration.Event) {
-	return func(e orchestration.Event) {
-		switch e.Kind {
-		case orchestration.EventStepRetrying, orchestration.EventStepFailed, orchestration.EventStepReleased, orchestration.EventStepCancelled:
-		case orchestration.EventStepCompleted, orchestration.EventTaskEnded:
-			if w.quiet && e.Err == nil && (e.Kind == orchestration.EventStepCompleted || e.TaskState == orchestration.TaskComplete) {
-				return
-			}
-		default:
-			return
-		}
-		where := ""
-		if e.Step != "" {
-			where = fmt.Sprintf("task %d ", e.TaskID)
-		}
-		lines.print(e.At.Local().Format("15:04:05.000") + " " + where + eventLine(e, 0))
+// tellOfDrain says what each signal has done, and what the next one does. When the time of
+// the drain is over, the next one ends the process, as after a second signal.
+func (w *workerCommand) tellOfDrain(ctx context.Context, second, over <-chan struct{}, already func(), log *slog.Logger) {
+	if !begins(ctx, over) {
+		return
 	}
+	log.Info(fmt.Sprintf("stopping; running steps have %v to finish (--drain); a second ^C or SIGTERM interrupts them", time.Duration(w.drain)))
+	timer := time.NewTimer(time.Duration(w.drain))
+	defer timer.Stop()
+	said := ""
+	select {
+	case <-over:
+		return
+	case <-timer.C:
+		already()
+		said = "the time of --drain is over; "
+	case <-second:
+	}
+	log.Info(said + "running steps are interrupted and given back; another ^C or SIGTERM ends the process at once")
 }

@@ -93,8 +93,8 @@ end`,
 	require.Eventually(t, func() bool { return strings.Contains(out.String(), "stopping; running steps have 30s") }, patience, 5*time.Millisecond)
 	p.write(map[string]string{"finish": ""})
 	require.NoError(t, worker.Wait(), out)
-	require.Contains(t, out.String(), "task 1 only | still at it\n")
-	require.Regexp(t, `task 1 only  complete in .*\n(.*\n)*stopped\n$`, out)
+	require.Regexp(t, `INFO  task=1 step=only attempt=1 class=Slow \| still at it\n`, out)
+	require.Regexp(t, `INFO  task=1 step=only attempt=1 class=Slow \| step complete duration=.*\n(.*\n)*.* INFO  stopped\n$`, out)
 	require.Equal(t, 1, done(t, p, "complete"), out)
 }
 
@@ -106,7 +106,9 @@ func TestWorkerTellsOfCancels(t *testing.T) {
 	worker, out := startWorker(t, p)
 	require.Eventually(t, func() bool { return strings.Contains(out.String(), "in the middle") }, patience, 5*time.Millisecond, out)
 	require.Zero(t, p.run("tasks", "cancel", "1").code)
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "task 1 only  cancelled\n") }, patience, 5*time.Millisecond, out)
+	require.Eventually(t, func() bool {
+		return strings.Contains(out.String(), "task=1 step=only attempt=1 class=Long | step cancelled\n")
+	}, patience, 5*time.Millisecond, out)
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, worker.Wait(), out)
 	require.NotContains(t, out.String(), "claim was lost")

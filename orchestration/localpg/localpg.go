@@ -174,9 +174,9 @@ func (s *Server) join(ctx context.Context) error {
 
 // ensureDatabase connects to the database, and makes it if it does not exist.
 func (s *Server) ensureDatabase(ctx context.Context) error {
-	conn, err := pgconn.Connect(ctx, s.URL())
+	conn, err := connect(ctx, s.URL())
 	if pgErr := (*pgconn.PgError)(nil); errors.As(err, &pgErr) && pgErr.Code == "3D000" { // invalid_catalog_name
-		admin, err := pgconn.Connect(ctx, s.urlOf(adminDatabase))
+		admin, err := connect(ctx, s.urlOf(adminDatabase))
 		if err != nil {
 			return errors.WithStack(err)
 		}
@@ -187,6 +187,18 @@ func (s *Server) ensureDatabase(ctx context.Context) error {
 		return errors.WithStack(err)
 	}
 	return errors.WithStack(conn.Close(ctx))
+}
+
+// connect opens a connection that pg_stat_activity shows as tasker-rb's.
+func connect(ctx context.Context, address string) (*pgconn.PgConn, error) {
+	config, err := pgconn.ParseConfig(address)
+	if err != nil {
+		return nil, err
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "tasker-rb"
+	}
+	return pgconn.ConnectConfig(ctx, config)
 }
 
 // leaveTimeout bounds how long Close waits for the server to stop. The supervisor

@@ -50,7 +50,7 @@ func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution)
 	}
 	sendAlong(&step, x)
 	ctx = context.WithValue(ctx, executionKey{}, x)
-	ctx = rubyhost.WithLogAttrs(ctx, slog.Int64("task", x.TaskID), slog.String("step", x.StepName), slog.Int("attempt", x.Attempt))
+	ctx = rubyhost.WithLogAttrs(ctx, slog.Int64("task", x.TaskID), slog.String("step", x.StepName), slog.Int("attempt", x.Attempt), slog.String("class", x.Class))
 	results, err := h.ruby.Run(ctx, &step)
 	if err != nil {
 		return nil, toStepError(err)
