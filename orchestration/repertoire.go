@@ -199,10 +199,8 @@ func (r *repertoire) describe() {
 	d := workerDescription{works: true, queues: r.config.Queues, namespaces: r.config.Namespaces, names: r.config.Names, misses: []string{}, refuses: []int32{}}
 	r.mu.Lock()
 	threads := 0
-	for _, p := range r.pools {
-		if p.threads != nil {
-			threads += p.threads.Count()
-		}
+	for _, t := range r.threads() {
+		threads += t.Count()
 	}
 	for number, entry := range r.entries {
 		if len(entry.missing) > 0 {
@@ -226,6 +224,21 @@ func (r *repertoire) describe() {
 // forget tells other processes that the engine works no more.
 func (r *repertoire) forget() {
 	r.engine.session.describe(&workerDescription{misses: []string{}, refuses: []int32{}})
+}
+
+// threads are those that the worker's handlers run on, as far as it has looked.
+func (r *repertoire) threads() (all []*Threads) {
+	if threaded, ok := r.engine.cfg.Handlers.(Threaded); ok {
+		if t := threaded.ThreadsOf(""); t != nil { // most resolvers give all classes the same
+			all = append(all, t)
+		}
+	}
+	for _, p := range r.pools {
+		if p.threads != nil && !slices.Contains(all, p.threads) {
+			all = append(all, p.threads)
+		}
+	}
+	return all
 }
 
 // takes reports whether the filters let the template's tasks pass.
