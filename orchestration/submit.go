@@ -224,7 +224,7 @@ var insertTaskSQL = `
 			initiator, source_system, reason, tags, priority, run_at, created_at)
 		select digest, namespace, name, version, context, nullif(identity_key, ''),
 			nullif(initiator, ''), nullif(source_system, ''), nullif(reason, ''), tags, priority, run_at, now
-		from i
+		from i where ` + notPrunedSQL("i.identity_key") + `
 		on conflict (identity_key) where identity_key is not null do nothing
 		returning task_id, digest, priority, run_at, created_at),
 	s as (
@@ -238,8 +238,6 @@ var insertTaskSQL = `
 		from k join tasker.templates t using (digest))
 	select task_id from k`
 
-const taskOfIdentitySQL = `select task_id from tasker.tasks where identity_key = $1`
-
 func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest string) (Submitted, error) {
 	t := s.Template
 	now := e.now()
@@ -252,14 +250,11 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest
 		string(s.Context), s.IdentityKey, s.Initiator, s.SourceSystem, s.Reason,
 		nonNil(s.Tags), s.Priority, runAt, now,
 	}
+	args = stepColumns.args(t.Steps, args...)
+	if s.IdentityKey != "" {
+		return insertOnce(ctx, tx, s.IdentityKey, args)
+	}
 	var id int64
-	err := tx.QueryRow(ctx, insertTaskSQL, stepColumns.args(t.Steps, args...)...).Scan(&id)
-	if err == nil {
-		return Submitted{TaskID: id}, nil
-	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return Submitted{}, errors.Wrap(err, "submitting the task")
-	}
-	err = tx.QueryRow(ctx, taskOfIdentitySQL, s.IdentityKey).Scan(&id)
-	return Submitted{TaskID: id, Existed: true}, errors.Wrap(err, "finding the task of that identity key")
+	err := tx.QueryRow(ctx, insertTaskSQL, args...).Scan(&id)
+	return Submitted{TaskID: id}, errors.Wrap(err, "submitting the task")
 }

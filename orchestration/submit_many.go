@@ -111,14 +111,14 @@ func (e *Engine) insertTasks(ctx context.Context, tx pgx.Tx, list []Submission, 
 			rows[i].runAt = now
 		}
 	}
-	written, err := insertTaskRows(ctx, tx, t, now, rows)
+	written, existing, err := insertTaskRows(ctx, tx, t, now, rows)
 	if err != nil {
 		return err
 	}
 	if err := insertSteps(ctx, tx, t, taskIDs, stepIDs, written); err != nil {
 		return err
 	}
-	return answer(ctx, tx, list, places, taskIDs, written, done)
+	return answer(list, places, taskIDs, written, existing, done)
 }
 
 // taskRow is a task to insert.
@@ -152,6 +152,7 @@ var insertTaskRowsSQL = `
 		select id, $1, $2, $3, $4, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
 			array(select json_array_elements_text(tags::json)), priority, run_at, $5
 		from ` + taskColumns.unnest("u", 6) + `
+		where ` + notPrunedSQL("u.key") + `
 		order by id
 		on conflict (identity_key) where identity_key is not null do nothing
 		returning task_id, priority, run_at),
@@ -161,17 +162,32 @@ var insertTaskRowsSQL = `
 		from k join tasker.templates t on t.digest = $1)
 	select task_id from k`
 
-func insertTaskRows(ctx context.Context, tx pgx.Tx, t *templates.Template, now time.Time, list []taskRow) (map[int64]bool, error) {
-	rows, err := tx.Query(ctx, insertTaskRowsSQL, taskColumns.args(list, t.Digest(), t.Namespace, t.Name, t.Version, now)...)
-	if err != nil {
-		return nil, err
+// insertTaskRows returns the numbers of the tasks that it has written, and the tasks of the
+// identity keys that existed.
+func insertTaskRows(ctx context.Context, tx pgx.Tx, t *templates.Template, now time.Time, list []taskRow) (written map[int64]bool, existing map[string]int64, err error) {
+	var batch pgx.Batch
+	var ids []int64
+	batch.Queue(insertTaskRowsSQL, taskColumns.args(list, t.Digest(), t.Namespace, t.Name, t.Version, now)...).Query(func(rows pgx.Rows) (err error) {
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	var found identities
+	keys := keysOf(list)
+	if len(keys) > 0 {
+		found.queue(&batch, keys)
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	written := make(map[int64]bool, len(ids))
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, nil, err
+	}
+	written = make(map[int64]bool, len(ids))
 	for _, id := range ids {
 		written[id] = true
 	}
-	return written, err
+	if len(keys) == 0 {
+		return written, nil, nil
+	}
+	existing, err = found.settle(ctx, tx, written)
+	return written, existing, err
 }
 
 // insertStepRowsSQL's parameters: $1 steps, $2 the task of each, $3 the position of each
@@ -201,33 +217,11 @@ func insertSteps(ctx context.Context, tx pgx.Tx, t *templates.Template, taskIDs,
 	return err
 }
 
-const tasksOfIdentitiesSQL = `select identity_key, task_id from tasker.tasks where identity_key = any($1)`
-
-// answer fills in the numbers of the tasks. It looks up those that already existed.
-func answer(ctx context.Context, tx pgx.Tx, list []Submission, places []int, taskIDs []int64, written map[int64]bool, done []Submitted) error {
-	var missing []string
+// answer fills in the numbers of the tasks.
+func answer(list []Submission, places []int, taskIDs []int64, written map[int64]bool, existing map[string]int64, done []Submitted) error {
 	for i, place := range places {
 		if written[taskIDs[i]] {
 			done[place] = Submitted{TaskID: taskIDs[i]}
-		} else {
-			missing = append(missing, list[place].IdentityKey)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	rows, err := tx.Query(ctx, tasksOfIdentitiesSQL, missing)
-	if err != nil {
-		return err
-	}
-	existing := map[string]int64{}
-	var key string
-	var id int64
-	if _, err := pgx.ForEachRow(rows, []any{&key, &id}, func() error { existing[key] = id; return nil }); err != nil {
-		return err
-	}
-	for i, place := range places {
-		if written[taskIDs[i]] {
 			continue
 		}
 		id, found := existing[list[place].IdentityKey]

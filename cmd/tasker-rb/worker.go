@@ -17,6 +17,7 @@ type workerCommand struct {
 	handlers  handlerFlags
 	tasks     int
 	drain     timeSpan
+	keep      timeSpan
 	quiet     bool
 	templates []string
 }
@@ -46,6 +47,7 @@ Each task carries its template, so the worker needs no template files. With
 	cmd.Flags().IntVar(&w.tasks, "tasks", orchestration.DefaultMaxTasks, "hold `N` tasks at a time")
 	w.drain = timeSpan(30 * time.Second)
 	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
+	cmd.Flags().Var(&w.keep, "keep", "delete tasks `TIME` after their end, such as 90d, but not those in error; 0 keeps what no template limits")
 	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "print nothing about steps that succeed")
 	return cmd
 }
@@ -96,7 +98,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if drain == 0 {
 		drain = -1 // at once
 	}
-	if err := engine.Work(ctx, orchestration.WorkerConfig{MaxTasks: w.tasks, Drain: drain}); err != nil {
+	if err := engine.Work(ctx, orchestration.WorkerConfig{MaxTasks: w.tasks, Drain: drain, Keep: time.Duration(w.keep)}); err != nil {
 		unsaid()
 		return err
 	}

@@ -47,9 +47,16 @@ create table tasker.tombstones (
     pruned_at    timestamptz not null
 );
 
+-- The worker that prunes at present, in one row at most.
+create table tasker.pruning (
+    only_row boolean primary key default true check (only_row),
+    number   bigint not null, -- of the engine
+    until    timestamptz not null
+);
+
 ---- create above / drop below ----
 
-drop table tasker.tombstones, tasker.crashes;
+drop table tasker.pruning, tasker.tombstones, tasker.crashes;
 alter table tasker.steps drop column crashes;
 drop index tasker.queue_ready;
 create index queue_ready on tasker.queue (priority desc, due_at) where ready and held_by is null;
