@@ -152,7 +152,7 @@ func (p *pruning) template(ctx context.Context, t prunedTemplate) (more bool, er
 		if p.onBatch != nil {
 			p.onBatch(p.done.Tasks)
 		}
-		if b.read == 0 || !b.oldest.Before(t.cutoff) { // no task ends before it is submitted
+		if b.last == 0 || !b.oldest.Before(t.cutoff) { // no task ends before it is submitted
 			return true, ctx.Err()
 		}
 		last = b.last
@@ -185,20 +185,23 @@ func (p *pruning) pause(ctx context.Context, took time.Duration) error {
 
 // prunedBatch says what a batch did.
 type prunedBatch struct {
-	read   int       // how many tasks were looked at
-	last   int64     // the number of the last one
+	last   int64     // the number of the last task that was looked at; 0 if none is left
 	oldest time.Time // when the oldest was submitted
 	tasks  int       // how many were deleted or counted
 }
 
-func (b *prunedBatch) scan(row pgx.Row) error {
-	var last *int64
-	var oldest *time.Time
-	err := row.Scan(&b.read, &last, &oldest, &b.tasks)
-	if last != nil {
-		b.last, b.oldest = *last, *oldest
+// scan reads the row of a statement that looks at up to most tasks.
+func (b *prunedBatch) scan(most int) func(pgx.Row) error {
+	return func(row pgx.Row) error {
+		var read int
+		var last *int64
+		var oldest *time.Time
+		err := row.Scan(&read, &last, &oldest, &b.tasks)
+		if read == most {
+			b.last, b.oldest = *last, *oldest
+		}
+		return err
 	}
-	return err
 }
 
 // batchTimeout is below pruningLease.
@@ -215,14 +218,14 @@ func (p *pruning) batch(ctx context.Context, t prunedTemplate, after int64) (b p
 	states := texts(p.states)
 	if p.dryRun {
 		var batch pgx.Batch
-		batch.Queue(countPrunedSQL, t.digest, after, states, t.cutoff).QueryRow(b.scan)
+		batch.Queue(countPrunedSQL, t.digest, after, states, t.cutoff).QueryRow(b.scan(countBatch))
 		return b, p.engine.own.sendOften(ctx, &batch)
 	}
 	err = p.engine.inOwnTx(ctx, func(tx pgx.Tx) error {
 		var batch pgx.Batch
 		batch.Queue(plannedOnceSQL)
 		batch.Queue(lazyCommitSQL)
-		batch.Queue(pruneSQL, t.digest, after, states, t.cutoff, p.engine.now()).QueryRow(b.scan)
+		batch.Queue(pruneSQL, t.digest, after, states, t.cutoff, p.engine.now()).QueryRow(b.scan(pruneBatch))
 		return tx.SendBatch(ctx, &batch).Close()
 	})
 	return b, err

@@ -1,25 +1,32 @@
 package orchestration
 
+import "strconv"
+
 // The candidates of a batch are the next tasks of a template, by number, whatever their
 // state. So each batch reads as many rows as the one before it, and none twice: tasks in
 // error that stay in front are passed once.
 
+const (
+	pruneBatch = 500  // tasks that a transaction looks at
+	countBatch = 5000 // and a statement of a dry run
+)
+
 // prunedPageSQL selects the next tasks of a template. Parameters: $1 digest, $2 the number
 // of the last task that was read. The limit is part of the text, because for a parameter
 // the planner takes a tenth of the table.
-func prunedPageSQL(limit string) string {
+func prunedPageSQL(limit int) string {
 	return `
 	page as materialized (
 		select k.task_id, k.state, k.created_at, k.ended_at from tasker.tasks k
 		where (k.digest, k.task_id) > ($1::text, $2::bigint) and (k.digest, k.task_id) <= ($1::text, 9223372036854775807)
-		order by k.digest, k.task_id limit ` + limit + `)`
+		order by k.digest, k.task_id limit ` + strconv.Itoa(limit) + `)`
 }
 
 // dueSQL is a condition on a task of the page. $3 states, $4 the latest end.
 const dueSQL = `state = any($3::text[]) and ended_at < $4::timestamptz`
 
 var countPrunedSQL = `
-	with` + prunedPageSQL("5000") + `
+	with` + prunedPageSQL(countBatch) + `
 	select count(*), max(task_id), min(created_at), count(*) filter (where ` + dueSQL + `) from page`
 
 // lazyCommitSQL lets a commit not wait for the disk. If the server crashes, the tasks are
@@ -31,7 +38,7 @@ const lazyCommitSQL = `set local synchronous_commit = off`
 // pass. $5 is now. Attempts are deleted with their steps by a trigger, and the other rows
 // by their foreign keys.
 var pruneSQL = `
-	with` + prunedPageSQL("500") + `,
+	with` + prunedPageSQL(pruneBatch) + `,
 	k as materialized (
 		select k.task_id, k.identity_key, k.state, k.ended_at
 		from (select task_id from page where ` + dueSQL + ` offset 0) d join tasker.tasks k on k.task_id = d.task_id

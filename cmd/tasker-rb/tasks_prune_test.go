@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -60,4 +63,34 @@ func TestTasksRunningLong(t *testing.T) {
 	require.Contains(t, p.run("tasks", "list", "--running-longer-than", "10m").stdout, "in_progress")
 	got := p.run("tasks", "cancel", "--running-longer-than", "10m")
 	require.Equal(t, "task 1 is cancelled (shop/flaky 1.0.0)\n1 task\n", got.stdout, got.stderr)
+}
+
+// ^C ends a prune between two batches, and what is printed is what was deleted.
+func TestPruneIsInterrupted(t *testing.T) {
+	t.Parallel()
+	p := flaky(t)
+	require.Contains(t, p.run("submit", "flaky.yaml", "--count", "20000").stdout, "20000 tasks submitted")
+	conn, err := pgx.Connect(t.Context(), p.url)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	for _, sql := range []string{"update tasker.tasks set state = 'complete', ended_at = created_at", "delete from tasker.queue"} {
+		_, err = conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	left := func() (n int) {
+		require.NoError(t, conn.QueryRow(t.Context(), "select count(*) from tasker.tasks").Scan(&n))
+		return n
+	}
+	cmd := p.command("tasks", "prune", "--older-than", "1ms")
+	var out, complaint strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { return left() < 20000 }, patience, time.Millisecond)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit)
+	require.Equal(t, exitInterrupted, exit.ExitCode(), complaint.String())
+	require.Positive(t, left())
+	require.Equal(t, fmt.Sprintf("%d tasks deleted, and there may be more\n", 20000-left()), out.String())
+	require.Contains(t, complaint.String(), "error: interrupted\n")
 }
