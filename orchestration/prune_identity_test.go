@@ -73,7 +73,7 @@ func TestIdentityOutlivesTheTask(t *testing.T) {
 func pruneByHand(t *testing.T, tx pgx.Tx, id int64) {
 	t.Helper()
 	_, err := tx.Exec(t.Context(), `insert into tasker.tombstones (identity_key, task_id, state, ended_at, pruned_at)
-		select identity_key, task_id, state, created_at, now() from tasker.tasks where task_id = $1`, id)
+		select identity, task_id, state, created_at, now() from tasker.tasks where task_id = $1`, id)
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), "delete from tasker.tasks where task_id = $1", id)
 	require.NoError(t, err)
@@ -119,7 +119,7 @@ func TestSubmissionDuringThePrune(t *testing.T) {
 			}
 			require.Equal(t, answer{Submitted: orchestration.Submitted{TaskID: old, Existed: true}}, <-answers, "%s, commits: %v", name, commits)
 			var n int
-			require.NoError(t, b.pool.QueryRow(t.Context(), "select count(*) from tasker.tasks where identity_key is not null").Scan(&n))
+			require.NoError(t, b.pool.QueryRow(t.Context(), "select count(*) from tasker.tasks where identity is not null").Scan(&n))
 			require.Equal(t, map[bool]int{true: 0, false: 1}[commits], n)
 		}
 	}
@@ -222,7 +222,7 @@ func TestSubmissionsAndPrunesAtRandom(t *testing.T) {
 			default:
 			}
 			_, err := b.pool.Exec(t.Context(), `with k as (
-				update tasker.tasks set state = 'complete', ended_at = created_at where state = 'pending' and identity_key is not null returning task_id)
+				update tasker.tasks set state = 'complete', ended_at = created_at where state = 'pending' and identity is not null returning task_id)
 				delete from tasker.queue where task_id in (select task_id from k)`)
 			if err != nil {
 				t.Error(err)
@@ -245,4 +245,16 @@ func TestSubmissionsAndPrunesAtRandom(t *testing.T) {
 	var n int
 	require.NoError(t, b.pool.QueryRow(t.Context(), `select count(*) from tasker.steps s where not exists (select from tasker.tasks k where k.task_id = s.task_id)`).Scan(&n))
 	require.Zero(t, n)
+}
+
+// A program of version 6 that is still running does not know of tombstones, and submits
+// nothing.
+func TestVersion6SubmitsNothing(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	_, err := pool.Exec(t.Context(), `insert into tasker.tasks (digest, namespace, name, version, context, identity_key, run_at, created_at)
+		select '', '', '', '', '{}', null, now(), now() on conflict (identity_key) where identity_key is not null do nothing`)
+	var refused *pgconn.PgError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "42703", refused.Code)
 }

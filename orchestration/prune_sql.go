@@ -40,7 +40,7 @@ const lazyCommitSQL = `set local synchronous_commit = off`
 var pruneSQL = `
 	with` + prunedPageSQL(pruneBatch) + `,
 	k as materialized (
-		select k.task_id, k.identity_key, k.state, k.ended_at
+		select k.task_id, k.identity, k.state, k.ended_at
 		from (select task_id from page where ` + dueSQL + ` offset 0) d join tasker.tasks k on k.task_id = d.task_id
 		where k.` + dueSQL + ` for update of k skip locked),
 	s as materialized (
@@ -53,8 +53,8 @@ var pruneSQL = `
 		select s.task_id from s join tasker.slots p on p.step_id = s.step_id where p.step_id not in (select step_id from p)),
 	tombs as (
 		insert into tasker.tombstones (identity_key, task_id, state, ended_at, pruned_at)
-		select identity_key, task_id, state, ended_at, $5::timestamptz from k
-		where identity_key is not null and task_id not in (select task_id from locked)
+		select identity, task_id, state, ended_at, $5::timestamptz from k
+		where identity is not null and task_id not in (select task_id from locked)
 		on conflict do nothing),
 	steps as (
 		delete from tasker.steps t using s where t.step_id = s.step_id and s.task_id not in (select task_id from locked)),

@@ -220,12 +220,12 @@ var insertTaskSQL = `
 			$5::json as context, $6::text as identity_key, $7::text as initiator, $8::text as source_system, $9::text as reason,
 			$10::text[] as tags, $11::smallint as priority, $12::timestamptz as run_at, $13::timestamptz as now),
 	k as (
-		insert into tasker.tasks (digest, namespace, name, version, context, identity_key,
+		insert into tasker.tasks (digest, namespace, name, version, context, identity,
 			initiator, source_system, reason, tags, priority, run_at, created_at)
 		select digest, namespace, name, version, context, nullif(identity_key, ''),
 			nullif(initiator, ''), nullif(source_system, ''), nullif(reason, ''), tags, priority, run_at, now
 		from i where ` + notPrunedSQL("i.identity_key") + `
-		on conflict (identity_key) where identity_key is not null do nothing
+		on conflict (identity) where identity is not null do nothing
 		returning task_id, digest, priority, run_at, created_at),
 	s as (
 		insert into tasker.steps (task_id, name, position, retry_limit, retryable)

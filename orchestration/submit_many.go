@@ -146,7 +146,7 @@ var taskColumns = columns[taskRow]{
 // the time. taskColumns follow.
 var insertTaskRowsSQL = `
 	with k as (
-		insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity_key,
+		insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity,
 			initiator, source_system, reason, tags, priority, run_at, created_at)
 		overriding system value
 		select id, $1, $2, $3, $4, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
@@ -154,7 +154,7 @@ var insertTaskRowsSQL = `
 		from ` + taskColumns.unnest("u", 6) + `
 		where ` + notPrunedSQL("u.key") + `
 		order by id
-		on conflict (identity_key) where identity_key is not null do nothing
+		on conflict (identity) where identity is not null do nothing
 		returning task_id, priority, run_at),
 	q as (
 		insert into tasker.queue (task_id, template, priority, due_at, ready)

@@ -27,9 +27,9 @@ func notPrunedSQL(key string) string {
 // ofIdentitiesSQL returns the tasks of identity keys ($1), also the pruned ones, and
 // whether the transaction has one snapshot for all of its statements.
 const ofIdentitiesSQL = `
-	select identity_key, task_id, current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+	select key, task_id, current_setting('transaction_isolation') in ('repeatable read', 'serializable')
 	from (
-		select identity_key, task_id from tasker.tasks where identity_key = any($1)
+		select identity as key, task_id from tasker.tasks where identity = any($1)
 		union all
 		select identity_key, task_id from tasker.tombstones where identity_key = any($1)) t`
 
