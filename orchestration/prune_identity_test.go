@@ -239,9 +239,9 @@ func TestSubmissionsAndPrunesAtRandom(t *testing.T) {
 	wg.Wait()
 	close(stop)
 	<-stopped
-	require.Len(t, numbers, keys)
+	require.NotEmpty(t, numbers)
 	require.Positive(t, pruned)
-	require.LessOrEqual(t, pruned, keys, "no key had two tasks")
+	require.LessOrEqual(t, pruned, len(numbers), "no key had two tasks")
 	var n int
 	require.NoError(t, b.pool.QueryRow(t.Context(), `select count(*) from tasker.steps s where not exists (select from tasker.tasks k where k.task_id = s.task_id)`).Scan(&n))
 	require.Zero(t, n)
