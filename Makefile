@@ -140,7 +140,8 @@ lint/ruby: setup # C warnings with this Ruby's headers, ruby -wc
 ROUNDS ?= 5
 BENCH_FOR ?= 2s
 TASKER_RB ?= $(BIN)
-BENCH_FLAGS = -rounds $(ROUNDS) -for $(BENCH_FOR) -shapes '$(SHAPES)' -contenders '$(CONTENDERS)' -tasker-rb '$(abspath $(TASKER_RB))' \
+FILLED ?= 1000000
+BENCH_FLAGS = -rounds $(ROUNDS) -for $(BENCH_FOR) -filled $(FILLED) -shapes '$(if $(PRUNE),prune,$(SHAPES))' -contenders '$(CONTENDERS)' -tasker-rb '$(abspath $(TASKER_RB))' \
 	$(if $(BEFORE),-before '$(abspath $(BEFORE))')
 bench: build ## tasker-rb beside other queues, ROUNDS times in turns (default 5); SHAPES=all measures more, BEFORE=PROGRAM another build
 	cd bench && $(GO) run . $(BENCH_FLAGS)

@@ -15,6 +15,7 @@
 //	contenders.go   which there are, and which are missing here
 //	tasker.go, engine.go, floor.go, rubypg.go, dbos.go, river.go, sidekiq.go, delayedjob.go
 //	                the contenders, one a file; their Ruby is in the folder contenders
+//	prune.go        deletes old tasks beside the measured ones
 //	child.go        the contenders in Go as processes of their own
 //	ourtables.go    all that knows the engine's tables
 //	postgres.go, redis.go, process.go

@@ -37,7 +37,11 @@ func (b *bench) fill(ctx context.Context, t *tasker, database string, beside tab
 			if _, err := b.measure(ctx, t, conn, w, nil); err != nil {
 				return err
 			}
-			if err := b.copyLast(ctx, conn, beside.Finished); err != nil {
+			ago := time.Duration(0)
+			if beside.Pruned {
+				ago = 24 * time.Hour
+			}
+			if err := b.copyLast(ctx, conn, beside.Finished, ago); err != nil {
 				return err
 			}
 		}
@@ -48,7 +52,7 @@ func (b *bench) fill(ctx context.Context, t *tasker, database string, beside tab
 			if err := t.submit(ctx, w, "--run-at", "8760h"); err != nil {
 				return err
 			}
-			if err := b.copyLast(ctx, conn, beside.Later); err != nil {
+			if err := b.copyLast(ctx, conn, beside.Later, 0); err != nil {
 				return err
 			}
 		}
@@ -82,8 +86,9 @@ func (t *tasker) submitRare(ctx context.Context, w Work) error {
 // chunk is how many tasks one transaction copies.
 const chunk = 50_000
 
-// copyLast copies the last task until there are so many of it.
-func (b *bench) copyLast(ctx context.Context, conn *pgx.Conn, n int) error {
+// copyLast copies the last task until there are so many of it. The times of the copies are
+// so long ago.
+func (b *bench) copyLast(ctx context.Context, conn *pgx.Conn, n int, ago time.Duration) error {
 	last, err := lastTask(ctx, conn)
 	if err != nil {
 		return err
@@ -95,7 +100,7 @@ func (b *bench) copyLast(ctx context.Context, conn *pgx.Conn, n int) error {
 	began := time.Now()
 	for first := 1; first < n; first += chunk {
 		until := min(n-1, first+chunk-1)
-		if err := copyRows(ctx, conn, rows, first, until, n); err != nil {
+		if err := copyRows(ctx, conn, rows, first, until, n, ago); err != nil {
 			return err
 		}
 		b.log("filling the tables: %s of %s tasks after %v", thousands(until+1), thousands(n), time.Since(began).Round(time.Second))
@@ -104,14 +109,14 @@ func (b *bench) copyLast(ctx context.Context, conn *pgx.Conn, n int) error {
 }
 
 // copyRows copies the task's rows for the copies first to until.
-func copyRows(ctx context.Context, conn *pgx.Conn, rows []taskRows, first, until, n int) error {
+func copyRows(ctx context.Context, conn *pgx.Conn, rows []taskRows, first, until, n int, ago time.Duration) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// The copies refer to each other as the task's rows do: no need to check.
 		if _, err := tx.Exec(ctx, "set local session_replication_role = replica"); err != nil {
 			return errors.WithStack(err)
 		}
 		for _, r := range rows {
-			if _, err := tx.Exec(ctx, r.copySQL(first, until, n)); err != nil {
+			if _, err := tx.Exec(ctx, r.copySQL(first, until, n, ago)); err != nil {
 				return errors.Wrapf(err, "copy rows of %s", r.table)
 			}
 		}
@@ -120,7 +125,7 @@ func copyRows(ctx context.Context, conn *pgx.Conn, rows []taskRows, first, until
 }
 
 // copySQL is the statement that copies the rows.
-func (r taskRows) copySQL(first, until, n int) string {
+func (r taskRows) copySQL(first, until, n int, ago time.Duration) string {
 	var names, values []string
 	for _, c := range r.columns {
 		quoted := pgx.Identifier{c.name}.Sanitize()
@@ -131,7 +136,7 @@ func (r taskRows) copySQL(first, until, n int) string {
 		case c.generated:
 			continue
 		case c.moment: // as if the copies had been made one after the other, the last one now
-			value += fmt.Sprintf(" - (%d - g) * interval '1 ms'", n)
+			value += fmt.Sprintf(" - (%d - g) * interval '1 ms' - interval '%d s'", n, int(ago.Seconds()))
 		}
 		names, values = append(names, quoted), append(values, value)
 	}

@@ -99,7 +99,7 @@ func newBench(ctx context.Context, parent string, log func(string, ...any)) (*be
 }
 
 // compare measures all contenders with all shapes, in turns, and adds to the report.
-func (b *bench) compare(ctx context.Context, report *Report, chosen []Shape, list []contender, o options) error {
+func (b *bench) compare(ctx context.Context, report *Report, chosen []Shape, list []contender, o options) (err error) {
 	for _, s := range chosen {
 		of := ShapeReport{Shape: s}
 		running := beside(list, s)
@@ -122,7 +122,11 @@ func (b *bench) compare(ctx context.Context, report *Report, chosen []Shape, lis
 				of.Contenders[i].Rounds = append(of.Contenders[i].Rounds, r)
 			}
 		}
-		if s.Beside.Finished > 0 {
+		if s.Beside.Pruned {
+			if of.Prunes, err = b.pruneRest(ctx, running, s); err != nil {
+				return err
+			}
+		} else if s.Beside.Finished > 0 {
 			lists, err := b.timeLists(ctx, running, s, o.rounds)
 			if err != nil {
 				return err

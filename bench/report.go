@@ -35,6 +35,7 @@ type ShapeReport struct {
 	Shape
 	Contenders []ContenderReport `json:"contenders"`
 	Lists      []ListReport      `json:"lists,omitempty"`
+	Prunes     []Pruned          `json:"prunes,omitempty"` // with nothing beside
 }
 
 // ContenderReport has the rounds of a contender.
@@ -165,6 +166,9 @@ func (r *Report) printShape(out io.Writer, s ShapeReport) error {
 	}
 	if err := table.Flush(); err != nil {
 		return errors.WithStack(err)
+	}
+	for _, p := range s.Prunes {
+		fmt.Fprintf(out, "%s: tasks prune deletes %.0f tasks a second with nothing beside (%s tasks)\n", p.Name, p.Rate(), thousands(p.Tasks))
 	}
 	return printLists(out, s.Lists)
 }

@@ -17,6 +17,7 @@ type Round struct {
 	Host     time.Duration `json:"host_ns"`     // processors' time of the contender's processes
 	Postgres time.Duration `json:"postgres_ns"` // of the PostgreSQL server
 	Redis    time.Duration `json:"redis_ns"`    // of the Redis server, if there is one
+	Pruned   int           `json:"pruned"`      // old tasks that were deleted meanwhile
 }
 
 // Rate is how many tasks a second were done.
@@ -72,9 +73,18 @@ func (b *bench) round(ctx context.Context, c contender, s Shape, tasks int) (r R
 		if err := settle(ctx, conn); err != nil {
 			return err
 		}
-		if r, err = b.measure(ctx, c, conn, w, redis); err != nil {
+		stopped := func() (Pruned, error) { return Pruned{}, nil }
+		if t, ok := c.(*tasker); ok && t.full(s) && s.Beside.Pruned {
+			if stopped, err = t.startPrune(ctx, w); err != nil {
+				return err
+			}
+		}
+		r, err = b.measure(ctx, c, conn, w, redis)
+		pruned, failed := stopped()
+		if err = errors.CombineErrors(err, failed); err != nil {
 			return err
 		}
+		r.Pruned = pruned.Tasks
 		return errors.CombineErrors(verifyAccounts(ctx, conn, w), c.Verify(ctx, conn, w))
 	})
 	return r, errors.Wrapf(err, "%s, %s", c.Name(), s.Name)

@@ -67,6 +67,14 @@ func TestShortForm(t *testing.T) {
 		_, err = b.round(t.Context(), tasker, full, 5)
 		require.NoError(t, err)
 	}
+	t.Log("old tasks that are deleted beside")
+	pruned := Shape{Name: "pruned", Levels: []int{1, 2, 1}, SQL: true, Beside: tables{Finished: 6000, Pruned: true}}
+	r, err := b.round(t.Context(), tasker, pruned, 20)
+	require.NoError(t, err)
+	rest, err := b.pruneRest(t.Context(), []contender{tasker}, pruned)
+	require.NoError(t, err)
+	require.Len(t, rest, 1)
+	require.Equal(t, 6000-1, r.Pruned+rest[0].Tasks, "the one that was copied is new")
 	lists, err := b.timeLists(t.Context(), list, full, 1)
 	require.NoError(t, err)
 	require.NotEmpty(t, lists)

@@ -31,6 +31,8 @@ type Shape struct {
 type tables struct {
 	Finished int `json:"finished"` // diamonds that are complete
 	Later    int `json:"later"`    // diamonds that wait for their time
+	// Pruned says that the finished ones are old, and are deleted meanwhile.
+	Pruned bool `json:"pruned"`
 }
 
 func (t tables) empty() bool { return t == tables{} }
@@ -64,6 +66,8 @@ func shapes(filled int) []Shape {
 	return append(all,
 		Shape{Name: "finished", Title: fmt.Sprintf("diamond, an UPDATE a step, %s finished tasks beside", thousands(filled)), Levels: diamond, SQL: true,
 			Beside: tables{Finished: filled}},
+		Shape{Name: "prune", Title: fmt.Sprintf("diamond, an UPDATE a step, %s finished tasks are deleted beside", thousands(filled)), Levels: diamond, SQL: true,
+			Beside: tables{Finished: filled, Pruned: true}},
 		Shape{Name: "later", Title: fmt.Sprintf("diamond, an UPDATE a step, %s tasks for later beside", thousands(2*filled)), Levels: diamond, SQL: true,
 			Beside: tables{Later: 2 * filled}},
 	)

@@ -167,10 +167,19 @@ func countSubmissions(s *costsServer, sheet *costs.Sheet) {
 			}
 		}
 	}
+	once := func(n int) func(*life, []int64) {
+		return func(l *life, _ []int64) {
+			for i := range n {
+				_, err := l.Submit(s.t.Context(), orchestration.Submission{Template: tpl, NoWake: true, IdentityKey: string(rune('a' + i))})
+				require.NoError(s.t, err)
+			}
+		}
+	}
 	wake := func(l *life, _ []int64) { require.NoError(s.t, l.Wake(s.t.Context())) }
 	nothing, first := s.live(0, tpl, func(*life, []int64) {}), s.live(0, tpl, submit(1))
 	sheet.Is("the first diamond of an engine", first.minus(nothing).figures(1)...)
 	sheet.Is("another diamond", s.live(0, tpl, submit(2)).minus(first).figures(1)...)
+	sheet.Is("another diamond, with a key", s.live(0, tpl, once(2)).minus(s.live(0, tpl, once(1))).figures(1)...)
 	sheet.Is("100 diamonds at once", s.live(0, tpl, submitMany(1)).minus(first).figures(1)...)
 	sheet.Is("waking the workers", s.live(0, tpl, wake).minus(nothing).figures(1)...)
 }

@@ -29,7 +29,8 @@
 // which engines live. maintenance.go finds the tasks of dead ones. recognize.go
 // finds out about a commit whose answer was lost. own_batch.go and own_tx.go
 // keep the engine's own statements free of settings for applications.
-// operator.go is what a person does to a task. permits.go limits how many steps
+// operator.go is what a person does to a task, and bulk.go to many. prune.go
+// deletes old ones; submit_once.go knows their identity keys. permits.go limits how many steps
 // of a concurrency key run at once. watchers.go tells a running task that
 // another party changed it.
 //

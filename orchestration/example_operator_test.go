@@ -123,25 +123,26 @@ func ExampleEngine_RetryTasks() {
 			log.Fatal(err)
 		}
 	}
-	filter := orchestration.Filter{ErrorClass: "Bank::Closed", CreatedAfter: time.Now().Add(-24 * time.Hour), Limit: 1000}
+	filter := orchestration.Filter{ErrorClass: "Bank::Closed", CreatedAfter: time.Now().Add(-24 * time.Hour)}
 	by := orchestration.By{Actor: "ada", Reason: "the bank is open again"}
-	would, err := engine.RetryTasks(ctx, filter, by, true)
+	would, err := engine.RetryTasks(ctx, filter, orchestration.BulkOptions{By: by, DryRun: true})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("would retry", len(would))
-	retried, err := engine.RetryTasks(ctx, filter, by, false)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, task := range retried {
+	fmt.Println("would retry", would.Selected)
+	done, err := engine.RetryTasks(ctx, filter, orchestration.BulkOptions{By: by, Each: func(task orchestration.Changed) {
 		fmt.Println(task.TaskID, task.Err)
+	}})
+	if err != nil {
+		log.Fatal(err)
 	}
+	fmt.Println("retried", done.Changed)
 	// Output:
 	// would retry 3
 	// 3 <nil>
 	// 2 <nil>
 	// 1 <nil>
+	// retried 3
 }
 
 // RetryStep tries one failed step again, or one that waits for its next attempt.

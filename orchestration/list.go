@@ -15,6 +15,8 @@ type Filter struct {
 	Tags                     []string // the task must have all of them
 	// CreatedAfter and CreatedBefore limit the time of submission.
 	CreatedAfter, CreatedBefore time.Time
+	// BegunBefore selects the tasks in progress that were begun before that time.
+	BegunBefore time.Time
 	// ErrorClass is the class of the latest error of a failed or waiting step.
 	ErrorClass string
 
@@ -69,11 +71,8 @@ func ListTasks(ctx context.Context, db Querier, f Filter) ([]TaskSummary, error)
 	if f.Limit == 0 {
 		f.Limit = 50
 	}
-	for _, s := range f.States {
-		if _, known := TaskTransitions[s]; !known {
-			return nil, errors.WithHint(errors.Newf("there is no task state %q", s),
-				"The states are pending, in_progress, complete, error, cancelled and resolved_manually.")
-		}
+	if err := f.checkStates(); err != nil {
+		return nil, err
 	}
 	list, err := newListing(f).query(ctx, db)
 	if err != nil {
@@ -93,6 +92,31 @@ func ListTasks(ctx context.Context, db Querier, f Filter) ([]TaskSummary, error)
 }
 
 const maxList = 1000
+
+// CountTasks counts the tasks that the filter selects. Its limit does not matter.
+func (e *Engine) CountTasks(ctx context.Context, f Filter) (int, error) {
+	return CountTasks(ctx, e.pool, f)
+}
+
+// CountTasks is [Engine.CountTasks] without an engine. It takes time in proportion to the
+// number.
+func CountTasks(ctx context.Context, db Querier, f Filter) (int, error) {
+	if err := f.checkStates(); err != nil {
+		return 0, err
+	}
+	n, err := newListing(f).countAll(ctx, db)
+	return n, errors.Wrap(err, "counting tasks")
+}
+
+func (f Filter) checkStates() error {
+	for _, s := range f.States {
+		if _, known := TaskTransitions[s]; !known {
+			return errors.WithHint(errors.Newf("there is no task state %q", s),
+				"The states are pending, in_progress, complete, error, cancelled and resolved_manually.")
+		}
+	}
+	return nil
+}
 
 func scanSummary(row pgx.CollectableRow) (TaskSummary, error) {
 	var t TaskSummary
@@ -119,34 +143,4 @@ func nonNil[T any](list []T) []T {
 		return []T{}
 	}
 	return list
-}
-
-// Retried is a task that RetryTasks retried, or would retry.
-type Retried struct {
-	TaskSummary       // from before the retry
-	Err         error // ErrRefused if the task's state had changed
-}
-
-// RetryTasks retries the tasks in error that the filter selects, up to its limit. With
-// dryRun it only returns them.
-func (e *Engine) RetryTasks(ctx context.Context, f Filter, by By, dryRun bool) ([]Retried, error) {
-	f.States = []TaskState{TaskInError}
-	list, err := e.Tasks(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Retried, len(list))
-	for i, t := range list {
-		out[i].TaskSummary = t
-		if dryRun {
-			continue
-		}
-		if err := e.RetryTask(ctx, t.TaskID, by); err != nil {
-			if !errors.Is(err, ErrRefused) {
-				return out[:i], err
-			}
-			out[i].Err = err
-		}
-	}
-	return out, nil
 }

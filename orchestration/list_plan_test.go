@@ -29,7 +29,7 @@ const loadManySQL = `
 	insert into tasker.templates (digest, namespace, name, version, environment, document)
 	values ('a1', 'shop', 'a', '1.0.0', '', '{}'), ('a2', 'shop', 'a', '2.0.0', '', '{}'), ('b', 'bank', 'b', '1.0.0', '', '{}'),
 		('rare', 'bank', 'rare', '1.0.0', '', '{}'), ('oldest', 'shop', 'oldest', '1.0.0', '', '{}');
-	insert into tasker.tasks (task_id, digest, namespace, name, version, state, context, tags, run_at, created_at, ended_at)
+	insert into tasker.tasks (task_id, digest, namespace, name, version, state, context, tags, run_at, created_at, ended_at, begun_at)
 	overriding system value
 	select id, t.digest, t.namespace, t.name, t.version,
 		case when id > 14000 then case when id % 40 in (3, 6) then 'in_progress' else 'pending' end
@@ -37,7 +37,7 @@ const loadManySQL = `
 			when id % 1000 = 75 then 'resolved_manually' else 'complete' end,
 		'{}', case when id % 3 = 0 then '{}' else array_remove(array[
 			case when id % 2 = 0 then 'even' else 'odd' end, case when id < 8000 then 'old' end, 'customer-' || id / 20], null) end, at, at,
-		case when id <= 14000 then at end
+		case when id <= 14000 then at end, case when id <= 14000 or id % 40 = 3 then at + interval '1 minute' end
 	from generate_series(1, 20000) id cross join lateral (
 		select timestamptz '2026-01-01' + (id + case when id % 97 = 0 then 60 when id % 89 = 0 then -60 else 0 end) * interval '1 minute' as at) a
 	join tasker.templates t on t.digest = case when id in (40, 7000, 13000) then 'rare' when id < 900 then 'oldest'
@@ -144,6 +144,7 @@ func listedFilters() map[string]orchestration.Filter {
 		"before":      {{CreatedBefore: minute(100)}, {CreatedBefore: minute(19_000)}, {CreatedBefore: minute(-100)}},
 		"between":     {{CreatedAfter: minute(5_000), CreatedBefore: minute(5_100)}},
 		"error class": {{ErrorClass: "Common"}, {ErrorClass: "Rare"}, {ErrorClass: "Old"}, {ErrorClass: "Retried"}, {ErrorClass: "None"}},
+		"begun":       {{BegunBefore: minute(15_000)}, {BegunBefore: minute(90_000)}, {BegunBefore: minute(10)}},
 		"below":       {{Below: 10_000}, {Below: 1}},
 	}
 	for s := range orchestration.TaskTransitions {
@@ -170,6 +171,9 @@ func listedFilters() map[string]orchestration.Filter {
 func merged(f, g orchestration.Filter) orchestration.Filter {
 	f.Namespace, f.Name, f.Version, f.ErrorClass = f.Namespace+g.Namespace, f.Name+g.Name, f.Version+g.Version, f.ErrorClass+g.ErrorClass
 	f.States, f.Tags, f.Below = append(f.States, g.States...), append(f.Tags, g.Tags...), f.Below+g.Below
+	if f.BegunBefore.IsZero() {
+		f.BegunBefore = g.BegunBefore
+	}
 	if f.CreatedAfter.IsZero() {
 		f.CreatedAfter = g.CreatedAfter
 	}
@@ -221,12 +225,19 @@ func TestRandomFilters(t *testing.T) {
 		if rapid.Bool().Draw(r, "before") {
 			f.CreatedBefore = minute(rapid.IntRange(-100, 21_000).Draw(r, "before"))
 		}
+		if rapid.IntRange(0, 3).Draw(r, "begun") == 0 {
+			f.BegunBefore = minute(rapid.IntRange(-100, 21_000).Draw(r, "begun"))
+		}
 		if rapid.Bool().Draw(r, "below") {
 			f.Below = int64(rapid.IntRange(1, manyTasks+1).Draw(r, "below"))
 		}
 		list, err := orchestration.ListTasks(t.Context(), pool, f)
 		require.NoError(r, err)
 		require.Equal(r, naive(every, f), numbers(list))
+		n, err := orchestration.CountTasks(t.Context(), pool, f)
+		require.NoError(r, err)
+		f.Limit = manyTasks
+		require.Equal(r, len(naive(every, f)), n)
 	})
 }
 
@@ -234,19 +245,20 @@ func TestRandomFilters(t *testing.T) {
 type listedTask struct {
 	orchestration.TaskSummary
 	classes []string
+	begun   time.Time // or when it was submitted
 }
 
 // everyTask reads all tasks, newest first.
 func everyTask(t *testing.T, pool *pgxpool.Pool) (all []listedTask) {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `
-		select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.created_at, array(
+		select k.task_id, k.namespace, k.name, k.version, k.state, k.tags, k.created_at, coalesce(k.begun_at, k.created_at), array(
 			select a.error_class from tasker.steps s join tasker.attempts a on a.step_id = s.step_id and a.attempt = s.attempts
 			where s.task_id = k.task_id and s.state in ('error', 'waiting_for_retry'))
 		from tasker.tasks k order by k.task_id desc`)
 	require.NoError(t, err)
 	all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k listedTask, err error) {
-		return k, row.Scan(&k.TaskID, &k.Namespace, &k.Name, &k.Version, &k.State, &k.Tags, &k.CreatedAt, &k.classes)
+		return k, row.Scan(&k.TaskID, &k.Namespace, &k.Name, &k.Version, &k.State, &k.Tags, &k.CreatedAt, &k.begun, &k.classes)
 	})
 	require.NoError(t, err)
 	return all
@@ -264,6 +276,7 @@ func naive(all []listedTask, f orchestration.Filter) []int64 {
 			(len(f.States) == 0 || slices.Contains(f.States, k.State)) &&
 			!slices.ContainsFunc(f.Tags, func(tag string) bool { return !slices.Contains(k.Tags, tag) }) &&
 			(f.CreatedAfter.IsZero() || !k.CreatedAt.Before(f.CreatedAfter)) && (f.CreatedBefore.IsZero() || k.CreatedAt.Before(f.CreatedBefore)) &&
+			(f.BegunBefore.IsZero() || k.State == orchestration.TaskInProgress && k.begun.Before(f.BegunBefore)) &&
 			(f.ErrorClass == "" || slices.Contains(k.classes, f.ErrorClass)) && (f.Below == 0 || k.TaskID < f.Below) && len(out) < limit {
 			out = append(out, k.TaskID)
 		}

@@ -32,7 +32,9 @@ const (
 	withTagsSQL      = `k.tags @> @tags::text[]`
 	createdAfterSQL  = `k.created_at >= @created_after::timestamptz`
 	createdBeforeSQL = `k.created_at < @created_before::timestamptz`
-	withErrorSQL     = `exists (
+	// Version 5 did not note when it had begun a task.
+	begunBeforeSQL = `coalesce(k.begun_at, k.created_at) < @begun_before::timestamptz`
+	withErrorSQL   = `exists (
 		select from tasker.steps s join tasker.attempts a on a.step_id = s.step_id and a.attempt = s.attempts
 		where s.task_id = k.task_id and s.state in ('error', 'waiting_for_retry') and a.error_class = @error_class offset 0)`
 
@@ -105,6 +107,7 @@ func newListing(f Filter) *listing {
 	add(&l.ofTemplate, f.Version != "", ofVersionSQL, "version", f.Version)
 	add(&l.inStates, len(f.States) > 0, inStatesSQL, "states", texts(f.States))
 	add(&l.others, len(f.Tags) > 0, withTagsSQL, "tags", f.Tags)
+	add(&l.others, !f.BegunBefore.IsZero(), begunBeforeSQL, "begun_before", f.BegunBefore)
 	add(&l.failed, f.ErrorClass != "", withErrorSQL, "error_class", f.ErrorClass)
 	add(&l.bounds, f.Below != 0, belowSQL, "below", f.Below)
 	if !f.CreatedAfter.IsZero() {
@@ -333,17 +336,32 @@ func (l *listing) source(count func([]source) ([]int, error)) (source, error) {
 	return possible[0], nil
 }
 
-// withoutRepeats also leaves out the states that exclude the class of an error.
+// withoutRepeats also leaves out the states that other filters exclude.
 func (f Filter) withoutRepeats() []TaskState {
 	states := slices.Compact(slices.Sorted(slices.Values(f.States)))
-	if f.ErrorClass == "" {
-		return states
+	for _, allowed := range f.statesOfOthers() {
+		if len(f.States) == 0 && len(states) == 0 {
+			states = slices.Clone(allowed)
+		}
+		states = slices.DeleteFunc(states, func(s TaskState) bool { return !slices.Contains(allowed, s) })
 	}
-	if len(states) == 0 {
-		return failedStates
-	}
-	return slices.DeleteFunc(states, func(s TaskState) bool { return !slices.Contains(failedStates, s) })
+	return states
 }
+
+// statesOfOthers are the states that filters other than that of the state allow. The
+// narrowest comes first.
+func (f Filter) statesOfOthers() (lists [][]TaskState) {
+	if !f.BegunBefore.IsZero() {
+		lists = append(lists, []TaskState{TaskInProgress})
+	}
+	if f.ErrorClass != "" {
+		lists = append(lists, failedStates)
+	}
+	return lists
+}
+
+// selectsNothing reports whether the other filters exclude all states that were asked for.
+func (f Filter) selectsNothing() bool { return len(f.States) == 0 && len(f.statesOfOthers()) > 0 }
 
 func (l *listing) countSQL(sources []source) string {
 	counts := make([]string, len(sources))
@@ -381,8 +399,8 @@ const listedSQL = `
 
 // query reads the list.
 func (l *listing) query(ctx context.Context, db Querier) ([]TaskSummary, error) {
-	if len(l.filter.States) == 0 && l.filter.ErrorClass != "" {
-		return nil, nil // it excludes all states that were asked for
+	if l.filter.selectsNothing() {
+		return nil, nil
 	}
 	if len(l.filter.Tags) > 0 { // to count the tasks with a common tag takes longer
 		list, err := l.read(ctx, db, l.recent())
@@ -390,17 +408,39 @@ func (l *listing) query(ctx context.Context, db Querier) ([]TaskSummary, error) 
 			return list, err
 		}
 	}
-	s, err := l.source(func(sources []source) ([]int, error) {
+	s, err := l.choose(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return l.read(ctx, db, s)
+}
+
+// choose counts the sources, and returns the one to read.
+func (l *listing) choose(ctx context.Context, db Querier) (source, error) {
+	return l.source(func(sources []source) ([]int, error) {
 		rows, err := db.Query(ctx, l.countSQL(sources), pgx.QueryExecModeExec, l.args)
 		if err != nil {
 			return nil, err
 		}
 		return pgx.CollectExactlyOneRow(rows, pgx.RowTo[[]int])
 	})
-	if err != nil {
-		return nil, err
+}
+
+// countAll counts all tasks that the filter selects.
+func (l *listing) countAll(ctx context.Context, db Querier) (int, error) {
+	if l.filter.selectsNothing() {
+		return 0, nil
 	}
-	return l.read(ctx, db, s)
+	s, err := l.choose(ctx, db)
+	if err != nil {
+		return 0, err
+	}
+	l.args["limit"] = nil
+	rows, err := db.Query(ctx, l.withSQL()+`select count(*) from (`+s.newest+`) i`, pgx.QueryExecModeExec, l.args)
+	if err != nil {
+		return 0, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int])
 }
 
 // read reads the list from a source. The server plans it for these values: a plan for any

@@ -31,6 +31,7 @@ func TestTasksAreListedByFilter(t *testing.T) {
 		"error class":       {orchestration.Filter{ErrorClass: "Gateway::Down"}, []int64{failed}},
 		"other error class": {orchestration.Filter{ErrorClass: "Gateway::Up"}, nil},
 		"age":               {orchestration.Filter{CreatedBefore: time.Now().Add(-time.Hour)}, nil},
+		"not begun":         {orchestration.Filter{BegunBefore: time.Now().Add(time.Hour)}, nil},
 		"young":             {orchestration.Filter{CreatedAfter: time.Now().Add(-time.Hour), Limit: 2}, []int64{tagged.TaskID, failed}},
 	} {
 		list, err := b.Tasks(t.Context(), c.filter)
@@ -40,6 +41,11 @@ func TestTasksAreListedByFilter(t *testing.T) {
 			ids = append(ids, s.TaskID)
 		}
 		require.Equal(t, c.want, ids, name)
+		if c.filter.Limit == 0 {
+			n, err := b.CountTasks(t.Context(), c.filter)
+			require.NoError(t, err, name)
+			require.Equal(t, len(c.want), n, name)
+		}
 	}
 	list, err := b.Tasks(t.Context(), orchestration.Filter{Name: "broken"})
 	require.NoError(t, err)
@@ -51,26 +57,6 @@ func TestTasksAreListedByFilter(t *testing.T) {
 	require.ErrorContains(t, err, "5000")
 	_, err = b.Tasks(t.Context(), orchestration.Filter{States: []orchestration.TaskState{"done"}})
 	require.ErrorContains(t, err, `"done"`)
-}
-
-func TestRetryByFilter(t *testing.T) {
-	t.Parallel()
-	b := engine(t, funcs{"Bad": failing})
-	tpl := template(t, "bad:", "default_retry_limit: 1")
-	one, two := b.run(t, tpl).TaskID, b.run(t, tpl).TaskID
-	f := orchestration.Filter{ErrorClass: "Gateway::Down"}
-	would, err := b.RetryTasks(t.Context(), f, ops, true)
-	require.NoError(t, err)
-	require.Len(t, would, 2)
-	require.Equal(t, []int64{two, one}, []int64{would[0].TaskID, would[1].TaskID})
-	require.Equal(t, "bad: Gateway::Down", would[0].FailedStep+": "+would[0].ErrorClass)
-	d, err := b.Task(t.Context(), one)
-	require.NoError(t, err)
-	require.Equal(t, orchestration.TaskInError, d.State, "a dry run changes nothing")
-	did, err := b.RetryTasks(t.Context(), f, ops, false)
-	require.NoError(t, err)
-	require.Equal(t, would, did)
-	d, err = b.Task(t.Context(), one)
-	require.NoError(t, err)
-	require.Equal(t, orchestration.TaskInProgress, d.State)
+	_, err = b.CountTasks(t.Context(), orchestration.Filter{States: []orchestration.TaskState{"done"}})
+	require.ErrorContains(t, err, `"done"`)
 }

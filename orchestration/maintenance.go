@@ -12,7 +12,8 @@ import (
 )
 
 // maintenance is what a worker does at intervals, besides running tasks: it frees the
-// tasks of dead workers, sets the clock, and wakes the worker for tasks that fall due.
+// tasks of dead workers, sets the clock, wakes the worker for tasks that fall due, and
+// prunes ended tasks.
 type maintenance struct {
 	engine *Engine
 	poll   time.Duration
@@ -29,17 +30,22 @@ type maintenance struct {
 // startMaintenance does a first round and then, until stop, one every poll. It wakes
 // the worker every poll even while a round waits for a lock, and again after a round
 // that freed tasks.
-func startMaintenance(ctx context.Context, e *Engine, poll time.Duration) *maintenance {
+func startMaintenance(ctx context.Context, e *Engine, poll, keep time.Duration) *maintenance {
 	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1)}
 	m.due = time.AfterFunc(poll, m.fallDue)
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.round(ctx)
 	m.everyPoll(ctx, func() { signal(m.wake) })
+	rounds, prune := 0, make(chan struct{}, 1)
 	m.everyPoll(ctx, func() {
 		if m.round(ctx) > 0 {
 			signal(m.wake)
 		}
+		if rounds++; rounds%pruneEvery == 0 {
+			signal(prune)
+		}
 	})
+	m.running.Go(func() { m.prune(ctx, keep, prune) })
 	return m
 }
 

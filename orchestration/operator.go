@@ -74,7 +74,7 @@ func (e *Engine) CancelTask(ctx context.Context, taskID int64, by By) error {
 func (e *Engine) operate(ctx context.Context, taskID int64, by By, do func(*operation) error) error {
 	by.Actor, by.Reason = storableText(strings.TrimSpace(by.Actor)), storableText(by.Reason)
 	if by.Actor == "" {
-		return errors.WithHint(errorOf(ErrRefused, "By.Actor is empty"), "Say who makes the change: the audit keeps it.")
+		return errNoActor()
 	}
 	return e.inOwnTx(ctx, func(tx pgx.Tx) error {
 		op := &operation{ctx: ctx, tx: tx, by: by, now: e.now(), taskID: taskID}
@@ -86,6 +86,10 @@ func (e *Engine) operate(ctx context.Context, taskID int64, by By, do func(*oper
 		}
 		return op.announce()
 	})
+}
+
+func errNoActor() error {
+	return errors.WithHint(errorOf(ErrRefused, "By.Actor is empty"), "Say who makes the change: the audit keeps it.")
 }
 
 // operation is what a person does to one task. It holds locks on the task's rows, the

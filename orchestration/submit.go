@@ -220,12 +220,12 @@ var insertTaskSQL = `
 			$5::json as context, $6::text as identity_key, $7::text as initiator, $8::text as source_system, $9::text as reason,
 			$10::text[] as tags, $11::smallint as priority, $12::timestamptz as run_at, $13::timestamptz as now),
 	k as (
-		insert into tasker.tasks (digest, namespace, name, version, context, identity_key,
+		insert into tasker.tasks (digest, namespace, name, version, context, identity,
 			initiator, source_system, reason, tags, priority, run_at, created_at)
 		select digest, namespace, name, version, context, nullif(identity_key, ''),
 			nullif(initiator, ''), nullif(source_system, ''), nullif(reason, ''), tags, priority, run_at, now
-		from i
-		on conflict (identity_key) where identity_key is not null do nothing
+		from i where ` + notPrunedSQL("i.identity_key") + `
+		on conflict (identity) where identity is not null do nothing
 		returning task_id, digest, priority, run_at, created_at),
 	s as (
 		insert into tasker.steps (task_id, name, position, retry_limit, retryable)
@@ -237,8 +237,6 @@ var insertTaskSQL = `
 		select k.task_id, t.number, k.priority, k.run_at, k.run_at <= k.created_at
 		from k join tasker.templates t using (digest))
 	select task_id from k`
-
-const taskOfIdentitySQL = `select task_id from tasker.tasks where identity_key = $1`
 
 func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest string) (Submitted, error) {
 	t := s.Template
@@ -252,14 +250,11 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest
 		string(s.Context), s.IdentityKey, s.Initiator, s.SourceSystem, s.Reason,
 		nonNil(s.Tags), s.Priority, runAt, now,
 	}
+	args = stepColumns.args(t.Steps, args...)
+	if s.IdentityKey != "" {
+		return insertOnce(ctx, tx, s.IdentityKey, args)
+	}
 	var id int64
-	err := tx.QueryRow(ctx, insertTaskSQL, stepColumns.args(t.Steps, args...)...).Scan(&id)
-	if err == nil {
-		return Submitted{TaskID: id}, nil
-	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return Submitted{}, errors.Wrap(err, "submitting the task")
-	}
-	err = tx.QueryRow(ctx, taskOfIdentitySQL, s.IdentityKey).Scan(&id)
-	return Submitted{TaskID: id, Existed: true}, errors.Wrap(err, "finding the task of that identity key")
+	err := tx.QueryRow(ctx, insertTaskSQL, args...).Scan(&id)
+	return Submitted{TaskID: id}, errors.Wrap(err, "submitting the task")
 }

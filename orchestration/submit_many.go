@@ -150,14 +150,14 @@ func numberTasks(ctx context.Context, tx pgx.Tx, rows []taskRow) error {
 
 // insertTasks writes tasks in the order of rows, and notes what became of each.
 func insertTasks(ctx context.Context, tx pgx.Tx, now time.Time, rows []taskRow, done []Submitted) error {
-	written, err := insertTaskRows(ctx, tx, now, rows)
+	written, existing, err := insertTaskRows(ctx, tx, now, rows)
 	if err != nil {
 		return err
 	}
 	if err := insertSteps(ctx, tx, rows, written); err != nil {
 		return err
 	}
-	return answer(ctx, tx, rows, written, done)
+	return answer(rows, written, existing, done)
 }
 
 var taskColumns = columns[taskRow]{
@@ -186,14 +186,15 @@ func nilIfZero(t time.Time) *time.Time {
 // those whose identity did not exist. $1 is the time. taskColumns follow.
 var insertTaskRowsSQL = `
 	with k as (
-		insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity_key,
+		insert into tasker.tasks (task_id, digest, namespace, name, version, context, identity,
 			initiator, source_system, reason, tags, priority, run_at, created_at)
 		overriding system value
 		select u.id, t.digest, t.namespace, t.name, t.version, context::json, nullif(key, ''), nullif(initiator, ''), nullif(source, ''), nullif(reason, ''),
 			array(select json_array_elements_text(tags::json)), priority, coalesce(run_at, $1), $1
 		from ` + taskColumns.unnestInOrder("u", 2, "n") + ` join tasker.templates t on t.digest = u.digest
+		where ` + notPrunedSQL("u.key") + `
 		order by u.n
-		on conflict (identity_key) where identity_key is not null do nothing
+		on conflict (identity) where identity is not null do nothing
 		returning task_id, digest, priority, run_at),
 	q as (
 		insert into tasker.queue (task_id, template, priority, due_at, ready)
@@ -201,17 +202,32 @@ var insertTaskRowsSQL = `
 		from k join tasker.templates t on t.digest = k.digest)
 	select task_id from k`
 
-func insertTaskRows(ctx context.Context, tx pgx.Tx, now time.Time, list []taskRow) (map[int64]bool, error) {
-	rows, err := tx.Query(ctx, insertTaskRowsSQL, taskColumns.args(list, now)...)
-	if err != nil {
-		return nil, err
+// insertTaskRows returns the numbers of the tasks that it has written, and the tasks of the
+// identity keys that existed.
+func insertTaskRows(ctx context.Context, tx pgx.Tx, now time.Time, list []taskRow) (written map[int64]bool, existing map[string]int64, err error) {
+	var batch pgx.Batch
+	var ids []int64
+	batch.Queue(insertTaskRowsSQL, taskColumns.args(list, now)...).Query(func(rows pgx.Rows) (err error) {
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	var found identities
+	keys := keysOf(list)
+	if len(keys) > 0 {
+		found.queue(&batch, keys)
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	written := make(map[int64]bool, len(ids))
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, nil, err
+	}
+	written = make(map[int64]bool, len(ids))
 	for _, id := range ids {
 		written[id] = true
 	}
-	return written, err
+	if len(keys) == 0 {
+		return written, nil, nil
+	}
+	existing, err = found.settle(ctx, tx, written)
+	return written, existing, err
 }
 
 // insertStepRowsSQL's parameters: $1 steps, $2 the task of each, $3 the position of each
@@ -256,33 +272,11 @@ func insertSteps(ctx context.Context, tx pgx.Tx, rows []taskRow, written map[int
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
-const tasksOfIdentitiesSQL = `select identity_key, task_id from tasker.tasks where identity_key = any($1)`
-
-// answer fills in the numbers of the tasks. It looks up those that already existed.
-func answer(ctx context.Context, tx pgx.Tx, rows []taskRow, written map[int64]bool, done []Submitted) error {
-	var missing []string
+// answer notes the numbers of the tasks.
+func answer(rows []taskRow, written map[int64]bool, existing map[string]int64, done []Submitted) error {
 	for _, r := range rows {
 		if written[r.id] {
 			done[r.place] = Submitted{TaskID: r.id}
-		} else {
-			missing = append(missing, r.of.IdentityKey)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	found, err := tx.Query(ctx, tasksOfIdentitiesSQL, missing)
-	if err != nil {
-		return err
-	}
-	existing := map[string]int64{}
-	var key string
-	var id int64
-	if _, err := pgx.ForEachRow(found, []any{&key, &id}, func() error { existing[key] = id; return nil }); err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if written[r.id] {
 			continue
 		}
 		id, found := existing[r.of.IdentityKey]

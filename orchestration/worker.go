@@ -34,11 +34,15 @@ type WorkerConfig struct {
 	// Interrupt ends the drain when it is closed: handlers that still run are interrupted,
 	// and their attempts do not count. It has no effect before ctx has ended. Optional.
 	Interrupt <-chan struct{}
+	// Keep is how long ended tasks are kept. Older ones are deleted in the background, but
+	// for tasks in error; see [Engine.Prune]. A template's keep wins. Default 0: only
+	// tasks of templates with a keep are deleted.
+	Keep time.Duration
 }
 
 func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
-	if c.MaxTasks < 0 || c.Poll < 0 {
-		return c, errors.Newf("orchestration: WorkerConfig: MaxTasks (%d) and Poll (%s) must not be negative", c.MaxTasks, c.Poll)
+	if c.MaxTasks < 0 || c.Poll < 0 || c.Keep < 0 {
+		return c, errors.Newf("orchestration: WorkerConfig: MaxTasks (%d), Poll (%s) and Keep (%s) must not be negative", c.MaxTasks, c.Poll, c.Keep)
 	}
 	if c.MaxTasks == 0 {
 		c.MaxTasks = DefaultMaxTasks
@@ -70,7 +74,7 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	defer interrupt(nil)
 	woken, stop := e.watchers.watch(anyTask)
 	defer stop()
-	w.maintenance = startMaintenance(ctx, e, cfg.Poll)
+	w.maintenance = startMaintenance(ctx, e, cfg.Poll, cfg.Keep)
 	defer w.maintenance.stop()
 	defer w.repertoire.forget()
 	w.loop(ctx, handlerCtx, woken)

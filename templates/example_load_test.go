@@ -84,3 +84,16 @@ func ExampleKeep_String() {
 	fmt.Println(tmpl.Keep, tmpl.Keep.For, tmpl.Queue)
 	// Output: 30d 720h0m0s default
 }
+
+// ParseKeep reads what a template says with keep:.
+func ExampleParseKeep() {
+	for _, text := range []string{"1h30m", "30d", "forever", "a month"} {
+		keep, err := templates.ParseKeep(text)
+		fmt.Println(keep.For, keep.Forever, err)
+	}
+	// Output:
+	// 1h30m0s false <nil>
+	// 720h0m0s false <nil>
+	// 0s true <nil>
+	// 0s false is not a time
+}

@@ -49,9 +49,9 @@ func (k Keep) String() string {
 
 var wholeDays = regexp.MustCompile(`^[0-9]{1,9}d$`)
 
-// parseKeep reads a number of days such as 30d, a time such as 12h or 1h30m, or
+// ParseKeep reads a number of days such as 30d, a time such as 12h or 1h30m, or
 // forever.
-func parseKeep(text string) (Keep, error) {
+func ParseKeep(text string) (Keep, error) {
 	if text == forever {
 		return Keep{Forever: true}, nil
 	}
@@ -84,7 +84,7 @@ func (b *builder) keep(m tree.Member) Keep {
 	if !ok {
 		return Keep{}
 	}
-	k, err := parseKeep(text)
+	k, err := ParseKeep(text)
 	if err != nil {
 		b.problems.at(m.Value, hint, "%s %v: %q", m.Key, err, tree.Shorten(text))
 	}

@@ -44,7 +44,9 @@ func TestTwoReleasesAndAnotherProject(t *testing.T) {
 		require.Zero(t, p.run("submit", file, "--count", "20").code)
 	}
 	require.Eventually(t, func() bool { return done(t, p, "complete") == 20 && done(t, p, "error") == 20 }, patience, 20*time.Millisecond)
-	require.Eventually(t, func() bool { return strings.Contains(p.run("tasks", "list", "--name", "ship").stdout, "no live worker has Ship") },
+	require.Eventually(t, func() bool {
+		return strings.Contains(p.run("tasks", "list", "--name", "ship").stdout, "no live worker has Ship")
+	},
 		patience, 20*time.Millisecond)
 	require.Regexp(t, `(?m) Ship$`, p.run("workers").stdout)
 	require.Equal(t, 20, p.count("select count(*) from tasker.tasks where name = 'ship' and state = 'pending' and begun_at is null"))

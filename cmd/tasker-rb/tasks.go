@@ -14,11 +14,11 @@ import (
 func newTasks() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tasks",
-		Short: "Show tasks, and retry, resolve or cancel them",
+		Short: "Show tasks, retry, resolve or cancel them, and delete old ones",
 		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTasksList(), newTasksShow(), newTasksRetry(), newTasksResolve(), newTasksCancel())
+	cmd.AddCommand(newTasksList(), newTasksShow(), newTasksRetry(), newTasksResolve(), newTasksCancel(), newTasksPrune())
 	return cmd
 }
 

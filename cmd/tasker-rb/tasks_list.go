@@ -12,71 +12,17 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// filterFlags are the flags that select tasks.
-type filterFlags struct {
-	namespace, name, version, errorClass string
-	states, tags                         []string
-	newer, older                         timeSpan
-	limit                                int
-	below                                int64
-}
-
-func (f *filterFlags) add(cmd *cobra.Command, states bool) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.namespace, "namespace", "", "only tasks of namespace `NAME`")
-	flags.StringVar(&f.name, "name", "", "only tasks named `NAME`")
-	flags.StringVar(&f.version, "version", "", "only tasks of `VERSION`")
-	flags.StringVar(&f.errorClass, "error-class", "", "only tasks with a step that last failed with `CLASS`")
-	flags.StringArrayVar(&f.tags, "tag", nil, "only tasks with `TAG`, may be repeated")
-	flags.Var(&f.newer, "newer-than", "only tasks submitted within `TIME`, such as 24h or 7d")
-	flags.Var(&f.older, "older-than", "only tasks submitted longer than `TIME` ago, such as 1h or 7d")
-	flags.IntVar(&f.limit, "limit", 50, "at most `N`, up to 1000")
-	if states {
-		flags.StringArrayVar(&f.states, "state", nil, "only tasks in `STATE`, may be repeated")
-		flags.Int64Var(&f.below, "below", 0, "continue a list: only tasks with numbers below `N`")
-	}
-}
-
-// narrowingFlags are the names of the flags that narrow the selection.
-var narrowingFlags = []string{"namespace", "name", "version", "error-class", "tag", "newer-than", "older-than"}
-
-// narrows reports whether a flag narrows the selection.
-func (f *filterFlags) narrows(cmd *cobra.Command) bool {
-	for _, name := range narrowingFlags {
-		if cmd.Flags().Changed(name) {
-			return true
-		}
-	}
-	return false
-}
-
-func (f *filterFlags) filter() (orchestration.Filter, error) {
-	if f.limit < 1 || f.limit > 1000 {
-		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit %d", f.limit), "Give a number from 1 to 1000.")
-	}
-	out := orchestration.Filter{
-		Namespace: f.namespace, Name: f.name, Version: f.version, ErrorClass: f.errorClass, Tags: f.tags, Limit: f.limit, Below: f.below,
-	}
-	for _, s := range f.states {
-		out.States = append(out.States, orchestration.TaskState(s))
-	}
-	if f.newer > 0 {
-		out.CreatedAfter = time.Now().Add(-time.Duration(f.newer))
-	}
-	if f.older > 0 {
-		out.CreatedBefore = time.Now().Add(-time.Duration(f.older))
-	}
-	return out, nil
-}
-
 func newTasksList() *cobra.Command {
 	var filter filterFlags
 	var output string
+	var count bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List tasks, the newest first",
 		Example: `  tasker-rb tasks list --state error
-  tasker-rb tasks list --name fulfill_order --newer-than 24h --output json`,
+  tasker-rb tasks list --name fulfill_order --newer-than 24h --output json
+  tasker-rb tasks list --running-longer-than 10m
+  tasker-rb tasks list --state error --count`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := oneOf("output", output, "text", "json"); err != nil {
@@ -86,7 +32,17 @@ func newTasksList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if count && cmd.Flags().Changed("limit") {
+				return errors.WithHint(errors.New("--count has no --limit"), "Leave out one of the two.")
+			}
 			return withEngine(cmd, func(e *orchestration.Engine) error {
+				if count {
+					n, err := e.CountTasks(cmd.Context(), f)
+					if err != nil {
+						return err
+					}
+					return printCount(cmd, n, output)
+				}
 				list, err := e.Tasks(cmd.Context(), f)
 				if err != nil {
 					return err
@@ -98,9 +54,23 @@ func newTasksList() *cobra.Command {
 			})
 		},
 	}
-	filter.add(cmd, true)
+	filter.add(cmd)
+	filter.addLimit(cmd, 50, "at most `N`, up to 1000")
+	filter.addStates(cmd, "only tasks in `STATE`, may be repeated")
+	filter.addRunning(cmd)
+	cmd.Flags().Int64Var(&filter.below, "below", 0, "continue a list: only tasks with numbers below `N`")
+	cmd.Flags().BoolVar(&count, "count", false, "print only how many tasks there are")
 	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
+}
+
+func printCount(cmd *cobra.Command, n int, output string) error {
+	text := fmt.Sprint(n)
+	if output == "json" {
+		text = fmt.Sprintf(`{"count": %d}`, n)
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
 }
 
 func printList(cmd *cobra.Command, list []orchestration.TaskSummary, limit int) error {

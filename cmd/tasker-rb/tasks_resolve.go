@@ -1,48 +1,46 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 
-	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
 func newTasksResolve() *cobra.Command {
-	var by operatorFlags
-	var step, results string
-	cmd := &cobra.Command{
-		Use:   "resolve TASK",
-		Short: "Resolve a failed task, or a step with results that you give",
-		Example: `  tasker-rb tasks resolve 42 --step charge --results '{"charge_id": "manual-7"}' --reason "charged by phone"
-  tasker-rb tasks resolve 42 --reason "refunded"`,
-		Args: exactly("TASK"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := taskID(args[0])
-			if err != nil {
-				return err
-			}
-			if step == "" && results != "" {
-				return errors.WithHint(errors.New("--results needs a step"), "Name it with --step.")
-			}
+	var results string
+	c := &taskChange{
+		words: taskChangeWords{verb: "resolve", doing: "resolving", all: "every failed task", done: "is resolved", past: "resolved", ofStep: "is resolved"},
+		one: func(ctx context.Context, e *orchestration.Engine, id int64, by orchestration.By) error {
+			return e.ResolveTask(ctx, id, by)
+		},
+		many: func(ctx context.Context, e *orchestration.Engine, f orchestration.Filter, o orchestration.BulkOptions) (orchestration.BulkDone, error) {
+			return e.ResolveTasks(ctx, f, o)
+		},
+		step: func(cmd *cobra.Command, e *orchestration.Engine, id int64, step string, by orchestration.By) error {
 			document, err := readDocument("results", results, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
-			if step != "" && results == "" {
+			if results == "" {
 				document = json.RawMessage("{}")
 			}
-			return withEngine(cmd, func(e *orchestration.Engine) error {
-				if step != "" {
-					return printDone(cmd, e.ResolveStep(cmd.Context(), id, step, document, by.by()), "task %d: step %s is resolved", id, step)
-				}
-				return printDone(cmd, e.ResolveTask(cmd.Context(), id, by.by()), "task %d is resolved", id)
-			})
+			return e.ResolveStep(cmd.Context(), id, step, document, by)
 		},
+		ofStep: []string{"results"},
 	}
-	by.add(cmd)
-	cmd.Flags().StringVar(&step, "step", "", "only the step `NAME`; its children then run")
+	cmd := c.command(&cobra.Command{
+		Short: "Resolve a failed task, or a step with results that you give",
+		Long: `Declare a task that ended in error resolved; its steps do not change. With --step,
+end a step that does not run with results that you give; its children then run.
+Without a task number, resolve all tasks that ended in error and match the
+filters; --dry-run only prints which ones. ^C stops after the tasks under way.`,
+		Example: `  tasker-rb tasks resolve 42 --step charge --results '{"charge_id": "manual-7"}' --reason "charged by phone"
+  tasker-rb tasks resolve 42 --reason "refunded"
+  tasker-rb tasks resolve --error-class Card::Expired --older-than 30d --reason "given up"`,
+	})
 	cmd.Flags().StringVar(&results, "results", "", "the step's results: `JSON`, @FILE, or - for standard input (default {})")
 	return cmd
 }

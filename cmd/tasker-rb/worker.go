@@ -17,6 +17,7 @@ type workerCommand struct {
 	handlers  handlerFlags
 	tasks     int
 	drain     timeSpan
+	keep      timeSpan
 	quiet     bool
 	log       string
 	templates []string
@@ -59,6 +60,7 @@ it refuses to start if a handler class of these templates is missing.`,
 	cmd.Flags().StringArrayVar(&w.queues, "queue", nil, "only take tasks of queue `NAME`, may be repeated (templates say queue:, else it is default)")
 	w.drain = timeSpan(30 * time.Second)
 	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
+	cmd.Flags().Var(&w.keep, "keep", "delete tasks `TIME` after their end, such as 90d, but not those in error; 0 keeps what no template limits")
 	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "log nothing about steps that succeed")
 	cmd.Flags().StringVar(&w.log, "log", "text", "log as `FORMAT`: text or json")
 	return cmd
@@ -125,6 +127,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, place string, log *slog.Logger) error {
 	config := orchestration.WorkerConfig{
 		MaxTasks: w.tasks, Drain: time.Duration(w.drain), Namespaces: w.namespaces, Names: w.names, Queues: w.queues,
+		Keep: time.Duration(w.keep),
 	}
 	over, told := make(chan struct{}), make(chan struct{})
 	if config.Drain == 0 {

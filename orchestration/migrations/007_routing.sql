@@ -38,6 +38,10 @@ create table tasker.crashes (
     at     timestamptz not null
 );
 
+-- The column has another name, so that a submission of version 6 fails: it would not look
+-- for pruned tasks.
+alter table tasker.tasks rename column identity_key to identity;
+
 -- The identity keys of pruned tasks. A task with such a key is not submitted again.
 create table tasker.tombstones (
     identity_key text primary key,
@@ -47,9 +51,17 @@ create table tasker.tombstones (
     pruned_at    timestamptz not null
 );
 
+-- The worker that prunes at present, in one row at most.
+create table tasker.pruning (
+    only_row boolean primary key default true check (only_row),
+    number   bigint not null, -- of the engine
+    until    timestamptz not null
+);
+
 ---- create above / drop below ----
 
-drop table tasker.tombstones, tasker.crashes;
+drop table tasker.pruning, tasker.tombstones, tasker.crashes;
+alter table tasker.tasks rename column identity to identity_key;
 alter table tasker.steps drop column crashes;
 drop index tasker.queue_ready;
 create index queue_ready on tasker.queue (priority desc, due_at) where ready and held_by is null;
