@@ -216,6 +216,13 @@ func (c *texts) repeats(often int) bool {
 	return most >= often && (least >= repeated || most >= 20*often)
 }
 
+// distinct is how many different statements have come.
+func (c *texts) distinct() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.counts)
+}
+
 // repeated is how often a statement comes that is repeated.
 const repeated = 2
 
@@ -254,10 +261,12 @@ func countIdle(s *costsServer, sheet *costs.Sheet) {
 	t := s.t
 	pool, session := &texts{counts: map[string]int{}}, &texts{counts: map[string]int{}}
 	l := s.begin(s.createDatabase(), pool, session)
+	session.reset()
+	stop := l.worker(poll)
+	s.eventually(func() bool { return session.distinct() >= 2 }) // the engine has said once what its worker takes
 	pool.reset()
 	session.reset()
 	began, before := time.Now(), l.proxy.Traffic(pgproxy.Named(poolName))
-	stop := l.worker(poll)
 	s.eventually(func() bool { return pool.repeats(10) && session.repeats(4) })
 	stop()
 	elapsed := time.Since(began)

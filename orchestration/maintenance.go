@@ -41,7 +41,7 @@ func startMaintenance(ctx context.Context, e *Engine, poll, keep time.Duration) 
 		if m.round(ctx) > 0 {
 			signal(m.wake)
 		}
-		if rounds++; rounds%pruneEvery == 0 {
+		if rounds++; rounds%pruneEvery == pruneFirst {
 			signal(prune)
 		}
 	})

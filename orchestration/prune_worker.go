@@ -16,6 +16,8 @@ const (
 	// pruneEvery is how many rounds, one each Poll, are between two passes of a worker:
 	// with the default, twenty minutes.
 	pruneEvery = 240
+	// pruneFirst is how many rounds come before the first one: a worker may not live long.
+	pruneFirst = 12
 	// pruneShare is the part of the time that a worker's pass takes. The rest are pauses.
 	pruneShare = 0.1
 	// pruningLease is how long a worker that is gone keeps the others from pruning. It is
