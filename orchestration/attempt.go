@@ -20,7 +20,7 @@ type attempt struct {
 	x        *StepExecution
 	step     *stepRun
 	claimant int64
-	succeed  func(context.Context) *succession // plans what follows a success
+	succeed  func(ctx context.Context, results int) *succession // plans what follows a success; results are bytes
 	report   func(attemptResult)
 
 	interrupt context.CancelCauseFunc // ends the handler's context
@@ -59,9 +59,10 @@ func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *
 	if !a.finished.CompareAndSwap(false, true) {
 		return
 	}
-	a.engine.uncommitted.add(len(results))
+	a.x.attempt.end(a.step.template, len(results))
 	r := a.recordOutcome(ctx, results, failure)
-	a.engine.uncommitted.remove(len(results))
+	a.engine.memory.committed(len(results))
+	a.engine.garbage.add(len(results))
 	a.engine.watchers.endAttempt(a.step.id, a.claimant)
 	a.report(r)
 }
@@ -78,14 +79,14 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 		failure = sqlFailure(failed)
 	}
 	// Everything below must also happen after ctx has ended.
-	recording, cancel := outliving(ctx, a.engine.stopTimeout)
+	recording, cancel := outliving(ctx, a.engine.stopTimeout+transferTime(len(results)))
 	defer cancel()
 	if failure != nil {
 		a.x.session.Rollback(recording)
 		defer a.x.session.Done(sqlsession.RolledBack)
 		return a.recognized(recording, a.recordFailure(ctx, recording, a.handlerFailed(recording, failure, failed)))
 	}
-	follows := a.succeed(ctx)
+	follows := a.succeed(ctx, len(results))
 	r := attemptResult{step: a.step, outcome: a.success(results, follows.last), follows: follows}
 	fate := sqlsession.Committed
 	defer func() { a.x.session.Done(fate) }()
@@ -134,7 +135,7 @@ func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome, claim
 		defer a.x.session.Rollback(ctx) // no statement to undo, but it may return a connection to the pool
 		return a.engine.commitOutcome(ctx, a.step, a.claimant, o, claims)
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.engine.stopTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.engine.stopTimeout+transferTime(len(o.results)))
 	defer cancel()
 	return a.commitInTx(ctx, o, claims)
 }

@@ -22,6 +22,12 @@ const (
 	groupTimeout = 4 * time.Second
 	// aloneAtOnce is the number of requests of failed groups that are sent at a time.
 	aloneAtOnce = 8
+	// largeRequest is the number of bytes from which a request is sent by itself: a group
+	// must not wait for it, nor get too large for the server.
+	largeRequest = 256 << 10
+	// largeAtOnce is the number of such requests that are sent at a time. Each is in memory
+	// a few times meanwhile.
+	largeAtOnce = 2
 )
 
 // groupCommit commits the requests of many steps and tasks together. A request never
@@ -35,6 +41,7 @@ type groupCommit struct {
 	own   *ownBatches
 	queue chan groupRequest
 	alone chan struct{} // holds a value for each request that is sent alone
+	large chan struct{} // the same for large ones
 	ended sync.WaitGroup
 }
 
@@ -55,6 +62,7 @@ type requestBase struct {
 	// again says that the request was sent more than once. Then the last answer may not
 	// show what an earlier try has done.
 	again bool
+	bytes int // of its parameters, if they may be many
 }
 
 func (b *requestBase) base() *requestBase { return b }
@@ -83,7 +91,7 @@ type sqlRequest struct {
 func (r *sqlRequest) join(g *requestsByKind) { g.sql = append(g.sql, r) }
 
 func newGroupCommit(own *ownBatches) *groupCommit {
-	g := &groupCommit{own: own, queue: make(chan groupRequest, maxGroup), alone: make(chan struct{}, aloneAtOnce)}
+	g := &groupCommit{own: own, queue: make(chan groupRequest, maxGroup), alone: make(chan struct{}, aloneAtOnce), large: make(chan struct{}, largeAtOnce)}
 	for range committers {
 		g.ended.Go(g.work)
 	}
@@ -105,10 +113,23 @@ func (g *groupCommit) exec(ctx context.Context, read func(pgx.Rows) error, sql s
 // commit returns when the request is committed. The request then has its answer.
 func (g *groupCommit) commit(r groupRequest) error {
 	b := r.base()
+	if b.bytes >= largeRequest {
+		return g.commitLarge(r)
+	}
 	b.done = make(chan struct{})
 	g.queue <- r
 	<-b.done
 	return b.err
+}
+
+func (g *groupCommit) commitLarge(r groupRequest) error {
+	select {
+	case g.large <- struct{}{}:
+	case <-r.base().ctx.Done():
+		return context.Cause(r.base().ctx)
+	}
+	defer func() { <-g.large }()
+	return g.sendUntilAnswered(r)
 }
 
 func (g *groupCommit) work() {
@@ -189,6 +210,7 @@ func (g *groupCommit) sendUntilAnswered(r groupRequest) error {
 		if err == nil || !silent && !sqlsession.Passing(err) {
 			return err
 		}
+		r.base().again = true
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -208,7 +230,7 @@ func (g *groupCommit) sendOne(ctx context.Context, r groupRequest) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-g.alone }()
-	return g.send(ctx, []groupRequest{r}, 2*groupTimeout)
+	return g.send(ctx, []groupRequest{r}, 2*groupTimeout+transferTime(r.base().bytes))
 }
 
 // rowCount returns a read function that counts the rows.

@@ -31,20 +31,24 @@ func (f *succession) requested() *claimRequest {
 	return &f.claims
 }
 
-// succeed plans the succession of a running step that has succeeded. Attempts call it
-// from their goroutines.
-func (l *taskLoop) succeed(ctx context.Context, s *stepRun, claimant int64) *succession {
+// succeed plans the succession of a running step that has succeeded with so many bytes of
+// results. Attempts call it from their goroutines.
+func (l *taskLoop) succeed(ctx context.Context, s *stepRun, claimant int64, results int) *succession {
 	t := l.task
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.agenda.finish(s)
+	s.returned = results
 	f := &succession{last: t.agenda.unfinished == 1}
-	if f.last || t.closed || t.state != TaskInProgress || t.number != claimant || ctx.Err() != nil || l.isStopping() || l.engine.uncommitted.full() != nil {
+	if f.last || t.closed || t.state != TaskInProgress || t.number != claimant || ctx.Err() != nil || l.isStopping() {
 		return f
 	}
 	now := l.engine.now()
 	for _, i := range t.agenda.next(s, t.steps, now, l.parallel()) {
 		next := t.steps[i]
+		if !l.takeRoomNow(next) {
+			continue
+		}
 		t.agenda.promise(i)
 		l.engine.watchers.beginAttempt(next.id, claimant)
 		f.steps = append(f.steps, next)
@@ -74,6 +78,7 @@ func (l *taskLoop) settle(f *succession) {
 		for i, s := range f.steps {
 			l.task.agenda.settle(s.index)
 			if !slices.Contains(f.claims.claimed, s.id) {
+				l.giveRoomBack(s)
 				l.engine.watchers.endAttempt(s.id, claimant)
 				continue
 			}
@@ -100,7 +105,10 @@ func (l *taskLoop) startClaimed(ctx context.Context, starting bool) {
 			l.start(ctx, c.stepRun)
 			return true
 		}
-		l.change(func() { l.task.agenda.running-- })
+		l.change(func() {
+			l.task.agenda.running--
+			l.giveRoomBack(c.stepRun)
+		})
 		if ours {
 			l.releaseClaimed(ctx, c)
 		} else { // a refresh has found that the claim is gone

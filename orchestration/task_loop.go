@@ -21,12 +21,14 @@ type taskLoop struct {
 	stale          bool            // the database has a newer version of the task
 	permitRejected bool            // a step got no permit, so another step may have room
 	full           <-chan struct{} // closed when a claim may be made; nil if none waits
+	room           roomWait        // the loop's place among those that wait for that
 	failure        error           // ends the loop after the running attempts have ended
 }
 
 // run returns when no step runs and none can start. again means that the task must
 // be loaded anew.
 func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error) {
+	defer l.engine.memory.leave(&l.room)
 	for {
 		select {
 		case <-l.changed: // before more steps start
@@ -47,6 +49,9 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 			if (l.stale || l.permitRejected) && l.failure == nil {
 				continue
 			}
+		}
+		if l.full == nil {
+			l.engine.memory.leave(&l.room)
 		}
 		if l.task.agenda.running == 0 && l.full == nil {
 			break
@@ -72,11 +77,11 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 
 // await waits until an attempt ends, a retry becomes due, or another party changes
 // the task. starting says that more steps may start. If steps are ready and too many
-// results are not committed yet, it also waits for room.
+// bytes of results are in memory, it also waits for room.
 func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 	var due <-chan time.Time
 	if starting && l.task.agenda.running < l.parallel() {
-		if next := l.task.nextDue(); !next.IsZero() {
+		if next := l.task.nextDue(now); !next.IsZero() {
 			timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
 			defer timer.Stop()
 			due = timer.C
@@ -161,9 +166,16 @@ func (l *taskLoop) wanted(now time.Time) (wanted []*stepRun) {
 // claimWanted claims the steps if that is possible now. If not, or if they have changed, it
 // notes why.
 func (l *taskLoop) claimWanted(ctx context.Context, wanted []*stepRun) ([]*stepRun, error) {
-	if l.full = l.engine.uncommitted.full(); l.full != nil {
+	if wanted = l.takeRoom(wanted); len(wanted) == 0 {
 		return nil, nil
 	}
+	defer func() {
+		for _, s := range wanted {
+			if s.state != StepInProgress {
+				l.giveRoomBack(s)
+			}
+		}
+	}()
 	claimant, err := l.engine.session.claimant(ctx)
 	if err != nil {
 		return nil, err
@@ -205,7 +217,7 @@ func (l *taskLoop) start(ctx context.Context, s *stepRun) {
 	s.interrupt = interrupt
 	a := &attempt{
 		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, interrupt: interrupt,
-		succeed: func(ctx context.Context) *succession { return l.succeed(ctx, s, claimant) },
+		succeed: func(ctx context.Context, results int) *succession { return l.succeed(ctx, s, claimant, results) },
 		report: func(r attemptResult) {
 			l.engine.permitFreed(ctx, s)
 			l.results <- r
@@ -221,7 +233,7 @@ func (l *taskLoop) start(ctx context.Context, s *stepRun) {
 func (l *taskLoop) noteResult(r attemptResult) {
 	r.step.interrupt(nil)
 	l.change(func() {
-		r.step.running = false
+		r.step.running, r.step.returned = false, 0
 		l.task.agenda.running--
 		if r.err == nil {
 			l.noteOutcome(r)
@@ -263,7 +275,7 @@ func (l *taskLoop) noteOutcome(r attemptResult) {
 		s.losses++
 	}
 	if o.to == StepComplete {
-		s.results = o.results
+		l.task.setResults(s, resultOf(o.results))
 	}
 	if r.endedTask {
 		l.task.state = TaskComplete
@@ -345,7 +357,8 @@ func (l *taskLoop) adopt(fresh *taskRun) (events []func()) {
 		case !s.running && (another || !ours && s.state == StepInProgress || s.differs(f)):
 			cancelled := f.state == StepCancelled && s.state != StepCancelled
 			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
-			s.claimedBy, s.claimAlive, s.results = f.claimedBy, f.claimAlive, f.results
+			s.claimedBy, s.claimAlive = f.claimedBy, f.claimAlive
+			t.setResults(s, f.results)
 			t.noteChange(s)
 			if cancelled {
 				events = append(events, func() { l.engine.tell(t, s, Event{Kind: EventStepCancelled}) })
