@@ -133,6 +133,9 @@ func (a *attempt) recordFailure(ctx, recording context.Context, o outcome) attem
 func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome, claims *claimRequest) (endedTask bool, err error) {
 	if !open {
 		defer a.x.session.Rollback(ctx) // no statement to undo, but it may return a connection to the pool
+		if len(o.results) >= largeRequest {
+			return a.commitLarge(ctx, o, claims)
+		}
 		return a.engine.commitOutcome(ctx, a.step, a.claimant, o, claims)
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.engine.stopTimeout+transferTime(len(o.results)))

@@ -6,20 +6,25 @@ import (
 	"sync/atomic"
 )
 
-// garbage counts the bytes of large results that have left the memory. On its way, each is
-// in some four buffers. Go would let these grow to as much as all that is alive, and then
-// keep the memory for a while. The sum of a few results of 20 MB is a gigabyte so.
+// garbage counts the bytes that large results leave behind. Go would let them grow to as
+// much as all that is alive, and keep the memory for a while: with a few results of 20 MB
+// that is a gigabyte.
 type garbage struct {
 	bytes      atomic.Int64
 	collecting atomic.Bool
 }
 
-// garbageAtLeast is how many bytes of results are worth a collection, if not much is alive.
-const garbageAtLeast = 32 << 20
+const (
+	// garbageCopies is in how many buffers a result is on its way to the database, or back.
+	garbageCopies = 4
+	// garbageAtLeast is how much garbage is worth a collection, if not much is alive.
+	garbageAtLeast = 64 << 20
+)
 
-// add has Go collect the garbage if there is much of it, compared with what is alive.
+// add has Go collect the garbage if a result has left much of it, compared with what is
+// alive.
 func (g *garbage) add(bytes int) {
-	if bytes <= smallResult || g.bytes.Add(int64(bytes)) < garbageAtLeast+liveBytes()/4 || !g.collecting.CompareAndSwap(false, true) {
+	if bytes <= smallResult || g.bytes.Add(garbageCopies*int64(bytes)) < garbageAtLeast+liveBytes()/4 || !g.collecting.CompareAndSwap(false, true) {
 		return
 	}
 	g.bytes.Store(0)

@@ -22,7 +22,7 @@ const (
 	groupTimeout = 4 * time.Second
 	// aloneAtOnce is the number of requests of failed groups that are sent at a time.
 	aloneAtOnce = 8
-	// largeRequest is the number of bytes from which a request is sent by itself: a group
+	// largeRequest is the size of results from which a success is sent by itself: a group
 	// must not wait for it, nor get too large for the server.
 	largeRequest = 256 << 10
 	// largeAtOnce is the number of such requests that are sent at a time. Each is in memory
@@ -46,7 +46,7 @@ type groupCommit struct {
 }
 
 // groupRequest is one request of a group. Each kind has a type: claimRequest,
-// outcomeRequest, permitRequest and sqlRequest.
+// outcomeRequest, largeSuccess, permitRequest and sqlRequest.
 type groupRequest interface {
 	// base returns what all kinds have.
 	base() *requestBase
@@ -62,7 +62,7 @@ type requestBase struct {
 	// again says that the request was sent more than once. Then the last answer may not
 	// show what an earlier try has done.
 	again bool
-	bytes int // of its parameters, if they may be many
+	bytes int // of its parameters, if they are many
 }
 
 func (b *requestBase) base() *requestBase { return b }
@@ -113,16 +113,15 @@ func (g *groupCommit) exec(ctx context.Context, read func(pgx.Rows) error, sql s
 // commit returns when the request is committed. The request then has its answer.
 func (g *groupCommit) commit(r groupRequest) error {
 	b := r.base()
-	if b.bytes >= largeRequest {
-		return g.commitLarge(r)
-	}
 	b.done = make(chan struct{})
 	g.queue <- r
 	<-b.done
 	return b.err
 }
 
-func (g *groupCommit) commitLarge(r groupRequest) error {
+// commitLarge is commit for a request with so many bytes.
+func (g *groupCommit) commitLarge(r groupRequest, bytes int) error {
+	r.base().bytes = bytes
 	select {
 	case g.large <- struct{}{}:
 	case <-r.base().ctx.Done():

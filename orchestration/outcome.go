@@ -61,7 +61,7 @@ func (a *attempt) failedOutcome(failure *StepError) outcome {
 // claims, if any, are made in the same commit.
 // It reports whether that ended the task.
 func (e *Engine) commitOutcome(ctx context.Context, s *stepRun, claimant int64, o outcome, claims *claimRequest) (endedTask bool, err error) {
-	request := &outcomeRequest{requestBase: requestBase{ctx: ctx, bytes: len(o.results)}, row: o.row(s, claimant), claims: claims}
+	request := &outcomeRequest{requestBase: requestBase{ctx: ctx}, row: o.row(s, claimant), claims: claims}
 	err = e.group.commit(request)
 	if err == nil && !request.recorded {
 		return false, errClaimLost

@@ -6,9 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A step's SQL and its success are committed together, in a transaction that no
@@ -99,11 +97,10 @@ var (
 	}()
 )
 
-// queueSuccess adds the statement for a success and its succession to the batch. It
-// notes whether that ends the task.
-func (a *attempt) queueSuccess(batch *pgx.Batch, o outcome, claims *claimRequest, endedTask *bool) {
-	args := []any{a.step.id, a.claimant, a.step.attemptNumber, o.started, o.ended, string(o.results), storedBytes(o.results)}
-	sql := successSQL
+// successStatement is the statement for a success and its succession.
+func (a *attempt) successStatement(o outcome, claims *claimRequest) (sql string, args []any) {
+	args = []any{a.step.id, a.claimant, a.step.attemptNumber, o.started, o.ended, string(o.results), storedBytes(o.results)}
+	sql = successSQL
 	switch {
 	case o.last:
 		sql, args = lastSuccessSQL, append(args, a.x.TaskID)
@@ -117,15 +114,18 @@ func (a *attempt) queueSuccess(batch *pgx.Batch, o outcome, claims *claimRequest
 		}
 		args = append(args, make([]any, 3*(size-len(claims.rows)))...)
 	}
-	batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error {
-		var recorded bool
-		var claimed []int64
-		err := row.Scan(&recorded, &claimed, endedTask)
-		if claims != nil {
-			claims.claimed = claimed
-		}
-		return err
-	})
+	return sql, args
+}
+
+// scanSuccess notes the claims that were made, and whether the task has ended.
+func scanSuccess(row pgx.Row, claims *claimRequest, endedTask *bool) error {
+	var recorded bool
+	var claimed []int64
+	err := row.Scan(&recorded, &claimed, endedTask)
+	if claims != nil {
+		claims.claimed = claimed
+	}
+	return err
 }
 
 func nilIfEmpty(ids []int64) []int64 {
@@ -142,11 +142,8 @@ const claimLostState = "TK001"
 // reports whether that ended the task. The claims, if any, are made in the same commit.
 func (a *attempt) commitInTx(ctx context.Context, o outcome, claims *claimRequest) (endedTask bool, err error) {
 	err = a.x.session.Commit(ctx, func(batch *pgx.Batch) {
-		a.queueSuccess(batch, o, claims, &endedTask)
+		sql, args := a.successStatement(o, claims)
+		batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error { return scanSuccess(row, claims, &endedTask) })
 	})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == claimLostState {
-		return false, errClaimLost
-	}
-	return endedTask && err == nil, recordingError(a.step, err)
+	return endedTask && err == nil, a.commitError(err)
 }
