@@ -1,7 +1,7 @@
 package orchestration
 
 import (
-	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
 )
@@ -29,7 +29,7 @@ func (g *garbage) add(bytes int) {
 	}
 	g.bytes.Store(0)
 	go func() {
-		runtime.GC()
+		debug.FreeOSMemory()
 		g.collecting.Store(false)
 	}()
 }
