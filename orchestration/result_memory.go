@@ -166,17 +166,23 @@ func (m *resultMemory) forget() {
 // takeRoom takes room for the steps that the loop wants to claim, and returns those that
 // got some. If others must wait, it sets l.full.
 func (l *taskLoop) takeRoom(wanted []*stepRun) []*stepRun {
-	claimable := wanted[:0:0]
-	for _, s := range wanted {
+	got := wanted
+	for i, s := range wanted {
 		bytes := l.need(s)
-		if full := l.engine.memory.take(&l.room, bytes); full != nil {
-			l.full = full
-			break
+		switch {
+		case l.full == nil:
+			if l.full = l.engine.memory.take(&l.room, bytes); l.full != nil {
+				got = slices.Clone(wanted[:i])
+				continue
+			}
+		case bytes > 0 || !l.engine.memory.takeNow(0): // the loop has its place already
+			continue
+		default:
+			got = append(got, s)
 		}
 		s.room = bytes
-		claimable = append(claimable, s)
 	}
-	return claimable
+	return got
 }
 
 // takeRoomNow takes room for a step whose claim is to travel with a success.

@@ -75,14 +75,18 @@ func TestAStepWithAllRoomLetsSmallStepsRun(t *testing.T) {
 	<-reading
 	require.Equal(t, orchestration.TaskComplete, b.run(t, template(t, "small:\nlast: small", "")).State)
 
-	// One that needs room waits, and hears when it is cancelled.
+	// One that needs room waits, but no other step of its task. It hears when it is
+	// cancelled.
 	second := make(chan orchestration.Outcome, 1)
-	waits := b.submit(t, template(t, "a:\ncopy: a", ""), "{}")
+	waits := b.submit(t, template(t, "a:\nroot:\ncopy: a root\nother: root", ""), "{}")
 	go func() {
 		out, _ := b.Run(t.Context(), waits)
 		second <- out
 	}()
-	require.Eventually(t, b.WaitsForRoom, patience, time.Millisecond)
+	require.Eventually(t, func() bool {
+		d, err := b.Task(t.Context(), waits)
+		return err == nil && step(t, d, "other").State == orchestration.StepComplete && b.WaitsForRoom()
+	}, patience, time.Millisecond)
 	require.NoError(t, b.CancelTask(t.Context(), waits, ops))
 	require.Equal(t, orchestration.TaskCancelled, (<-second).State)
 	require.False(t, b.WaitsForRoom())
