@@ -17,7 +17,8 @@ type Config struct {
 	// Pool is the database. The engine uses one connection while it lives, one for
 	// each step whose handler uses its transaction, and a few for short statements. A
 	// worker's maintenance takes one more for a moment every Poll, also while the
-	// worker leases tasks. The tables must be current, see [Migrate].
+	// worker leases tasks. Handlers that read large results use one or two. If there is
+	// none for them, the engine opens one beside the pool. The tables must be current, see [Migrate].
 	Pool *pgxpool.Pool
 
 	// Session is the direct way to the server for the engine's own session, if Pool goes
