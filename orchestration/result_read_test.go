@@ -234,6 +234,41 @@ func TestReadsEndWithTheEngine(t *testing.T) {
 	require.ErrorIs(t, failure, context.Canceled)
 }
 
+// untilCancelled has the first read of large results wait until its context ends.
+type untilCancelled struct {
+	readCounter
+	begun chan struct{}
+}
+
+func (u *untilCancelled) TraceBatchStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
+	for _, q := range d.Batch.QueuedQueries {
+		if strings.Contains(q.SQL, "with ordinality") {
+			close(u.begun)
+			<-ctx.Done()
+		}
+	}
+	return ctx
+}
+
+// A read ends with a cancel of its task.
+func TestReadsEndWithACancel(t *testing.T) {
+	t.Parallel()
+	slow := &untilCancelled{begun: make(chan struct{})}
+	pool := configured(t, database(t), func(c *pgxpool.Config) { c.ConnConfig.Tracer = slow })
+	b := engineOn(t, pool, funcs{"A": value(string(sized(largeSize))), "B": sizeOf("a")})
+	id := b.submit(t, template(t, "a:\nb: a", ""), "{}")
+	ended := make(chan orchestration.Outcome, 1)
+	go func() {
+		out, _ := b.Run(t.Context(), id)
+		ended <- out
+	}()
+	<-slow.begun
+	require.NoError(t, b.CancelTask(t.Context(), id, ops))
+	require.Equal(t, orchestration.TaskCancelled, (<-ended).State)
+	held, returned := b.ResultMemory()
+	require.Zero(t, held+returned)
+}
+
 // An attempt whose task is gone reads nothing, and hears why.
 func TestReadsOfADeletedTask(t *testing.T) {
 	t.Parallel()
