@@ -135,3 +135,23 @@ func (e *Engine) admitSuccessor(s, next *stepRun, first bool) bool {
 	e.company.leave()
 	return false
 }
+
+// gaveUp reports whether a worker has waited long enough for a thread. Another one may
+// have a free one.
+func (l *taskLoop) gaveUp() bool {
+	if l.task.agenda.running > 0 {
+		l.admission.restart()
+		return false
+	}
+	return l.admission.waits() && l.stopping != nil && l.admission.patience() <= 0
+}
+
+// postponed is the outcome of a task that waited for a thread in vain.
+func (l *taskLoop) postponed() Outcome {
+	out := Outcome{State: l.task.state, Next: l.engine.now()}
+	if l.admission.alone {
+		l.engine.cfg.Logger.Warn("a step that must run alone waits for the end of the others; trying again later", "task", l.task.id)
+		out.Next = l.engine.now().Add(alonePause)
+	}
+	return out
+}

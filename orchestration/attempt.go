@@ -20,7 +20,7 @@ type attempt struct {
 	x        *StepExecution
 	step     *stepRun
 	claimant int64
-	succeed  func(context.Context) *succession // plans what follows a success
+	succeed  func(ctx context.Context, results int) *succession // plans what follows a success; results are bytes
 	report   func(attemptResult)
 	stopping <-chan struct{} // closed when no more steps may start
 	began    time.Time       // when the handler got its thread
@@ -71,9 +71,10 @@ func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *
 	if t := a.step.threads; t != nil {
 		t.give(time.Since(a.began))
 	}
-	a.engine.uncommitted.add(len(results))
+	a.x.attempt.end(a.step.template, len(results))
 	r := a.recordOutcome(ctx, results, failure)
-	a.engine.uncommitted.remove(len(results))
+	a.engine.memory.committed(len(results))
+	a.engine.garbage.add(len(results))
 	a.engine.watchers.endAttempt(a.step.id, a.claimant)
 	a.report(r)
 }
@@ -90,7 +91,7 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 		failure = sqlFailure(failed)
 	}
 	// Everything below must also happen after ctx has ended.
-	recording, cancel := outliving(ctx, a.engine.stopTimeout)
+	recording, cancel := outliving(ctx, a.engine.stopTimeout+transferTime(len(results)))
 	defer cancel()
 	if failure != nil {
 		a.leaveThreads()
@@ -98,7 +99,7 @@ func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, fa
 		defer a.x.session.Done(sqlsession.RolledBack)
 		return a.recognized(recording, a.recordFailure(ctx, recording, a.handlerFailed(recording, failure, failed)))
 	}
-	follows := a.succeed(ctx)
+	follows := a.succeed(ctx, len(results))
 	a.leaveThreads()
 	r := attemptResult{step: a.step, outcome: a.success(results, follows.last), follows: follows}
 	fate := sqlsession.Committed
@@ -157,6 +158,7 @@ func (a *attempt) awaitThread(ctx context.Context) bool {
 
 // turnBack releases the claim of an attempt that has not begun.
 func (a *attempt) turnBack(ctx context.Context) {
+	a.x.attempt.end(a.step.template, 0)
 	a.leaveThreads()
 	recording, cancel := outliving(ctx, a.engine.stopTimeout)
 	defer cancel()
@@ -190,9 +192,12 @@ func (a *attempt) recordFailure(ctx, recording context.Context, o outcome) attem
 func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome, claims *claimRequest) (endedTask bool, err error) {
 	if !open {
 		defer a.x.session.Rollback(ctx) // no statement to undo, but it may return a connection to the pool
+		if len(o.results) >= largeRequest {
+			return a.commitLarge(ctx, o, claims)
+		}
 		return a.engine.commitOutcome(ctx, a.step, a.claimant, o, claims)
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.engine.stopTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.engine.stopTimeout+transferTime(len(o.results)))
 	defer cancel()
 	return a.commitInTx(ctx, o, claims)
 }

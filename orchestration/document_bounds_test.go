@@ -83,7 +83,7 @@ func TestClaimsWaitForUncommittedResults(t *testing.T) {
 	b := engine(t, funcs{"A": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
 		calls.Add(1)
 		return json.RawMessage("1"), nil
-	}}, func(c *orchestration.Config) { c.MaxUncommittedBytes = 1000 })
+	}}, func(c *orchestration.Config) { c.MaxResultMemory = 1000 })
 	tpl := template(t, "a:\nb: a", "")
 	type ending struct {
 		out orchestration.Outcome
@@ -98,7 +98,7 @@ func TestClaimsWaitForUncommittedResults(t *testing.T) {
 		require.Eventually(t, b.WaitsForRoom, 10*time.Second, time.Millisecond)
 		return ended
 	}
-	b.AddUncommitted(1001)
+	b.AddReturned(1001)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := start(ctx, b.submit(t, tpl, "{}"))
@@ -114,20 +114,21 @@ func TestClaimsWaitForUncommittedResults(t *testing.T) {
 
 	ended = start(t.Context(), b.submit(t, tpl, "{}"))
 	require.Zero(t, calls.Load())
-	b.AddUncommitted(-1)
+	b.AddReturned(-1)
 	e = <-ended
 	require.NoError(t, e.err)
 	require.Equal(t, orchestration.TaskComplete, e.out.State)
 	require.EqualValues(t, 1, calls.Load())
-	b.AddUncommitted(-1000)
-	require.Zero(t, b.Uncommitted())
+	b.AddReturned(-1000)
+	held, returned := b.ResultMemory()
+	require.Zero(t, held+returned)
 }
 
 // A worker that waits for room drains at once.
 func TestWorkerDrainsWhileItWaitsForRoom(t *testing.T) {
 	t.Parallel()
-	b := engine(t, nil, func(c *orchestration.Config) { c.MaxUncommittedBytes = 1000 })
-	b.AddUncommitted(1001)
+	b := engine(t, nil, func(c *orchestration.Config) { c.MaxResultMemory = 1000 })
+	b.AddReturned(1001)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Work(ctx, orchestration.WorkerConfig{}) }()
@@ -145,7 +146,8 @@ func TestLargeResultsOfManyTasks(t *testing.T) {
 	var b *bundle
 	var peak atomic.Int64
 	look := func() {
-		for now := int64(b.Uncommitted()); ; {
+		for _, returned := b.ResultMemory(); ; {
+			now := int64(returned)
 			if before := peak.Load(); now <= before || peak.CompareAndSwap(before, now) {
 				break
 			}
@@ -154,7 +156,7 @@ func TestLargeResultsOfManyTasks(t *testing.T) {
 	b = engine(t, funcs{"A": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
 		look()
 		return append(json.RawMessage(nil), results...), nil
-	}}, func(c *orchestration.Config) { c.MaxUncommittedBytes = bound })
+	}}, func(c *orchestration.Config) { c.MaxResultMemory = bound })
 	tpl := template(t, "a:", "")
 	ids := make([]int64, tasks)
 	for i := range ids {
@@ -173,7 +175,8 @@ func TestLargeResultsOfManyTasks(t *testing.T) {
 	}
 	stop()
 	require.NoError(t, <-ended)
-	require.Zero(t, b.Uncommitted())
+	held, returned := b.ResultMemory()
+	require.Zero(t, held+returned)
 	require.LessOrEqual(t, peak.Load(), int64(bound+leased*size))
 	t.Logf("%d MB of results: at most %d MB not committed", tasks*size>>20, peak.Load()>>20)
 }

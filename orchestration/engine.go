@@ -18,7 +18,8 @@ type Config struct {
 	// Pool is the database. The engine uses one connection while it lives, one for
 	// each step whose handler uses its transaction, and a few for short statements. A
 	// worker's maintenance takes one more for a moment every Poll, also while the
-	// worker leases tasks. The tables must be current, see [Migrate].
+	// worker leases tasks. Handlers that read large results use one or two. If there is
+	// none for them, the engine opens one beside the pool. The tables must be current, see [Migrate].
 	Pool *pgxpool.Pool
 
 	// Session is the direct way to the server for the engine's own session, if Pool goes
@@ -38,11 +39,11 @@ type Config struct {
 	// Default 64 MiB.
 	MaxDocumentBytes int
 
-	// MaxUncommittedBytes bounds the results that handlers have returned and that are
-	// not in the database yet. While there are more, the engine claims no step. No
-	// step fails for it. Steps that were claimed before still add their results.
-	// Default 256 MiB.
-	MaxUncommittedBytes int
+	// MaxResultMemory bounds the bytes of results in memory: those that running handlers
+	// read, and those that they have returned and that are not in the database yet. The
+	// engine claims a step only when there is room for what it is expected to need. No
+	// step fails for it, and a step alone always runs. Default 256 MiB.
+	MaxResultMemory int
 
 	// Grace is how long a handler may take to return after its context has ended. After
 	// that the engine abandons it and drops its results. Default 10 s.
@@ -76,7 +77,9 @@ type Engine struct {
 	waker       *waker
 	group       *groupCommit
 	loads       *groupLoad
-	uncommitted *uncommitted
+	memory      *resultMemory
+	reads       *resultReads
+	garbage     garbage
 	inHand      inHand
 	company     company
 	handlers    atomic.Int32 // that run now
@@ -99,14 +102,14 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, errors.Newf("orchestration: Config.MaxParallelSteps is %d", cfg.MaxParallelSteps)
 	case cfg.MaxDocumentBytes < 0 || cfg.MaxDocumentBytes > maxJSON:
 		return nil, errors.Newf("orchestration: Config.MaxDocumentBytes is %d; it must be between 1 and %d", cfg.MaxDocumentBytes, maxJSON)
-	case cfg.MaxUncommittedBytes < 0:
-		return nil, errors.Newf("orchestration: Config.MaxUncommittedBytes is %d", cfg.MaxUncommittedBytes)
+	case cfg.MaxResultMemory < 0:
+		return nil, errors.Newf("orchestration: Config.MaxResultMemory is %d", cfg.MaxResultMemory)
 	}
 	if cfg.MaxDocumentBytes == 0 {
 		cfg.MaxDocumentBytes = 64 << 20
 	}
-	if cfg.MaxUncommittedBytes == 0 {
-		cfg.MaxUncommittedBytes = 256 << 20
+	if cfg.MaxResultMemory == 0 {
+		cfg.MaxResultMemory = 256 << 20
 	}
 	if cfg.MaxParallelSteps == 0 {
 		cfg.MaxParallelSteps = 8
@@ -128,7 +131,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg.Random = rand.Float64
 	}
 	e := &Engine{cfg: cfg, pool: cfg.Pool, own: &ownBatches{pool: cfg.Pool}, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
-		uncommitted: &uncommitted{limit: cfg.MaxUncommittedBytes}, inHand: inHand{tasks: map[int64]bool{}}}
+		memory: newResultMemory(cfg.MaxResultMemory), inHand: inHand{tasks: map[int64]bool{}}}
 	var err error
 	var connections *poolConnections
 	if c, ok := connectionsByName.Load(cfg.Pool.Config().ConnConfig.RuntimeParams["application_name"]); ok {
@@ -142,7 +145,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e.waker = startWaker(e.own, cfg.Logger)
-	e.group, e.loads = newGroupCommit(e.own), newGroupLoad(e.own)
+	e.group, e.loads, e.reads = newGroupCommit(e.own), newGroupLoad(e.own), newResultReads(e.own, &e.garbage)
 	return e, nil
 }
 
@@ -153,6 +156,7 @@ func (e *Engine) Close() error {
 		e.waker.close()
 		e.group.close()
 		e.loads.close()
+		e.reads.close()
 		e.session.close()
 	})
 	return nil
@@ -162,6 +166,7 @@ func (e *Engine) Close() error {
 // dead like the session's.
 func (e *Engine) sessionLost() {
 	e.templates.Clear()
+	e.memory.forget()
 	e.pool.Reset()
 }
 

@@ -49,9 +49,13 @@ func ExampleStepExecution_Result() {
 	measure := func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
 		return json.RawMessage(`{"grams": 1250}`), nil
 	}
-	price := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+	price := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		measured, err := x.Result(ctx, "measure")
+		if err != nil {
+			return nil, err
+		}
 		var parcel struct{ Grams int64 }
-		if err := json.Unmarshal(x.Result("measure"), &parcel); err != nil {
+		if err := json.Unmarshal(measured, &parcel); err != nil {
 			return nil, err
 		}
 		var config struct {

@@ -28,8 +28,12 @@ func openCheckout(ctx context.Context, pool *pgxpool.Pool) *checkout {
 		}
 		return json.Marshal("paid")
 	}
-	ship := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-		return json.Marshal("sent, as it was " + string(x.Result("pay")))
+	ship := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		paid, err := x.Result(ctx, "pay")
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal("sent, as it was " + string(paid))
 	}
 	var err error
 	c.Engine, err = orchestration.New(ctx, orchestration.Config{

@@ -11,9 +11,13 @@ import (
 
 // Results are those of all steps that this one depends on, directly or not.
 func ExampleStepExecution_Results() {
-	total := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+	total := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		results, err := x.Results(ctx)
+		if err != nil {
+			return nil, err
+		}
 		sum := 0
-		for _, r := range x.Results() {
+		for _, r := range results {
 			var n int
 			if err := json.Unmarshal(r.JSON, &n); err != nil {
 				return nil, err
@@ -28,6 +32,32 @@ func ExampleStepExecution_Results() {
 	// goods 40
 	// freight 2
 	// 42
+}
+
+// Small results are in memory, and cost nothing. SmallResults says whether there are others.
+func ExampleStepExecution_SmallResults() {
+	total := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		results, all := x.SmallResults()
+		fmt.Println(len(results), all)
+		return json.Marshal(len(results))
+	}
+	fmt.Println(runInvoice(total))
+	// Output:
+	// 2 true
+	// 2
+}
+
+// SmallResult is Result for code that must not wait.
+func ExampleStepExecution_SmallResult() {
+	total := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		goods, small := x.SmallResult("goods")
+		fmt.Println(string(goods), small)
+		return goods, nil
+	}
+	fmt.Println(runInvoice(total))
+	// Output:
+	// 40 true
+	// 40
 }
 
 // The heads say how the steps of the task were when the attempt began.

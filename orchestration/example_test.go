@@ -25,9 +25,13 @@ func Example() {
 		"FetchName": orchestration.StepHandlerFunc(func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 			return x.Context, nil
 		}),
-		"Greet": orchestration.StepHandlerFunc(func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		"Greet": orchestration.StepHandlerFunc(func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+			fetched, err := x.Result(ctx, "fetch_name")
+			if err != nil {
+				return nil, err
+			}
 			var in struct{ Name string }
-			if err := json.Unmarshal(x.Result("fetch_name"), &in); err != nil {
+			if err := json.Unmarshal(fetched, &in); err != nil {
 				return nil, err
 			}
 			return json.Marshal("hello, " + in.Name)

@@ -8,31 +8,26 @@ import (
 // HeartbeatEvery is the pause between two heartbeats.
 const HeartbeatEvery = heartbeatEvery
 
-// Uncommitted returns the bytes of results that are not in the database yet.
-func (e *Engine) Uncommitted() int {
-	e.uncommitted.mu.Lock()
-	defer e.uncommitted.mu.Unlock()
-	return e.uncommitted.bytes
+// ResultMemory returns the bytes of results that count as in memory: those of running
+// steps, and those that are not in the database yet.
+func (e *Engine) ResultMemory() (held, returned int) {
+	e.memory.mu.Lock()
+	defer e.memory.mu.Unlock()
+	return e.memory.held, e.memory.returned
 }
 
-// AddUncommitted pretends that handlers have returned so many more bytes.
-func (e *Engine) AddUncommitted(bytes int) {
-	if bytes < 0 {
-		e.uncommitted.remove(-bytes)
-		return
-	}
-	e.uncommitted.add(bytes)
-}
+// AddReturned pretends that handlers have returned so many more bytes.
+func (e *Engine) AddReturned(bytes int) { e.memory.handOver(nil, 0, bytes) }
 
 // SetStopTimeout changes how long the engine's own statements may continue after it
 // was told to stop.
 func (e *Engine) SetStopTimeout(d time.Duration) { e.stopTimeout = d }
 
-// WaitsForRoom reports whether a task waits for results to be committed.
+// WaitsForRoom reports whether a task waits for room for results.
 func (e *Engine) WaitsForRoom() bool {
-	e.uncommitted.mu.Lock()
-	defer e.uncommitted.mu.Unlock()
-	return e.uncommitted.freed != nil
+	e.memory.mu.Lock()
+	defer e.memory.mu.Unlock()
+	return len(e.memory.waiting) > 0
 }
 
 // EndBackends ends the backends of a dead engine.

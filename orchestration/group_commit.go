@@ -22,6 +22,12 @@ const (
 	groupTimeout = 4 * time.Second
 	// aloneAtOnce is the number of requests of failed groups that are sent at a time.
 	aloneAtOnce = 8
+	// largeRequest is the size of results from which a success is sent by itself: a group
+	// must not wait for it, nor get too large for the server.
+	largeRequest = 256 << 10
+	// largeAtOnce is the number of such requests that are sent at a time. Each is in memory
+	// a few times meanwhile.
+	largeAtOnce = 2
 )
 
 // groupCommit commits the requests of many steps and tasks together. A request never
@@ -35,11 +41,12 @@ type groupCommit struct {
 	own   *ownBatches
 	queue chan groupRequest
 	alone chan struct{} // holds a value for each request that is sent alone
+	large chan struct{} // the same for large ones
 	ended sync.WaitGroup
 }
 
 // groupRequest is one request of a group. Each kind has a type: claimRequest,
-// outcomeRequest, permitRequest and sqlRequest.
+// outcomeRequest, largeSuccess, permitRequest and sqlRequest.
 type groupRequest interface {
 	// base returns what all kinds have.
 	base() *requestBase
@@ -55,6 +62,7 @@ type requestBase struct {
 	// again says that the request was sent more than once. Then the last answer may not
 	// show what an earlier try has done.
 	again bool
+	bytes int // of its parameters, if they are many
 }
 
 func (b *requestBase) base() *requestBase { return b }
@@ -83,7 +91,7 @@ type sqlRequest struct {
 func (r *sqlRequest) join(g *requestsByKind) { g.sql = append(g.sql, r) }
 
 func newGroupCommit(own *ownBatches) *groupCommit {
-	g := &groupCommit{own: own, queue: make(chan groupRequest, maxGroup), alone: make(chan struct{}, aloneAtOnce)}
+	g := &groupCommit{own: own, queue: make(chan groupRequest, maxGroup), alone: make(chan struct{}, aloneAtOnce), large: make(chan struct{}, largeAtOnce)}
 	for range committers {
 		g.ended.Go(g.work)
 	}
@@ -109,6 +117,18 @@ func (g *groupCommit) commit(r groupRequest) error {
 	g.queue <- r
 	<-b.done
 	return b.err
+}
+
+// commitLarge is commit for a request with so many bytes.
+func (g *groupCommit) commitLarge(r groupRequest, bytes int) error {
+	r.base().bytes = bytes
+	select {
+	case g.large <- struct{}{}:
+	case <-r.base().ctx.Done():
+		return context.Cause(r.base().ctx)
+	}
+	defer func() { <-g.large }()
+	return g.sendUntilAnswered(r)
 }
 
 func (g *groupCommit) work() {
@@ -189,6 +209,7 @@ func (g *groupCommit) sendUntilAnswered(r groupRequest) error {
 		if err == nil || !silent && !sqlsession.Passing(err) {
 			return err
 		}
+		r.base().again = true
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -208,7 +229,7 @@ func (g *groupCommit) sendOne(ctx context.Context, r groupRequest) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-g.alone }()
-	return g.send(ctx, []groupRequest{r}, 2*groupTimeout)
+	return g.send(ctx, []groupRequest{r}, 2*groupTimeout+transferTime(r.base().bytes))
 }
 
 // rowCount returns a read function that counts the rows.

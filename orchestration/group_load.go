@@ -132,13 +132,14 @@ func (g *groupLoad) read(ctx context.Context, group []*loadRequest) error {
 	})
 	batch.Queue(stepsSQL, ids).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			id, s, err := scanStep(rows)
+			id, s, results, err := scanStep(rows)
 			if err != nil {
 				return err
 			}
 			if t := found[id]; t != nil {
 				s.index = len(t.steps)
 				t.steps = append(t.steps, s)
+				t.setResults(s, results)
 			}
 		}
 		return rows.Err()
@@ -175,34 +176,38 @@ func scanTask(rows pgx.Rows) (*taskRun, error) {
 	return t, err
 }
 
-// stepsSQL returns the steps of a task in the template's order.
+// stepsSQL returns the steps of a task in the template's order, with results that are small.
+// Of larger ones it returns the size. results_bytes is null for small ones, and in rows that
+// programs of version 6 have written; of those it is the stored, compressed size that counts.
 var stepsSQL = `
 	select s.* from unnest($1::bigint[]) as wanted (id), lateral (
 		select s.task_id, s.step_id, s.name, s.state, s.attempts, s.attempts - s.forgiven, s.losses, s.crashes, s.retry_limit, s.retryable,
 			coalesce(s.claimed_by, 0), s.claimed_by is not null and s.claimed_by in (` + livingSQL + `),
-			s.last_attempted_at, s.next_attempt_at, s.backoff_request_seconds, coalesce(a.results::text, '')
+			s.last_attempted_at, s.next_attempt_at, s.backoff_request_seconds, coalesce(a.small, ''), coalesce(a.bytes, 0)
 		from tasker.steps s
 		left join lateral (
-			select results from tasker.attempts a
+			select case when a.results_bytes is null and stored <= ` + storedLimit + ` then results::text end as small,
+				case when a.results_bytes is null and stored <= ` + storedLimit + ` then 0 else coalesce(a.results_bytes, octet_length(results::text)) end as bytes
+			from tasker.attempts a, lateral (select pg_column_size(results) as stored) size
 			where s.state in ('complete', 'resolved_manually') -- asked before the index is
 				and a.step_id = s.step_id and a.outcome in ('complete', 'resolved_manually') order by attempt desc limit 1) a on true
 		where s.task_id = wanted.id order by s.position) s`
 
-func scanStep(rows pgx.Rows) (taskID int64, s *stepRun, err error) {
+func scanStep(rows pgx.Rows) (taskID int64, s *stepRun, results result, err error) {
 	s = &stepRun{}
-	var name, results string
+	var name, small string
 	var last, due *time.Time
 	err = rows.Scan(&taskID, &s.id, &name, &s.state, &s.attemptNumber, &s.attempts, &s.losses, &s.crashes, &s.limit, &s.retries, &s.claimedBy, &s.claimAlive,
-		&last, &due, &s.requestedWait, &results)
+		&last, &due, &s.requestedWait, &small, &results.bytes)
 	if last != nil {
 		s.lastAttempted = *last
 	}
 	if due != nil {
 		s.dueAt = *due
 	}
-	if results != "" {
-		s.results = json.RawMessage(results)
+	if small != "" {
+		results = resultOf(json.RawMessage(small))
 	}
 	s.template = &templates.Step{Name: name} // until connect replaces it
-	return taskID, s, err
+	return taskID, s, results, err
 }

@@ -20,12 +20,19 @@ func TestDiamond(t *testing.T) {
 	t.Parallel()
 	b := engine(t, funcs{
 		"A": value(`{"n": 1606938044258990275541962092341162602522202993782792835301376, "f": 1.0e+20}`),
-		"D": func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-			require.Len(t, x.Results(), 3)
-			require.Equal(t, `{"n": 1606938044258990275541962092341162602522202993782792835301376, "f": 1.0e+20}`, string(x.Result("a")))
-			require.JSONEq(t, `{"step":"b"}`, string(x.Result("b")))
-			require.Nil(t, x.Result("d"))
-			return x.Result("a"), nil
+		"D": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+			all, err := x.Results(ctx)
+			require.NoError(t, err)
+			require.Len(t, all, 3)
+			results := func(step string) json.RawMessage {
+				r, err := x.Result(ctx, step)
+				require.NoError(t, err)
+				return r
+			}
+			require.Equal(t, `{"n": 1606938044258990275541962092341162602522202993782792835301376, "f": 1.0e+20}`, string(results("a")))
+			require.JSONEq(t, `{"step":"b"}`, string(results("b")))
+			require.Nil(t, results("d"))
+			return x.Result(ctx, "a")
 		},
 	})
 	d := b.run(t, template(t, diamond, ""))

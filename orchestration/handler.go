@@ -3,6 +3,7 @@ package orchestration
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -68,8 +69,7 @@ func (h Handlers) ThreadsOf(class string) *Threads {
 var ErrHandlerNotFound = errors.New("there is no such handler class")
 
 // StepExecution is one attempt of a step, as its handler sees it. The JSON documents are
-// shared and must not be changed. Who keeps it keeps the results of all the task's steps
-// in memory.
+// shared and must not be changed.
 type StepExecution struct {
 	TaskID    int64
 	StepID    int64
@@ -95,6 +95,7 @@ type StepExecution struct {
 	KeepThreads bool
 
 	seen    *snapshot
+	attempt *claimedAttempt
 	session *sqlsession.Session
 }
 
@@ -105,26 +106,107 @@ type StepResult struct {
 }
 
 // Results returns the results of all ancestors that are done, in topological order. It
-// looks at every step of the task; [StepExecution.Result] looks at one.
-func (x *StepExecution) Results() []StepResult {
+// looks at every step of the task; [StepExecution.Result] looks at one. Both read large
+// results from the database, each time: keep what you need again.
+//
+// They wait while the database does not answer, until ctx ends. They fail if the attempt
+// has lost its claim, because the task was cancelled, deleted or taken over.
+func (x *StepExecution) Results(ctx context.Context) ([]StepResult, error) {
 	var results []StepResult
 	if x.seen == nil {
-		return results
+		return results, nil
 	}
+	var absent []int
 	for _, a := range x.seen.template.Ancestors(x.StepName) {
-		if r := x.seen.step(a.Index).results; r != nil {
-			results = append(results, StepResult{Step: a.Name, JSON: r})
+		r := x.seen.step(a.Index).results
+		if r.bytes == 0 {
+			continue
+		}
+		if r.json == nil {
+			absent = append(absent, a.Index)
+		}
+		results = append(results, StepResult{Step: a.Name, JSON: r.json})
+	}
+	read, err := x.read(ctx, absent)
+	if err != nil {
+		return nil, err
+	}
+	for i := range results {
+		if results[i].JSON == nil {
+			results[i].JSON, read = read[0], read[1:]
 		}
 	}
-	return results
+	return results, nil
 }
 
-// Result returns the results of an ancestor, or nil.
-func (x *StepExecution) Result(step string) json.RawMessage {
-	if x.seen == nil || !x.seen.template.DependsOn(x.StepName, step) {
-		return nil
+// Result returns the results of an ancestor, or nil if it is not done or no ancestor.
+func (x *StepExecution) Result(ctx context.Context, step string) (json.RawMessage, error) {
+	r, i := x.resultOf(step)
+	if r.bytes == 0 || r.json != nil {
+		return r.json, nil
 	}
-	return x.seen.step(x.seen.template.Step(step).Index).results
+	read, err := x.read(ctx, []int{i})
+	if err != nil {
+		return nil, err
+	}
+	return read[0], nil
+}
+
+// SmallResult returns the results of an ancestor if they are in memory, because they have
+// at most 64 KiB and the task does not have thousands of them. It reads nothing.
+func (x *StepExecution) SmallResult(step string) (json.RawMessage, bool) {
+	r, _ := x.resultOf(step)
+	return r.json, r.json != nil
+}
+
+// SmallResults returns the results of all ancestors that are in memory, in topological
+// order. all says that there are no others.
+func (x *StepExecution) SmallResults() (results []StepResult, all bool) {
+	all = true
+	if x.seen == nil {
+		return nil, all
+	}
+	for _, a := range x.seen.template.Ancestors(x.StepName) {
+		switch r := x.seen.step(a.Index).results; {
+		case r.json != nil:
+			results = append(results, StepResult{Step: a.Name, JSON: r.json})
+		case r.bytes > 0:
+			all = false
+		}
+	}
+	return results, all
+}
+
+// resultOf returns the results of an ancestor and its index.
+func (x *StepExecution) resultOf(step string) (result, int) {
+	if x.seen == nil || !x.seen.template.DependsOn(x.StepName, step) {
+		return result{}, 0
+	}
+	i := x.seen.template.Step(step).Index
+	return x.seen.step(i).results, i
+}
+
+// read reads results from the database, in the order of the steps. The results of a step
+// that is done never change, so they are as they were when the attempt began.
+func (x *StepExecution) read(ctx context.Context, steps []int) ([]json.RawMessage, error) {
+	if len(steps) == 0 {
+		return nil, nil
+	}
+	ids, bytes := make([]int64, len(steps)), 0
+	for i, step := range steps {
+		shown := x.seen.step(step)
+		ids[i], bytes = shown.id, bytes+shown.results.bytes
+		x.attempt.note(step, shown.results.large())
+	}
+	read, err := x.attempt.read(ctx, ids, bytes)
+	if err == nil {
+		return read, nil
+	}
+	names := make([]string, len(steps))
+	for i, step := range steps {
+		names[i] = x.seen.step(step).template.Name
+	}
+	return nil, errors.Wrapf(err, "reading the results of %s", strings.Join(names, ", "))
 }
 
 // StepHeads returns the heads of all steps, in topological order, as they were when the

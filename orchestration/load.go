@@ -33,6 +33,7 @@ type taskRun struct {
 	head     taskHead
 	headJSON json.RawMessage
 	steps    []*stepRun // in the template's order
+	kept     int        // bytes of their results in memory
 	shown    *snapshot  // the latest
 	changed  []int      // the steps that have changed since
 	agenda   agenda
@@ -49,8 +50,10 @@ type stepRun struct {
 	lastAttempted time.Time
 	requestedWait *float64 // backoff_request_seconds
 	claimedBy     int64
-	claimAlive    bool            // the engine of the claim is alive
-	results       json.RawMessage // once the step is done
+	claimAlive    bool   // the engine of the claim is alive
+	results       result // once the step is done
+	returned      int    // bytes of results whose commit is under way
+	room          int    // what it has taken of Engine.memory for its claim
 
 	running     bool                    // in this loop
 	interrupt   context.CancelCauseFunc // ends the handler's context while it runs
@@ -63,7 +66,7 @@ type stepRun struct {
 	dueBeforeWait  time.Time // dueAt from before that wait
 }
 
-// load reads a task with its steps and their results.
+// load reads a task with its steps and their small results.
 func (e *Engine) load(ctx context.Context, id int64) (*taskRun, error) {
 	number, _ := e.session.current() // before the task is read
 	t, err := e.loads.load(ctx, id)
@@ -150,11 +153,11 @@ func (t *taskRun) views() []stepView {
 	return views
 }
 
-// nextDue is when the next waiting step may start; zero if there is none.
-func (t *taskRun) nextDue() time.Time {
+// nextDue is when the next step that waits for its time may start; zero if there is none.
+func (t *taskRun) nextDue(now time.Time) time.Time {
 	var next time.Time
 	for _, i := range t.agenda.open {
-		if due := t.steps[i].dueAt; next.IsZero() || due.Before(next) {
+		if due := t.steps[i].dueAt; due.After(now) && (next.IsZero() || due.Before(next)) {
 			next = due
 		}
 	}

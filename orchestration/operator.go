@@ -201,10 +201,10 @@ func (op *operation) forgive(s *lockedStep) error {
 }
 
 // resolvedAttemptSQL writes the results that a person gives. Its parameters:
-// $1 step, $2 attempt, $3 results, $4 now.
+// $1 step, $2 attempt, $3 results, $4 now, $5 their size if they are large.
 const resolvedAttemptSQL = `
-	insert into tasker.attempts (step_id, attempt, outcome, results, ended_at)
-	values ($1, $2, 'resolved_manually', $3::json, $4)`
+	insert into tasker.attempts (step_id, attempt, outcome, results, results_bytes, ended_at)
+	values ($1, $2, 'resolved_manually', $3::json, $5, $4)`
 
 func (op *operation) resolveStep(s *lockedStep, results json.RawMessage) error {
 	if err := op.requireOpen(s); err != nil {
@@ -214,7 +214,7 @@ func (op *operation) resolveStep(s *lockedStep, results json.RawMessage) error {
 	case StepInProgress, StepComplete, StepCancelled, StepResolvedManually:
 		return op.refuse(op.subjectOf(s), string(s.state), "only a step that is pending, waiting or failed can be resolved", stepHints[s.state])
 	}
-	_, err := op.tx.Exec(op.ctx, resolvedAttemptSQL, s.id, s.attemptNumber+1, string(results), op.now)
+	_, err := op.tx.Exec(op.ctx, resolvedAttemptSQL, s.id, s.attemptNumber+1, string(results), op.now, storedBytes(results))
 	if err != nil {
 		return errors.Wrapf(err, "the results of step %q", s.name)
 	}

@@ -105,9 +105,9 @@ func TestResolvedResultsReachTheChildren(t *testing.T) {
 	var seen json.RawMessage
 	b := engine(t, funcs{
 		"A": failing,
-		"B": func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-			seen = x.Result("a")
-			return nil, nil
+		"B": func(ctx context.Context, x *orchestration.StepExecution) (_ json.RawMessage, err error) {
+			seen, err = x.Result(ctx, "a")
+			return nil, err
 		},
 	})
 	d := b.run(t, template(t, "a:\nb: a", "default_retry_limit: 1"))

@@ -6,9 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A step's SQL and its success are committed together, in a transaction that no
@@ -20,7 +18,8 @@ import (
 
 // successInTxSQL fails with claimLostState if the engine lost the claim. It returns the
 // steps that it has claimed, and whether the task has ended. $1 to $6 are the step, the
-// claimant, the attempt, when it started and ended, and the results. What follows is the
+// claimant, the attempt, when it started and ended, and the results; $7 is their size if
+// they are large. What follows is the
 // succession: nothing, or successEndsTask, or claims by successClaims.
 func successInTxSQL(ctes, claimed, ended string) string {
 	return `
@@ -30,32 +29,32 @@ func successInTxSQL(ctes, claimed, ended string) string {
 		where step_id = $1 and claimed_by = $2 and attempts = $3 and state = 'in_progress'
 		returning step_id),
 	a as (
-		insert into tasker.attempts (step_id, attempt, outcome, results, started_at, ended_at, claimed_by)
-		select step_id, $3, 'complete', $6::json, $4, $5, $2 from u)` + ctes + `
+		insert into tasker.attempts (step_id, attempt, outcome, results, results_bytes, started_at, ended_at, claimed_by)
+		select step_id, $3, 'complete', $6::json, $7, $4, $5, $2 from u)` + ctes + `
 	select coalesce((select true from u), tasker.claim_lost()), ` + claimed + ", " + ended
 }
 
-// successEndsTask completes the task ($7) if every other step is done in the database. The
+// successEndsTask completes the task ($8) if every other step is done in the database. The
 // task in memory may be out of date: a person may have changed a step, or a server with
 // asynchronous commits may have lost some in a crash. The number is in a query of its own
 // so that PostgreSQL does not plan anew for each.
 const successEndsTask = `,
 	k as (
 		update tasker.tasks t set state = 'complete', ended_at = $5
-		where task_id = (select $7::bigint) and state = 'in_progress' and exists (select from u) and not exists (
+		where task_id = (select $8::bigint) and state = 'in_progress' and exists (select from u) and not exists (
 			select from tasker.steps s
-			where s.task_id = (select $7::bigint) and s.step_id <> $1 and s.state not in ('complete', 'resolved_manually'))
+			where s.task_id = (select $8::bigint) and s.step_id <> $1 and s.state not in ('complete', 'resolved_manually'))
 		returning task_id),
 	q as (delete from tasker.queue q using k where q.task_id = k.task_id)`
 
-// successClaims claims up to so many next steps of the task ($7), under the conditions of
+// successClaims claims up to so many next steps of the task ($8), under the conditions of
 // claimSQL. For each there are three parameters: the step, the number of its latest attempt,
 // and the other steps that must be done. It waits for no lock: the success holds its own
 // step already, and an operator may lock the two in the other order.
 func successClaims(next int) string {
 	rows := make([]string, next)
 	for i := range rows {
-		p := 8 + 3*i
+		p := 9 + 3*i
 		rows[i] = fmt.Sprintf("($%d::bigint, $%d::int, $%d::bigint[])", p, p+1, p+2)
 	}
 	return `,
@@ -68,7 +67,7 @@ func successClaims(next int) string {
 			join tasker.steps x on x.step_id = i.step_id and x.attempts = i.attempts
 			where x.state in ('pending', 'waiting_for_retry')
 				and exists (select from u)
-				and exists (select from tasker.tasks where task_id = $7 and state = 'in_progress')
+				and exists (select from tasker.tasks where task_id = $8 and state = 'in_progress')
 				and (i.awaited is null or not exists (
 					select from tasker.steps p where p.step_id = any(i.awaited) and p.state not in ('complete', 'resolved_manually')))
 				and ` + livesSQL("$2::bigint") + `
@@ -98,11 +97,10 @@ var (
 	}()
 )
 
-// queueSuccess adds the statement for a success and its succession to the batch. It
-// notes whether that ends the task.
-func (a *attempt) queueSuccess(batch *pgx.Batch, o outcome, claims *claimRequest, endedTask *bool) {
-	args := []any{a.step.id, a.claimant, a.step.attemptNumber, o.started, o.ended, string(o.results)}
-	sql := successSQL
+// successStatement is the statement for a success and its succession.
+func (a *attempt) successStatement(o outcome, claims *claimRequest) (sql string, args []any) {
+	args = []any{a.step.id, a.claimant, a.step.attemptNumber, o.started, o.ended, string(o.results), storedBytes(o.results)}
+	sql = successSQL
 	switch {
 	case o.last:
 		sql, args = lastSuccessSQL, append(args, a.x.TaskID)
@@ -116,15 +114,18 @@ func (a *attempt) queueSuccess(batch *pgx.Batch, o outcome, claims *claimRequest
 		}
 		args = append(args, make([]any, 3*(size-len(claims.rows)))...)
 	}
-	batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error {
-		var recorded bool
-		var claimed []int64
-		err := row.Scan(&recorded, &claimed, endedTask)
-		if claims != nil {
-			claims.claimed = claimed
-		}
-		return err
-	})
+	return sql, args
+}
+
+// scanSuccess notes the claims that were made, and whether the task has ended.
+func scanSuccess(row pgx.Row, claims *claimRequest, endedTask *bool) error {
+	var recorded bool
+	var claimed []int64
+	err := row.Scan(&recorded, &claimed, endedTask)
+	if claims != nil {
+		claims.claimed = claimed
+	}
+	return err
 }
 
 func nilIfEmpty(ids []int64) []int64 {
@@ -141,11 +142,8 @@ const claimLostState = "TK001"
 // reports whether that ended the task. The claims, if any, are made in the same commit.
 func (a *attempt) commitInTx(ctx context.Context, o outcome, claims *claimRequest) (endedTask bool, err error) {
 	err = a.x.session.Commit(ctx, func(batch *pgx.Batch) {
-		a.queueSuccess(batch, o, claims, &endedTask)
+		sql, args := a.successStatement(o, claims)
+		batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error { return scanSuccess(row, claims, &endedTask) })
 	})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == claimLostState {
-		return false, errClaimLost
-	}
-	return endedTask && err == nil, recordingError(a.step, err)
+	return endedTask && err == nil, a.commitError(err)
 }

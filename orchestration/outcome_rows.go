@@ -1,6 +1,8 @@
 package orchestration
 
 import (
+	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,31 +21,28 @@ type outcomeRequest struct {
 
 // outcomeRow is the outcome of one attempt.
 type outcomeRow struct {
-	request         int32 // the row's place in requestsByKind.outcomes
-	step, claimant  int64
-	attemptNumber   int32
-	to, kind        string
-	results, failed *string // JSON
-	class           *string // of the error
-	started, at     time.Time
-	due             *time.Time
-	wait            *float64
-	reason          *string // null for a success
-	last            bool    // every other step of the task is done
-	loss            bool    // the attempt does not count
-	crash           bool    // its process died
+	request        int32 // the row's place in requestsByKind.outcomes
+	step, claimant int64
+	attemptNumber  int32
+	to, kind       string
+	results        json.RawMessage
+	failed         *string // JSON
+	class          *string // of the error
+	started, at    time.Time
+	due            *time.Time
+	wait           *float64
+	reason         *string // null for a success
+	last           bool    // every other step of the task is done
+	loss           bool    // the attempt does not count
+	crash          bool    // its process died
 }
 
 // row is the outcome as outcomeSQL takes it.
 func (o outcome) row(s *stepRun, claimant int64) outcomeRow {
 	row := outcomeRow{
-		step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), to: string(o.to), kind: o.kind,
+		step: s.id, claimant: claimant, attemptNumber: int32(s.attemptNumber), to: string(o.to), kind: o.kind, results: o.results,
 		class: classOf(o.err), started: o.started, at: o.ended, wait: o.wait,
 		last: o.last && o.to.Done(), loss: o.loss, crash: o.crash,
-	}
-	if o.results != nil {
-		results := string(o.results)
-		row.results = &results
 	}
 	if o.err != nil {
 		failed := errorJSON(o.err)
@@ -74,7 +73,7 @@ var outcomeColumns = columns[*outcomeRow]{
 	newColumn("attempt", "int", func(r *outcomeRow) int32 { return r.attemptNumber }),
 	newColumn("to_state", "text", func(r *outcomeRow) string { return r.to }),
 	newColumn("outcome", "text", func(r *outcomeRow) string { return r.kind }),
-	newColumn("results", "text", func(r *outcomeRow) *string { return r.results }),
+	newColumn("results", "text", func(r *outcomeRow) *string { return textOf(r.results) }),
 	newColumn("error", "text", func(r *outcomeRow) *string { return r.failed }),
 	newColumn("error_class", "text", func(r *outcomeRow) *string { return r.class }),
 	newColumn("started_at", "timestamptz", func(r *outcomeRow) time.Time { return r.started }),
@@ -85,6 +84,15 @@ var outcomeColumns = columns[*outcomeRow]{
 	newColumn("last", "bool", func(r *outcomeRow) bool { return r.last }),
 	newColumn("loss", "bool", func(r *outcomeRow) bool { return r.loss }),
 	newColumn("crash", "bool", func(r *outcomeRow) bool { return r.crash }),
+}
+
+// textOf copies a document when it is sent, and not before: it may be large, and wait.
+func textOf(document json.RawMessage) *string {
+	if document == nil {
+		return nil
+	}
+	text := string(document)
+	return &text
 }
 
 // outcomeSQL records outcomes: the step's new state, the row of the attempt and, if the
@@ -109,8 +117,8 @@ var outcomeSQL = `
 		from o where s.step_id = o.step_id
 		returning o.*),
 	a as (
-		insert into tasker.attempts (step_id, attempt, outcome, results, error, error_class, started_at, ended_at, claimed_by, to_state, reason)
-		select step_id, attempt, outcome, results::json, error::json, error_class, started_at, at, claimant,
+		insert into tasker.attempts (step_id, attempt, outcome, results, results_bytes, error, error_class, started_at, ended_at, claimed_by, to_state, reason)
+		select step_id, attempt, outcome, results::json, case when octet_length(results) > ` + strconv.Itoa(smallResult) + ` then octet_length(results) end, error::json, error_class, started_at, at, claimant,
 			case when outcome <> 'complete' then to_state end, reason from u),
 	k as (
 		update tasker.tasks t set state = 'complete', ended_at = u.at from u

@@ -52,10 +52,15 @@ const plannedOnceSQL = `select set_config('plan_cache_mode', 'force_generic_plan
 
 // sendOften is send for statements that come again and again.
 func (o *ownBatches) sendOften(ctx context.Context, batch *pgx.Batch) error {
-	var often pgx.Batch
-	often.Queue(plannedOnceSQL)
-	often.QueuedQueries = append(often.QueuedQueries, batch.QueuedQueries...)
-	return o.send(ctx, &often)
+	return o.send(ctx, often(batch))
+}
+
+// often returns the batch with its statements planned once.
+func often(batch *pgx.Batch) *pgx.Batch {
+	var planned pgx.Batch
+	planned.Queue(plannedOnceSQL)
+	planned.QueuedQueries = append(planned.QueuedQueries, batch.QueuedQueries...)
+	return &planned
 }
 
 // send sends the batch in one round trip and one commit.
@@ -68,13 +73,21 @@ func (o *ownBatches) send(ctx context.Context, batch *pgx.Batch) error {
 		return err
 	}
 	defer conn.Release()
+	return o.sendOn(ctx, conn, batch)
+}
+
+// sendOn is send on one connection.
+func (o *ownBatches) sendOn(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
+	if !o.guards.Load() {
+		return conn.SendBatch(ctx, batch).Close()
+	}
 	var guarded pgx.Batch
 	for _, sql := range []string{beginOwnSQL, noTimeoutSQL, noLockSQL} { // the time may be short, too
 		guarded.Queue(sql)
 	}
 	guarded.QueuedQueries = append(guarded.QueuedQueries, batch.QueuedQueries...)
 	guarded.Queue("commit")
-	err = conn.SendBatch(ctx, &guarded).Close()
+	err := conn.SendBatch(ctx, &guarded).Close()
 	if err != nil && !conn.Conn().IsClosed() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

@@ -83,10 +83,12 @@ func mustMarshal(v any) json.RawMessage {
 	return b
 }
 
-// execution makes the StepExecution for one attempt of s.
+// execution makes the StepExecution for one attempt of s, which takes over the room.
 func (l *taskLoop) execution(s *stepRun) *StepExecution {
 	t := l.task
 	seen := t.snapshot()
+	room := s.room
+	s.room = 0
 	return &StepExecution{
 		TaskID: t.id, StepID: s.id, Namespace: t.template.Namespace, TaskName: t.template.Name,
 		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts,
@@ -95,7 +97,10 @@ func (l *taskLoop) execution(s *stepRun) *StepExecution {
 		TaskHead: t.taskHeadJSON(), StepHead: seen.headOf(s.index),
 		KeepThreads: s.template.KeepThreads,
 		seen:        seen,
-		session:     l.engine.sessionFor(s.template),
+		attempt: &claimedAttempt{
+			reads: l.engine.reads, memory: l.engine.memory, step: s.id, claimant: s.claimedBy, number: s.attemptNumber, room: room,
+		},
+		session: l.engine.sessionFor(s.template),
 	}
 }
 

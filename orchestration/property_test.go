@@ -155,8 +155,8 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 		h.wrong = append(h.wrong, fmt.Sprintf("attempt %d of %s after %d losses, whose limit is %d", x.Attempt, x.StepName, lost, s.limit))
 	}
 	for _, p := range s.parents {
-		if x.Result(stepName(p)) == nil {
-			h.wrong = append(h.wrong, fmt.Sprintf("%s ran before its parent %d", x.StepName, p))
+		if results, err := x.Result(context.Background(), stepName(p)); results == nil {
+			h.wrong = append(h.wrong, fmt.Sprintf("%s ran before its parent %d (%v)", x.StepName, p, err))
 		}
 	}
 	h.mu.Unlock()

@@ -21,7 +21,7 @@ type shownStep struct {
 	retries       bool
 	lastAttempted time.Time
 	requestedWait *float64
-	results       json.RawMessage // once the step is done
+	results       result // once the step is done
 
 	head atomic.Pointer[json.RawMessage] // made when it is first asked for
 }

@@ -31,21 +31,26 @@ func (f *succession) requested() *claimRequest {
 	return &f.claims
 }
 
-// succeed plans the succession of a running step that has succeeded. Attempts call it
-// from their goroutines.
-func (l *taskLoop) succeed(ctx context.Context, s *stepRun, claimant int64) *succession {
+// succeed plans the succession of a running step that has succeeded with so many bytes of
+// results. Attempts call it from their goroutines.
+func (l *taskLoop) succeed(ctx context.Context, s *stepRun, claimant int64, results int) *succession {
 	t := l.task
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.agenda.finish(s)
+	s.returned = results
 	f := &succession{last: t.agenda.unfinished == 1}
-	if f.last || t.closed || t.state != TaskInProgress || t.number != claimant || ctx.Err() != nil || l.isStopping() || l.engine.uncommitted.full() != nil {
+	if f.last || t.closed || t.state != TaskInProgress || t.number != claimant || ctx.Err() != nil || l.isStopping() {
 		return f
 	}
 	now := l.engine.now()
 	for _, i := range t.agenda.next(s, t.steps, now, l.parallel()) {
 		next := t.steps[i]
 		if !l.engine.admitSuccessor(s, next, len(f.steps) == 0) {
+			continue
+		}
+		if !l.takeRoomNow(next) {
+			l.engine.leaveAdmission(next)
 			continue
 		}
 		t.agenda.promise(i)
@@ -77,6 +82,7 @@ func (l *taskLoop) settle(f *succession) {
 		for i, s := range f.steps {
 			l.task.agenda.settle(s.index)
 			if !slices.Contains(f.claims.claimed, s.id) {
+				l.giveRoomBack(s)
 				l.engine.watchers.endAttempt(s.id, claimant)
 				l.engine.leaveAdmission(s)
 				continue
@@ -104,7 +110,10 @@ func (l *taskLoop) startClaimed(ctx context.Context, starting bool) {
 			l.start(ctx, c.stepRun)
 			return true
 		}
-		l.change(func() { l.task.agenda.running-- })
+		l.change(func() {
+			l.task.agenda.running--
+			l.giveRoomBack(c.stepRun)
+		})
 		l.engine.leaveAdmission(c.stepRun)
 		if ours {
 			l.releaseClaimed(ctx, c)

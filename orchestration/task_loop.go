@@ -23,6 +23,7 @@ type taskLoop struct {
 	stale          bool            // the database has a newer version of the task
 	permitRejected bool            // a step got no permit, so another step may have room
 	full           <-chan struct{} // closed when a claim may be made; nil if none waits
+	room           roomWait        // the loop's place among those that wait for that
 	failure        error           // ends the loop after the running attempts have ended
 }
 
@@ -30,6 +31,7 @@ type taskLoop struct {
 // be loaded anew.
 func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error) {
 	defer l.admission.leave()
+	defer l.engine.memory.leave(&l.room)
 	for {
 		select {
 		case <-l.changed: // before more steps start
@@ -54,6 +56,9 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 			l.admission.leave()
 		}
 		l.settled()
+		if l.full == nil {
+			l.engine.memory.leave(&l.room)
+		}
 		if l.task.agenda.running == 0 && l.full == nil && !l.admission.waits() {
 			break
 		}
@@ -81,11 +86,11 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 
 // await waits until an attempt ends, a retry becomes due, or another party changes
 // the task. starting says that more steps may start. If steps are ready and too many
-// results are not committed yet, it also waits for room.
+// bytes of results are in memory, it also waits for room.
 func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 	var due <-chan time.Time
 	if starting && l.task.agenda.running < l.parallel() {
-		if next := l.task.nextDue(); !next.IsZero() {
+		if next := l.task.nextDue(now); !next.IsZero() {
 			timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
 			defer timer.Stop()
 			due = timer.C
@@ -115,26 +120,6 @@ func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 	}
 }
 
-// gaveUp reports whether a worker has waited long enough for a thread. Another one may
-// have a free one.
-func (l *taskLoop) gaveUp() bool {
-	if l.task.agenda.running > 0 {
-		l.admission.restart()
-		return false
-	}
-	return l.admission.waits() && l.stopping != nil && l.admission.patience() <= 0
-}
-
-// postponed is the outcome of a task that waited for a thread in vain.
-func (l *taskLoop) postponed() Outcome {
-	out := Outcome{State: l.task.state, Next: l.engine.now()}
-	if l.admission.alone {
-		l.engine.cfg.Logger.Warn("a step that must run alone waits for the end of the others; trying again later", "task", l.task.id)
-		out.Next = l.engine.now().Add(alonePause)
-	}
-	return out
-}
-
 // isStopping reports whether the worker stops.
 func (l *taskLoop) isStopping() bool {
 	select {
@@ -158,9 +143,6 @@ func (l *taskLoop) startViable(ctx context.Context, now time.Time) error {
 	l.permitRejected = false
 	l.admission.begin()
 	defer l.admission.end()
-	if l.full = l.engine.uncommitted.full(); l.full != nil {
-		return nil
-	}
 	wanted := l.wanted(now)
 	if len(wanted) == 0 {
 		return nil
@@ -206,6 +188,16 @@ func (l *taskLoop) wanted(now time.Time) (wanted []*stepRun) {
 // claimWanted claims the steps if that is possible now. If not, or if they have changed, it
 // notes why.
 func (l *taskLoop) claimWanted(ctx context.Context, wanted []*stepRun) ([]*stepRun, error) {
+	if wanted = l.takeRoom(wanted); len(wanted) == 0 {
+		return nil, nil
+	}
+	defer func() {
+		for _, s := range wanted {
+			if s.state != StepInProgress {
+				l.giveRoomBack(s)
+			}
+		}
+	}()
 	claimant, err := l.engine.session.claimant(ctx)
 	if err != nil {
 		return nil, err
@@ -247,7 +239,7 @@ func (l *taskLoop) start(ctx context.Context, s *stepRun) {
 	s.interrupt = interrupt
 	a := &attempt{
 		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, interrupt: interrupt, stopping: l.stopping,
-		succeed: func(ctx context.Context) *succession { return l.succeed(ctx, s, claimant) },
+		succeed: func(ctx context.Context, results int) *succession { return l.succeed(ctx, s, claimant, results) },
 		report: func(r attemptResult) {
 			l.engine.permitFreed(ctx, s)
 			l.engine.company.leave()
@@ -264,7 +256,7 @@ func (l *taskLoop) start(ctx context.Context, s *stepRun) {
 func (l *taskLoop) noteResult(r attemptResult) {
 	r.step.interrupt(nil)
 	l.change(func() {
-		r.step.running = false
+		r.step.running, r.step.returned = false, 0
 		l.task.agenda.running--
 		if r.err == nil {
 			l.noteOutcome(r)
@@ -309,7 +301,7 @@ func (l *taskLoop) noteOutcome(r attemptResult) {
 		s.crashes++
 	}
 	if o.to == StepComplete {
-		s.results = o.results
+		l.task.setResults(s, resultOf(o.results))
 	}
 	if r.endedTask {
 		l.task.state = TaskComplete
@@ -391,7 +383,8 @@ func (l *taskLoop) adopt(fresh *taskRun) (events []func()) {
 		case !s.running && (another || !ours && s.state == StepInProgress || s.differs(f)):
 			cancelled := f.state == StepCancelled && s.state != StepCancelled
 			s.stepView, s.attemptNumber, s.lastAttempted, s.requestedWait = f.stepView, f.attemptNumber, f.lastAttempted, f.requestedWait
-			s.claimedBy, s.claimAlive, s.results, s.crashes = f.claimedBy, f.claimAlive, f.results, f.crashes
+			s.claimedBy, s.claimAlive, s.crashes = f.claimedBy, f.claimAlive, f.crashes
+			t.setResults(s, f.results)
 			t.noteChange(s)
 			if cancelled {
 				events = append(events, func() { l.engine.tell(t, s, Event{Kind: EventStepCancelled}) })

@@ -146,7 +146,7 @@ func TestGoHandlersBesideThreads(t *testing.T) {
 		many(50, orchestration.Submission{Template: named(t, "quick", "b:\nc: b", ""), Context: json.RawMessage(`{}`)})...))
 	require.NoError(t, err)
 	b.waitForTasks(t, orchestration.TaskComplete, 50)
-	require.EqualValues(t, 2, slow.running.Load())
+	require.Eventually(t, func() bool { return slow.running.Load() == 2 }, patience, time.Millisecond)
 	slow.open()
 	b.waitForTasks(t, orchestration.TaskComplete, 60)
 	require.EqualValues(t, 2, slow.most.Load())

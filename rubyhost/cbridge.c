@@ -222,6 +222,10 @@ char *tasker_boot(const tasker_boot_options *options)
 {
     /* With an arena for each thread, glibc's heaps grow without end (docs/rubyhost.md). */
     mallopt(M_ARENA_MAX, 2);
+    /* What is large goes back to the system when it is freed. Without a threshold of
+     * ours, glibc raises its own up to 32 MB, and keeps large results in its heaps. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 2 << 20);
     void *library;
     char *missing = tasker_libruby_load(&library);
     if (missing) return missing;

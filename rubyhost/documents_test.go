@@ -15,9 +15,11 @@ import (
 // someDocuments are those of a task with one other step.
 type someDocuments struct{}
 
-func (someDocuments) Heads() json.RawMessage        { return json.RawMessage(`[{"name":"other"}]`) }
-func (someDocuments) Head(string) json.RawMessage   { return json.RawMessage(`{"name":"other"}`) }
-func (someDocuments) Result(string) json.RawMessage { return json.RawMessage("7") }
+func (someDocuments) Heads() json.RawMessage      { return json.RawMessage(`[{"name":"other"}]`) }
+func (someDocuments) Head(string) json.RawMessage { return json.RawMessage(`{"name":"other"}`) }
+func (someDocuments) Result(context.Context, string) (json.RawMessage, error) {
+	return json.RawMessage("7"), nil
+}
 
 func init() {
 	children["documents"] = func() {

@@ -40,9 +40,11 @@ type Result struct {
 // thousands of them, and a handler reads few. The methods are called from any
 // goroutine while the step runs.
 type Documents interface {
-	Heads() json.RawMessage             // of all steps, an array
-	Head(step string) json.RawMessage   // nil if there is no such step
-	Result(step string) json.RawMessage // nil if the step has no results that this one may read
+	Heads() json.RawMessage           // of all steps, an array
+	Head(step string) json.RawMessage // nil if there is no such step
+	// Result returns nil if the step has no results that this one may read. ctx ends
+	// when Ruby stops waiting for them. Ruby raises the error.
+	Result(ctx context.Context, step string) (json.RawMessage, error)
 }
 
 // Handler is a step-handler class that has been found and checked.
@@ -145,7 +147,7 @@ func answerDocument(ctx context.Context, question []byte) ([]byte, error) {
 	case "head":
 		return documents.Head(name), nil
 	case "results":
-		return documents.Result(name), nil
+		return documents.Result(ctx, name)
 	default:
 		return nil, errors.Newf("rubyhost: a step has no document %q", kind)
 	}

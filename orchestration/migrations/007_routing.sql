@@ -4,7 +4,7 @@
 -- Programs of version 6 may go on while this runs, and after it. They submit nothing any
 -- more: they do not know the keys of pruned tasks.
 set local lock_timeout = '500ms';
-lock table tasker.steps, tasker.tasks, tasker.queue in access exclusive mode;
+lock table tasker.steps, tasker.attempts, tasker.tasks, tasker.queue in access exclusive mode;
 set local lock_timeout = 0;
 
 update tasker.schema_support set oldest = 7;
@@ -58,8 +58,12 @@ create table tasker.pruning (
     until    timestamptz not null
 );
 
+-- The size of results that are too large to be loaded with their task; null for others.
+alter table tasker.attempts add column results_bytes int;
+
 ---- create above / drop below ----
 
+alter table tasker.attempts drop column results_bytes;
 drop table tasker.pruning, tasker.tombstones, tasker.crashes;
 alter table tasker.tasks rename column identity to identity_key;
 alter table tasker.steps drop column crashes;

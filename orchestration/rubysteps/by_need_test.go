@@ -82,6 +82,51 @@ func TestLargeResultsByNeed(t *testing.T) {
 	require.JSONEq(t, `[30000,60000,90000,120000]`, string(s.Results()), s.Last().Err)
 }
 
+// Those that are only in the database are read when the handler asks for them, once.
+func TestResultsInTheDatabaseByNeed(t *testing.T) {
+	t.Parallel()
+	s := wide(t, "WideHuge", `first, second = sequence["part 0"].results["text"], sequence.get_results("part 1")["text"]
+		[first.size, second.encoding.name, second.valid_encoding?, sequence["part 0"].results["text"].equal?(first), sequence["part 1"].results.keys]`,
+		3, func(i int) json.RawMessage {
+			return json.RawMessage(`{"text": "` + strings.Repeat("ü", (5-i)<<20) + `"}`)
+		})
+	require.JSONEq(t, fmt.Sprintf(`[%d,"UTF-8",true,true,["text"]]`, 5<<20), string(s.Results()), s.Last().Err)
+}
+
+// A read that fails is an exception in the handler.
+func TestResultsThatAreGone(t *testing.T) {
+	t.Parallel()
+	_, err := host.Eval(t.Context(), `class ::ReadsGone < Tasker::StepHandler::Base
+  def process(_task, sequence, _step)
+    sequence["part"].results
+  rescue Tasker::Error => e
+    [e.class.name, e.message]
+  end
+end; nil`, "reads_gone.rb")
+	require.NoError(t, err)
+	part := orchestration.StepHandlerFunc(func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+		return json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`), nil
+	})
+	erase := orchestration.StepHandlerFunc(func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		tx, err := x.Tx(ctx)
+		if err != nil {
+			return nil, err
+		}
+		_, err = tx.Exec(ctx, "delete from tasker.attempts")
+		return nil, err
+	})
+	d := runTemplate(t, `
+name: gone
+step_templates:
+  - {name: part, handler_class: Part}
+  - {name: erase, handler_class: Erase, depends_on_step: part}
+  - {name: reads, handler_class: ReadsGone, depends_on_step: erase}
+`, map[string]orchestration.StepHandler{"Part": part, "Erase": erase})
+	require.JSONEq(t, `["Tasker::Host::ServiceError",
+		"reading the results of part: the attempt has lost its claim on the step, or the results are not in the database any more"]`,
+		string(d.Steps[2].Results()), d.Steps[2].Last().Err)
+}
+
 // What was not read while the step ran cannot be read later.
 func TestDocumentsByNeedEndWithTheStep(t *testing.T) {
 	t.Parallel()

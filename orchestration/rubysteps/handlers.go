@@ -71,11 +71,15 @@ const (
 func sendAlong(step *rubyhost.Step, x *orchestration.StepExecution) {
 	var results []orchestration.StepResult
 	if x.Steps <= smallTask {
-		step.Steps, results = x.StepHeads(), x.Results()
+		step.Steps = x.StepHeads()
+		var all bool
+		if results, all = x.SmallResults(); !all {
+			step.ByNeed = documents{x}
+		}
 	} else {
 		step.ByNeed = documents{x}
 		for _, p := range x.Parents[:min(len(x.Parents), sentParentCount)] {
-			if r := x.Result(p); r != nil {
+			if r, small := x.SmallResult(p); small {
 				results = append(results, orchestration.StepResult{Step: p, JSON: r})
 			}
 		}
@@ -93,9 +97,11 @@ func sendAlong(step *rubyhost.Step, x *orchestration.StepExecution) {
 // documents are those of one attempt, for Ruby to ask for.
 type documents struct{ x *orchestration.StepExecution }
 
-func (d documents) Heads() json.RawMessage             { return d.x.StepHeads() }
-func (d documents) Head(step string) json.RawMessage   { return d.x.HeadOf(step) }
-func (d documents) Result(step string) json.RawMessage { return d.x.Result(step) }
+func (d documents) Heads() json.RawMessage           { return d.x.StepHeads() }
+func (d documents) Head(step string) json.RawMessage { return d.x.HeadOf(step) }
+func (d documents) Result(ctx context.Context, step string) (json.RawMessage, error) {
+	return d.x.Result(ctx, step)
+}
 
 // toStepError makes any error of the host a StepError. It keeps every part of a
 // Ruby exception.

@@ -156,8 +156,8 @@ func TestGoAndRubyInOneTask(t *testing.T) {
 	first := orchestration.StepHandlerFunc(func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
 		return json.RawMessage(`{"n": 1180591620717411303424}`), nil
 	})
-	last := orchestration.StepHandlerFunc(func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-		return x.Result("ruby"), nil
+	last := orchestration.StepHandlerFunc(func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		return x.Result(ctx, "ruby")
 	})
 	d := runTemplate(t, `name: mixed
 step_templates:

@@ -85,7 +85,9 @@ module Tasker
       return @segments.read(place) if place
 
       text = ask("results", name)
-      text ? Document.parse(text) : {}
+      return {} unless text
+
+      Document.parse(text).tap { text.clear } # it may be large, and the next GC far away
     end
 
     # @api private
