@@ -24,6 +24,7 @@ type attempt struct {
 	report   func(attemptResult)
 	stopping <-chan struct{} // closed when no more steps may start
 	began    time.Time       // when the handler got its thread
+	patience *time.Timer     // of a handler that waits in the threads' own queue
 
 	interrupt context.CancelCauseFunc // ends the handler's context
 	finished  atomic.Bool             // the attempt has results or a failure
@@ -58,6 +59,13 @@ func (a *attempt) perform(ctx, handlerCtx context.Context) {
 	}()
 	results, failure := a.callHandler(handlerCtx, func(stuck *StepError) { a.finish(ctx, nil, stuck) })
 	returned = true
+	if failure != nil && errors.Is(failure, ErrNotBegun) {
+		if a.finished.CompareAndSwap(false, true) {
+			a.giveThread(-1)
+			a.turnBack(ctx)
+		}
+		return
+	}
 	a.finish(ctx, results, failure)
 }
 
@@ -67,10 +75,7 @@ func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *
 	if !a.finished.CompareAndSwap(false, true) {
 		return
 	}
-	a.engine.handlers.Add(-1)
-	if t := a.step.threads; t != nil {
-		t.give(time.Since(a.began))
-	}
+	a.giveThread(time.Since(a.began))
 	a.x.attempt.end(a.step.template, len(results))
 	r := a.recordOutcome(ctx, results, failure)
 	a.engine.memory.committed(len(results))
@@ -140,7 +145,12 @@ func (a *attempt) awaitThread(ctx context.Context) bool {
 	if t == nil {
 		return true
 	}
-	granted := t.take()
+	granted, queued := t.take(a.step.template.Timeout > 0 && a.step.template.Timeout < time.Minute)
+	if queued {
+		withdraw := make(chan struct{})
+		a.patience = time.AfterFunc(threadPatience, func() { close(withdraw) })
+		a.x.Withdraw = withdraw
+	}
 	if granted == nil {
 		return true
 	}
@@ -168,6 +178,17 @@ func (a *attempt) turnBack(ctx context.Context) {
 	r := attemptResult{step: a.step, released: true, err: a.engine.release(recording, a.step, a.claimant)}
 	a.engine.watchers.endAttempt(a.step.id, a.claimant)
 	a.report(r)
+}
+
+// giveThread gives the handler's thread back.
+func (a *attempt) giveThread(ran time.Duration) {
+	a.engine.handlers.Add(-1)
+	if a.patience != nil {
+		a.patience.Stop()
+	}
+	if t := a.step.threads; t != nil {
+		t.give(ran)
+	}
 }
 
 // leaveThreads lets others be claimed for the thread.

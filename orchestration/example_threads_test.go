@@ -59,6 +59,25 @@ step_templates:
 	// second "1 of 1 printers busy"
 }
 
+// A pool that has a queue of its own may be given more handlers than it has threads, while
+// they are quick. A handler that has waited there in vain returns ErrNotBegun.
+func ExampleNewQueuedThreads() {
+	threads := orchestration.NewQueuedThreads(1, 8)
+	turn := make(chan struct{}, threads.Count())
+	handler := orchestration.StepHandlerFunc(func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		select {
+		case turn <- struct{}{}:
+		case <-x.Withdraw:
+			return nil, orchestration.ErrNotBegun
+		}
+		defer func() { <-turn }()
+		return json.Marshal("done")
+	})
+	results, err := handler.HandleStep(context.Background(), &orchestration.StepExecution{})
+	fmt.Println(string(results), err)
+	// Output: "done" <nil>
+}
+
 // Handlers of ByClass need no threads. Those of Next need what Next says.
 func ExampleHandlers_ThreadsOf() {
 	print := orchestration.StepHandlerFunc(func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) { return nil, nil })

@@ -65,6 +65,10 @@ func (h Handlers) ThreadsOf(class string) *Threads {
 	return nil
 }
 
+// ErrNotBegun is returned by a handler that has waited in vain for its code to begin. The
+// attempt does not count.
+var ErrNotBegun = errors.New("no thread has begun the handler")
+
 // ErrHandlerNotFound says that a resolver has no handler of that class.
 var ErrHandlerNotFound = errors.New("there is no such handler class")
 
@@ -93,6 +97,10 @@ type StepExecution struct {
 	// KeepThreads is what the template says for keep_threads: the threads that the
 	// handler starts live on after the step.
 	KeepThreads bool
+
+	// Withdraw is for handlers on [Threads] with a queue of their own: when it is closed, a
+	// handler whose code has not begun returns [ErrNotBegun]. Nil if it has a thread.
+	Withdraw <-chan struct{}
 
 	seen    *snapshot
 	attempt *claimedAttempt

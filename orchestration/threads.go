@@ -17,10 +17,11 @@ type Threaded interface {
 // of a host, for example. A step is claimed only when a thread is free for it, or is about
 // to be. So its time does not run while it waits, and another engine can claim it.
 type Threads struct {
-	n int
+	n      int
+	queued int // how many more handlers may be begun, for their code to wait for a thread
 
 	mu       sync.Mutex
-	running  int             // handlers on a thread
+	running  int             // handlers on a thread, or in its queue
 	starting []chan struct{} // claimed steps that wait for a thread, the first first
 	admitted int             // steps that are claimed, or are about to be
 	line     []*threadsPlace // tasks with a step to claim, the first first
@@ -30,7 +31,13 @@ type Threads struct {
 }
 
 // NewThreads returns n threads.
-func NewThreads(n int) *Threads { return &Threads{n: max(n, 1)} }
+func NewThreads(n int) *Threads { return NewQueuedThreads(n, 0) }
+
+// NewQueuedThreads returns n threads with a queue of their own. While handlers are very
+// quick, up to queued more of them are begun, so that no thread waits for the engine.
+// Such a handler has a [StepExecution.Withdraw]. Its time runs while it waits, so steps with
+// a time limit of less than a minute get a thread.
+func NewQueuedThreads(n, queued int) *Threads { return &Threads{n: max(n, 1), queued: max(queued, 0)} }
 
 // Count returns how many threads there are.
 func (t *Threads) Count() int { return t.n }
@@ -39,7 +46,7 @@ func (t *Threads) Count() int { return t.n }
 func (t *Threads) Busy() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.running
+	return min(t.running, t.n)
 }
 
 // aheadTime is how far ahead steps are claimed and tasks are leased, so that the threads
@@ -52,15 +59,24 @@ const maxAhead = 1000
 // ahead is how many more steps than threads may be claimed: as many as the threads will
 // run within aheadTime. With handlers that take longer, there are none.
 func (t *Threads) ahead() int {
-	expected := t.average
-	if t.running >= t.n { // a thread that has not come back is no quick one
-		expected = max(expected, time.Since(t.freed))
-	}
+	expected := t.expected()
 	if expected <= 0 {
 		return 0
 	}
 	return int(min(maxAhead, time.Duration(t.n)*aheadTime/expected))
 }
+
+// expected is how long a handler is expected to run; 0 if that is not known.
+func (t *Threads) expected() time.Duration {
+	if t.running >= t.n { // a thread that has not come back is no quick one
+		return max(t.average, time.Since(t.freed))
+	}
+	return t.average
+}
+
+// veryQuick is how long handlers take at most, with their wait, when they may wait in the
+// threads' own queue.
+const veryQuick = 5 * time.Millisecond
 
 // threadsPlace is a task's place in the line for admission.
 type threadsPlace struct {
@@ -163,17 +179,22 @@ func (t *Threads) idle() bool {
 }
 
 // take takes a thread for a step that was admitted. If none is free, the step waits in
-// line, and receives from the channel when it has one. give ends either.
-func (t *Threads) take() (granted <-chan struct{}) {
+// line, and receives from the channel when it has one. give ends either. A step without a
+// short time limit may also get a place in the threads' own queue.
+func (t *Threads) take(limited bool) (granted <-chan struct{}, queued bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.running < t.n {
 		t.running++
-		return nil
+		return nil, false
+	}
+	if !limited && len(t.starting) == 0 && t.running < t.n+t.queued && t.average > 0 && t.expected() < veryQuick {
+		t.running++
+		return nil, true
 	}
 	c := make(chan struct{}, 1)
 	t.starting = append(t.starting, c)
-	return c
+	return c, false
 }
 
 // withdraw takes a step out of the line for a thread. It reports false if the step has got
@@ -186,15 +207,21 @@ func (t *Threads) withdraw(c <-chan struct{}) bool {
 	return len(t.starting) < n
 }
 
-// give gives a thread back after the handler has run for so long.
+// give gives a thread back after the handler has run for so long. A negative time says that
+// it has not begun: then it was no thread, but a place in the queue.
 func (t *Threads) give(ran time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.freed = time.Now(); t.average == 0 {
+	switch {
+	case ran < 0:
+		t.running--
+		return
+	case t.average == 0:
 		t.average = max(ran, 1)
-	} else {
+	default:
 		t.average += (ran - t.average) / averageOf
 	}
+	t.freed = time.Now()
 	if len(t.starting) > 0 {
 		t.starting[0] <- struct{}{}
 		t.starting = slices.Delete(t.starting, 0, 1)

@@ -187,3 +187,56 @@ func TestThreadsComeBack(t *testing.T) {
 	b.waitForTasks(t, orchestration.TaskComplete, 5)
 	require.Eventually(t, func() bool { return threads.Busy() == 0 }, patience, time.Millisecond)
 }
+
+// Quick handlers may wait in the queue of their threads. When a thread then does not come
+// back, those that have not begun are withdrawn: no attempt counts, and another worker runs
+// them.
+func TestQueuedHandlersAreWithdrawn(t *testing.T) {
+	t.Parallel()
+	turns := func() (funcs, chan struct{}) {
+		turn, hang := make(chan struct{}, 1), make(chan struct{})
+		inTurn := func(wait <-chan struct{}) orchestration.StepHandlerFunc {
+			return func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+				select {
+				case turn <- struct{}{}:
+				case <-x.Withdraw:
+					return nil, orchestration.ErrNotBegun
+				}
+				defer func() { <-turn }()
+				<-wait
+				return nil, nil
+			}
+		}
+		at := make(chan struct{})
+		close(at)
+		return funcs{"A": inTurn(at), "B": inTurn(at), "Hang": inTurn(hang)}, hang
+	}
+	queued := func(h funcs) func(*orchestration.Config) {
+		return func(c *orchestration.Config) {
+			c.Handlers = threaded{resolver(h), orchestration.NewQueuedThreads(1, 64)}
+		}
+	}
+	first, hang := turns()
+	defer close(hang)
+	one := engine(t, nil, queued(first))
+	one.work(t, orchestration.WorkerConfig{})
+	quick := orchestration.Submission{Template: named(t, "quick", "a:\nb: a", ""), Context: json.RawMessage(`{}`)}
+	_, err := one.SubmitMany(t.Context(), many(300, quick))
+	require.NoError(t, err)
+	one.waitForTasks(t, orchestration.TaskComplete, 300)
+	hanging := orchestration.Submission{Template: named(t, "hang", "hang:", ""), Context: json.RawMessage(`{}`), Priority: 1}
+	_, err = one.SubmitMany(t.Context(), append(many(1, hanging), many(200, quick)...))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // what it had begun ahead is back
+		steps, leased := one.claimed(t)
+		return steps == 1 && leased == 1
+	}, patience, 5*time.Millisecond)
+	second, other := turns()
+	close(other)
+	two := engineOn(t, one.pool, nil, queued(second))
+	two.work(t, orchestration.WorkerConfig{})
+	one.waitForTasks(t, orchestration.TaskComplete, 500)
+	var attempts int
+	require.NoError(t, one.pool.QueryRow(t.Context(), "select max(attempts) from tasker.steps").Scan(&attempts))
+	require.Equal(t, 1, attempts)
+}

@@ -93,6 +93,7 @@ type worker struct {
 	freed       chan struct{} // receives a value when the worker has ended a lease
 	leased      atomic.Int32  // how many tasks it has in hand
 	fresh       atomic.Int32  // of these, the ones of which it does not know yet how many threads they need
+	waits       atomic.Bool   // it has no room, maybe because of the fresh ones
 	lookAgain   time.Duration // the pause before it looks again for tasks that others had locked
 }
 
@@ -145,7 +146,10 @@ func (w *worker) offer() (o offer) {
 		return o
 	}
 	o.known, o.serves, o.room = w.repertoire.known(w.freed)
-	o.room = min(o.room-int(w.fresh.Load()), w.leasable())
+	w.waits.Store(true)
+	if o.room = min(o.room-int(w.fresh.Load()), w.leasable()); o.room > 0 {
+		w.waits.Store(false)
+	}
 	return o
 }
 
@@ -243,7 +247,9 @@ func (w *worker) retryPause() time.Duration { return min(w.config.Poll, retryPau
 func (w *worker) handle(ctx context.Context, l lease) {
 	settled := sync.OnceFunc(func() {
 		w.fresh.Add(-1)
-		signal(w.freed)
+		if w.waits.Swap(false) {
+			signal(w.freed)
+		}
 	})
 	defer func() {
 		settled()

@@ -69,12 +69,13 @@ func (c *call) context(serial uint64) context.Context {
 
 // call runs a callable that is no step, and returns its value as JSON.
 func (h *Host) call(ctx context.Context, target uint32, segments ...[]byte) (json.RawMessage, error) {
-	return h.perform(ctx, target, false, segments)
+	return h.perform(ctx, target, false, nil, segments)
 }
 
 // perform runs one callable and returns its value as JSON. With endThreads the
-// threads that its own code starts end with it. Every call of Ruby begins here.
-func (h *Host) perform(ctx context.Context, target uint32, endThreads bool, segments [][]byte) (json.RawMessage, error) {
+// threads that its own code starts end with it. When withdraw is closed, it is taken back
+// unless it has begun. Every call of Ruby begins here.
+func (h *Host) perform(ctx context.Context, target uint32, endThreads bool, withdraw <-chan struct{}, segments [][]byte) (json.RawMessage, error) {
 	if !h.gate.TryRLock() {
 		return nil, ErrClosed
 	}
@@ -103,7 +104,7 @@ func (h *Host) perform(ctx context.Context, target uint32, endThreads bool, segm
 	submit(j)
 	if spin > 0 && h.spin(j, spin) {
 		h.awaitNotes() // a job that comes through the outbox comes after its notes
-	} else if err := h.await(ctx, c); err != nil {
+	} else if err := h.await(ctx, c, withdraw); err != nil {
 		h.inFlight.Add(-1)
 		return nil, err // jobDone returns the call to the pool later
 	}
@@ -185,16 +186,23 @@ func (h *Host) spin(j *job, long time.Duration) bool {
 
 // await waits until the job or its context ends. When the context ends first,
 // it interrupts the job. After an error the job is not the caller's any more.
-func (h *Host) await(ctx context.Context, c *call) error {
-	if ctx.Done() == nil {
+func (h *Host) await(ctx context.Context, c *call, withdraw <-chan struct{}) error {
+	if ctx.Done() == nil && withdraw == nil {
 		<-c.done
 		return nil
 	}
-	select {
-	case <-c.done:
-		return nil
-	case <-ctx.Done():
-		return h.interrupt(ctx, c)
+	for {
+		select {
+		case <-c.done:
+			return nil
+		case <-ctx.Done():
+			return h.interrupt(ctx, c)
+		case <-withdraw:
+			if !cancelJob(c.job) && c.caller.CompareAndSwap(callerWaits, callerLeft) {
+				return errors.WithStack(ErrNotBegun)
+			}
+			withdraw = nil // it has begun, or will say that it was skipped
+		}
 	}
 }
 
@@ -221,7 +229,7 @@ func (h *Host) outcome(j *job) (json.RawMessage, error) {
 	case jobJumped:
 		return nil, errors.WithStack(ErrJumped)
 	case jobSkipped:
-		return nil, errors.WithStack(errNotBegun)
+		return nil, errors.WithStack(ErrNotBegun)
 	default:
 		return nil, errors.New("rubyhost: out of memory")
 	}

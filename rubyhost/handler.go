@@ -28,6 +28,10 @@ type Step struct {
 	// KeepThreads lets the threads that the step's own code starts live on. By
 	// default they are ended with the step; docs/rubyhost.md says how.
 	KeepThreads bool
+
+	// Withdraw, when it is closed, takes the step back if no Ruby thread has begun it.
+	// Run then returns [ErrNotBegun]. A step that has begun goes on. Optional.
+	Withdraw <-chan struct{}
 }
 
 // Result is the outcome of another step, by its name.
@@ -108,7 +112,7 @@ func (hd *Handler) Class() string { return hd.class }
 // and returns the step's results as JSON.
 //
 // The error is an [*Error] when Ruby raised, an [*InterruptedError] when ctx
-// ended first, [ErrThreadKilled], [ErrJumped] or [ErrClosed]. A value that
+// ended first, [ErrNotBegun], [ErrThreadKilled], [ErrJumped] or [ErrClosed]. A value that
 // JSON cannot hold is an [*Error] of class Tasker::UnrepresentableError, which
 // is permanent and names the place in the value.
 func (hd *Handler) Run(ctx context.Context, s *Step) (json.RawMessage, error) {
@@ -121,7 +125,7 @@ func (hd *Handler) Run(ctx context.Context, s *Step) (json.RawMessage, error) {
 	for _, r := range s.Results {
 		segments = append(segments, []byte(r.Step), r.JSON)
 	}
-	return hd.host.perform(ctx, hd.target, !s.KeepThreads, segments)
+	return hd.host.perform(ctx, hd.target, !s.KeepThreads, s.Withdraw, segments)
 }
 
 // byNeed is the segment that tells Ruby that there are documents to ask for.

@@ -19,7 +19,8 @@ var (
 	// that has already returned.
 	ErrJumped = errors.New("rubyhost: control jumped out of the handler")
 
-	errNotBegun = errors.New("rubyhost: the call was cancelled before it began")
+	// ErrNotBegun says that the call was taken back before its Ruby code began.
+	ErrNotBegun = errors.New("rubyhost: the call was taken back before it began")
 )
 
 // InterruptedError says that a call's context ended before its Ruby code did.

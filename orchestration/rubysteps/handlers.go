@@ -20,7 +20,7 @@ type Handlers struct {
 
 // New returns the handlers of a host. They run on its Ruby threads.
 func New(host *rubyhost.Host) *Handlers {
-	return &Handlers{host: host, threads: orchestration.NewThreads(host.Threads())}
+	return &Handlers{host: host, threads: orchestration.NewQueuedThreads(host.Threads(), 8*host.Threads())}
 }
 
 // ThreadsOf implements [orchestration.Threaded].
@@ -46,12 +46,15 @@ type handler struct{ ruby *rubyhost.Handler }
 
 func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 	step := rubyhost.Step{
-		Task: x.TaskHead, Context: x.Context, Step: x.StepHead, Config: x.Config, KeepThreads: x.KeepThreads,
+		Task: x.TaskHead, Context: x.Context, Step: x.StepHead, Config: x.Config, KeepThreads: x.KeepThreads, Withdraw: x.Withdraw,
 	}
 	sendAlong(&step, x)
 	ctx = context.WithValue(ctx, executionKey{}, x)
 	ctx = rubyhost.WithLogAttrs(ctx, slog.Int64("task", x.TaskID), slog.String("step", x.StepName), slog.Int("attempt", x.Attempt), slog.String("class", x.Class))
 	results, err := h.ruby.Run(ctx, &step)
+	if errors.Is(err, rubyhost.ErrNotBegun) {
+		return nil, orchestration.ErrNotBegun
+	}
 	if err != nil {
 		return nil, toStepError(err)
 	}
