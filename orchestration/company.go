@@ -13,7 +13,7 @@ const suspectAfter = 2
 // suspect reports whether the step must run with nothing beside it.
 func (s *stepRun) suspect() bool { return s.crashes >= suspectAfter }
 
-// How long a worker waits for the moment when nothing else runs, before it lets others go
+// How long an engine waits for the moment when nothing else runs, before it lets others go
 // on, and when it tries again. A step that runs for hours must not stop all others.
 const (
 	alonePatience = 10 * time.Second
@@ -24,6 +24,8 @@ const (
 // it. A step is in it from before its claim until its outcome is recorded. While a
 // suspect waits for its turn, no other step is let in.
 type company struct {
+	patience, pause time.Duration // of a suspect
+
 	mu       sync.Mutex
 	steps    int
 	alone    bool            // the only step is a suspect

@@ -23,6 +23,12 @@ func (e *Engine) AddReturned(bytes int) { e.memory.handOver(nil, 0, bytes) }
 // was told to stop.
 func (e *Engine) SetStopTimeout(d time.Duration) { e.stopTimeout = d }
 
+// SetSuspects changes how long a suspect waits until nothing else runs, and when it tries
+// again.
+func (e *Engine) SetSuspects(patience, pause time.Duration) {
+	e.company.patience, e.company.pause = patience, pause
+}
+
 // WaitsForRoom reports whether a task waits for room for results.
 func (e *Engine) WaitsForRoom() bool {
 	e.memory.mu.Lock()

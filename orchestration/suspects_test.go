@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -58,4 +59,47 @@ func TestStepThatEndsItsProcess(t *testing.T) {
 	var most int
 	require.NoError(t, pool.QueryRow(t.Context(), "select max(losses) from tasker.steps where task_id <> $1", culprit).Scan(&most))
 	require.LessOrEqual(t, most, 2, "nothing ran beside it later")
+}
+
+// makeSuspect lets a step be one of whose process has died twice.
+func (b *bundle) makeSuspect(t *testing.T, task int64, step string) {
+	t.Helper()
+	tag, err := b.pool.Exec(t.Context(), "update tasker.steps set crashes = 2 where task_id = $1 and name = $2", task, step)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, tag.RowsAffected())
+}
+
+// A suspect waits for a step that runs for long: one of another task, or of its own. The
+// other tasks go on meanwhile, and the suspect runs in the end.
+func TestSuspectStopsOthersOnlyForAMoment(t *testing.T) {
+	t.Parallel()
+	for name, graph := range map[string]string{"beside its own task's step": "hold:\nsuspect:", "beside another task's": "suspect:"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hold := newGate()
+			defer hold.open()
+			quick := func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) { return nil, nil }
+			b := engine(t, nil, onThreads(4, funcs{"Hold": hold.handle, "Suspect": quick, "A": quick}))
+			b.SetSuspects(100*time.Millisecond, 300*time.Millisecond)
+			holding := func() bool { return hold.running.Load() == 1 }
+			b.work(t, orchestration.WorkerConfig{Names: []string{"hold", "quick"}})
+			if graph == "suspect:" {
+				b.submit(t, named(t, "hold", "hold:", ""), `{}`)
+				require.Eventually(t, holding, patience, time.Millisecond)
+			}
+			id := b.submit(t, named(t, "suspect", graph, ""), `{}`)
+			b.makeSuspect(t, id, "suspect")
+			run := make(chan error, 1)
+			go func() { // no worker: it cannot give the task back
+				_, err := b.Run(t.Context(), id)
+				run <- err
+			}()
+			require.Eventually(t, holding, patience, time.Millisecond)
+			_, err := b.SubmitMany(t.Context(), many(20, orchestration.Submission{Template: named(t, "quick", "a:", ""), Context: json.RawMessage(`{}`)}))
+			require.NoError(t, err)
+			b.waitForTasks(t, orchestration.TaskComplete, 20)
+			hold.open()
+			require.NoError(t, <-run)
+		})
+	}
 }
