@@ -212,22 +212,20 @@ func (t *Threads) withdraw(c <-chan struct{}) bool {
 func (t *Threads) give(ran time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case ran < 0:
-		t.running--
-		return
-	case t.average == 0:
-		t.average = max(ran, 1)
-	default:
-		t.average += (ran - t.average) / averageOf
-	}
-	t.freed = time.Now()
-	if len(t.starting) > 0 {
-		t.starting[0] <- struct{}{}
-		t.starting = slices.Delete(t.starting, 0, 1)
-		return
+	if ran >= 0 {
+		if t.average == 0 {
+			t.average = max(ran, 1)
+		} else {
+			t.average += (ran - t.average) / averageOf
+		}
+		t.freed = time.Now()
 	}
 	t.running--
+	if len(t.starting) > 0 && t.running < t.n { // otherwise one from the queue has it now
+		t.starting[0] <- struct{}{}
+		t.starting = slices.Delete(t.starting, 0, 1)
+		t.running++
+	}
 }
 
 // averageOf is over how many handlers their time is averaged.
