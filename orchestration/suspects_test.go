@@ -103,3 +103,25 @@ func TestSuspectStopsOthersOnlyForAMoment(t *testing.T) {
 		})
 	}
 }
+
+// An engine whose last heartbeat was before the start of the server may have lost its
+// session with the server. An engine that is new knows of no trouble, and yet blames nobody.
+func TestServerThatHasStartedAnewMakesNoCrashes(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	_, err := pool.Exec(t.Context(), `
+		insert into tasker.workers (number, host, pid, version, application_name, backend_pid, backend_start, started_at, heartbeat_at)
+		select number, 'host', 1, 'v', '', 0, clock_timestamp(), clock_timestamp(), heartbeat
+		from (values (1, pg_postmaster_start_time() - interval '1 ms'), (2, clock_timestamp())) v (number, heartbeat)`)
+	require.NoError(t, err)
+	b := engineOn(t, pool, nil)
+	b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond})
+	var crashed []int64
+	require.Eventually(t, func() bool {
+		var left int
+		require.NoError(t, pool.QueryRow(t.Context(), `select (select count(*) from tasker.workers where number in (1, 2)),
+			array(select number from tasker.crashes)`).Scan(&left, &crashed))
+		return left == 0
+	}, patience, 5*time.Millisecond)
+	require.Equal(t, []int64{2}, crashed)
+}
