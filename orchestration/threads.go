@@ -27,7 +27,7 @@ type Threads struct {
 	line     []*threadsPlace // tasks with a step to claim, the first first
 	average  time.Duration   // how long a handler has run of late
 	freed    time.Time       // when a thread was last given back
-	roomFor  chan struct{}   // receives a value when there is room for a task; nil if nobody asks
+	roomFor  []chan struct{} // of the workers that wait for room for a task
 }
 
 // NewThreads returns n threads.
@@ -152,9 +152,11 @@ func (t *Threads) admitNext() {
 		p.granted++
 		signal(p.woken)
 	}
-	if t.roomFor != nil && capacity > t.admitted+len(t.line) {
-		signal(t.roomFor)
-		t.roomFor = nil
+	if capacity > t.admitted+len(t.line) {
+		for _, w := range t.roomFor {
+			signal(w)
+		}
+		t.roomFor = t.roomFor[:0]
 	}
 }
 
@@ -165,7 +167,7 @@ func (t *Threads) room(tell chan struct{}) int {
 	defer t.mu.Unlock()
 	room := t.n + t.ahead() - t.admitted - len(t.line)
 	if room <= 0 {
-		t.roomFor = tell
+		t.roomFor = addOnce(t.roomFor, tell)
 	}
 	return room
 }

@@ -46,3 +46,18 @@ func TestWithdrawnStepsLeaveTheThread(t *testing.T) {
 	threads.give(-1)
 	require.Len(t, waits, 1, "it has the thread now")
 }
+
+// All workers that ask for room hear of it, also if they share an engine.
+func TestEveryWorkerHearsOfRoom(t *testing.T) {
+	threads := NewThreads(1)
+	threads.admitSuccessor(true)
+	one, two := make(chan struct{}, 1), make(chan struct{}, 1)
+	for range 2 {
+		require.Zero(t, threads.room(one))
+		require.Zero(t, threads.room(two))
+	}
+	threads.leave()
+	require.Len(t, one, 1)
+	require.Len(t, two, 1)
+	require.Empty(t, threads.roomFor)
+}
