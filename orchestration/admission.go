@@ -19,11 +19,12 @@ type admission struct {
 
 	alone   bool      // it waits for the end of all other steps
 	others  bool      // it waits for the end of a step that runs alone
-	paused  bool      // a suspect of it has waited in vain, and waits for another try
+	paused  bool      // a suspect has waited for that in vain, and waits for its next try
 	waiting time.Time // since when nothing was admitted; zero if nothing waits
 
-	aloneSince time.Time // since when it waits for the end of all other steps; zero if it does not
-	aloneAgain time.Time // when it may try that again
+	aloneSince time.Time // since when a suspect waits for the end of all other steps; zero if none does
+	aloneStep  int64     // that suspect
+	aloneAgain time.Time // if paused: when the first of the suspects tries again
 }
 
 func newAdmission(e *Engine) *admission { return &admission{engine: e, woken: make(chan struct{}, 1)} }
@@ -36,10 +37,15 @@ func (a *admission) admit(s *stepRun) bool {
 	if a.alone || a.others && !s.suspect() {
 		return false
 	}
-	if s.suspect() && time.Now().Before(a.aloneAgain) {
-		a.paused = true
-		a.wait()
-		return false
+	if s.suspect() {
+		if again := a.engine.company.again(s.id); time.Now().Before(again) {
+			if !a.paused || again.Before(a.aloneAgain) {
+				a.aloneAgain = again
+			}
+			a.paused = true
+			a.wait()
+			return false
+		}
 	}
 	if !a.engine.company.enter(s.suspect(), a.woken) {
 		a.wait()
@@ -47,7 +53,7 @@ func (a *admission) admit(s *stepRun) bool {
 		case !s.suspect():
 			a.others = true
 		case a.aloneSince.IsZero():
-			a.aloneSince = time.Now()
+			a.aloneSince, a.aloneStep = time.Now(), s.id
 			fallthrough
 		default:
 			a.alone = true
@@ -55,6 +61,9 @@ func (a *admission) admit(s *stepRun) bool {
 		return false
 	}
 	if s.threads == nil || s.threads.admit(a.place(s.threads)) {
+		if s.suspect() {
+			a.engine.company.forget(s.id)
+		}
 		a.restart()
 		return true
 	}
@@ -94,8 +103,9 @@ func (a *admission) place(t *Threads) *threadsPlace {
 // others go on, also those of its own task, however long one of them runs.
 func (a *admission) begin() {
 	a.refused, a.alone, a.others, a.paused = a.refused[:0], false, false, false
-	if !a.aloneSince.IsZero() && time.Since(a.aloneSince) >= a.engine.company.patience {
-		a.aloneSince, a.aloneAgain = time.Time{}, time.Now().Add(a.engine.company.pause)
+	if !a.aloneSince.IsZero() && time.Until(a.aloneUntil()) <= 0 {
+		a.aloneSince = time.Time{}
+		a.engine.company.inVain(a.aloneStep)
 	}
 }
 
@@ -129,12 +139,17 @@ func (a *admission) leave() {
 	a.end()
 }
 
+// aloneUntil is how long a suspect waits for the end of all other steps.
+func (a *admission) aloneUntil() time.Time {
+	return a.aloneSince.Add(a.engine.company.patienceOf(a.aloneStep))
+}
+
 // patience is how long the wait may go on before the task looks again, if that is limited.
 // idle says that a worker runs nothing of the task, and so may give it back.
 func (a *admission) patience(idle bool) (patience time.Duration, limited bool) {
 	switch {
 	case a.alone:
-		return time.Until(a.aloneSince.Add(a.engine.company.patience)), true
+		return time.Until(a.aloneUntil()), true
 	case idle && (a.others || len(a.refused) > 0):
 		return time.Until(a.waiting.Add(threadPatience)), true
 	case idle && a.paused:
@@ -188,7 +203,7 @@ func (l *taskLoop) postponed() Outcome {
 	out := Outcome{State: l.task.state, Next: l.engine.now()}
 	if l.admission.paused {
 		l.engine.cfg.Logger.Warn("a step that must run alone waits for the end of the others; trying again later", "task", l.task.id)
-		out.Next = out.Next.Add(time.Until(l.admission.aloneAgain))
+		out.Next = out.Next.Add(l.engine.company.pause)
 	}
 	return out
 }

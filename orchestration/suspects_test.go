@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +103,34 @@ func TestSuspectStopsOthersOnlyForAMoment(t *testing.T) {
 			require.NoError(t, <-run)
 		})
 	}
+}
+
+// The other steps always take longer than a suspect waits at first. It waits longer each
+// time, so it runs, and long before they all are done.
+func TestSuspectAmongLongStepsRuns(t *testing.T) {
+	t.Parallel()
+	var b *bundle
+	var began atomic.Int32
+	var before int // steps that were done when it began
+	b = engine(t, nil, onThreads(4, funcs{
+		"A": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+			time.Sleep(80*time.Millisecond + time.Duration(began.Add(1)%7)*10*time.Millisecond)
+			return nil, nil
+		},
+		"Suspect": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+			return nil, b.pool.QueryRow(ctx, "select count(*) from tasker.steps where state = 'complete'").Scan(&before)
+		},
+	}))
+	b.SetSuspects(5*time.Millisecond, 15*time.Millisecond)
+	b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond, Names: []string{"slow"}})
+	_, err := b.SubmitMany(t.Context(), many(200, orchestration.Submission{Template: named(t, "slow", "a:", ""), Context: json.RawMessage(`{}`)}))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return began.Load() >= 6 }, patience, time.Millisecond)
+	id := b.submit(t, named(t, "suspect", "suspect:", ""), `{}`)
+	b.makeSuspect(t, id, "suspect")
+	_, err = b.Run(t.Context(), id)
+	require.NoError(t, err)
+	require.Less(t, before, 150)
 }
 
 // An engine whose last heartbeat was before the start of the server may have lost its
