@@ -321,7 +321,7 @@ func (l *taskLoop) noteRelease(s *stepRun) {
 func (l *taskLoop) tellOutcome(r attemptResult) {
 	s, o := r.step, r.outcome
 	if r.released {
-		l.engine.tell(l.task, s, Event{Kind: EventStepReleased})
+		l.engine.tell(l.task, s, Event{Kind: EventStepReleased, Duration: r.ran})
 		return
 	}
 	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
