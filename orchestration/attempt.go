@@ -37,7 +37,7 @@ type attemptResult struct {
 	endedTask bool
 	released  bool
 	ran       time.Duration // of a released attempt; 0 if it has not begun
-	err       error // the outcome could not be recorded
+	err       error         // the outcome could not be recorded
 	follows   *succession
 }
 
