@@ -73,9 +73,7 @@ func (b *bundle) disturb(t *testing.T, draw *rand.Rand, task int64) {
 	case 1, 2, 3, 4:
 		err = b.RetryTask(t.Context(), task, by)
 	case 5: // the engine is declared dead
-		if draw.IntN(5) == 0 {
-			_, err = b.pool.Exec(t.Context(), "delete from tasker.workers")
-		}
+		_, err = b.pool.Exec(t.Context(), "delete from tasker.workers")
 	}
 	if err != nil && !errors.Is(err, orchestration.ErrRefused) {
 		t.Log(err) // its connection may have been reset
