@@ -19,7 +19,12 @@ type admission struct {
 
 	alone   bool      // it waits for the end of all other steps
 	others  bool      // it waits for the end of a step that runs alone
+	paused  bool      // a suspect has waited for that in vain, and waits for its next try
 	waiting time.Time // since when nothing was admitted; zero if nothing waits
+
+	aloneSince time.Time // since when a suspect waits for the end of all other steps; zero if none does
+	aloneStep  int64     // that suspect
+	aloneAgain time.Time // if paused: when the first of the suspects tries again
 }
 
 func newAdmission(e *Engine) *admission { return &admission{engine: e, woken: make(chan struct{}, 1)} }
@@ -32,27 +37,47 @@ func (a *admission) admit(s *stepRun) bool {
 	if a.alone || a.others && !s.suspect() {
 		return false
 	}
-	if !a.engine.company.enter(s.suspect(), a.woken) {
-		if a.waiting.IsZero() {
-			a.waiting = time.Now()
+	if s.suspect() {
+		if again := a.engine.company.again(s.id); time.Now().Before(again) {
+			if !a.paused || again.Before(a.aloneAgain) {
+				a.aloneAgain = again
+			}
+			a.paused = true
+			a.wait()
+			return false
 		}
-		if s.suspect() {
-			a.alone = true
-		} else {
+	}
+	if !a.engine.company.enter(s.suspect(), a.woken) {
+		a.wait()
+		switch {
+		case !s.suspect():
 			a.others = true
+		case a.aloneSince.IsZero():
+			a.aloneSince, a.aloneStep = time.Now(), s.id
+			fallthrough
+		default:
+			a.alone = true
 		}
 		return false
 	}
 	if s.threads == nil || s.threads.admit(a.place(s.threads)) {
+		if s.suspect() {
+			a.engine.company.forget(s.id)
+		}
 		a.restart()
 		return true
 	}
 	a.engine.company.leave()
 	a.refused = append(a.refused, s.threads)
+	a.wait()
+	return false
+}
+
+// wait begins the wait, if it has not begun.
+func (a *admission) wait() {
 	if a.waiting.IsZero() {
 		a.waiting = time.Now()
 	}
-	return false
 }
 
 // restart begins the wait anew, because the task has got something to do.
@@ -74,9 +99,14 @@ func (a *admission) place(t *Threads) *threadsPlace {
 	return p
 }
 
-// begin begins a pass over the steps of the task.
+// begin begins a pass over the steps of the task. A suspect that has waited too long lets
+// others go on, also those of its own task, however long one of them runs.
 func (a *admission) begin() {
-	a.refused, a.alone, a.others = a.refused[:0], false, false
+	a.refused, a.alone, a.others, a.paused = a.refused[:0], false, false, false
+	if !a.aloneSince.IsZero() && time.Until(a.aloneUntil()) <= 0 {
+		a.aloneSince = time.Time{}
+		a.engine.company.inVain(a.aloneStep)
+	}
 }
 
 // end ends a pass. What the task has been granted and did not need goes to others.
@@ -89,6 +119,9 @@ func (a *admission) end() {
 			p.threads.giveUp(p)
 		}
 	}
+	if !a.alone {
+		a.aloneSince = time.Time{}
+	}
 	if !a.alone && !a.others {
 		a.engine.company.giveUp(a.woken)
 	}
@@ -98,7 +131,7 @@ func (a *admission) end() {
 }
 
 // waits reports whether a step was refused in the last pass.
-func (a *admission) waits() bool { return a.alone || a.others || len(a.refused) > 0 }
+func (a *admission) waits() bool { return a.alone || a.others || a.paused || len(a.refused) > 0 }
 
 // leave gives up all places.
 func (a *admission) leave() {
@@ -106,13 +139,25 @@ func (a *admission) leave() {
 	a.end()
 }
 
-// patience is how much longer a worker waits with the task.
-func (a *admission) patience() time.Duration {
-	patience := threadPatience
-	if a.alone {
-		patience = alonePatience
+// aloneUntil is how long a suspect waits for the end of all other steps.
+func (a *admission) aloneUntil() time.Time {
+	return a.aloneSince.Add(a.engine.company.patienceOf(a.aloneStep))
+}
+
+// patience is how long the wait may go on before the task looks again, if that is limited.
+// idle says that a worker runs nothing of the task, and so may give it back.
+func (a *admission) patience(idle bool) (patience time.Duration, limited bool) {
+	switch {
+	case a.alone:
+		return time.Until(a.aloneUntil()), true
+	case idle && (a.others || len(a.refused) > 0):
+		return time.Until(a.waiting.Add(threadPatience)), true
+	case idle && a.paused:
+		return 0, true
+	case a.paused:
+		return time.Until(a.aloneAgain), true
 	}
-	return time.Until(a.waiting.Add(patience))
+	return 0, false
 }
 
 // leaveAdmission undoes the admission of a step whose attempt does not begin.
@@ -136,22 +181,29 @@ func (e *Engine) admitSuccessor(s, next *stepRun, first bool) bool {
 	return false
 }
 
-// gaveUp reports whether a worker has waited long enough for a thread. Another one may
-// have a free one.
+// isIdle reports whether a worker runs nothing of the task.
+func (l *taskLoop) isIdle() bool { return l.stopping != nil && l.task.agenda.running == 0 }
+
+// gaveUp reports whether a worker has waited long enough for a thread, or for a try to run
+// a suspect. Another worker may have a free one.
 func (l *taskLoop) gaveUp() bool {
 	if l.task.agenda.running > 0 {
 		l.admission.restart()
 		return false
 	}
-	return l.admission.waits() && l.stopping != nil && l.admission.patience() <= 0
+	if !l.isIdle() || l.admission.alone {
+		return false
+	}
+	patience, limited := l.admission.patience(true)
+	return limited && patience <= 0
 }
 
 // postponed is the outcome of a task that waited for a thread in vain.
 func (l *taskLoop) postponed() Outcome {
 	out := Outcome{State: l.task.state, Next: l.engine.now()}
-	if l.admission.alone {
+	if l.admission.paused {
 		l.engine.cfg.Logger.Warn("a step that must run alone waits for the end of the others; trying again later", "task", l.task.id)
-		out.Next = l.engine.now().Add(alonePause)
+		out.Next = out.Next.Add(l.engine.company.pause)
 	}
 	return out
 }

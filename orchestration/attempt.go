@@ -36,7 +36,8 @@ type attemptResult struct {
 	outcome   outcome
 	endedTask bool
 	released  bool
-	err       error // the outcome could not be recorded
+	ran       time.Duration // of a released attempt; 0 if it has not begun
+	err       error         // the outcome could not be recorded
 	follows   *succession
 }
 
@@ -202,7 +203,7 @@ func (a *attempt) leaveThreads() {
 // stops.
 func (a *attempt) recordFailure(ctx, recording context.Context, o outcome) attemptResult {
 	if ctx.Err() != nil {
-		return attemptResult{step: a.step, released: true, err: a.engine.release(recording, a.step, a.claimant)}
+		return attemptResult{step: a.step, released: true, ran: time.Since(a.began), err: a.engine.release(recording, a.step, a.claimant)}
 	}
 	r := attemptResult{step: a.step, outcome: o}
 	r.endedTask, r.err = a.engine.commitOutcome(recording, a.step, a.claimant, o, nil)

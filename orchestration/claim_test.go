@@ -38,6 +38,11 @@ func TestInterruptedStepIsReleased(t *testing.T) {
 	require.Equal(t, orchestration.StepPending, step(t, d, "a").State)
 	require.Zero(t, step(t, d, "a").Attempts)
 	require.Equal(t, orchestration.TaskInProgress, d.State)
+	b.mu.Lock()
+	last := b.events[len(b.events)-1]
+	b.mu.Unlock()
+	require.Equal(t, orchestration.EventStepReleased, last.Kind)
+	require.NotZero(t, last.Duration, "it had begun")
 
 	other := engineOn(t, b.pool, nil)
 	out, err := other.Run(t.Context(), id)

@@ -13,22 +13,37 @@ const suspectAfter = 2
 // suspect reports whether the step must run with nothing beside it.
 func (s *stepRun) suspect() bool { return s.crashes >= suspectAfter }
 
-// How long a worker waits for the moment when nothing else runs, before it lets others go
-// on, and when it tries again. A step that runs for hours must not stop all others.
+// How long an engine waits for the moment when nothing else runs, before it lets others go
+// on, and when it tries again. A step that runs for hours must not stop all others. Both
+// double with each try in vain, as far as maxDoublings: otherwise a suspect beside steps that
+// all take a minute would never run.
 const (
 	alonePatience = 10 * time.Second
 	alonePause    = 30 * time.Second
+	maxDoublings  = 5
 )
+
+// tries are those of a suspect to run alone, in this engine.
+type tries struct {
+	inVain int
+	again  time.Time // when it may try again
+}
+
+// mostTries bounds the memory for suspects that another engine has run, or that have ended.
+const mostTries = 1000
 
 // company lets steps into an engine: many at a time, or one suspect that has nothing beside
 // it. A step is in it from before its claim until its outcome is recorded. While a
 // suspect waits for its turn, no other step is let in.
 type company struct {
+	patience, pause time.Duration // of a suspect
+
 	mu       sync.Mutex
 	steps    int
 	alone    bool            // the only step is a suspect
 	suspects []chan struct{} // of the tasks with a suspect that waits, the first first
 	others   []chan struct{} // of the tasks with other steps, and the workers, that wait
+	tries    map[int64]tries // by step; only of suspects that have waited in vain
 }
 
 // enter lets a step in. If that is not possible now, woken receives a value when it may be.
@@ -111,4 +126,38 @@ func (c *company) wakeNext() {
 		signal(w)
 	}
 	c.others = c.others[:0]
+}
+
+// patienceOf is how long a suspect waits for the end of all other steps.
+func (c *company) patienceOf(step int64) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.patience << min(c.tries[step].inVain, maxDoublings)
+}
+
+// again is when a suspect may wait for its turn again; zero if it may now.
+func (c *company) again(step int64) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tries[step].again
+}
+
+// inVain takes note that a suspect has waited in vain.
+func (c *company) inVain(step int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tries == nil || len(c.tries) >= mostTries {
+		c.tries = map[int64]tries{}
+	}
+	t := c.tries[step]
+	t.again = time.Now().Add(c.pause << min(t.inVain, maxDoublings))
+	t.inVain++
+	c.tries[step] = t
+}
+
+// forget takes note that a suspect has got its turn.
+func (c *company) forget(step int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.tries, step)
 }

@@ -131,7 +131,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg.Random = rand.Float64
 	}
 	e := &Engine{cfg: cfg, pool: cfg.Pool, own: &ownBatches{pool: cfg.Pool}, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
-		memory: newResultMemory(cfg.MaxResultMemory), inHand: inHand{tasks: map[int64]bool{}}}
+		company: company{patience: alonePatience, pause: alonePause}, memory: newResultMemory(cfg.MaxResultMemory), inHand: inHand{tasks: map[int64]bool{}}}
 	var err error
 	var connections *poolConnections
 	if c, ok := connectionsByName.Load(cfg.Pool.Config().ConnConfig.RuntimeParams["application_name"]); ok {

@@ -15,7 +15,7 @@ const (
 	EventStepCompleted EventKind = "step_completed"
 	EventStepRetrying  EventKind = "step_retrying"  // the attempt failed; the next one is at NextAttempt
 	EventStepFailed    EventKind = "step_failed"    // the step failed and has no more attempts
-	EventStepReleased  EventKind = "step_released"  // the attempt was interrupted and does not count
+	EventStepReleased  EventKind = "step_released"  // the attempt was interrupted, or did not begin, and does not count
 	EventStepCancelled EventKind = "step_cancelled" // a person ended the step
 	EventTaskWaiting   EventKind = "task_waiting"   // no step can run before NextAttempt
 	EventTaskEnded     EventKind = "task_ended"
@@ -34,7 +34,7 @@ type Event struct {
 	Class       string // of the step's handler, as the template names it
 	Attempt     int
 	RetryLimit  int
-	Duration    time.Duration   // of the attempt
+	Duration    time.Duration   // of the attempt; 0 if it did not begin
 	Results     json.RawMessage // of EventStepCompleted
 	Err         *StepError      // of EventStepRetrying and EventStepFailed
 	NextAttempt time.Time       // of EventStepRetrying and EventTaskWaiting

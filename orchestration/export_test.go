@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -22,6 +23,29 @@ func (e *Engine) AddReturned(bytes int) { e.memory.handOver(nil, 0, bytes) }
 // SetStopTimeout changes how long the engine's own statements may continue after it
 // was told to stop.
 func (e *Engine) SetStopTimeout(d time.Duration) { e.stopTimeout = d }
+
+// SetSuspects changes how long a suspect waits until nothing else runs, and when it tries
+// again.
+func (e *Engine) SetSuspects(patience, pause time.Duration) {
+	e.company.patience, e.company.pause = patience, pause
+}
+
+// Admissions says what the engine counts for steps that run, and what waits. Nothing is left
+// when nothing runs.
+func (e *Engine) Admissions(t *Threads) string {
+	c := &e.company
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e.memory.mu.Lock()
+	defer e.memory.mu.Unlock()
+	return fmt.Sprint("steps ", c.steps, c.alone, " suspects ", len(c.suspects), " threads ", t.admitted, t.running, len(t.starting), len(t.line),
+		" handlers ", e.handlers.Load(), " memory ", e.memory.held, e.memory.returned, len(e.memory.waiting))
+}
+
+// NoAdmissions is what Admissions says when nothing runs.
+const NoAdmissions = "steps 0 false suspects 0 threads 0 0 0 0 handlers 0 memory 0 0 0"
 
 // WaitsForRoom reports whether a task waits for room for results.
 func (e *Engine) WaitsForRoom() bool {

@@ -33,18 +33,20 @@ func livesSQL(number string) string {
 var (
 	// deadSQL deletes the rows of engines that do not live. It returns what is needed to
 	// end their backends. It notes their crashes if the caller's own session has had no
-	// trouble ($1): a server that has restarted makes every engine look dead.
+	// trouble ($1), and the server runs since their last heartbeat: a server that has
+	// restarted makes every engine look dead.
 	deadSQL = `
 	with d as (
 		delete from tasker.workers w where w.number in (
 			select number from tasker.workers where number not in (` + livingSQL + `)
 			order by number for update skip locked)
-		returning w.number, w.host, w.pid, w.backend_pid, w.backend_start, w.application_name),
+		returning w.*),
 	c as (
-		insert into tasker.crashes (number, host, pid, at) select number, host, pid, clock_timestamp() from d where $1
+		insert into tasker.crashes (number, host, pid, at)
+		select number, host, pid, clock_timestamp() from d where $1 and heartbeat_at > pg_postmaster_start_time()
 		on conflict do nothing),
 	o as (delete from tasker.crashes where at < clock_timestamp() - interval '1 day' and exists (select from d))
-	select * from d`
+	select number, host, pid, backend_pid, backend_start, application_name from d`
 
 	// endBackendsSQL ends the backends of dead engines that this role may end. Only a
 	// superuser may end a superuser's. A process that lives on under another number

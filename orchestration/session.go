@@ -258,7 +258,8 @@ func (s *session) forget(problem error) {
 // be no sign of trouble with the server.
 const steadyAfter = 10 * time.Second
 
-// steady reports whether no connection was lost of late. The first one of a process is.
+// steady reports whether there is a connection, and none was lost of late. The first connection
+// of an engine is steady at once: the engine may take over from one that has just died.
 func (s *session) steady() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,8 +25,8 @@ type sessionOpener struct {
 
 // registerSQL locks the engine's number and writes its row. The rows of the engine's
 // former numbers are deleted: they are not alive any more, even if the server does not
-// know it yet. Their process has not crashed, whatever another engine has noted. Its parameters: $1 number, $2 host, $3 pid, $4 version,
-// $5 application_name, $6 former numbers.
+// know it yet. Their process has not crashed, whatever another engine has noted. Its
+// parameters: $1 number, $2 host, $3 pid, $4 version, $5 application_name, $6 former numbers.
 const registerSQL = `
 	with locked as materialized (select pg_advisory_lock($1::bigint)),
 	gone as (delete from tasker.workers where number = any($6)),

@@ -101,8 +101,8 @@ func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 		ended, stopping = ctx.Done(), l.stopping
 	}
 	var patience <-chan time.Time
-	if l.admission.waits() && l.stopping != nil && l.task.agenda.running == 0 {
-		timer := time.NewTimer(l.admission.patience())
+	if wait, limited := l.admission.patience(l.isIdle()); limited {
+		timer := time.NewTimer(max(wait, time.Millisecond))
 		defer timer.Stop()
 		patience = timer.C
 	}
@@ -321,7 +321,7 @@ func (l *taskLoop) noteRelease(s *stepRun) {
 func (l *taskLoop) tellOutcome(r attemptResult) {
 	s, o := r.step, r.outcome
 	if r.released {
-		l.engine.tell(l.task, s, Event{Kind: EventStepReleased})
+		l.engine.tell(l.task, s, Event{Kind: EventStepReleased, Duration: r.ran})
 		return
 	}
 	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}

@@ -27,7 +27,7 @@ type Threads struct {
 	line     []*threadsPlace // tasks with a step to claim, the first first
 	average  time.Duration   // how long a handler has run of late
 	freed    time.Time       // when a thread was last given back
-	roomFor  []chan struct{} // of the workers that wait for room
+	roomFor  []chan struct{} // of the workers that wait for room for a task
 }
 
 // NewThreads returns n threads.
@@ -152,9 +152,9 @@ func (t *Threads) admitNext() {
 		p.granted++
 		signal(p.woken)
 	}
-	if len(t.roomFor) > 0 && capacity > t.admitted+len(t.line) {
-		for _, c := range t.roomFor {
-			signal(c)
+	if capacity > t.admitted+len(t.line) {
+		for _, w := range t.roomFor {
+			signal(w)
 		}
 		t.roomFor = t.roomFor[:0]
 	}
@@ -214,22 +214,20 @@ func (t *Threads) withdraw(c <-chan struct{}) bool {
 func (t *Threads) give(ran time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case ran < 0:
-		t.running--
-		return
-	case t.average == 0:
-		t.average = max(ran, 1)
-	default:
-		t.average += (ran - t.average) / averageOf
-	}
-	t.freed = time.Now()
-	if len(t.starting) > 0 {
-		t.starting[0] <- struct{}{}
-		t.starting = slices.Delete(t.starting, 0, 1)
-		return
+	if ran >= 0 {
+		if t.average == 0 {
+			t.average = max(ran, 1)
+		} else {
+			t.average += (ran - t.average) / averageOf
+		}
+		t.freed = time.Now()
 	}
 	t.running--
+	if len(t.starting) > 0 && t.running < t.n { // otherwise one from the queue has it now
+		t.starting[0] <- struct{}{}
+		t.starting = slices.Delete(t.starting, 0, 1)
+		t.running++
+	}
 }
 
 // averageOf is over how many handlers their time is averaged.

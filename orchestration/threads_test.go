@@ -239,4 +239,14 @@ func TestQueuedHandlersAreWithdrawn(t *testing.T) {
 	var attempts int
 	require.NoError(t, one.pool.QueryRow(t.Context(), "select max(attempts) from tasker.steps").Scan(&attempts))
 	require.Equal(t, 1, attempts)
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	released := 0
+	for _, e := range one.events {
+		if e.Kind == orchestration.EventStepReleased {
+			released++
+			require.Zero(t, e.Duration, "it has not begun")
+		}
+	}
+	require.NotZero(t, released)
 }

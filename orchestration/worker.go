@@ -62,6 +62,9 @@ func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
 // When ctx ends, the worker drains: it leases no more tasks and starts no more steps,
 // waits for the running steps, gives its tasks back, and returns nil. Work returns an
 // error only for a wrong configuration. It waits for a database that does not answer.
+//
+// Workers with different filters should have engines of their own: [Engine.Workers] and
+// [TaskSummary.WaitsFor] know only the filters of an engine's last call.
 func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

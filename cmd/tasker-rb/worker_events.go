@@ -54,7 +54,11 @@ func (l *eventLog) print(e orchestration.Event) {
 		if e.TaskState == orchestration.TaskInError {
 			level = slog.LevelError
 		}
-	case orchestration.EventStepReleased, orchestration.EventStepCancelled:
+	case orchestration.EventStepReleased:
+		if level = slog.LevelWarn; e.Duration == 0 {
+			level, message = slog.LevelInfo, "step given back before it began; the attempt does not count"
+		}
+	case orchestration.EventStepCancelled:
 		level = slog.LevelWarn
 	}
 	r := slog.NewRecord(e.At.Local(), level, message, 0)
