@@ -10,7 +10,7 @@ import (
 
 // workerDescription is what the engine's row in tasker.workers says about its worker.
 type workerDescription struct {
-	works                     bool
+	works, draining           bool
 	queues, namespaces, names []string // filters; empty if everything passes
 	threads                   *int
 	misses                    []string
@@ -19,7 +19,7 @@ type workerDescription struct {
 
 const describeSQL = `
 	update tasker.workers
-	set works = $2, queues = $3, namespaces = $4, names = $5, threads = $6, misses = $7, refuses = $8
+	set works = $2, draining = $3, queues = $4, namespaces = $5, names = $6, threads = $7, misses = $8, refuses = $9
 	where number = $1`
 
 // describe has the engine's row written with the next heartbeat.
@@ -48,7 +48,7 @@ func (s *session) show(ctx context.Context, conn *pgx.Conn) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
-	if _, err := conn.Exec(ctx, describeSQL, number, d.works, d.queues, d.namespaces, d.names, d.threads, d.misses, d.refuses); err != nil {
+	if _, err := conn.Exec(ctx, describeSQL, number, d.works, d.draining, d.queues, d.namespaces, d.names, d.threads, d.misses, d.refuses); err != nil {
 		return errors.Wrap(err, "writing what the worker takes")
 	}
 	s.mu.Lock()

@@ -33,7 +33,7 @@ func livesSQL(number string) string {
 var (
 	// deadSQL deletes the rows of engines that do not live. It returns what is needed to
 	// end their backends. It notes their crashes if the caller's own session has had no
-	// trouble ($1), and the server runs since their last heartbeat: a server that has
+	// trouble ($1), and if they had not been told to stop, and the server runs since their last heartbeat: a server that has
 	// restarted makes every engine look dead.
 	deadSQL = `
 	with d as (
@@ -43,7 +43,7 @@ var (
 		returning w.*),
 	c as (
 		insert into tasker.crashes (number, host, pid, at)
-		select number, host, pid, clock_timestamp() from d where $1 and heartbeat_at > pg_postmaster_start_time()
+		select number, host, pid, clock_timestamp() from d where $1 and not draining and heartbeat_at > pg_postmaster_start_time()
 		on conflict do nothing),
 	o as (delete from tasker.crashes where at < clock_timestamp() - interval '1 day' and exists (select from d))
 	select number, host, pid, backend_pid, backend_start, application_name from d`

@@ -22,6 +22,8 @@ type repertoire struct {
 	all     []int32                    // their numbers
 	serves  []int32                    // of these, the ones whose tasks the worker runs
 	pools   []pool                     // what their handlers run on
+	drains  bool                       // the worker has been told to stop
+	over    bool                       // and has
 }
 
 // pool is something that handlers run on, and for how many more tasks it has room.
@@ -196,8 +198,13 @@ func (e *Engine) isAbsent(ctx context.Context, class string) (absent bool, err e
 
 // describe tells other processes, with the next heartbeat, what the worker has not.
 func (r *repertoire) describe() {
-	d := workerDescription{works: true, queues: r.config.Queues, namespaces: r.config.Namespaces, names: r.config.Names, misses: []string{}, refuses: []int32{}}
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
+	d := workerDescription{works: true, draining: r.drains, queues: r.config.Queues, namespaces: r.config.Namespaces, names: r.config.Names,
+		misses: []string{}, refuses: []int32{}}
 	threads := 0
 	for _, t := range r.threads() {
 		threads += t.Count()
@@ -212,7 +219,6 @@ func (r *repertoire) describe() {
 			}
 		}
 	}
-	r.mu.Unlock()
 	slices.Sort(d.misses)
 	slices.Sort(d.refuses)
 	if threads > 0 {
@@ -221,8 +227,20 @@ func (r *repertoire) describe() {
 	r.engine.session.describe(&d)
 }
 
+// drain tells other processes that the worker has been told to stop. What is killed after
+// that has not crashed.
+func (r *repertoire) drain() {
+	r.mu.Lock()
+	r.drains = true
+	r.mu.Unlock()
+	r.describe()
+}
+
 // forget tells other processes that the engine works no more.
 func (r *repertoire) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
 	r.engine.session.describe(&workerDescription{misses: []string{}, refuses: []int32{}})
 }
 

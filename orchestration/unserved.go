@@ -37,7 +37,7 @@ func (u *Unserved) String() string {
 // takersSQL selects what living workers take.
 var takersSQL = `
 	select w.queues, w.namespaces, w.names, w.misses, w.refuses
-	from tasker.workers w where w.works and w.number in (` + livingSQL + `)`
+	from tasker.workers w where w.works and not w.draining and w.number in (` + livingSQL + `)`
 
 // taker is what one living worker takes.
 type taker struct {

@@ -80,6 +80,7 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	w.maintenance = startMaintenance(ctx, e, cfg.Poll, cfg.Keep)
 	defer w.maintenance.stop()
 	defer w.repertoire.forget()
+	defer context.AfterFunc(ctx, w.repertoire.drain)()
 	w.loop(ctx, handlerCtx, woken)
 	w.drain(interrupt)
 	return nil

@@ -24,6 +24,8 @@ type WorkerInfo struct {
 	Misses  []string // handler classes that it has not
 	Held    int      // the tasks that it has leased
 
+	Draining bool // it has been told to stop, and takes no more tasks
+
 	StartedAt    time.Time
 	HeartbeatAt  time.Time
 	HeartbeatAge time.Duration // by the database's clock
@@ -31,7 +33,7 @@ type WorkerInfo struct {
 
 // workersSQL selects the engines that live and work.
 var workersSQL = `
-	select w.number, w.host, w.pid, w.version, w.queues, w.namespaces, w.names, coalesce(w.threads, 0), w.busy, w.misses,
+	select w.number, w.host, w.pid, w.version, w.queues, w.namespaces, w.names, coalesce(w.threads, 0), w.busy, w.misses, w.draining,
 		(select count(*) from tasker.queue q where q.begun and q.held_by = w.number), w.started_at, w.heartbeat_at,
 		clock_timestamp() - w.heartbeat_at
 	from tasker.workers w where w.works and w.number in (` + livingSQL + `)
@@ -44,7 +46,7 @@ func (e *Engine) Workers(ctx context.Context) ([]WorkerInfo, error) {
 		return nil, errors.Wrap(err, "listing workers")
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w WorkerInfo, err error) {
-		return w, row.Scan(&w.Number, &w.Host, &w.PID, &w.Version, &w.Queues, &w.Namespaces, &w.Names, &w.Threads, &w.Busy, &w.Misses,
+		return w, row.Scan(&w.Number, &w.Host, &w.PID, &w.Version, &w.Queues, &w.Namespaces, &w.Names, &w.Threads, &w.Busy, &w.Misses, &w.Draining,
 			&w.Held, &w.StartedAt, &w.HeartbeatAt, &w.HeartbeatAge)
 	})
 	return list, errors.Wrap(err, "listing workers")

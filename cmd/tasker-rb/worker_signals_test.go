@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -120,4 +122,28 @@ func TestTheEndOfADrainInterrupts(t *testing.T) {
 	require.NoError(t, worker.Wait(), out)
 	requireInOrder(t, out.String(), "steps have 100ms to finish", "the time of --drain is over; running steps are interrupted", "stopped\n")
 	require.Equal(t, 1, p.count("select count(*) from tasker.steps where state = 'pending' and attempts = 0"), out)
+}
+
+// A worker that drains and is killed, as containers are, has not crashed: its steps are lost,
+// but they are no suspects.
+func TestAKilledDrainIsNoCrash(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"waits.yaml": one("Waits"), "handlers/waits.rb": waits})
+	for _, drained := range []bool{true, false} {
+		first, out := startWorker(t, p)
+		require.Zero(t, p.run("submit", "waits.yaml").code)
+		require.Eventually(t, out.says("in the middle"), patience, 5*time.Millisecond, out)
+		if drained {
+			require.NoError(t, first.Process.Signal(syscall.SIGTERM))
+			require.Eventually(t, func() bool { return p.count("select count(*) from tasker.workers where draining") == 1 }, patience, 5*time.Millisecond, out)
+			require.Contains(t, p.run("workers").stdout, "nothing more, it stops")
+		}
+		require.NoError(t, first.Process.Kill())
+		require.Error(t, first.Wait())
+		p.write(map[string]string{"go": ""})
+		worked(t, p, func() bool { return done(t, p, "complete") == p.count("select count(*) from tasker.tasks") })
+		require.NoError(t, os.Remove(filepath.Join(p.dir, "go")))
+	}
+	require.Equal(t, 2, p.count("select count(*) from tasker.steps where losses = 1"))
+	require.Equal(t, 1, p.count("select sum(crashes)::int from tasker.steps"), "of the one that was not told to stop")
 }

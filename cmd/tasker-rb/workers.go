@@ -59,6 +59,9 @@ func printWorkers(cmd *cobra.Command, list []orchestration.WorkerInfo) error {
 
 // takesText describes the worker's filters.
 func takesText(w orchestration.WorkerInfo) string {
+	if w.Draining {
+		return "nothing more, it stops"
+	}
 	var filters []string
 	for _, filter := range []struct {
 		of   string
@@ -86,6 +89,7 @@ type workerJSON struct {
 	Busy        int      `json:"busy"`
 	Misses      []string `json:"misses"`
 	Held        int      `json:"held"`
+	Draining    bool     `json:"draining"`
 	StartedAt   *moment  `json:"started_at"`
 	HeartbeatAt *moment  `json:"heartbeat_at"`
 }
@@ -95,7 +99,7 @@ func workersJSON(list []orchestration.WorkerInfo) []workerJSON {
 	for i, w := range list {
 		out[i] = workerJSON{
 			Number: w.Number, Host: w.Host, PID: w.PID, Version: w.Version, Queues: w.Queues, Namespaces: w.Namespaces, Names: w.Names,
-			Busy: w.Busy, Misses: w.Misses, Held: w.Held, StartedAt: momentOf(w.StartedAt), HeartbeatAt: momentOf(w.HeartbeatAt),
+			Busy: w.Busy, Misses: w.Misses, Held: w.Held, Draining: w.Draining, StartedAt: momentOf(w.StartedAt), HeartbeatAt: momentOf(w.HeartbeatAt),
 		}
 		if w.Threads > 0 {
 			out[i].Threads = &list[i].Threads

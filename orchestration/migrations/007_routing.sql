@@ -13,6 +13,7 @@ update tasker.schema_support set oldest = 7;
 -- works = false. A filter that is null lets everything pass.
 alter table tasker.workers
     add column works      boolean not null default false,
+    add column draining   boolean not null default false, -- it has been told to stop
     add column queues     text[],
     add column namespaces text[],
     add column names      text[],
@@ -71,5 +72,5 @@ drop index tasker.queue_ready;
 create index queue_ready on tasker.queue (priority desc, due_at) where ready and held_by is null;
 alter table tasker.workers
     drop column refuses, drop column misses, drop column busy, drop column threads,
-    drop column names, drop column namespaces, drop column queues, drop column works;
+    drop column names, drop column namespaces, drop column queues, drop column draining, drop column works;
 update tasker.schema_support set oldest = 6;
