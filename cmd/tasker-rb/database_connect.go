@@ -105,7 +105,7 @@ func connectError(variable string, config *pgconn.Config, err error) error {
 	case errors.As(err, &network) && network.Timeout():
 		return errors.WithHint(errors.Newf("the database at %s did not answer within %s", where, config.ConnectTimeout),
 			"Check the host and the port, and whether a firewall is in between; connect_timeout=SECONDS in "+variable+" waits longer.")
-	case strings.Contains(err.Error(), "server refused TLS"):
+	case strings.Contains(err.Error(), "server refused TLS") && !maySpeakPlainly(config):
 		return errors.WithHint(errors.Newf("the database at %s does not speak TLS", where),
 			"Turn ssl on in the server, or write sslmode=disable in "+variable+" where the network is trusted.")
 	case strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: "):
@@ -114,6 +114,11 @@ func connectError(variable string, config *pgconn.Config, err error) error {
 	}
 	return errors.WithHint(errors.Wrapf(lastCause(err), "the database at %s cannot be reached", where),
 		remedyUnreachable(variable))
+}
+
+// maySpeakPlainly reports whether a connection without TLS was tried, too.
+func maySpeakPlainly(config *pgconn.Config) bool {
+	return config.TLSConfig == nil || slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
 }
 
 // remedyUnreachable says what to do about a server that is not there.

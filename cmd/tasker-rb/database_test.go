@@ -31,6 +31,12 @@ func TestDatabasesThatCannotBeReached(t *testing.T) {
 			_, _ = conn.Write([]byte("N"))
 		}
 	})
+	goneWithoutTLS := listen(t, func(conn net.Conn) { // as a server that restarts at this moment
+		if _, err := io.ReadFull(conn, make([]byte, 8)); err == nil {
+			_, _ = conn.Write([]byte("N"))
+			_ = conn.Close()
+		}
+	})
 	for _, c := range []struct{ name, url, cause, hint string }{
 		{"not a URL", "postgres://[", "DATABASE_URL is not a PostgreSQL address", "postgres://user:password@host:5432/database"},
 		{"a word", "foo", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
@@ -43,6 +49,7 @@ func TestDatabasesThatCannotBeReached(t *testing.T) {
 		{"nobody listens twice", "postgres://app:secret@127.0.0.1:1,127.0.0.1:2/x", "the database at postgres://app@127.0.0.1:1,127.0.0.1:2/x cannot be reached", "Start that server"},
 		{"the password is a setting", "host=127.0.0.1 port=1 user=app password = 'my secret' dbname=x", "the database at postgres://app@127.0.0.1:1/x cannot be reached", "Start that server"},
 		{"silent", "postgres://app@" + silent + "/x?connect_timeout=1", "the database at postgres://app@" + silent + "/x did not answer within 1s", "connect_timeout"},
+		{"no TLS, and then no answer", "postgres://app@" + goneWithoutTLS + "/x", "the database at postgres://app@" + goneWithoutTLS + "/x cannot be reached", "Start that server"},
 		{"no TLS", "postgres://app@" + withoutTLS + "/x?sslmode=require", "does not speak TLS", "sslmode=disable"},
 		{"no such socket", "postgres://app@/x?host=/nonexistent", "cannot be reached: connect: no such file or directory", "Start that server"},
 		{"no such host", "postgres://app@db.invalid/x", "the host of the database at postgres://app@db.invalid:5432/x is not known", "host name"},
