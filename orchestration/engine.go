@@ -11,6 +11,8 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 // Config configures an [Engine]. Pool and Handlers are required.
@@ -55,6 +57,11 @@ type Config struct {
 	// OnEvent receives the events of each task, in order. The goroutine that runs the
 	// task calls it, so it should return quickly. Optional.
 	OnEvent func(Event)
+
+	// OnStatement is called after each statement of a handler in Ruby, or of any other that
+	// uses [StepExecution.SQL], from the handler's goroutine. A handler's statements through
+	// [StepExecution.Tx] are traced by the Tracer of pgx. Optional.
+	OnStatement func(x *StepExecution, s sqlsession.Traced)
 
 	// Now is the clock for retries. Default: the database's clock.
 	Now func() time.Time
