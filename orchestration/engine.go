@@ -11,8 +11,6 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 // Config configures an [Engine]. Pool and Handlers are required.
@@ -61,7 +59,7 @@ type Config struct {
 	// OnStatement is called after each statement of a handler in Ruby, or of any other that
 	// uses [StepExecution.SQL], from the handler's goroutine. A handler's statements through
 	// [StepExecution.Tx] are traced by the Tracer of pgx. Optional.
-	OnStatement func(x *StepExecution, s sqlsession.Traced)
+	OnStatement func(x *StepExecution, s TracedStatement)
 
 	// Now is the clock for retries. Default: the database's clock.
 	Now func() time.Time

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/cockroachdb/errors"
+
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
@@ -40,4 +42,18 @@ func ExampleEngine_Try() {
 	// Output:
 	// serve is given "roast is ready"
 	// "on the floor" <nil> [it is complete, and failed when it was recorded: Table::Missing: there is no table]
+}
+
+// Check needs no database.
+func ExampleTryOptions_Check() {
+	export, err := orchestration.DecodeExport(exportDinner(context.Background()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = orchestration.TryOptions{Export: export, Step: "srve"}.Check()
+	fmt.Println(err)
+	fmt.Println(errors.FlattenHints(err))
+	// Output:
+	// the template default/dinner 0.1.0 has no step "srve"
+	// Did you mean "serve"?
 }

@@ -13,10 +13,18 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// TryOptions say which step [Engine.Try] repeats. Both are required.
+// TryOptions say which step [Engine.Try] repeats.
 type TryOptions struct {
-	Export *Export
-	Step   string
+	Export *Export // required
+	Step   string  // required
+	// NoTimeout lets the step take any time, for a person with a debugger.
+	NoTimeout bool
+}
+
+// Check returns the error that [Engine.Try] would return without calling the handler.
+func (o TryOptions) Check() error {
+	_, _, err := recordedStep(o)
+	return err
 }
 
 // TryResult is what a repeated step did. Nothing of it is in the database.
@@ -139,7 +147,13 @@ func recordedStep(o TryOptions) (*taskRun, *stepRun, error) {
 		}
 		t.steps = append(t.steps, s)
 	}
-	return t, t.steps[step.Index], nil
+	s := t.steps[step.Index]
+	if o.NoTimeout {
+		patient := *step
+		patient.Timeout = 0
+		s.template = &patient
+	}
+	return t, s, nil
 }
 
 // record adds a recorded step. tried is the one to try: it is in progress, and what comes

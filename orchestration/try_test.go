@@ -195,6 +195,23 @@ func TestTryMeetsTheOtherEnds(t *testing.T) {
 	require.Nil(t, r.Err)
 }
 
+func TestTryWithoutATimeout(t *testing.T) {
+	t.Parallel()
+	b := engine(t, funcs{"A": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+		_, limited := ctx.Deadline()
+		return json.Marshal(limited)
+	}})
+	d := b.run(t, template(t, "a:", "timeout_seconds: 3600"))
+	x, err := b.Export(t.Context(), d.TaskID)
+	require.NoError(t, err)
+	for _, free := range []bool{false, true} {
+		r, err := b.Try(t.Context(), orchestration.TryOptions{Export: x, Step: "a", NoTimeout: free})
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(!free), string(r.Results))
+	}
+	require.NotZero(t, x.Task.Template.Step("a").Timeout)
+}
+
 func TestTryRunsTheHooksOfARollback(t *testing.T) {
 	t.Parallel()
 	var fate sqlsession.Fate
