@@ -113,6 +113,36 @@ func TestAnExportOfALargeResult(t *testing.T) {
 	require.True(t, large == string(step(t, x.Task, "a").Results()))
 }
 
+// Results that are null, resolved by an operator, or of a task of the past.
+func TestAnExportOfOtherStates(t *testing.T) {
+	t.Parallel()
+	b := engine(t, funcs{"A": value("null"), "B": failsWith("X", "m")})
+	d := b.run(t, template(t, "a:\nb: a\nc: b", ""))
+	require.NoError(t, b.ResolveStep(t.Context(), d.TaskID, "b", json.RawMessage(`{"by":"hand"}`), orchestration.By{Actor: "ada"}))
+	for range 2 {
+		x, err := b.Export(t.Context(), d.TaskID)
+		require.NoError(t, err)
+		document, err := x.Encode()
+		require.NoError(t, err)
+		x, err = orchestration.DecodeExport(document)
+		require.NoError(t, err)
+		require.Equal(t, "null", string(step(t, x.Task, "a").Results()))
+		require.Equal(t, `{"by":"hand"}`, compact(t, string(step(t, x.Task, "b").Results())))
+		require.Equal(t, "resolved_manually", step(t, x.Task, "b").Last().Outcome)
+
+		r, err := b.Try(t.Context(), orchestration.TryOptions{Export: x, Step: "b"})
+		require.NoError(t, err)
+		require.Equal(t, 1, r.Recorded.Number, "what the handler did, not what the operator gave")
+		require.Empty(t, r.Differences)
+		r, err = b.Try(t.Context(), orchestration.TryOptions{Export: x, Step: "c"})
+		require.NoError(t, err)
+		require.Equal(t, 1, r.Attempt)
+		require.Equal(t, x.Task.State == orchestration.TaskComplete, r.Recorded != nil)
+		_, err = b.Run(t.Context(), d.TaskID)
+		require.NoError(t, err)
+	}
+}
+
 func TestAnExportOfNoTask(t *testing.T) {
 	t.Parallel()
 	_, err := engine(t, nil).Export(t.Context(), 1_000_000_000)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"os"
@@ -345,4 +346,31 @@ end
 		}
 	})
 	require.Contains(t, said, "not as recorded in attempt 1:\n  results is 42, and was 1\n")
+}
+
+func TestARecordedStepIsInterrupted(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"long.yaml": one("Long"), "handlers/long.rb": "class Long\n  def process(*) = 1\nend\n"})
+	require.Zero(t, p.run("run", "long.yaml").code)
+	p.export()
+	p.write(map[string]string{"handlers/long.rb": long})
+	before := p.everything()
+	cmd := p.command("run", "--from", "task.json", "--only", "only")
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	pipe, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var said strings.Builder
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		said.WriteString(lines.Text() + "\n")
+		if lines.Text() == "only | in the middle" {
+			require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		}
+	}
+	_ = cmd.Wait()
+	require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), complaint.String())
+	require.Equal(t, "only | in the middle\nonly | cleaned up\n", said.String())
+	require.Equal(t, "error: interrupted\n", complaint.String())
+	require.Equal(t, before, p.everything())
 }
