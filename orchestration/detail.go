@@ -103,10 +103,15 @@ func ReadTask(ctx context.Context, db Beginner, id int64) (*TaskDetail, error) {
 	err := pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		return d.read(ctx, tx)
 	})
+	return d, notFound(id, err)
+}
+
+// notFound is the error of reading a task. It may be nil.
+func notFound(id int64, err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, errors.WithHint(errors.Wrapf(ErrTaskNotFound, "task %d", id), "`tasker-rb tasks list` shows the tasks of this database.")
+		return errors.WithHint(errors.Wrapf(ErrTaskNotFound, "task %d", id), "`tasker-rb tasks list` shows the tasks of this database.")
 	}
-	return d, errors.Wrapf(err, "reading task %d", id)
+	return errors.Wrapf(err, "reading task %d", id)
 }
 
 // The statements of ReadTask. $1 is the task.

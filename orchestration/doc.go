@@ -33,6 +33,8 @@
 // deletes old ones; submit_once.go knows their identity keys. permits.go limits how many steps
 // of a concurrency key run at once. watchers.go tells a running task that
 // another party changed it.
+// task_export.go makes a task a document (redact.go takes secrets out of it), and
+// try.go repeats a step of one.
 //
 // # What holds
 //

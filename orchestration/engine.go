@@ -56,6 +56,11 @@ type Config struct {
 	// task calls it, so it should return quickly. Optional.
 	OnEvent func(Event)
 
+	// OnStatement is called after each statement of a handler in Ruby, or of any other that
+	// uses [StepExecution.SQL], from the handler's goroutine. A handler's statements through
+	// [StepExecution.Tx] are traced by the Tracer of pgx. Optional.
+	OnStatement func(x *StepExecution, s TracedStatement)
+
 	// Now is the clock for retries. Default: the database's clock.
 	Now func() time.Time
 

@@ -3,6 +3,8 @@ package orchestration
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
 // EventKind says what happened.
@@ -39,6 +41,9 @@ type Event struct {
 	Err         *StepError      // of EventStepRetrying and EventStepFailed
 	NextAttempt time.Time       // of EventStepRetrying and EventTaskWaiting
 }
+
+// TracedStatement is a statement of a handler, for Config.OnStatement.
+type TracedStatement = sqlsession.Traced
 
 // tell completes an event and hands it to OnEvent. s is nil for events of the task.
 func (e *Engine) tell(t *taskRun, s *stepRun, event Event) {

@@ -89,7 +89,7 @@ func (l *taskLoop) execution(s *stepRun) *StepExecution {
 	seen := t.snapshot()
 	room := s.room
 	s.room = 0
-	return &StepExecution{
+	x := &StepExecution{
 		TaskID: t.id, StepID: s.id, Namespace: t.template.Namespace, TaskName: t.template.Name,
 		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts,
 		Steps: len(t.steps), Parents: s.template.Parents,
@@ -101,6 +101,15 @@ func (l *taskLoop) execution(s *stepRun) *StepExecution {
 			reads: l.engine.reads, memory: l.engine.memory, step: s.id, claimant: s.claimedBy, number: s.attemptNumber, room: room,
 		},
 		session: l.engine.sessionFor(s.template),
+	}
+	l.engine.trace(x)
+	return x
+}
+
+// trace has Config.OnStatement told of the step's statements.
+func (e *Engine) trace(x *StepExecution) {
+	if e.cfg.OnStatement != nil {
+		x.session.Trace(func(s sqlsession.Traced) { e.cfg.OnStatement(x, s) })
 	}
 }
 

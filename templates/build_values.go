@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/tasker-rb/tasker-rb/internal/nearest"
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
@@ -188,7 +189,7 @@ func oneOf[T ~string](b *builder, m tree.Member, fallback T, allowed ...T) T {
 	for i, a := range allowed {
 		names[i] = string(a)
 	}
-	b.problems.at(m.Value, b.problems.suggestion(text, names, ""), "%s is %q; it must be %s", m.Key, tree.Shorten(text), joinOr(names))
+	b.problems.at(m.Value, b.problems.suggestion(text, names, ""), "%s is %q; it must be %s", m.Key, tree.Shorten(text), nearest.Or(names))
 	return fallback
 }
 

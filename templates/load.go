@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tasker-rb/tasker-rb/internal/nearest"
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
@@ -106,7 +107,7 @@ func readFile(path string) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		problem.Message = "the file does not exist"
 		files := templateFiles(filepath.Dir(path))
-		problem.Hint = didYouMean(filepath.Base(path), files)
+		problem.Hint = nearest.Hint(filepath.Base(path), files)
 		for _, extension := range []string{".yaml", ".yml"} {
 			if name := filepath.Base(path) + extension; slices.Contains(files, name) {
 				problem.Hint = fmt.Sprintf("Did you mean %q?", name)
@@ -122,7 +123,7 @@ func readFile(path string) ([]byte, error) {
 		problem.Message = "this is a directory, not a template file"
 		problem.Hint = "Name one file."
 		if files := templateFiles(path); len(files) > 0 {
-			problem.Hint = "Name one file: " + joinOr(files[:min(3, len(files))]) + "."
+			problem.Hint = "Name one file: " + nearest.Or(files[:min(3, len(files))]) + "."
 		}
 	default:
 		problem.Message = fmt.Sprintf("the file cannot be read: %v", err)

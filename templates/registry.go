@@ -8,6 +8,8 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/cockroachdb/errors"
+
+	"github.com/tasker-rb/tasker-rb/internal/nearest"
 )
 
 // Registry holds templates by namespace, name and version. It is safe for
@@ -77,19 +79,19 @@ func (r *Registry) Find(namespace, name, version string) (*Template, error) {
 		return latest, nil
 	case len(versions) > 0:
 		err := errors.Wrapf(ErrNotFound, "%s has no version %s", wanted, version)
-		return nil, errors.WithHint(err, "There is "+joinOr(versions[max(0, len(versions)-5):])+".")
+		return nil, errors.WithHint(err, "There is "+nearest.Or(versions[max(0, len(versions)-5):])+".")
 	}
-	hint := didYouMean(wanted, names)
+	hint := nearest.Hint(wanted, names)
 	for _, t := range all {
 		if hint == "" && t.Name == name {
-			hint = didYouMean(wanted, []string{t.Namespace + "/" + t.Name})
+			hint = nearest.Hint(wanted, []string{t.Namespace + "/" + t.Name})
 			if hint == "" {
 				hint = fmt.Sprintf("There is %q in the namespace %q.", name, t.Namespace)
 			}
 		}
 	}
 	if hint == "" && len(names) > 0 {
-		hint = "Known templates: " + joinOr(names[:min(5, len(names))]) + "."
+		hint = "Known templates: " + nearest.Or(names[:min(5, len(names))]) + "."
 	}
 	return nil, errors.WithHint(errors.Wrap(ErrNotFound, wanted), cmp.Or(hint, "No template is loaded."))
 }

@@ -22,13 +22,13 @@ type display interface {
 }
 
 // newDisplay returns the display for --output json, for a terminal, or for a pipe
-// or file.
-func newDisplay(output string, t *templates.Template, out, errOut io.Writer) display {
+// or file. With lines, a terminal gets lines too.
+func newDisplay(output string, lines bool, t *templates.Template, out, errOut io.Writer) display {
 	file, isFile := out.(*os.File)
 	switch {
 	case output == "json":
 		return &jsonDisplay{out: out, log: newStepLog(errOut)}
-	case isFile && isatty.IsTerminal(file.Fd()) && !dumbTerminal():
+	case isFile && !lines && isatty.IsTerminal(file.Fd()) && !dumbTerminal():
 		return newLiveDisplay(t, file)
 	default:
 		return &plainDisplay{out: out, log: newStepLog(out), names: nameWidth(t)}

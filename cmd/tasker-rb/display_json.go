@@ -93,16 +93,22 @@ func stepAsJSON(s *orchestration.StepDetail) stepJSON {
 	if s.State.Done() {
 		j.CompletedAt = momentOf(last.EndedAt)
 	} else if last.Err != nil {
-		j.Error = &errorJSON{
-			Class: last.Err.Class, Message: last.Err.Message, Backtrace: last.Err.Backtrace,
-			Retryable: s.Retryable && !last.Err.Permanent,
-		}
-		if j.Error.Backtrace == nil {
-			j.Error.Backtrace = []string{}
-		}
-		if last.Err.ErrorCode != "" {
-			j.Error.ErrorCode = &last.Err.ErrorCode
-		}
+		j.Error = errorAsJSON(last.Err, s.Retryable)
+	}
+	return j
+}
+
+// errorAsJSON returns nil for no error.
+func errorAsJSON(e *orchestration.StepError, retryable bool) *errorJSON {
+	if e == nil {
+		return nil
+	}
+	j := &errorJSON{Class: e.Class, Message: e.Message, Backtrace: e.Backtrace, Retryable: retryable && !e.Permanent}
+	if j.Backtrace == nil {
+		j.Backtrace = []string{}
+	}
+	if e.ErrorCode != "" {
+		j.ErrorCode = &e.ErrorCode
 	}
 	return j
 }

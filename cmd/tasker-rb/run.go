@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 
 	"github.com/cockroachdb/errors"
@@ -21,27 +20,48 @@ type runCommand struct {
 	output   string
 	migrate  bool
 	scratch  bool
+	from     string
+	only     string
+	debug    bool
 }
 
 func newRun() *cobra.Command {
 	r := &runCommand{}
 	cmd := &cobra.Command{
-		Use:   "run TEMPLATE",
+		Use:   "run [TEMPLATE]",
 		Short: "Run one task to its end",
 		Long: `Run one task to its end, retries included, and show the progress of its steps.
+
+With --from it repeats a recorded task, from its beginning and with its context;
+tasks export writes the FILE. With --only it repeats one step of it, with what
+the step was given. The step's SQL is rolled back then, and nothing is written.
 
 The exit code is 0 when the task is complete, 1 when it ended in error, and 2
 when the input was wrong. With exit code 2 nothing was written, unless the error
 says so.`,
 		Example: `  tasker-rb run order.yaml --context '{"order_id": 42}'
   tasker-rb run order.yaml --context @order.json --handlers app/handlers
-  jq .order cart.json | tasker-rb run order.yaml --context - --output json`,
-		Args: exactly("TEMPLATE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) },
+  jq .order cart.json | tasker-rb run order.yaml --context - --output json
+  tasker-rb run --from task.json --handlers app/handlers --only charge --debug`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if r.from != "" {
+				return exactly()(cmd, args)
+			}
+			return exactly("TEMPLATE")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if r.from != "" {
+				return r.runFrom(cmd)
+			}
+			return r.run(cmd, args[0])
+		},
 	}
 	r.handlers.add(cmd)
 	cmd.Flags().StringVar(&r.context, "context", "{}", "the task's context: `JSON`, @FILE, or - for standard input")
 	cmd.Flags().StringVar(&r.env, "env", "", "apply the template's environment `NAME`")
+	cmd.Flags().StringVar(&r.from, "from", "", "repeat the task in `FILE`, which tasks export wrote; - for standard input")
+	cmd.Flags().StringVar(&r.only, "only", "", "with --from: repeat this `STEP`, and roll its SQL back")
+	cmd.Flags().BoolVar(&r.debug, "debug", false, "also print the SQL of handlers, and the events that they publish")
 	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
 	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is deleted afterwards")
@@ -49,9 +69,8 @@ says so.`,
 }
 
 // run makes every check that needs no database, and then opens the database.
-func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
-	ctx := cmd.Context()
-	if err := oneOf("output", r.output, "text", "json"); err != nil {
+func (r *runCommand) run(cmd *cobra.Command, file string) error {
+	if err := r.checkFlags(cmd); err != nil {
 		return err
 	}
 	template, err := loadTemplate(file, r.env)
@@ -62,34 +81,76 @@ func (r *runCommand) run(cmd *cobra.Command, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	show := newDisplay(r.output, template, cmd.OutOrStdout(), cmd.ErrOrStderr())
-	db := &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: int32(r.handlers.threads) + 4}
-	defer func() { err = errors.CombineErrors(err, db.close()) }()
-	host, err := r.handlers.boot(ctx, file, db, slog.New(show.logHandler()))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.CombineErrors(err, host.Close()) }()
-	if err := resolveHandlers(ctx, host, template); err != nil {
-		return err
-	}
-	return r.execute(ctx, host, db, template, input, show)
+	return r.withHandlers(cmd, file, template, func(h *handlersReady) error {
+		if err := resolveHandlers(cmd.Context(), h.host, template); err != nil {
+			return err
+		}
+		return r.execute(cmd.Context(), h, orchestration.Submission{Template: template, Context: input})
+	})
 }
 
-func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyPool, t *templates.Template, input json.RawMessage, show display) (err error) {
-	pool, err := db.open(ctx)
+func (r *runCommand) checkFlags(cmd *cobra.Command) error {
+	if r.only != "" && r.from == "" {
+		return usageError(cmd, "--only needs --from")
+	}
+	return oneOf("output", r.output, "text", "json")
+}
+
+// handlersReady is what a task or a step is run with.
+type handlersReady struct {
+	host *rubyhost.Host
+	db   *lazyPool
+	show display
+}
+
+// withHandlers loads the handlers, which are beside the file by default, and calls do.
+func (r *runCommand) withHandlers(cmd *cobra.Command, file string, t *templates.Template, do func(*handlersReady) error) (err error) {
+	ctx := cmd.Context()
+	h := &handlersReady{
+		show: newDisplay(r.output, r.debug || r.only != "", t, cmd.OutOrStdout(), cmd.ErrOrStderr()),
+		db:   &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: int32(r.handlers.threads) + 4},
+	}
+	defer func() { err = errors.CombineErrors(err, h.db.close()) }()
+	r.handlers.passOutput = r.atTerminal(cmd)
+	h.host, err = r.handlers.boot(ctx, file, h.db, h.log())
 	if err != nil {
 		return err
 	}
-	engine, err := db.db.newEngine(ctx, pool, orchestration.Config{
-		Handlers: rubysteps.New(host), MaxParallelSteps: r.handlers.threads, OnEvent: show.event,
-		Logger: slog.New(show.logHandler()),
-	})
+	defer func() { err = errors.CombineErrors(err, h.host.Close()) }()
+	if r.debug {
+		if err := prepareDebugging(ctx, h.host); err != nil {
+			return err
+		}
+	}
+	return do(h)
+}
+
+func (h *handlersReady) log() *slog.Logger { return slog.New(h.show.logHandler()) }
+
+// engine opens the database and an engine.
+func (r *runCommand) engine(ctx context.Context, h *handlersReady) (*orchestration.Engine, error) {
+	pool, err := h.db.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg := orchestration.Config{
+		Handlers: rubysteps.New(h.host), MaxParallelSteps: r.handlers.threads, OnEvent: h.show.event, Logger: h.log(),
+	}
+	if r.debug {
+		cfg.OnStatement = printStatements(h.log())
+	}
+	return h.db.db.newEngine(ctx, pool, cfg)
+}
+
+func (r *runCommand) execute(ctx context.Context, h *handlersReady, s orchestration.Submission) (err error) {
+	db, show := h.db, h.show
+	engine, err := r.engine(ctx, h)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
-	submitted, err := engine.Submit(ctx, orchestration.Submission{Template: t, Context: input, SourceSystem: "tasker-rb run"})
+	s.SourceSystem = "tasker-rb run"
+	submitted, err := engine.Submit(ctx, s)
 	if errors.Is(err, orchestration.ErrTemplateChanged) && db.db.local != nil {
 		return errors.WithHint(err, "While you work on it, `--scratch` runs it in an empty database of its own.")
 	}
@@ -97,7 +158,7 @@ func (r *runCommand) execute(ctx context.Context, host *rubyhost.Host, db *lazyP
 		return err
 	}
 	show.begin()
-	there, stop := untilDatabaseGone(ctx, pool)
+	there, stop := untilDatabaseGone(ctx, db.ready)
 	defer stop()
 	_, runErr := engine.Run(there, submitted.TaskID)
 	if err := show.end(); err != nil {

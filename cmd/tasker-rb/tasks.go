@@ -14,11 +14,11 @@ import (
 func newTasks() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tasks",
-		Short: "Show tasks, retry, resolve or cancel them, and delete old ones",
+		Short: "Show tasks, export, retry, resolve or cancel them, and delete old ones",
 		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTasksList(), newTasksShow(), newTasksRetry(), newTasksResolve(), newTasksCancel(), newTasksPrune())
+	cmd.AddCommand(newTasksList(), newTasksShow(), newTasksRetry(), newTasksResolve(), newTasksCancel(), newTasksPrune(), newTasksExport())
 	return cmd
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // A step's session ends in three calls: Finish, then Commit or Rollback, then
-// Done.
+// Done. A trial has CheckCommit before its Rollback.
 
 // finishTimeout is how long Finish waits for a call under way. It is longer than
 // cancelling a statement takes.
@@ -107,6 +107,21 @@ func (s *Session) Commit(ctx context.Context, queue func(*pgx.Batch)) error {
 	err = s.committing(err)
 	s.release(ctx)
 	return err
+}
+
+// CheckCommit looks for what would fail the commit: constraints that are deferred until
+// then. It commits nothing. It must come between Finish and Rollback.
+func (s *Session) CheckCommit(ctx context.Context) error {
+	if s.abandoned.Load() {
+		return nil
+	}
+	<-s.turn
+	defer s.leave()
+	if s.conn == nil || !s.begun || s.failed != nil {
+		return nil
+	}
+	_, err := s.conn.pgx().Exec(ctx, "set constraints all immediate")
+	return s.committing(err)
 }
 
 // Rollback rolls the transaction back, if there is one, and gives the connection

@@ -36,6 +36,7 @@ type Session struct {
 	kept       [][]byte  // the engine's settings, if the transaction may have changed them
 	hooks      []hook
 	onEnd      func(hooks []uint64, fate Fate)
+	trace      func(Traced)
 }
 
 // ForStep returns the session of a step whose transaction the caller ends.

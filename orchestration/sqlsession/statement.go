@@ -2,6 +2,7 @@ package sqlsession
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -65,7 +66,11 @@ func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
 
 // checkAndSend checks the statement, sends it with send, and notes its effect on
 // the transaction.
-func (s *Session) checkAndSend(ctx context.Context, st *Statement, send func(parts []part, sql string) (*Result, error)) (*Result, error) {
+func (s *Session) checkAndSend(ctx context.Context, st *Statement, send func(parts []part, sql string) (*Result, error)) (result *Result, err error) {
+	if s.trace != nil {
+		began := time.Now()
+		defer func() { s.traced(st, began, result, err) }()
+	}
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
