@@ -7,6 +7,26 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// Clock says what time it is for an engine, and when a time has come. The engine asks it
+// for what falls due: retries, permits, and tasks with a RunAt. The time limits of steps
+// and the signs of life of engines are real.
+type Clock interface {
+	// Now returns the time.
+	Now() time.Time
+	// At calls f once, in a goroutine of its own, when Now has reached t. stop prevents it,
+	// unless it is too late. With idle, the caller has nothing else to do until then, so a
+	// clock of tests may go on to t.
+	At(t time.Time, idle bool, f func()) (stop func())
+}
+
+// soonest is t, or a moment after now if t has passed: a loop that waits must not spin.
+func soonest(t, now time.Time) time.Time {
+	if t.After(now) {
+		return t
+	}
+	return now.Add(time.Millisecond)
+}
+
 // databaseClock is the database's time, carried forward by this machine's monotonic
 // clock. Engines on machines whose clocks differ then agree on what is due, and
 // setting a machine's clock does not move retries.
@@ -28,10 +48,21 @@ func (c *databaseClock) queueReading(batch *pgx.Batch) {
 	})
 }
 
-func (c *databaseClock) now() time.Time {
+// Now implements [Clock].
+func (c *databaseClock) Now() time.Time {
 	a := c.anchor.Load()
 	if a == nil {
 		return time.Now()
 	}
 	return a.database.Add(time.Since(a.local))
+}
+
+// At implements [Clock].
+func (c *databaseClock) At(t time.Time, _ bool, f func()) (stop func()) {
+	d := t.Sub(c.Now())
+	if d > 0 {
+		d = max(d, time.Millisecond) // whoever is early would only wait again
+	}
+	timer := time.AfterFunc(d, f)
+	return func() { timer.Stop() }
 }

@@ -19,9 +19,9 @@ type maintenance struct {
 	poll   time.Duration
 	wake   chan struct{} // receives a value when the worker should look for tasks
 
-	mu    sync.Mutex
-	due   *time.Timer
-	dueAt time.Time // when due fires; zero if it does not
+	mu      sync.Mutex
+	dueAt   time.Time // when it wakes the worker; zero if it does not
+	stopDue func()
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -31,8 +31,7 @@ type maintenance struct {
 // the worker every poll even while a round waits for a lock, and again after a round
 // that freed tasks.
 func startMaintenance(ctx context.Context, e *Engine, poll, keep time.Duration) *maintenance {
-	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1)}
-	m.due = time.AfterFunc(poll, m.fallDue)
+	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1), stopDue: func() {}}
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.round(ctx)
 	m.everyPoll(ctx, func() { signal(m.wake) })
@@ -69,7 +68,7 @@ func (m *maintenance) everyPoll(ctx context.Context, do func()) {
 func (m *maintenance) stop() {
 	m.cancel()
 	m.mu.Lock()
-	m.due.Stop()
+	m.stopDue()
 	m.mu.Unlock()
 	m.running.Wait()
 }
@@ -126,7 +125,7 @@ func (m *maintenance) bringIn(ctx context.Context) {
 		var next *time.Time
 		var batch pgx.Batch
 		now := m.engine.now()
-		batch.Queue(bringInSQL, now, bringInMost, now.Add(m.poll)).QueryRow(func(row pgx.Row) error { return row.Scan(&n, &next) })
+		batch.Queue(bringInSQL, now, bringInMost, now.Add(m.horizon())).QueryRow(func(row pgx.Row) error { return row.Scan(&n, &next) })
 		err := m.engine.own.short(ctx, &batch)
 		switch {
 		case err != nil:
@@ -153,9 +152,36 @@ func (m *maintenance) wakeAt(t time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dueAt.IsZero() || t.Before(m.dueAt) {
-		m.dueAt = t
-		m.due.Reset(max(t.Sub(m.engine.now()), 0))
+		m.arm(t, false)
 	}
+}
+
+// arm sets the timer. The caller must hold m.mu.
+func (m *maintenance) arm(t time.Time, idle bool) {
+	m.stopDue()
+	m.dueAt = t
+	m.stopDue = m.engine.cfg.Clock.At(t, idle, m.fallDue)
+}
+
+// tellIdle tells a clock of tests whether the worker has anything to do before the timer.
+func (m *maintenance) tellIdle(idle bool) {
+	if m.engine.cfg.Clock == m.engine.clock {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.dueAt.IsZero() {
+		m.arm(m.dueAt, idle)
+	}
+}
+
+// horizon is how far ahead the timer is set. Whatever comes later is found with a later
+// poll, unless the clock does not go at the pace of the polls.
+func (m *maintenance) horizon() time.Duration {
+	if m.engine.cfg.Clock == m.engine.clock {
+		return m.poll
+	}
+	return 100 * 365 * 24 * time.Hour
 }
 
 // fallDue wakes the worker.

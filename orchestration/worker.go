@@ -118,6 +118,7 @@ func (w *worker) loop(ctx, handlerCtx context.Context, woken <-chan struct{}) {
 				}
 			}
 		}
+		w.maintenance.tellIdle(!more && w.leased.Load() == 0)
 		select {
 		case <-woken:
 			look = true
