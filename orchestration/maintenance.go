@@ -22,6 +22,8 @@ type maintenance struct {
 	mu      sync.Mutex
 	dueAt   time.Time // when it wakes the worker; zero if it does not
 	stopDue func()
+	pauseAt time.Time // the same in real time, after an error or a lock
+	pause   *time.Timer
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -32,6 +34,7 @@ type maintenance struct {
 // that freed tasks.
 func startMaintenance(ctx context.Context, e *Engine, poll, keep time.Duration) *maintenance {
 	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1), stopDue: func() {}}
+	m.pause = time.AfterFunc(poll, m.endPause)
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.round(ctx)
 	m.everyPoll(ctx, func() { signal(m.wake) })
@@ -69,6 +72,7 @@ func (m *maintenance) stop() {
 	m.cancel()
 	m.mu.Lock()
 	m.stopDue()
+	m.pause.Stop()
 	m.mu.Unlock()
 	m.running.Wait()
 }
@@ -132,7 +136,7 @@ func (m *maintenance) bringIn(ctx context.Context) {
 			if ctx.Err() == nil {
 				m.engine.cfg.Logger.Warn("could not look for tasks that have fallen due; trying again", "error", err)
 			}
-			m.wakeAt(now.Add(min(m.poll, retryPause)))
+			m.wakeIn(min(m.poll, retryPause))
 			return
 		case n == bringInMost:
 			continue
@@ -182,6 +186,25 @@ func (m *maintenance) horizon() time.Duration {
 		return m.poll
 	}
 	return 100 * 365 * 24 * time.Hour
+}
+
+// wakeIn wakes the worker after a pause in real time. Of several pauses, the one that ends
+// first counts.
+func (m *maintenance) wakeIn(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at := time.Now().Add(d); m.pauseAt.IsZero() || at.Before(m.pauseAt) {
+		m.pauseAt = at
+		m.pause.Reset(d)
+	}
+}
+
+// endPause wakes the worker.
+func (m *maintenance) endPause() {
+	m.mu.Lock()
+	m.pauseAt = time.Time{}
+	m.mu.Unlock()
+	signal(m.wake)
 }
 
 // fallDue wakes the worker.

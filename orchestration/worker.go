@@ -78,7 +78,7 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	defer w.maintenance.stop()
 	defer w.repertoire.forget()
 	w.loop(ctx, handlerCtx, woken)
-	w.drain(interrupt)
+	w.drain(ctx, interrupt)
 	return nil
 }
 
@@ -181,12 +181,17 @@ func (w *worker) gather(ctx context.Context) {
 
 // drain waits for the leased tasks. It interrupts their handlers when the time of the drain
 // is over, or when it is told to.
-func (w *worker) drain(interrupt context.CancelCauseFunc) {
+func (w *worker) drain(ctx context.Context, interrupt context.CancelCauseFunc) {
 	ended := make(chan struct{})
 	go func() {
 		w.tasks.Wait()
 		close(ended)
 	}()
+	if cause := context.Cause(ctx); errors.Is(cause, ErrDatabaseGone) {
+		interrupt(cause)
+		<-ended
+		return
+	}
 	timer := time.NewTimer(max(w.config.Drain, 0))
 	defer timer.Stop()
 	select {
@@ -219,7 +224,7 @@ func (w *worker) take(ctx, handlerCtx context.Context, o offer) bool {
 		if ctx.Err() == nil {
 			w.engine.cfg.Logger.Error("tasks could not be leased; trying again", "error", err)
 		}
-		w.maintenance.wakeAt(w.engine.now().Add(w.retryPause()))
+		w.maintenance.wakeIn(w.retryPause())
 		if len(leases) == 0 {
 			return false
 		}
@@ -227,7 +232,7 @@ func (w *worker) take(ctx, handlerCtx context.Context, o offer) bool {
 	if w.lookAgain = min(2*w.lookAgain, w.retryPause()); !found.locked {
 		w.lookAgain = lookAgainFirst
 	} else { // who has locked a task may tell nobody of its end
-		w.maintenance.wakeAt(w.engine.now().Add(w.lookAgain))
+		w.maintenance.wakeIn(w.lookAgain)
 	}
 	for _, l := range leases {
 		if !hand.add(l.taskID) { // the session was lost and its leases with it, and a worker still runs the task

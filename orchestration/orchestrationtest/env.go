@@ -28,7 +28,7 @@ type Env struct {
 
 	mu      sync.Mutex
 	current *instance
-	closing sync.WaitGroup
+	past    []*instance // dropped; calls of them may still be under way
 	closed  sync.Once
 }
 
@@ -62,34 +62,33 @@ func (e *Env) close() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.current.end(context.Canceled)
-		e.current.close()
-		e.closing.Wait()
+		for _, i := range append(e.past, e.current) {
+			i.close()
+		}
 		for step, left := range e.faults.left() {
 			e.t.Errorf("orchestrationtest: %d faults have met no attempt of step %s", left, step)
 		}
 	})
 }
 
-// instance returns the engine that is alive, and notes calls of it. After a crash it starts
-// another one.
-func (e *Env) instance(calls int) *instance {
+// instance returns the engine that is alive. After a crash it starts another one.
+func (e *Env) instance() *instance {
 	e.t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if old := e.current; old.dropped() {
 		old.drop() // returns when the crash is over
 		e.current = e.start()
-		e.closing.Go(old.close)
+		e.past = append(e.past, old)
 	}
-	e.current.calls.Add(calls)
 	return e.current
 }
 
-// Engine returns the engine, for what Env does not offer. After a crash it is another
-// one. Work and Run skip waits as [Env.Run] does.
+// Engine returns the engine, for what Env does not offer. After a crash it is another one.
+// All calls must return before the test ends.
 func (e *Env) Engine() *orchestration.Engine {
 	e.t.Helper()
-	return e.instance(0).engine
+	return e.instance().engine
 }
 
 // Pool returns a pool on the database, to prepare and to check what handlers do there. No
@@ -139,11 +138,27 @@ func (e *Env) Finish(t testing.TB, taskID int64) *orchestration.TaskDetail {
 	return detail
 }
 
+// Work works as [orchestration.Engine.Work] does, until ctx ends. After a crash it goes on
+// with the next engine. It skips waits. It must return before the test ends.
+func (e *Env) Work(ctx context.Context, config orchestration.WorkerConfig) error {
+	e.t.Helper()
+	for {
+		i := e.instance()
+		working, end := context.WithCancelCause(i.ctx)
+		stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+		err := i.engine.Work(working, config)
+		stop()
+		end(nil)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // lostWhileRunning runs a task. It reports whether the engine has crashed meanwhile.
 func (e *Env) lostWhileRunning(t testing.TB, taskID int64) bool {
 	t.Helper()
-	i := e.instance(1)
-	defer i.calls.Done()
+	i := e.instance()
 	ctx, cancel := context.WithCancelCause(i.ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(t.Context(), func() { cancel(context.Cause(t.Context())) })()

@@ -94,13 +94,33 @@ func TestAWorkerSkipsWaits(t *testing.T) {
 	env.Fail("charge", 2, errors.New("no"))
 	ctx, stop := context.WithCancel(t.Context())
 	worked := make(chan error, 1)
-	go func() { worked <- env.Engine().Work(ctx, orchestration.WorkerConfig{Poll: time.Hour}) }()
+	go func() { worked <- env.Work(ctx, orchestration.WorkerConfig{Poll: time.Hour}) }()
 	_, err := env.Engine().Submit(t.Context(), orchestration.Submission{Template: shop(t), Context: json.RawMessage(`{"cents": 1}`)})
 	require.NoError(t, err)
 	<-ended
 	require.Equal(t, 72*time.Hour, env.Now().Sub(began))
 	stop()
 	require.NoError(t, <-worked)
+	require.Equal(t, 1, charged(t, env))
+}
+
+// A worker goes on after crashes, and no clock runs away meanwhile.
+func TestAWorkerGoesOnAfterCrashes(t *testing.T) {
+	t.Parallel()
+	env := orchestrationtest.New(t, config(), tables)
+	began := env.Now()
+	for _, moment := range []orchestrationtest.Moment{orchestrationtest.Before, orchestrationtest.During, orchestrationtest.After} {
+		env.Crash("charge", moment)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	worked := make(chan error, 1)
+	go func() { worked <- env.Work(ctx, orchestration.WorkerConfig{}) }()
+	task := env.Run(t, shop(t), order{Cents: 1})
+	stop()
+	require.NoError(t, <-worked)
+	orchestrationtest.RequireComplete(t, task)
+	require.Len(t, task.Steps[0].History, 3)
+	require.Equal(t, began, env.Now())
 	require.Equal(t, 1, charged(t, env))
 }
 

@@ -151,6 +151,34 @@ func ExampleEnv_Now() {
 	// Output: true true
 }
 
+// A worker takes the tasks that a program submits, as in production.
+func ExampleEnv_Work() {
+	t := newRecorder()
+	defer t.end()
+	ended := make(chan orchestration.TaskState, 1)
+	env := orchestrationtest.New(t, config(func(c *orchestration.Config) {
+		c.OnEvent = func(e orchestration.Event) {
+			if e.Kind == orchestration.EventTaskEnded {
+				ended <- e.TaskState
+			}
+		}
+	}), tables)
+	env.Crash("charge", orchestrationtest.Before)
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error)
+	go func() { stopped <- env.Work(ctx, orchestration.WorkerConfig{}) }()
+	_, err := env.Engine().Submit(t.Context(), orchestration.Submission{Template: shop(t), Context: []byte(`{"cents": 5}`)})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	fmt.Println(<-ended)
+	stop()
+	fmt.Println(<-stopped)
+	// Output:
+	// complete
+	// <nil>
+}
+
 // The engine does whatever a program can do with one.
 func ExampleEnv_Engine() {
 	t := newRecorder()

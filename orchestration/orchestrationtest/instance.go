@@ -23,7 +23,6 @@ type instance struct {
 	engine *orchestration.Engine
 	ctx    context.Context //nolint:containedctx // it ends with the instance
 	end    context.CancelCauseFunc
-	calls  sync.WaitGroup
 	crash  sync.Once
 
 	mu    sync.Mutex
@@ -70,9 +69,8 @@ func (e *Env) start() *instance {
 	return i
 }
 
-// close waits for the calls of the engine, and closes it.
+// close closes the engine. Its calls have returned.
 func (i *instance) close() {
-	i.calls.Wait()
 	_ = i.engine.Close() // it returns no error
 	closed := make(chan struct{})
 	go func() {
