@@ -14,10 +14,22 @@ type Clock interface {
 	// Now returns the time.
 	Now() time.Time
 	// At calls f once, in a goroutine of its own, when Now has reached t. stop prevents it,
-	// unless it is too late. With idle, the caller has nothing else to do until then, so a
-	// clock of tests may go on to t.
-	At(t time.Time, idle bool, f func()) (stop func())
+	// unless it is too late. w says what else can happen until then: a clock of tests may go
+	// on to t when nothing can.
+	At(t time.Time, w Wait, f func()) (stop func())
 }
+
+// Wait says what an engine that waits for a moment does meanwhile.
+type Wait int
+
+const (
+	// BusyWait means that other steps or tasks go on.
+	BusyWait Wait = iota
+	// TaskWait means that [Engine.Run] waits, and no step of its task can run before.
+	TaskWait
+	// WorkerWait means that a worker has no task in hand, and none is due before.
+	WorkerWait
+)
 
 // soonest is t, or a moment after now if t has passed: a loop that waits must not spin.
 func soonest(t, now time.Time) time.Time {
@@ -58,7 +70,7 @@ func (c *databaseClock) Now() time.Time {
 }
 
 // At implements [Clock].
-func (c *databaseClock) At(t time.Time, _ bool, f func()) (stop func()) {
+func (c *databaseClock) At(t time.Time, _ Wait, f func()) (stop func()) {
 	d := t.Sub(c.Now())
 	if d > 0 {
 		d = max(d, time.Millisecond) // whoever is early would only wait again

@@ -66,7 +66,7 @@ func (c *jumpingClock) Now() time.Time {
 	return c.start.Add(time.Since(c.start) + time.Duration(c.jump.Load()))
 }
 
-func (c *jumpingClock) At(t time.Time, _ bool, f func()) (stop func()) {
+func (c *jumpingClock) At(t time.Time, _ orchestration.Wait, f func()) (stop func()) {
 	timer := time.AfterFunc(t.Sub(c.Now()), f)
 	return func() { timer.Stop() }
 }

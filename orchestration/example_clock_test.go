@@ -18,7 +18,7 @@ type handClock struct{ now time.Time }
 
 func (c *handClock) Now() time.Time { return c.now }
 
-func (c *handClock) At(time.Time, bool, func()) (stop func()) { return func() {} }
+func (c *handClock) At(time.Time, orchestration.Wait, func()) (stop func()) { return func() {} }
 
 // A program that sets the clock itself. Its tests use package orchestrationtest, whose clock
 // skips the waits. Without Clock, the time is the database's.

@@ -46,7 +46,7 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 			pause = otherEngineFirstPause
 			now := e.now()
 			e.cfg.OnEvent(Event{Kind: EventTaskWaiting, At: now, TaskID: taskID, TaskState: out.State, NextAttempt: out.Next})
-			stopWaiting = e.cfg.Clock.At(soonest(out.Next, now), true, func() { close(due) })
+			stopWaiting = e.cfg.Clock.At(soonest(out.Next, now), TaskWait, func() { close(due) })
 		}
 		select {
 		case <-due:

@@ -156,26 +156,30 @@ func (m *maintenance) wakeAt(t time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dueAt.IsZero() || t.Before(m.dueAt) {
-		m.arm(t, false)
+		m.arm(t, BusyWait)
 	}
 }
 
 // arm sets the timer. The caller must hold m.mu.
-func (m *maintenance) arm(t time.Time, idle bool) {
+func (m *maintenance) arm(t time.Time, w Wait) {
 	m.stopDue()
 	m.dueAt = t
-	m.stopDue = m.engine.cfg.Clock.At(t, idle, m.fallDue)
+	m.stopDue = m.engine.cfg.Clock.At(t, w, m.fallDue)
 }
 
 // tellIdle tells a clock of tests whether the worker has anything to do before the timer.
 func (m *maintenance) tellIdle(idle bool) {
+	w := BusyWait
+	if idle {
+		w = WorkerWait
+	}
 	if m.engine.cfg.Clock == m.engine.clock {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.dueAt.IsZero() {
-		m.arm(m.dueAt, idle)
+		m.arm(m.dueAt, w)
 	}
 }
 

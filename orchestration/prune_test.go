@@ -33,7 +33,7 @@ type stoppedClock struct{ at *atomic.Int64 }
 
 func (c stoppedClock) Now() time.Time { return time.UnixMicro(c.at.Load()) }
 
-func (c stoppedClock) At(t time.Time, _ bool, f func()) (stop func()) {
+func (c stoppedClock) At(t time.Time, _ orchestration.Wait, f func()) (stop func()) {
 	timer := time.AfterFunc(t.Sub(c.Now()), f)
 	return func() { timer.Stop() }
 }

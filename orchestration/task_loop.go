@@ -92,7 +92,7 @@ func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
 	if starting && l.task.agenda.running < l.parallel() {
 		if next := l.task.nextDue(now); !next.IsZero() {
 			due = make(chan struct{})
-			defer l.engine.cfg.Clock.At(soonest(next, now), false, func() { close(due) })()
+			defer l.engine.cfg.Clock.At(soonest(next, now), BusyWait, func() { close(due) })()
 		}
 	}
 	var ended, stopping <-chan struct{}

@@ -3,19 +3,22 @@ package orchestrationtest
 import (
 	"sync"
 	"time"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
 // clock stands still, and goes on to the next due moment when all runs wait for one.
 type clock struct {
-	mu     sync.Mutex
-	time   time.Time
-	timers map[*timer]bool
-	runs   int // calls of Finish under way
+	mu       sync.Mutex
+	time     time.Time
+	timers   map[*timer]bool
+	runs     int // calls of Finish under way
+	handlers int // handlers that run
 }
 
 type timer struct {
 	at   time.Time
-	idle bool
+	wait orchestration.Wait
 	fire func()
 }
 
@@ -31,10 +34,10 @@ func (c *clock) Now() time.Time {
 }
 
 // At implements orchestration.Clock.
-func (c *clock) At(at time.Time, idle bool, f func()) (stop func()) {
+func (c *clock) At(at time.Time, wait orchestration.Wait, f func()) (stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &timer{at, idle, f}
+	t := &timer{at, wait, f}
 	c.timers[t] = true
 	c.settle()
 	return func() {
@@ -44,16 +47,21 @@ func (c *clock) At(at time.Time, idle bool, f func()) (stop func()) {
 	}
 }
 
-// settle fires what is due. If nothing is, and every run waits, the clock goes on to the
-// first moment that one of them waits for. The caller must hold c.mu.
+// settle fires what is due. If nothing is, no handler runs and every run waits, the clock
+// goes on to the first moment that one of them waits for. Without runs, the workers count.
+// The caller must hold c.mu.
 func (c *clock) settle() {
-	if c.fireDue() {
+	if c.fireDue() || c.handlers > 0 {
 		return
+	}
+	wait := orchestration.TaskWait
+	if c.runs == 0 && !c.any(wait) {
+		wait = orchestration.WorkerWait
 	}
 	idle := 0
 	var next time.Time
 	for t := range c.timers {
-		if t.idle {
+		if t.wait == wait {
 			idle++
 			if next.IsZero() || t.at.Before(next) {
 				next = t.at
@@ -64,6 +72,16 @@ func (c *clock) settle() {
 		c.time = next
 		c.fireDue()
 	}
+}
+
+// any reports whether there is a wait of that kind.
+func (c *clock) any(wait orchestration.Wait) bool {
+	for t := range c.timers {
+		if t.wait == wait {
+			return true
+		}
+	}
+	return false
 }
 
 // fireDue fires the timers whose time has come.
@@ -78,15 +96,15 @@ func (c *clock) fireDue() (any bool) {
 	return any
 }
 
-// beginRun says that a run is under way, so the clock waits for it.
-func (c *clock) beginRun() (end func()) {
+// begin counts what the clock waits for: a run, or a handler.
+func (c *clock) begin(count *int) (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.runs++
+	*count++
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.runs--
+		*count--
 		c.settle()
 	}
 }

@@ -129,7 +129,7 @@ func (e *Env) Run(t testing.TB, template *templates.Template, taskContext any) *
 // Finish runs a task that was submitted until it has ended, as Run does.
 func (e *Env) Finish(t testing.TB, taskID int64) *orchestration.TaskDetail {
 	t.Helper()
-	defer e.clock.beginRun()()
+	defer e.clock.begin(&e.clock.runs)()
 	for e.lostWhileRunning(t, taskID) {
 		continue
 	}

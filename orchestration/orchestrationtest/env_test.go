@@ -233,6 +233,7 @@ step_templates:
 `), "late.yaml")
 	require.NoError(t, err)
 	env.Crash("charge", orchestrationtest.During)
+	env.Fail("charge", 1, errors.New("no")) // the clock goes on, although a dropped handler runs
 	task := env.Run(t, template, order{})
 	orchestrationtest.RequireComplete(t, task)
 	close(release)

@@ -116,6 +116,9 @@ type faulty struct {
 }
 
 func (h faulty) HandleStep(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+	returned := sync.OnceFunc(h.i.env.clock.begin(&h.i.env.clock.handlers))
+	defer returned()
+	defer context.AfterFunc(ctx, returned)() // the clock waits for no handler that is told to stop
 	f := h.i.env.faults.take(x.StepName)
 	if f.err != nil {
 		return nil, f.err
