@@ -24,7 +24,7 @@ func TestClockJumpsDoNotMoveRetries(t *testing.T) {
 			return nil, &orchestration.StepError{Class: "Later", RetryAfter: &minute}
 		}
 		return nil, nil
-	}}, func(c *orchestration.Config) { c.Now = clock.now })
+	}}, func(c *orchestration.Config) { c.Now = clock.Now })
 	id := b.submit(t, template(t, "a:\nb: a", ""), "{}")
 	out, err := b.Handle(t.Context(), id)
 	require.NoError(t, err)
@@ -62,6 +62,6 @@ type jumpingClock struct {
 	jump  atomic.Int64 // nanoseconds
 }
 
-func (c *jumpingClock) now() time.Time {
+func (c *jumpingClock) Now() time.Time {
 	return c.start.Add(time.Since(c.start) + time.Duration(c.jump.Load()))
 }

@@ -57,7 +57,7 @@ func TestRenamedHandlerClassFailsTheStep(t *testing.T) {
 				return json.RawMessage(`"` + x.StepName + `"`), nil
 			}), nil
 		})
-		c.Now = clock.now
+		c.Now = clock.Now
 	})
 	id := b.submit(t, template(t, "a:\nb: a\nc: a", ""), "{}")
 	_, err := b.Handle(t.Context(), id)

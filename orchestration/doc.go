@@ -24,7 +24,8 @@
 //	group_commit.go  commits claims and outcomes of many steps together
 //	outcome_in_tx.go commits an outcome with the handler's own SQL
 //
-// Beside the path: repertoire.go says which tasks a worker takes. session.go is the engine's own connection, whose end is the
+// Beside the path: open.go makes an engine from a URL, and typed.go handlers from functions
+// with types. clock.go says what time it is. repertoire.go says which tasks a worker takes. session.go is the engine's own connection, whose end is the
 // end of its claims, and session_open.go registers the engine. living.go says
 // which engines live. maintenance.go finds the tasks of dead ones. recognize.go
 // finds out about a commit whose answer was lost. own_batch.go and own_tx.go

@@ -13,7 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Config configures an [Engine]. Pool and Handlers are required.
+// Config configures an [Engine]. Handlers is required. [New] also needs Pool; [Open] opens
+// it.
 type Config struct {
 	// Pool is the database. The engine uses one connection while it lives, one for
 	// each step whose handler uses its transaction, and a few for short statements. A
@@ -26,6 +27,10 @@ type Config struct {
 	// through a pooler that changes the backend with each transaction. Default: a
 	// connection of Pool.
 	Session *pgx.ConnConfig
+
+	// Migrate brings the tables to this program's version before the engine starts, as
+	// [Migrate] does. Default: tables of another version are an error.
+	Migrate bool
 
 	// Handlers finds the handlers by the class names in templates.
 	Handlers HandlerResolver
@@ -61,7 +66,12 @@ type Config struct {
 	// [StepExecution.Tx] are traced by the Tracer of pgx. Optional.
 	OnStatement func(x *StepExecution, s TracedStatement)
 
-	// Now is the clock for retries. Default: the database's clock.
+	// Clock says when retries, permits and tasks with a RunAt fall due. Tests give another
+	// one, as package orchestrationtest does. Default: the database's clock.
+	Clock Clock
+
+	// Now is the time of the Clock, if that is not given. Waits for a moment take as long as
+	// they do by this machine's clock.
 	Now func() time.Time
 
 	// Random returns numbers in [0, 1) for the jitter of waits. Default math/rand/v2.
@@ -92,6 +102,8 @@ type Engine struct {
 	stopTimeout time.Duration
 
 	closed    sync.Once
+	closeErr  error
+	ownsPool  bool
 	templates sync.Map // digest -> *templates.Template
 }
 
@@ -129,8 +141,12 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg.OnEvent = func(Event) {}
 	}
 	clock := &databaseClock{}
-	if cfg.Now == nil {
-		cfg.Now = clock.now
+	switch {
+	case cfg.Clock != nil:
+	case cfg.Now != nil:
+		cfg.Clock = nowClock(cfg.Now)
+	default:
+		cfg.Clock = clock
 	}
 	if cfg.Random == nil {
 		cfg.Random = rand.Float64
@@ -138,6 +154,12 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, pool: cfg.Pool, own: &ownBatches{pool: cfg.Pool}, watchers: newWatchers(), clock: clock, stopTimeout: stopTimeout,
 		company: company{patience: alonePatience, pause: alonePause}, memory: newResultMemory(cfg.MaxResultMemory), inHand: inHand{tasks: map[int64]bool{}}}
 	var err error
+	if cfg.Migrate {
+		err = cfg.Pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return Migrate(ctx, c.Conn()) })
+		if err != nil {
+			return nil, err
+		}
+	}
 	var connections *poolConnections
 	if c, ok := connectionsByName.Load(cfg.Pool.Config().ConnConfig.RuntimeParams["application_name"]); ok {
 		connections = c.(*poolConnections)
@@ -154,8 +176,8 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// Close ends the engine's session, and with it the engine's claims. All other calls must
-// have returned. A second Close does nothing.
+// Close ends the engine's session, and with it the engine's claims. It also closes a pool
+// that [Open] has opened. All other calls must have returned. A second Close does nothing.
 func (e *Engine) Close() error {
 	e.closed.Do(func() {
 		e.waker.close()
@@ -163,8 +185,11 @@ func (e *Engine) Close() error {
 		e.loads.close()
 		e.reads.close()
 		e.session.close()
+		if e.ownsPool {
+			e.closeErr = closePool(e.pool, e.stopTimeout)
+		}
 	})
-	return nil
+	return e.closeErr
 }
 
 // sessionLost drops what may be ahead of the database, and the connections that may be
@@ -195,4 +220,4 @@ func (e *Engine) Ready() error {
 func (e *Engine) busy() int { return int(e.handlers.Load()) }
 
 // now is the time by the engine's clock. It has microseconds, as in PostgreSQL.
-func (e *Engine) now() time.Time { return e.cfg.Now().UTC().Truncate(time.Microsecond) }
+func (e *Engine) now() time.Time { return e.cfg.Clock.Now().UTC().Truncate(time.Microsecond) }

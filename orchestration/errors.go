@@ -19,3 +19,7 @@ type kindError struct {
 
 func (e *kindError) Error() string        { return e.text }
 func (e *kindError) Is(target error) bool { return target == e.kind }
+
+// Hint returns what to do about an error, or "" if it does not say. Many errors of this
+// module carry a hint beside their text.
+func Hint(err error) string { return errors.FlattenHints(err) }

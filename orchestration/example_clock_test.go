@@ -12,13 +12,21 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// A test of a program's own moves the clock instead of waiting for a retry, and
-// takes the jitter away. Without Now, the clock is the database's.
-func ExampleConfig_now() {
+// handClock is a clock that is set by hand. It wakes nobody: the example below calls Handle,
+// which does not wait.
+type handClock struct{ now time.Time }
+
+func (c *handClock) Now() time.Time { return c.now }
+
+func (c *handClock) At(time.Time, orchestration.Wait, func()) (stop func()) { return func() {} }
+
+// A program that sets the clock itself. Its tests use package orchestrationtest, whose clock
+// skips the waits. Without Clock, the time is the database's.
+func ExampleClock() {
 	ctx := context.Background()
 	pool := openDatabase(ctx)
 	defer pool.Close()
-	now := time.Date(2030, 1, 1, 9, 0, 0, 0, time.UTC)
+	clock := &handClock{now: time.Date(2030, 1, 1, 9, 0, 0, 0, time.UTC)}
 	call := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 		if x.Attempt < 3 {
 			return nil, errors.New("the line is busy")
@@ -28,7 +36,7 @@ func ExampleConfig_now() {
 	engine, err := orchestration.New(ctx, orchestration.Config{
 		Pool:     pool,
 		Handlers: orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{"Call": orchestration.StepHandlerFunc(call)}},
-		Now:      func() time.Time { return now },
+		Clock:    clock,
 		Random:   func() float64 { return 0.5 }, // the middle of the jitter: none
 	})
 	if err != nil {
@@ -53,11 +61,11 @@ step_templates:
 			log.Fatal(err)
 		}
 		if outcome.State.Final() {
-			fmt.Println(now.Format(time.TimeOnly), outcome.State)
+			fmt.Println(clock.now.Format(time.TimeOnly), outcome.State)
 			return
 		}
-		fmt.Println(now.Format(time.TimeOnly), outcome.State)
-		now = outcome.Next
+		fmt.Println(clock.now.Format(time.TimeOnly), outcome.State)
+		clock.now = outcome.Next
 	}
 	// Output:
 	// 09:00:00 in_progress

@@ -79,14 +79,19 @@ var privateServer = sync.OnceValues(func() (*localpg.Server, error) {
 	return localpg.Start(context.Background(), localpg.Options{Ephemeral: true})
 })
 
-// openDatabase returns a pool on a database with the engine's tables. A program
-// with a server of its own does the same with os.Getenv("DATABASE_URL").
-func openDatabase(ctx context.Context) *pgxpool.Pool {
+// databaseURL is the address of that PostgreSQL.
+func databaseURL() string {
 	server, err := privateServer()
 	if err != nil {
 		log.Fatal(err)
 	}
-	pool, err := pgxpool.New(ctx, server.URL())
+	return server.URL()
+}
+
+// openDatabase returns a pool on a database with the engine's tables. A program
+// with a server of its own does the same with os.Getenv("DATABASE_URL").
+func openDatabase(ctx context.Context) *pgxpool.Pool {
+	pool, err := pgxpool.New(ctx, databaseURL())
 	if err != nil {
 		log.Fatal(err)
 	}

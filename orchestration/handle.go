@@ -36,20 +36,24 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 		if err != nil || out.State.Final() {
 			return out, err
 		}
-		wait := pause
-		pause = min(2*pause, otherEnginePause)
-		if !out.Next.IsZero() {
+		due := make(chan struct{})
+		var stopWaiting func()
+		if out.Next.IsZero() { // no clock can skip what another engine does
+			timer := time.AfterFunc(pause, func() { close(due) })
+			stopWaiting = func() { timer.Stop() }
+			pause = min(2*pause, otherEnginePause)
+		} else {
 			pause = otherEngineFirstPause
-			wait = out.Next.Sub(e.now())
-			e.cfg.OnEvent(Event{Kind: EventTaskWaiting, At: e.now(), TaskID: taskID, TaskState: out.State, NextAttempt: out.Next})
+			now := e.now()
+			e.cfg.OnEvent(Event{Kind: EventTaskWaiting, At: now, TaskID: taskID, TaskState: out.State, NextAttempt: out.Next})
+			stopWaiting = e.cfg.Clock.At(soonest(out.Next, now), TaskWait, func() { close(due) })
 		}
-		timer := time.NewTimer(max(wait, time.Millisecond))
 		select {
-		case <-timer.C:
+		case <-due:
 		case <-changed:
-			timer.Stop()
+			stopWaiting()
 		case <-ctx.Done():
-			timer.Stop()
+			stopWaiting()
 			return out, errors.Wrapf(context.Cause(ctx), "waiting for task %d", taskID)
 		}
 	}

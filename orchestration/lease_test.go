@@ -28,7 +28,7 @@ func TestGivingBackIsRetried(t *testing.T) {
 			return nil, &orchestration.StepError{Class: "Later", RetryAfter: &later}
 		}
 		return nil, nil
-	}}, func(c *orchestration.Config) { c.Logger, c.Now = slog.New(log), clock.now })
+	}}, func(c *orchestration.Config) { c.Logger, c.Now = slog.New(log), clock.Now })
 	b.SetStopTimeout(time.Nanosecond)
 	_, err := b.pool.Exec(t.Context(), `
 		create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;

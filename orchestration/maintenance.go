@@ -19,9 +19,11 @@ type maintenance struct {
 	poll   time.Duration
 	wake   chan struct{} // receives a value when the worker should look for tasks
 
-	mu    sync.Mutex
-	due   *time.Timer
-	dueAt time.Time // when due fires; zero if it does not
+	mu      sync.Mutex
+	dueAt   time.Time // when it wakes the worker; zero if it does not
+	stopDue func()
+	pauseAt time.Time // the same in real time, after an error or a lock
+	pause   *time.Timer
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -31,8 +33,8 @@ type maintenance struct {
 // the worker every poll even while a round waits for a lock, and again after a round
 // that freed tasks.
 func startMaintenance(ctx context.Context, e *Engine, poll, keep time.Duration) *maintenance {
-	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1)}
-	m.due = time.AfterFunc(poll, m.fallDue)
+	m := &maintenance{engine: e, poll: poll, wake: make(chan struct{}, 1), stopDue: func() {}}
+	m.pause = time.AfterFunc(poll, m.endPause)
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.round(ctx)
 	m.everyPoll(ctx, func() { signal(m.wake) })
@@ -69,7 +71,8 @@ func (m *maintenance) everyPoll(ctx context.Context, do func()) {
 func (m *maintenance) stop() {
 	m.cancel()
 	m.mu.Lock()
-	m.due.Stop()
+	m.stopDue()
+	m.pause.Stop()
 	m.mu.Unlock()
 	m.running.Wait()
 }
@@ -126,14 +129,14 @@ func (m *maintenance) bringIn(ctx context.Context) {
 		var next *time.Time
 		var batch pgx.Batch
 		now := m.engine.now()
-		batch.Queue(bringInSQL, now, bringInMost, now.Add(m.poll)).QueryRow(func(row pgx.Row) error { return row.Scan(&n, &next) })
+		batch.Queue(bringInSQL, now, bringInMost, now.Add(m.horizon())).QueryRow(func(row pgx.Row) error { return row.Scan(&n, &next) })
 		err := m.engine.own.short(ctx, &batch)
 		switch {
 		case err != nil:
 			if ctx.Err() == nil {
 				m.engine.cfg.Logger.Warn("could not look for tasks that have fallen due; trying again", "error", err)
 			}
-			m.wakeAt(now.Add(min(m.poll, retryPause)))
+			m.wakeIn(min(m.poll, retryPause))
 			return
 		case n == bringInMost:
 			continue
@@ -153,9 +156,59 @@ func (m *maintenance) wakeAt(t time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dueAt.IsZero() || t.Before(m.dueAt) {
-		m.dueAt = t
-		m.due.Reset(max(t.Sub(m.engine.now()), 0))
+		m.arm(t, BusyWait)
 	}
+}
+
+// arm sets the timer. The caller must hold m.mu.
+func (m *maintenance) arm(t time.Time, w Wait) {
+	m.stopDue()
+	m.dueAt = t
+	m.stopDue = m.engine.cfg.Clock.At(t, w, m.fallDue)
+}
+
+// tellIdle tells a clock of tests whether the worker has anything to do before the timer.
+func (m *maintenance) tellIdle(idle bool) {
+	w := BusyWait
+	if idle {
+		w = WorkerWait
+	}
+	if m.engine.cfg.Clock == m.engine.clock {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.dueAt.IsZero() {
+		m.arm(m.dueAt, w)
+	}
+}
+
+// horizon is how far ahead the timer is set. Whatever comes later is found with a later
+// poll, unless the clock does not go at the pace of the polls.
+func (m *maintenance) horizon() time.Duration {
+	if m.engine.cfg.Clock == m.engine.clock {
+		return m.poll
+	}
+	return 100 * 365 * 24 * time.Hour
+}
+
+// wakeIn wakes the worker after a pause in real time. Of several pauses, the one that ends
+// first counts.
+func (m *maintenance) wakeIn(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at := time.Now().Add(d); m.pauseAt.IsZero() || at.Before(m.pauseAt) {
+		m.pauseAt = at
+		m.pause.Reset(d)
+	}
+}
+
+// endPause wakes the worker.
+func (m *maintenance) endPause() {
+	m.mu.Lock()
+	m.pauseAt = time.Time{}
+	m.mu.Unlock()
+	signal(m.wake)
 }
 
 // fallDue wakes the worker.

@@ -13,8 +13,8 @@ import (
 const stopTimeout = 10 * time.Second
 
 // ErrDatabaseGone is a cause for a context that ends because the database no
-// longer answers. [Engine.Run] then returns as soon as its handlers have returned.
-// It leaves unrecorded outcomes to the engine that takes the task over.
+// longer answers. [Engine.Run] then returns as soon as its handlers have returned, and so
+// does [Engine.Work], which interrupts them. It leaves unrecorded outcomes to the engine that takes the task over.
 var ErrDatabaseGone = errors.New("the database does not answer any more")
 
 // outliving returns a context that ends timeout after ctx. A stop then loses neither

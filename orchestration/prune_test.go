@@ -24,8 +24,18 @@ func setClock() (clock *atomic.Int64, edit func(*orchestration.Config)) {
 	clock = &atomic.Int64{}
 	clock.Store(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).UnixMicro())
 	return clock, func(c *orchestration.Config) {
-		c.Now = func() time.Time { return time.UnixMicro(clock.Load()) }
+		c.Clock = stoppedClock{clock}
 	}
+}
+
+// stoppedClock stands still at a time in microseconds until it is advanced.
+type stoppedClock struct{ at *atomic.Int64 }
+
+func (c stoppedClock) Now() time.Time { return time.UnixMicro(c.at.Load()) }
+
+func (c stoppedClock) At(t time.Time, _ orchestration.Wait, f func()) (stop func()) {
+	timer := time.AfterFunc(t.Sub(c.Now()), f)
+	return func() { timer.Stop() }
 }
 
 // kept makes a template of one step, with more lines for its head.

@@ -29,7 +29,7 @@ func TestAClaimedStepKeepsItsPlaceWhenItStarts(t *testing.T) {
 	task := &taskRun{state: TaskInProgress, template: &templates.Template{Concurrent: true}}
 	l := &taskLoop{task: task, engine: &Engine{
 		watchers: newWatchers(),
-		cfg:      Config{Handlers: neverResolves{}, OnEvent: func(Event) {}, Now: time.Now},
+		cfg:      Config{Handlers: neverResolves{}, OnEvent: func(Event) {}, Clock: &databaseClock{}},
 	}}
 	for i := range steps {
 		s := &stepRun{

@@ -88,12 +88,11 @@ func (l *taskLoop) run(ctx context.Context) (out Outcome, again bool, err error)
 // the task. starting says that more steps may start. If steps are ready and too many
 // bytes of results are in memory, it also waits for room.
 func (l *taskLoop) await(ctx context.Context, now time.Time, starting bool) {
-	var due <-chan time.Time
+	var due chan struct{}
 	if starting && l.task.agenda.running < l.parallel() {
 		if next := l.task.nextDue(now); !next.IsZero() {
-			timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
-			defer timer.Stop()
-			due = timer.C
+			due = make(chan struct{})
+			defer l.engine.cfg.Clock.At(soonest(next, now), BusyWait, func() { close(due) })()
 		}
 	}
 	var ended, stopping <-chan struct{}

@@ -82,7 +82,7 @@ func (e *Engine) Work(ctx context.Context, cfg WorkerConfig) error {
 	defer w.repertoire.forget()
 	defer context.AfterFunc(ctx, w.repertoire.drain)()
 	w.loop(ctx, handlerCtx, woken)
-	w.drain(interrupt)
+	w.drain(ctx, interrupt)
 	return nil
 }
 
@@ -122,6 +122,7 @@ func (w *worker) loop(ctx, handlerCtx context.Context, woken <-chan struct{}) {
 				}
 			}
 		}
+		w.maintenance.tellIdle(!more && w.leased.Load() == 0)
 		select {
 		case <-woken:
 			look = true
@@ -184,12 +185,17 @@ func (w *worker) gather(ctx context.Context) {
 
 // drain waits for the leased tasks. It interrupts their handlers when the time of the drain
 // is over, or when it is told to.
-func (w *worker) drain(interrupt context.CancelCauseFunc) {
+func (w *worker) drain(ctx context.Context, interrupt context.CancelCauseFunc) {
 	ended := make(chan struct{})
 	go func() {
 		w.tasks.Wait()
 		close(ended)
 	}()
+	if cause := context.Cause(ctx); errors.Is(cause, ErrDatabaseGone) {
+		interrupt(cause)
+		<-ended
+		return
+	}
 	timer := time.NewTimer(max(w.config.Drain, 0))
 	defer timer.Stop()
 	select {
@@ -222,7 +228,7 @@ func (w *worker) take(ctx, handlerCtx context.Context, o offer) bool {
 		if ctx.Err() == nil {
 			w.engine.cfg.Logger.Error("tasks could not be leased; trying again", "error", err)
 		}
-		w.maintenance.wakeAt(w.engine.now().Add(w.retryPause()))
+		w.maintenance.wakeIn(w.retryPause())
 		if len(leases) == 0 {
 			return false
 		}
@@ -230,7 +236,7 @@ func (w *worker) take(ctx, handlerCtx context.Context, o offer) bool {
 	if w.lookAgain = min(2*w.lookAgain, w.retryPause()); !found.locked {
 		w.lookAgain = lookAgainFirst
 	} else { // who has locked a task may tell nobody of its end
-		w.maintenance.wakeAt(w.engine.now().Add(w.lookAgain))
+		w.maintenance.wakeIn(w.lookAgain)
 	}
 	for _, l := range leases {
 		if !hand.add(l.taskID) { // the session was lost and its leases with it, and a worker still runs the task

@@ -46,6 +46,22 @@ func ExampleMethod_Call() {
 	// Output: "good morning, Ada!" <nil>
 }
 
+// Call decodes what the method returns.
+func ExampleCall() {
+	ctx := context.Background()
+	sqrt, err := bootedHost().Method(ctx, "Integer.sqrt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	root, err := rubyhost.Call[int](ctx, sqrt, 1_000_000)
+	fmt.Println(root+1, err)
+	_, err = rubyhost.Call[string](ctx, sqrt, 1_000_000)
+	fmt.Println(err)
+	// Output:
+	// 1001 <nil>
+	// rubyhost: the value of Integer.sqrt does not fit string: json: cannot unmarshal number into Go value of type string
+}
+
 // Handler finds a class that was loaded.
 func ExampleHost_Handler() {
 	ctx := context.Background()

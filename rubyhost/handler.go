@@ -1,6 +1,7 @@
 package rubyhost
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -160,6 +161,7 @@ func answerDocument(ctx context.Context, question []byte) ([]byte, error) {
 // Method is a public method of a Ruby constant, such as "Invoice.total".
 type Method struct {
 	host   *Host
+	name   string
 	target uint32
 }
 
@@ -170,7 +172,7 @@ func (h *Host) Method(ctx context.Context, name string) (*Method, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Method{host: h, target: target}, nil
+	return &Method{host: h, name: name, target: target}, nil
 }
 
 // Call calls the method and returns its value as JSON. Each argument travels as
@@ -185,4 +187,20 @@ func (m *Method) Call(ctx context.Context, args ...any) (json.RawMessage, error)
 		segments[i] = b
 	}
 	return m.host.call(ctx, m.target, segments...)
+}
+
+// Call calls a method and decodes its value to T by encoding/json. Numbers that are
+// decoded to an interface are a [json.Number], so they keep every digit.
+func Call[T any](ctx context.Context, m *Method, args ...any) (T, error) {
+	var value T
+	document, err := m.Call(ctx, args...)
+	if err != nil {
+		return value, err
+	}
+	d := json.NewDecoder(bytes.NewReader(document))
+	d.UseNumber()
+	if err := d.Decode(&value); err != nil {
+		return value, errors.Wrapf(err, "rubyhost: the value of %s does not fit %T", m.name, value)
+	}
+	return value, nil
 }

@@ -14,16 +14,17 @@ import (
 // An Option changes what is in a new database.
 type Option func(*settings)
 
-type settings struct {
-	setUp func(context.Context, *pgx.Conn) error
-}
+type settings struct{ setUps []SetUp }
 
-// WithTemplate runs setUp on the database, such as migrations. It runs once for each
-// test binary, on the template that is copied. So setUp must depend on its arguments
-// alone. Two functions with the same code address are taken for one; a closure is
-// one function, whatever it captures.
-func WithTemplate(setUp func(context.Context, *pgx.Conn) error) Option {
-	return func(s *settings) { s.setUp = setUp }
+// SetUp fills a new database.
+type SetUp = func(context.Context, *pgx.Conn) error
+
+// WithTemplate runs setUps on the database, such as migrations, one after the other. They
+// run once for each test binary, on the template that is copied. So they must depend on
+// their arguments alone. Two functions with the same code address are taken for one; a
+// closure is one function, whatever it captures.
+func WithTemplate(setUps ...SetUp) Option {
+	return func(s *settings) { s.setUps = setUps }
 }
 
 // setupTimeout bounds how long a test waits for its server and its database.
@@ -73,7 +74,7 @@ func URL(t testing.TB, options ...Option) string {
 	defer cancel()
 	server, err := shared()
 	require.NoError(t, err)
-	name, err := server.create(ctx, s.setUp)
+	name, err := server.create(ctx, s.setUps)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)

@@ -63,7 +63,7 @@ type server struct {
 
 	making    sync.Mutex // guards made and templates; held while a database is made
 	made      int
-	templates map[uintptr]string // the template of each set-up function
+	templates map[string]string // the template of each list of set-up functions
 
 	asking sync.Mutex // guards admin, for one statement
 	admin  *pgx.Conn
@@ -98,7 +98,7 @@ func connect(ctx context.Context, address string) (*server, error) {
 	if err != nil {
 		return nil, errors.Wrap(err, "pgtest: connect to the server")
 	}
-	s := &server{base: base, admin: admin, templates: map[uintptr]string{}}
+	s := &server{base: base, admin: admin, templates: map[string]string{}}
 	if err := s.sweep(ctx); err != nil {
 		return nil, err
 	}
@@ -147,10 +147,10 @@ func (s *server) url(database string) string {
 }
 
 // create makes a database and returns its name.
-func (s *server) create(ctx context.Context, setUp func(context.Context, *pgx.Conn) error) (string, error) {
+func (s *server) create(ctx context.Context, setUps []SetUp) (string, error) {
 	s.making.Lock()
 	defer s.making.Unlock()
-	template, err := s.template(ctx, setUp)
+	template, err := s.template(ctx, setUps)
 	if err != nil {
 		return "", err
 	}
@@ -164,11 +164,14 @@ func (s *server) copyOf(ctx context.Context, template string) (string, error) {
 }
 
 // template returns the name of the database to copy.
-func (s *server) template(ctx context.Context, setUp func(context.Context, *pgx.Conn) error) (string, error) {
-	if setUp == nil {
+func (s *server) template(ctx context.Context, setUps []SetUp) (string, error) {
+	if len(setUps) == 0 {
 		return "template0", nil
 	}
-	key := reflect.ValueOf(setUp).Pointer()
+	key := ""
+	for _, setUp := range setUps {
+		key += fmt.Sprintf("%x ", reflect.ValueOf(setUp).Pointer())
+	}
 	if name, ok := s.templates[key]; ok {
 		return name, nil
 	}
@@ -176,19 +179,24 @@ func (s *server) template(ctx context.Context, setUp func(context.Context, *pgx.
 	if err != nil {
 		return "", err
 	}
-	if err := s.fill(ctx, name, setUp); err != nil {
+	if err := s.fill(ctx, name, setUps); err != nil {
 		return "", errors.CombineErrors(errors.Wrap(err, "set the template up"), s.exec(ctx, dropStatement(name)))
 	}
 	s.templates[key] = name
 	return name, nil
 }
 
-func (s *server) fill(ctx context.Context, name string, setUp func(context.Context, *pgx.Conn) error) error {
+func (s *server) fill(ctx context.Context, name string, setUps []SetUp) error {
 	conn, err := pgx.Connect(ctx, s.url(name))
 	if err != nil {
 		return errors.WithStack(err)
 	}
-	err = errors.CombineErrors(setUp(ctx, conn), conn.Close(ctx))
+	for _, setUp := range setUps {
+		if err == nil {
+			err = setUp(ctx, conn)
+		}
+	}
+	err = errors.CombineErrors(err, conn.Close(ctx))
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,69 @@ step_templates:
 	// Output: {"greeting":"good morning, Ada"}
 }
 
+// Open is the short way in: the pool, the tables, Ruby with the handlers of a folder, and
+// handlers in Go. A program leaves Host out, and Open boots Ruby.
+func ExampleOpen() {
+	ctx := context.Background()
+	server, err := privateServer()
+	if err != nil {
+		log.Fatal(err)
+	}
+	choose := func(context.Context, struct{}, *orchestration.StepExecution) (string, error) {
+		return "good evening", nil
+	}
+	engine, err := rubysteps.Open(ctx, server.URL(), rubysteps.Config{
+		Folders: []string{"testdata/open"},
+		Go:      map[string]orchestration.StepHandler{"Choose": orchestration.Handle(choose)},
+		Host:    bootedHost(),
+		Engine:  orchestration.Config{Migrate: true},
+	})
+	if err != nil {
+		log.Fatal(err, orchestration.Hint(err))
+	}
+	defer engine.Close()
+	template, err := templates.Parse([]byte(`
+name: evening
+step_templates:
+  - {name: choose, handler_class: Choose}
+  - {name: greet, handler_class: OpenExample::Greet, depends_on_step: choose}
+`), "evening.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := engine.Submit(ctx, orchestration.Submission{Template: template, Context: json.RawMessage(`{"name": "Ada"}`)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := engine.Run(ctx, task.TaskID); err != nil {
+		log.Fatal(err)
+	}
+	detail, err := engine.Task(ctx, task.TaskID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(detail.Steps[1].Results()))
+	// Output: "good evening, Ada"
+}
+
+// Close ends what Open has begun. A host that was given lives on.
+func ExampleEngine_Close() {
+	ctx := context.Background()
+	server, err := privateServer()
+	if err != nil {
+		log.Fatal(err)
+	}
+	engine, err := rubysteps.Open(ctx, server.URL(), rubysteps.Config{Host: bootedHost(), Engine: orchestration.Config{Migrate: true}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(engine.Close(), engine.Pool().Ping(ctx))
+	fmt.Println(bootedHost().Health(ctx))
+	// Output:
+	// <nil> closed pool
+	// <nil>
+}
+
 // bootedHost is the host that this process has booted: a process does that once,
 // with rubyhost.Boot, and a program does it in main.
 func bootedHost() *rubyhost.Host { return host }

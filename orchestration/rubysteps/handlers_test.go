@@ -24,6 +24,9 @@ var host *rubyhost.Host
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	if url := os.Getenv(openVariable); url != "" {
+		return exitCode(openAndRun(url))
+	}
 	var err error
 	host, err = rubyhost.Boot(rubyhost.Options{Threads: 8, Grace: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -1,0 +1,117 @@
+package orchestrationtest
+
+import (
+	"sync"
+	"time"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+// clock stands still, and goes on to the next due moment when all runs wait for one.
+type clock struct {
+	mu       sync.Mutex
+	time     time.Time
+	timers   map[*timer]bool
+	runs     int // calls of Finish under way
+	handlers int // handlers that run
+}
+
+type timer struct {
+	at   time.Time
+	wait orchestration.Wait
+	fire func()
+}
+
+func newClock() *clock {
+	return &clock{time: time.Now().UTC().Truncate(time.Microsecond), timers: map[*timer]bool{}}
+}
+
+// Now implements orchestration.Clock.
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.time
+}
+
+// At implements orchestration.Clock.
+func (c *clock) At(at time.Time, wait orchestration.Wait, f func()) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{at, wait, f}
+	c.timers[t] = true
+	c.settle()
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.timers, t)
+	}
+}
+
+// settle fires what is due. If nothing is, no handler runs and every run waits, the clock
+// goes on to the first moment that one of them waits for. Without runs, the workers count.
+// The caller must hold c.mu.
+func (c *clock) settle() {
+	if c.fireDue() || c.handlers > 0 {
+		return
+	}
+	wait := orchestration.TaskWait
+	if c.runs == 0 && !c.any(wait) {
+		wait = orchestration.WorkerWait
+	}
+	idle := 0
+	var next time.Time
+	for t := range c.timers {
+		if t.wait == wait {
+			idle++
+			if next.IsZero() || t.at.Before(next) {
+				next = t.at
+			}
+		}
+	}
+	if idle > 0 && idle >= c.runs {
+		c.time = next
+		c.fireDue()
+	}
+}
+
+// any reports whether there is a wait of that kind.
+func (c *clock) any(wait orchestration.Wait) bool {
+	for t := range c.timers {
+		if t.wait == wait {
+			return true
+		}
+	}
+	return false
+}
+
+// fireDue fires the timers whose time has come.
+func (c *clock) fireDue() (any bool) {
+	for t := range c.timers {
+		if !t.at.After(c.time) {
+			delete(c.timers, t)
+			go t.fire()
+			any = true
+		}
+	}
+	return any
+}
+
+// begin counts what the clock waits for: a run, or a handler.
+func (c *clock) begin(count *int) (end func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*count++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		*count--
+		c.settle()
+	}
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.time = c.time.Add(d)
+	c.fireDue()
+}
