@@ -1,6 +1,7 @@
 package orchestration_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -17,7 +18,7 @@ func serving(classes ...string) func(*orchestration.Config) {
 	return func(c *orchestration.Config) {
 		h := orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{}}
 		for _, class := range classes {
-			h.ByClass[class], _ = resolver{}.ResolveHandler(nil, class) //nolint:staticcheck // it does not look
+			h.ByClass[class], _ = resolver{}.ResolveHandler(context.Background(), class) // it never fails
 		}
 		c.Handlers = h
 		mayLogErrors(c)
