@@ -73,5 +73,8 @@ func factText(value json.RawMessage) string {
 
 // unclear reports whether a text needs quotes after "key=".
 func unclear(text string) bool {
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r == '\\' || r > '~' }) {
+		return false // nearly always
+	}
 	return text == "" || strings.ContainsAny(text, " \"=\n") || strconv.Quote(text) != `"`+text+`"`
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -89,51 +90,72 @@ type textLog struct {
 }
 
 // aboutKeys are the attributes that say what a line is about, in their order.
-var aboutKeys = []string{"task", "step", "attempt", "class"}
+var aboutKeys = [...]string{"task", "step", "attempt", "class"}
 
+// about are the values of aboutKeys; nil for those that a record has not.
+type about [len(aboutKeys)]*slog.Value
+
+// Handle is called for each step, on the goroutine of its task.
 func (l *textLog) Handle(_ context.Context, r slog.Record) error {
-	about, text := map[string]string{}, inLine(structuredLine(r.Message))
+	var of about
+	var failure string
+	rest := make([]byte, 0, 128)
 	add := func(a slog.Attr) bool {
-		switch value := logValue(a.Value); a.Key {
-		case "task", "step", "attempt", "class":
-			about[a.Key] = value
-		case "error":
-			text += ": " + inLine(strings.Join(strings.Fields(value), " "))
-		default:
-			text += " " + a.Key + "=" + quotedIfUnclear(value)
+		if i := slices.Index(aboutKeys[:], a.Key); i >= 0 {
+			of[i] = &a.Value
+			return true
 		}
+		value := logValue(a.Value)
+		if a.Key == "error" {
+			failure = ": " + inLine(strings.Join(strings.Fields(value), " "))
+			return true
+		}
+		rest = append(append(append(append(rest, ' '), a.Key...), '='), quotedIfUnclear(value)...)
 		return true
 	}
 	for _, a := range l.attrs {
 		add(a)
 	}
 	r.Attrs(add)
-	_, err := io.WriteString(l.out, l.head(r, about)+text+"\n")
+	line := l.appendHead(make([]byte, 0, 256), r, &of)
+	line = append(append(append(line, inLine(structuredLine(r.Message))...), failure...), rest...)
+	_, err := l.out.Write(append(line, '\n'))
 	return err
 }
 
-// head is the line up to the message.
-func (l *textLog) head(r slog.Record, about map[string]string) string {
+// appendHead appends the line up to the message.
+func (l *textLog) appendHead(line []byte, r slog.Record, of *about) []byte {
 	if l.person {
-		head := r.Time.Local().Format("15:04:05.000 ")
-		if r.Level >= slog.LevelWarn {
-			head += strings.ToLower(r.Level.String()) + ": "
-		}
-		if about["task"] != "" {
-			head += strings.TrimSpace("task "+about["task"]+" "+inLine(about["step"])) + " | "
-		}
-		return head
+		return l.appendShortHead(line, r, of)
 	}
-	head := fmt.Sprintf("%s %-5s ", r.Time.Local().Format("2006-01-02T15:04:05.000Z07:00"), r.Level)
-	if len(about) == 0 {
-		return head
+	line = r.Time.Local().AppendFormat(line, "2006-01-02T15:04:05.000Z07:00 ")
+	level := r.Level.String()
+	line = append(append(line, level...), "      "[min(len(level), 5):]...)
+	if *of == (about{}) {
+		return line
 	}
-	for _, key := range aboutKeys {
-		if value, known := about[key]; known {
-			head += key + "=" + quotedIfUnclear(value) + " "
+	for i, key := range aboutKeys {
+		if of[i] != nil {
+			line = append(append(append(append(line, key...), '='), quotedIfUnclear(logValue(*of[i]))...), ' ')
 		}
 	}
-	return head + "| "
+	return append(line, "| "...)
+}
+
+// appendShortHead appends what a person looks for first.
+func (l *textLog) appendShortHead(line []byte, r slog.Record, of *about) []byte {
+	line = r.Time.Local().AppendFormat(line, "15:04:05.000 ")
+	if r.Level >= slog.LevelWarn {
+		line = append(append(line, strings.ToLower(r.Level.String())...), ": "...)
+	}
+	if task, step := of[0], of[1]; task != nil {
+		line = append(append(line, "task "...), logValue(*task)...)
+		if step != nil {
+			line = append(append(line, ' '), inLine(logValue(*step))...)
+		}
+		line = append(line, " | "...)
+	}
+	return line
 }
 
 func (l *textLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
@@ -162,5 +184,8 @@ func quotedIfUnclear(text string) string {
 
 // inLine escapes what would end the line or reach the terminal.
 func inLine(text string) string {
+	if !strings.ContainsFunc(text, unicode.IsControl) {
+		return text
+	}
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(printable(text))
 }
