@@ -71,7 +71,8 @@ type pruning struct {
 	// age is how old an ended task of a template must be, by what the template says. It is
 	// false if its tasks are kept.
 	age func(templates.Keep) (time.Duration, bool)
-	// share is the part of the time in which statements run. The rest are pauses.
+	// share is the part of the time in which statements run, while no tasks do. The rest are
+	// pauses.
 	share   float64
 	dryRun  bool
 	onBatch func(int)            // may be nil
@@ -160,7 +161,7 @@ func (p *pruning) template(ctx context.Context, t prunedTemplate) (more bool, er
 			p.done.AtLeast = true
 			return false, nil
 		}
-		if err := p.pause(ctx, time.Since(began)); err != nil {
+		if err := p.pause(ctx, time.Since(began), b.beside); err != nil {
 			return false, err
 		}
 	}
@@ -169,12 +170,19 @@ func (p *pruning) template(ctx context.Context, t prunedTemplate) (more bool, er
 // longestPause is below pruningLease.
 const longestPause = 10 * time.Second
 
+// shareBeside is the share while workers have tasks in hand.
+const shareBeside = 0.04
+
 // pause lets others work after a batch that took so long.
-func (p *pruning) pause(ctx context.Context, took time.Duration) error {
+func (p *pruning) pause(ctx context.Context, took time.Duration, beside bool) error {
 	if p.dryRun {
 		return ctx.Err()
 	}
-	timer := time.NewTimer(min(longestPause, time.Duration(float64(took)*(1-p.share)/p.share)))
+	share := p.share
+	if beside {
+		share = min(share, shareBeside)
+	}
+	timer := time.NewTimer(min(longestPause, time.Duration(float64(took)*(1-share)/share)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -188,6 +196,7 @@ type prunedBatch struct {
 	last   int64     // the number of the last task that was looked at; 0 if none is left
 	oldest time.Time // when the oldest was submitted
 	tasks  int       // how many were deleted or counted
+	beside bool      // workers have tasks in hand
 }
 
 // scan reads the row of a statement that looks at up to most tasks.
@@ -196,7 +205,7 @@ func (b *prunedBatch) scan(most int) func(pgx.Row) error {
 		var read int
 		var last *int64
 		var oldest *time.Time
-		err := row.Scan(&read, &last, &oldest, &b.tasks)
+		err := row.Scan(&read, &last, &oldest, &b.tasks, &b.beside)
 		if read == most {
 			b.last, b.oldest = *last, *oldest
 		}

@@ -27,7 +27,10 @@ const dueSQL = `state = any($3::text[]) and ended_at < $4::timestamptz`
 
 var countPrunedSQL = `
 	with` + prunedPageSQL(countBatch) + `
-	select count(*), max(task_id), min(created_at), count(*) filter (where ` + dueSQL + `) from page`
+	select count(*), max(task_id), min(created_at), count(*) filter (where ` + dueSQL + `), ` + tasksRunSQL + ` from page`
+
+// tasksRunSQL says whether a worker has a task in hand.
+const tasksRunSQL = `exists (select from tasker.queue where begun and held_by is not null)`
 
 // lazyCommitSQL lets a commit not wait for the disk. If the server crashes, the tasks are
 // there again, with their steps, and are pruned again.
@@ -61,4 +64,4 @@ var pruneSQL = `
 	gone as (
 		delete from tasker.tasks t using k where t.task_id = k.task_id and k.task_id not in (select task_id from locked)
 		returning 1)
-	select count(*), max(task_id), min(created_at), (select count(*) from gone) from page`
+	select count(*), max(task_id), min(created_at), (select count(*) from gone), ` + tasksRunSQL + ` from page`
