@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,24 +30,15 @@ func TestTheDatabaseGoesAway(t *testing.T) {
 	p := &project{t: t, dir: t.TempDir(), url: u.String()}
 	p.write(map[string]string{"long.yaml": one("Long"), "handlers/long.rb": long})
 	require.Zero(t, p.run("migrate", "up").code)
-	cmd := p.command("run", "long.yaml")
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
-	pipe, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	var said strings.Builder
-	for lines := bufio.NewScanner(pipe); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
-		if lines.Text() == "only | in the middle" {
+	r := p.follow(p.command("run", "long.yaml"), func(line string) {
+		if line == "only | in the middle" {
 			stopped = true
 			_ = server.Close() // it may report the session that it ends
 		}
-	}
-	require.Error(t, cmd.Wait())
-	require.Equal(t, exitBadInput, cmd.ProcessState.ExitCode(), complaint.String())
-	requireInOrder(t, complaint.String(),
+	})
+	require.Equal(t, exitBadInput, r.code, r.stderr)
+	requireInOrder(t, r.stderr,
 		"error: the database at postgres://", "does not answer any more; task 1 is in it, with the steps it has done\n",
 		"hint: When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel 1` ends it.\n")
-	require.Contains(t, said.String(), "only | cleaned up\n")
+	require.Contains(t, r.stdout, "only | cleaned up\n")
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -44,22 +42,13 @@ func interrupt(p *project, signal syscall.Signal, args ...string) (code int, std
 	p.t.Helper()
 	cmd := p.command(append([]string{"run", "long.yaml"}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
-	pipe, err := cmd.StdoutPipe()
-	require.NoError(p.t, err)
-	require.NoError(p.t, cmd.Start())
-	var said strings.Builder
-	for lines := bufio.NewScanner(pipe); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
-		if lines.Text() == "only | in the middle" {
+	r := p.follow(cmd, func(line string) {
+		if line == "only | in the middle" {
 			require.NoError(p.t, syscall.Kill(-cmd.Process.Pid, signal))
 		}
-	}
-	err = cmd.Wait()
-	var exit *exec.ExitError
-	require.ErrorAs(p.t, err, &exit)
-	return exit.ExitCode(), said.String(), complaint.String()
+	})
+	require.NotZero(p.t, r.code)
+	return r.code, r.stdout, r.stderr
 }
 
 func TestInterruptedInTheMiddleOfAStep(t *testing.T) {
@@ -128,23 +117,14 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"long.yaml": one("Stubborn"), "handlers/stubborn.rb": stubborn})
 	cmd := p.command("run", "long.yaml")
-	var complaint, said strings.Builder
-	cmd.Stderr = &complaint
-	pipe, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	for lines := bufio.NewScanner(pipe); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
-		switch lines.Text() {
-		case "only | in the middle", "only | held up":
+	r := p.follow(cmd, func(line string) {
+		if line == "only | in the middle" || line == "only | held up" {
 			require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 		}
-	}
-	var exit *exec.ExitError
-	require.ErrorAs(t, cmd.Wait(), &exit)
-	status, ok := exit.Sys().(syscall.WaitStatus)
+	})
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	require.True(t, ok)
-	require.Equal(t, syscall.SIGINT, status.Signal(), "%v\n%s%s", exit, &said, &complaint)
+	require.Equal(t, syscall.SIGINT, status.Signal(), "%v", r)
 }
 
 // The second ^C comes so soon that nobody has taken the first one yet. So does the third,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -88,6 +89,22 @@ func (p *project) finish(cmd *exec.Cmd) result {
 	if cmd.ProcessState == nil {
 		require.NoError(p.t, err)
 	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// follow is finish with a function that gets each line of standard output as it comes.
+func (p *project) follow(cmd *exec.Cmd, line func(string)) result {
+	p.t.Helper()
+	var stdout, stderr strings.Builder
+	cmd.Stderr = &stderr
+	pipe, err := cmd.StdoutPipe()
+	require.NoError(p.t, err)
+	require.NoError(p.t, cmd.Start())
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		stdout.WriteString(lines.Text() + "\n")
+		line(lines.Text())
+	}
+	_ = cmd.Wait() // ProcessState has it
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"os"
@@ -356,21 +355,11 @@ func TestARecordedStepIsInterrupted(t *testing.T) {
 	p.write(map[string]string{"handlers/long.rb": long})
 	before := p.everything()
 	cmd := p.command("run", "--from", "task.json", "--only", "only")
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
-	pipe, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	var said strings.Builder
-	for lines := bufio.NewScanner(pipe); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
-		if lines.Text() == "only | in the middle" {
+	r := p.follow(cmd, func(line string) {
+		if line == "only | in the middle" {
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
 		}
-	}
-	_ = cmd.Wait()
-	require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), complaint.String())
-	require.Equal(t, "only | in the middle\nonly | cleaned up\n", said.String())
-	require.Equal(t, "error: interrupted\n", complaint.String())
+	})
+	require.Equal(t, result{exitInterrupted, "only | in the middle\nonly | cleaned up\n", "error: interrupted\n"}, r)
 	require.Equal(t, before, p.everything())
 }
