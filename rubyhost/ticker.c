@@ -83,13 +83,15 @@ static bool may_go_on(void)
 }
 
 /* [GVL] A postponed job of Ruby's: it runs between two bytecodes of the thread
- * that computes. */
+ * that computes. It does not yield for a thread whose block is over. For the time
+ * of such a job CRuby empties the thread's error, and a join that looked meanwhile
+ * would return as if the thread had ended well. */
 static void yield_job(void *unused)
 {
     TASKER_GVL;
     (void)unused;
     int64_t slept_until = 0;
-    if (may_go_on()) return;
+    if (tasker_block_is_over() || may_go_on()) return;
     COUNT(yields, 1);
     rb_nogvl(give_way, &slept_until, NULL, NULL, RB_NOGVL_INTR_FAIL);
     if (slept_until) __atomic_store_n(&waited_ns, tasker_now() - slept_until, __ATOMIC_RELAXED);
