@@ -86,7 +86,7 @@ func Open(ctx context.Context, config Config) (*Bed, error) {
 	if b.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), pool); err != nil {
 		return nil, errors.Wrap(err, "testbed: opening the database")
 	}
-	if b.sql, err = openSQLClock(ctx, b.pool, config.SQLClock); err == nil {
+	if b.sql, err = openSQLClock(ctx, b.pool, b.logger, config.SQLClock); err == nil {
 		b.clock = newClock(b.sql.follow())
 		_, err = b.instance(ctx, seat{})
 	}

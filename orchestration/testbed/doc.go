@@ -31,4 +31,5 @@
 //	reset.go    the database as it was
 //	schema.go   changes of the schema
 //	sqlclock.go now() in SQL
+//	sqlwords.go what reads other clocks
 package testbed

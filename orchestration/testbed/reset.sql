@@ -3,15 +3,16 @@
 -- Save 0 is what the first test found.
 create schema if not exists tasker_testbed;
 drop table if exists tasker_testbed.tables, tasker_testbed.states, tasker_testbed.rows, tasker_testbed.sequences,
-    tasker_testbed.objects, tasker_testbed.shapes, tasker_testbed.settings;
+    tasker_testbed.objects, tasker_testbed.altered, tasker_testbed.settings, tasker_testbed.shapes;
 drop function if exists tasker_testbed.take(), tasker_testbed.save(int), tasker_testbed.restore(int), tasker_testbed.fill(int, oid),
-    tasker_testbed.look_for_tables(), tasker_testbed.fingerprint(), tasker_testbed.shape();
+    tasker_testbed.clear(oid[]), tasker_testbed.switch(oid, text[], text), tasker_testbed.look_for_tables(), tasker_testbed.contents(oid),
+    tasker_testbed.fingerprint(), tasker_testbed.shape(), tasker_testbed.keep_shape(), tasker_testbed.mend();
 
 -- The tables that hold rows, which the tests may change.
 create unlogged table tasker_testbed.tables (
     relid   oid primary key,
     kind    "char" not null,  -- r: a table, or a part of one; m: a materialized view
-    columns text not null,    -- those that can be inserted
+    columns text[] not null,  -- those that can be inserted
     depth   int not null      -- what it refers to has a smaller one
 );
 
@@ -28,26 +29,12 @@ create unlogged table tasker_testbed.sequences (
 );
 -- Large objects. Only that there are more is noticed.
 create unlogged table tasker_testbed.objects (save int, id oid, primary key (save, id));
--- Whether triggers and foreign keys can be switched off for a transaction.
-create unlogged table tasker_testbed.settings (replica boolean not null);
-
--- fingerprint changes with the schema, and only then. A table of pg_class is updated by
--- TRUNCATE and the like, so not its rows count there, but some of their columns.
-create function tasker_testbed.fingerprint() returns text language sql stable set search_path = pg_catalog as $$
-    select concat_ws(' ',
-        (select count(*) || ':' || coalesce(sum(hashtextextended(concat_ws(' ', c.oid, c.relname, c.relnamespace, c.relkind, c.reloptions::text), 0)::numeric), 0)
-            from pg_class c where c.oid >= 16384 and c.relpersistence <> 't' and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I')
-            and c.relnamespace not in ('pg_toast'::regnamespace)),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_attribute a where a.attrelid >= 16384),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_attrdef a),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_constraint a where a.oid >= 16384),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_trigger a where a.oid >= 16384),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_rewrite a where a.oid >= 16384),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_type a where a.oid >= 16384),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_enum a),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_proc a where a.oid >= 16384),
-        (select count(*) || ':' || coalesce(sum(a.xmin::text::bigint), 0) from pg_namespace a where a.oid >= 16384 and a.nspname !~ '^pg_(toast_)?temp_'))
-$$;
+-- Tables whose columns a test has changed. Their rows stay as they are.
+create unlogged table tasker_testbed.altered (relid oid primary key);
+create unlogged table tasker_testbed.settings (
+    replica     boolean not null, -- the session that puts things back runs no triggers and checks no foreign keys
+    fingerprint text
+);
 
 -- look_for_tables fills tables. Of Tasker's own tables it leaves out what engines and
 -- migrations write; the others are taken to be empty.
@@ -58,11 +45,12 @@ begin
     truncate tasker_testbed.tables;
     insert into tasker_testbed.tables
     select c.oid, c.relkind,
-        coalesce((select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a
-            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''), ''), 0
+        array(select quote_ident(a.attname) from pg_attribute a
+            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' order by a.attnum), 0
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'm') and c.relpersistence <> 't'
         and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tasker_testbed')
+        and c.oid not in (select relid from tasker_testbed.altered)
         and not (n.nspname = 'tasker' and c.relname in ('workers', 'schema_version', 'schema_support'));
     for round in 1..100 loop -- a cycle of references has no order
         update tasker_testbed.tables t set depth = round
@@ -74,27 +62,32 @@ begin
     end loop;
 end $$;
 
--- save remembers what is in the database.
+-- contents says what is in a table now.
+create function tasker_testbed.contents(wanted oid, out count bigint, out hash numeric) language plpgsql set search_path = pg_catalog as $$
+begin
+    execute format('select count(*), coalesce(sum(hashtextextended((r.*)::text, 0)::numeric), 0) from only %s r', wanted::regclass) into count, hash;
+end $$;
+
+-- save remembers what is in the database. A materialized view without data has a count of -1.
 create function tasker_testbed.save(wanted int) returns void language plpgsql
 set search_path = pg_catalog set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 3 set bytea_output = 'hex' set row_security = off as $$
 declare
     tab record;
     seq record;
 begin
-    delete from tasker_testbed.states where save = wanted;
-    delete from tasker_testbed.rows where save = wanted;
-    delete from tasker_testbed.sequences where save = wanted;
-    delete from tasker_testbed.objects where save = wanted;
-    for tab in select * from tasker_testbed.tables loop
-        continue when coalesce(pg_relation_size(tab.relid), 0) = 0;
-        continue when tab.kind = 'm' and not (select relispopulated from pg_class where oid = tab.relid);
-        execute format('insert into tasker_testbed.rows select %s, %s, (r.*)::text from only %s r', wanted, tab.relid, tab.relid::regclass);
-        insert into tasker_testbed.states
-        select wanted, tab.relid, count(*), sum(hashtextextended(content, 0)::numeric)
-        from tasker_testbed.rows r where r.save = wanted and r.relid = tab.relid having count(*) > 0;
+    for tab in select t.*, c.relispopulated from tasker_testbed.tables t join pg_class c on c.oid = t.relid loop
+        if not tab.relispopulated then
+            insert into tasker_testbed.states values (wanted, tab.relid, -1, 0);
+        elsif pg_relation_size(tab.relid) > 0 or tab.kind = 'm' then
+            if tab.kind = 'r' then
+                execute format('insert into tasker_testbed.rows select %s, %s, (r.*)::text from only %s r', wanted, tab.relid, tab.relid::regclass);
+            end if;
+            insert into tasker_testbed.states select wanted, tab.relid, c.* from tasker_testbed.contents(tab.relid) c where c.count > 0;
+        end if;
     end loop;
     for seq in select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tasker_testbed') loop
+        where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tasker_testbed')
+    loop
         execute format('insert into tasker_testbed.sequences select %s, %s, last_value, is_called from %s', wanted, seq.oid, seq.oid::regclass);
     end loop;
     insert into tasker_testbed.objects select wanted, oid from pg_largeobject_metadata;
@@ -103,74 +96,117 @@ end $$;
 -- take remembers what the tests begin with. Tasker's tables are empty then.
 create function tasker_testbed.take() returns void language plpgsql set search_path = pg_catalog as $$
 begin
-    insert into tasker_testbed.settings values (true);
-    begin
-        set local session_replication_role = replica;
-    exception when insufficient_privilege then
-        update tasker_testbed.settings set replica = false;
-    end;
-    set local session_replication_role = origin;
+    insert into tasker_testbed.settings values (current_setting('session_replication_role') = 'replica');
     perform tasker_testbed.look_for_tables();
     perform tasker_testbed.save(0);
     delete from tasker_testbed.states where save = 0 and relid in (select oid from pg_class where relnamespace = 'tasker'::regnamespace);
     delete from tasker_testbed.rows where save = 0 and relid in (select oid from pg_class where relnamespace = 'tasker'::regnamespace);
-    perform tasker_testbed.restore(0);
+    perform tasker_testbed.keep_shape();
+    analyze tasker_testbed.tables, tasker_testbed.states, tasker_testbed.rows, tasker_testbed.sequences;
 end $$;
 
--- fill puts the rows of a save into a table.
+-- switch switches triggers of a table on or off.
+create function tasker_testbed.switch(wanted oid, triggers text[], how text) returns void language plpgsql set search_path = pg_catalog as $$
+declare
+    name text;
+begin
+    foreach name in array coalesce(triggers, '{}') loop
+        execute format('alter table %s %s trigger %I', wanted::regclass, how, name);
+    end loop;
+end $$;
+
+-- fill puts the rows of a save into a table. Without replica, the triggers are switched off
+-- one by one.
 create function tasker_testbed.fill(wanted int, filled oid) returns void language plpgsql set search_path = pg_catalog as $$
 declare
-    t tasker_testbed.tables;
+    tab tasker_testbed.tables;
+    off text[];
+    silent boolean := (select replica from tasker_testbed.settings);
 begin
-    select * into t from tasker_testbed.tables where relid = filled;
+    select * into tab from tasker_testbed.tables where relid = filled;
+    if not silent then
+        off := array(select tgname from pg_trigger where tgrelid = filled and not tgisinternal and tgenabled = 'O');
+        perform tasker_testbed.switch(filled, off, 'disable');
+    end if;
     execute format('insert into %1$s (%2$s) overriding system value select %3$s from (
             select content::%1$s as v from tasker_testbed.rows where save = %4$s and relid = %5$s offset 0) x',
-        t.relid::regclass, t.columns, (select string_agg('(x.v).' || c, ', ' order by n) from unnest(string_to_array(t.columns, ', ')) with ordinality u (c, n)),
-        wanted, t.relid);
+        filled::regclass, array_to_string(tab.columns, ', '), '(x.v).' || array_to_string(tab.columns, ', (x.v).'), wanted, filled);
+    perform tasker_testbed.switch(filled, off, 'enable');
 end $$;
 
--- restore makes the database what it was at a save. It returns the fingerprint of the schema.
+-- clear empties tables at once, and with them those that refer to them. It returns all.
+create function tasker_testbed.clear(wanted oid[]) returns oid[] language plpgsql set search_path = pg_catalog as $$
+declare
+    more oid[];
+begin
+    loop
+        select array_agg(distinct k.conrelid) into more from pg_constraint k join pg_class c on c.oid = k.conrelid
+        where k.contype = 'f' and k.confrelid = any(wanted) and c.relkind = 'r' and k.conrelid <> all(wanted);
+        exit when more is null;
+        wanted := wanted || more;
+    end loop;
+    execute 'truncate only ' || (select string_agg(r::regclass::text, ', ') from unnest(wanted) r);
+    return wanted;
+end $$;
+
+-- restore makes the database what it was at a save. It does nothing and returns false if the
+-- schema may have changed; mend must come first then. A table that refers to itself or to
+-- one that refers to it is filled in any order only if triggers can be switched off.
 create function tasker_testbed.restore(wanted int) returns boolean language plpgsql
 set search_path = pg_catalog set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 3 set bytea_output = 'hex' set row_security = off
 set lock_timeout = '5s' as $$
 declare
     tab record;
     size bigint;
-    replica boolean := (select s.replica from tasker_testbed.settings s);
-    there record;
+    settings tasker_testbed.settings;
     cleared oid[] := '{}';
     filled oid[] := '{}';
 begin
-    if replica then
-        perform set_config('session_replication_role', 'replica', true);
+    select * into settings from tasker_testbed.settings;
+    if settings.fingerprint <> tasker_testbed.fingerprint() then
+        return false;
     end if;
     for tab in
-        select t.relid, t.kind, t.depth, coalesce(s.count, 0) as count, s.hash
+        select t.relid, coalesce(s.count, 0) as count, s.hash
         from tasker_testbed.tables t left join tasker_testbed.states s on s.save = wanted and s.relid = t.relid
         where t.kind = 'r'
     loop
         size := pg_relation_size(tab.relid);
-        continue when size is null or size = 0 and tab.count = 0;
+        continue when size = 0 and tab.count = 0;
         if tab.count > 0 then
-            execute format('select count(*), sum(hashtextextended((r.*)::text, 0)::numeric) as hash from only %s r', tab.relid::regclass) into there;
-            continue when there.count = tab.count and there.hash = tab.hash;
+            continue when (select (c.count, c.hash) = (tab.count, tab.hash) from tasker_testbed.contents(tab.relid) c);
             filled := filled || tab.relid;
         end if;
-        if replica and size < 1048576 then
+        if settings.replica and (size < 1048576 or exists (select from pg_constraint k where k.contype = 'f' and k.confrelid = tab.relid)) then
             execute 'delete from only ' || tab.relid::regclass;
         else
             cleared := cleared || tab.relid;
         end if;
     end loop;
     if cleared <> '{}' then
-        raise exception 'not yet';
+        select array_agg(s.relid) into filled from tasker_testbed.states s
+        where s.save = wanted and (s.relid = any(filled) or s.relid = any(tasker_testbed.clear(cleared)));
     end if;
-    for tab in select relid from tasker_testbed.tables where relid = any(filled) order by depth loop
+    for tab in select t.relid from tasker_testbed.tables t where t.relid = any(filled) order by t.depth loop
         perform tasker_testbed.fill(wanted, tab.relid);
+    end loop;
+    for tab in
+        select t.relid, c.relispopulated, coalesce(s.count, 0) as count, coalesce(s.hash, 0) as hash
+        from tasker_testbed.tables t join pg_class c on c.oid = t.relid left join tasker_testbed.states s on s.save = wanted and s.relid = t.relid
+        where t.kind = 'm'
+    loop
+        if tab.count < 0 then
+            if tab.relispopulated then
+                execute format('refresh materialized view %s with no data', tab.relid::regclass);
+            end if;
+        elsif not tab.relispopulated or (select (c.count, c.hash) <> (tab.count, tab.hash) from tasker_testbed.contents(tab.relid) c) then
+            execute format('refresh materialized view %s', tab.relid::regclass);
+        end if;
     end loop;
     perform setval(s.relid, s.last, s.called)
     from tasker_testbed.sequences s join pg_class c on c.oid = s.relid
     where s.save = wanted and case when s.called then s.last end is distinct from pg_sequence_last_value(s.relid);
-    perform lo_unlink(o.oid) from pg_largeobject_metadata o where not exists (select from tasker_testbed.objects k where k.save = wanted and k.id = o.oid);
-    return false;
+    perform lo_unlink(o.oid) from pg_largeobject_metadata o
+    where not exists (select from tasker_testbed.objects k where k.save = wanted and k.id = o.oid);
+    return true;
 end $$;
