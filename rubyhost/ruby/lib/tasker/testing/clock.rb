@@ -1,0 +1,182 @@
+# frozen_string_literal: true
+
+require "date"
+
+module Tasker
+  module Testing
+    # The clock of this process, as handlers and examples see it. The engine's clock
+    # jumps over the waits of tasks, and this one follows.
+    #
+    # It adds to what the methods below return otherwise. So it goes together with
+    # Timecop, ActiveSupport's helpers and doubles, in any order of loading.
+    #
+    # @api private
+    module Clock
+      # Microseconds in a second.
+      MICRO = 1_000_000
+      # The units of Process.clock_gettime, in parts of a second.
+      UNITS = { second: 1, millisecond: 1000, microsecond: MICRO, nanosecond: 1_000_000_000 }.freeze
+      private_constant :UNITS
+
+      # A double of one of the methods goes below the module, and so the clock adds to
+      # it. RSpec would put its double above a module that has the method.
+      module Below
+        def method_defined?(*) = false
+      end
+
+      # Prepended to Time's class methods.
+      module ForTime
+        extend Below
+
+        def now(*given, **options)
+          Clock.read(:now, self, given, options) { super(*given, **options) }
+        end
+
+        def new(*given, **options)
+          return super unless given.empty?
+
+          Clock.read(:new, self, given, options) { super(*given, **options) }
+        end
+      end
+
+      # Prepended to Date's class methods.
+      module ForDate
+        extend Below
+
+        def today(*given)
+          Clock.read(:today, self, given, {}) { super }
+        end
+      end
+
+      # Prepended to DateTime's class methods.
+      module ForDateTime
+        extend Below
+
+        def now(*given)
+          Clock.read(:date_time, self, given, {}) { super }
+        end
+      end
+
+      # Prepended to Process's class methods.
+      module ForProcess
+        extend Below
+
+        def clock_gettime(clock, *unit)
+          return super unless clock == Process::CLOCK_REALTIME
+
+          Clock.read(:gettime, self, [clock, *unit], {}) { super }
+        end
+      end
+
+      @offset = 0
+      @lock = Mutex.new
+
+      class << self
+        # @return [Integer] microseconds by which this clock is ahead
+        attr_reader :offset
+
+        # @return [Integer] microseconds since 1970
+        def now
+          micro(Time.now)
+        end
+
+        # @param time [Time]
+        # @return [Integer] microseconds since 1970
+        def micro(time)
+          (time.to_r * MICRO).floor
+        end
+
+        # Sets the clock ahead, when it is not there yet.
+        #
+        # @param now [Integer] microseconds since 1970
+        # @return [nil]
+        def follow(now)
+          @lock.synchronize do
+            ahead = now - self.now
+            @offset += ahead if ahead.positive?
+          end
+          nil
+        end
+
+        # Sets the clock, ahead or back.
+        #
+        # @param now [Integer] microseconds since 1970
+        # @return [nil]
+        def set(now)
+          @lock.synchronize { @offset += now - self.now }
+          nil
+        end
+
+        # @return [nil]
+        def reset
+          @lock.synchronize { @offset = 0 }
+          nil
+        end
+
+        # To be called once the libraries that change Time are loaded, because some of
+        # them make aliases of its methods.
+        #
+        # @return [nil]
+        def install
+          return if @natives
+
+          @natives = {
+            now: Time.singleton_class.instance_method(:now), new: Time.singleton_class.instance_method(:new),
+            today: Date.singleton_class.instance_method(:today), date_time: DateTime.singleton_class.instance_method(:now),
+            gettime: Process.singleton_class.instance_method(:clock_gettime)
+          }
+          Time.singleton_class.prepend(ForTime)
+          Date.singleton_class.prepend(ForDate)
+          DateTime.singleton_class.prepend(ForDateTime)
+          Process.singleton_class.prepend(ForProcess)
+          nil
+        end
+
+        # Reads a clock, and adds the offset to what its caller sees.
+        #
+        # What another library has put below may come back here: through another
+        # method, which then adds nothing, or through an alias of this one, which then
+        # reads the clock as it was before.
+        #
+        # @!visibility private
+        def read(method, receiver, given, options)
+          inside = Thread.current[:tasker_clock] || []
+          return @natives.fetch(method).bind_call(receiver, *given, **options) if inside.include?(method)
+
+          begin
+            Thread.current[:tasker_clock] = [*inside, method]
+            value = yield
+            inside.empty? && @offset.nonzero? ? shifted(method, value, given) : value
+          ensure
+            Thread.current[:tasker_clock] = inside
+          end
+        end
+
+        private
+
+        def shifted(method, value, given)
+          case method
+          when :now, :new then value + Rational(@offset, MICRO)
+          when :today then date(value, *given)
+          when :date_time then value + Rational(@offset, 86_400 * MICRO)
+          else ticks(value, given[1])
+          end
+        end
+
+        # A date has no time of day. The shift may pass midnight.
+        def date(value, start = Date::ITALY)
+          time = Time.now # without the offset: the caller is inside
+          return value + (@offset / (86_400.0 * MICRO)).floor unless value == time.to_date
+
+          (time + Rational(@offset, MICRO)).to_date.new_start(start)
+        end
+
+        def ticks(value, unit)
+          name = unit.to_s.delete_prefix("float_")
+          parts = UNITS.fetch(name.to_sym, 1)
+          value.is_a?(Integer) ? value + (@offset * parts / MICRO) : value + (@offset * parts / MICRO.to_f)
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,33 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Testing
+    # Puts the process back as it was before an example, so that the next one finds
+    # nothing of it.
+    #
+    # @api private
+    class Isolation
+      # @param place [String] of the example, file:line
+      def initialize(place)
+        @file = place.to_s[/\A(.*):\d+\z/, 1]
+        @env = ENV.to_h
+        @output = [$stdout, $stderr, $PROGRAM_NAME.dup]
+        @subscriptions = Events.subscriptions
+        @logger = Tasker.instance_variable_get(:@logger)
+        @seed = Random.seed
+      end
+
+      # @return [nil]
+      def restore
+        ENV.replace(@env) unless ENV.to_h == @env
+        $stdout, $stderr = @output
+        $PROGRAM_NAME = @output.last unless $PROGRAM_NAME == @output.last
+        Events.subscriptions = @subscriptions
+        Tasker.logger = @logger
+        # Not with the same seed: the next example would draw what this one has drawn.
+        Kernel.srand(@seed + 1) unless Random.seed == @seed
+        nil
+      end
+    end
+  end
+end
