@@ -35,22 +35,7 @@ module Tasker
   # example group and to Minitest::Test, whether they are loaded before or after it.
   # Without a host, {Testing.run} and {Testing.sequence} work, and {API#run_task}
   # says what it needs.
-  module Testing
-    class << self
-      # Gives the class the methods, and not this module's constants: a test that
-      # names its own +Task+ or +Step+ must get that one.
-      #
-      # @!visibility private
-      def append_features(base)
-        base.include(API)
-      end
-
-      # @!visibility private
-      def extend_object(object)
-        object.extend(API)
-      end
-    end
-  end
+  module Testing; end
 end
 
 Tasker::Testing::Frameworks.install

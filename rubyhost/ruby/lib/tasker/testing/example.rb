@@ -65,7 +65,9 @@ module Tasker
       end
 
       OUTSIDE = "run_task and its kin belong into an example (it, test_…), or into what runs before each one"
-      private_constant :OUTSIDE
+      # Where the frames are that say nothing to the user.
+      LIBRARY = "#{File.expand_path("../..", __dir__)}/"
+      private_constant :OUTSIDE, :LIBRARY
 
       # @return [Array<Task>] that it has run
       attr_reader :tasks
@@ -143,7 +145,7 @@ module Tasker
       def raise_failure
         failure = @failure
         @failure = nil
-        failure.set_backtrace(failure.backtrace.to_a + caller.reject { |line| line.start_with?(__dir__) })
+        failure.set_backtrace((failure.backtrace.to_a + caller).reject { |line| line.start_with?(LIBRARY) })
         raise failure
       end
     end

@@ -38,6 +38,21 @@ module Tasker
         Sequence.new(segments(nil, context: context, results: results, config: config, step: step, task: task))
       end
 
+      # Gives the class the methods, and not this module's constants: a test that
+      # names its own +Task+ or +Step+ must get that one.
+      #
+      # @!visibility private
+      def append_features(base)
+        require "tasker/testing"
+        base.include(API)
+      end
+
+      # @!visibility private
+      def extend_object(object)
+        require "tasker/testing"
+        object.extend(API)
+      end
+
       private
 
       def segments(handler_class, context:, results:, config:, step:, task:)
