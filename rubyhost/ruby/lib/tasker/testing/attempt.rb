@@ -93,6 +93,7 @@ module Tasker
         expectation_failed(failure)
         raise PermanentError.new("an expectation failed: #{failure.message}", error_code: "EXPECTATION_FAILED")
       ensure
+        Isolation.reseed(@seed_before) if @random
         Attempt.leave
       end
 
@@ -128,7 +129,7 @@ module Tasker
         @expire = reply["expire_in_sleep"] == true
         seed = reply["seed"] or return
 
-        Kernel.srand(seed)
+        @seed_before = Kernel.srand(seed)
         @random = Random.new(seed)
       end
 

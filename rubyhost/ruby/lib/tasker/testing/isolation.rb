@@ -7,6 +7,19 @@ module Tasker
     #
     # @api private
     class Isolation
+      @draws = 0
+
+      # Seeds Random anew after something has seeded it. It is the same in every run of
+      # the suite with this seed, and no two calls give the same numbers.
+      #
+      # @param seed [Integer] the suite's
+      # @return [nil]
+      def self.reseed(seed)
+        @draws += 1
+        Kernel.srand(seed ^ (@draws << 64))
+        nil
+      end
+
       # @param place [String] of the example, file:line
       def initialize(place)
         @file = place.to_s[/\A(.*):\d+\z/, 1]
@@ -24,8 +37,7 @@ module Tasker
         $PROGRAM_NAME = @output.last unless $PROGRAM_NAME == @output.last
         Events.subscriptions = @subscriptions
         Tasker.logger = @logger
-        # Not with the same seed: the next example would draw what this one has drawn.
-        Kernel.srand(@seed + 1) unless Random.seed == @seed
+        Isolation.reseed(@seed) unless Random.seed == @seed
         nil
       end
     end
