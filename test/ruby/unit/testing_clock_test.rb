@@ -67,6 +67,23 @@ class TestingClockTest < Minitest::Test
     assert_in_delta Time.now.to_f * 1_000_000, @engine.asked("run_task").first["now"], 5_000_000
   end
 
+  def test_it_may_stand_still
+    travel(DAY)
+    clock = Tasker::Testing::Clock
+    clock.stand do
+      times = Array.new(1000) { [Time.now, Time.new, DateTime.now.to_time.to_r.floor(6), Date.today, clock.now] }
+      assert_equal 1, times.map { |t| t.values_at(0, 1, 3, 4) }.uniq.size
+      clock.follow(clock.now + 1_000_000)
+      assert_in_delta times.first.first + 1, Time.now, 0.0001
+      @engine.step("a", handler { def process(*) = sleep(0.01) && 1 })
+      run_task("x")
+      assert_in_delta times.first.first + 1.01, Time.now, 0.0001
+    end
+    first = Time.now
+    Thread.pass until Time.now > first
+    assert_in_delta DAY, Tasker::Testing::Clock.offset / 1_000_000, 60
+  end
+
   # What other libraries do to the clocks is below ours, in each order of loading.
   COMPOSE = <<~'RUBY'
     require "%<fake>s"

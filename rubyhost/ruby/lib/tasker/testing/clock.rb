@@ -66,11 +66,15 @@ module Tasker
       end
 
       @offset = 0
+      @fixed = nil
       @lock = Mutex.new
 
       class << self
         # @return [Integer] microseconds by which this clock is ahead
         attr_reader :offset
+
+        # @return [Integer, nil] microseconds since 1970, while the clock stands still
+        attr_reader :fixed
 
         # @return [Integer] microseconds since 1970
         def now
@@ -90,7 +94,7 @@ module Tasker
         def follow(now)
           @lock.synchronize do
             ahead = now - self.now
-            @offset += ahead if ahead.positive?
+            add(ahead) if ahead.positive?
           end
           nil
         end
@@ -100,13 +104,38 @@ module Tasker
         # @param now [Integer] microseconds since 1970
         # @return [nil]
         def set(now)
-          @lock.synchronize { @offset += now - self.now }
+          @lock.synchronize { add(now - self.now) }
           nil
         end
 
         # @return [nil]
         def reset
-          @lock.synchronize { @offset = 0 }
+          @lock.synchronize do
+            @offset = 0
+            @fixed = nil
+          end
+          nil
+        end
+
+        # Has the clock stand still while the block runs, but for what it is set to and
+        # what is slept. Then two runs of a task read the same times.
+        #
+        # @return [Object] what the block returns
+        def stand
+          @lock.synchronize { @fixed = now }
+          yield
+        ensure
+          @lock.synchronize do
+            stood = @fixed
+            @fixed = nil
+            @offset += stood - now
+          end
+        end
+
+        # @param seconds [Numeric] that were slept
+        # @return [nil]
+        def slept(seconds)
+          @lock.synchronize { add((seconds * MICRO).round) if @fixed }
           nil
         end
 
@@ -144,7 +173,7 @@ module Tasker
           begin
             Thread.current[:tasker_clock] = [*inside, method]
             value = yield
-            moves && inside.empty? && @offset.nonzero? ? shifted(method, value, given) : value
+            moves && inside.empty? ? shifted(method, value, given) : value
           ensure
             Thread.current[:tasker_clock] = inside
           end
@@ -152,27 +181,35 @@ module Tasker
 
         private
 
+        def add(micro)
+          @fixed ? @fixed += micro : @offset += micro
+        end
+
+        # Its caller is inside, so Time.now has nothing added here.
         def shifted(method, value, given)
+          fixed = @fixed
+          ahead = fixed ? fixed - micro(%i[now new].include?(method) ? value : Time.now) : @offset
+          return value if ahead.zero?
+
           case method
-          when :now, :new then value + Rational(@offset, MICRO)
-          when :today then date(value, *given)
-          when :date_time then value + Rational(@offset, 86_400 * MICRO)
-          else ticks(value, given[1])
+          when :now, :new then value + Rational(ahead, MICRO)
+          when :today then date(value, ahead, *given)
+          when :date_time then value + Rational(ahead, 86_400 * MICRO)
+          else ticks(value, ahead, given[1])
           end
         end
 
         # A date has no time of day. The shift may pass midnight.
-        def date(value, start = Date::ITALY)
-          time = Time.now # without the offset: the caller is inside
-          return value + (@offset / (86_400.0 * MICRO)).floor unless value == time.to_date
+        def date(value, ahead, start = Date::ITALY)
+          time = Time.now
+          return value + (ahead / (86_400.0 * MICRO)).floor unless value == time.to_date
 
-          (time + Rational(@offset, MICRO)).to_date.new_start(start)
+          (time + Rational(ahead, MICRO)).to_date.new_start(start)
         end
 
-        def ticks(value, unit)
-          name = unit.to_s.delete_prefix("float_")
-          parts = UNITS.fetch(name.to_sym, 1)
-          value.is_a?(Integer) ? value + (@offset * parts / MICRO) : value + (@offset * parts / MICRO.to_f)
+        def ticks(value, ahead, unit)
+          parts = UNITS.fetch(unit.to_s.delete_prefix("float_").to_sym, 1)
+          value.is_a?(Integer) ? value + (ahead * parts / MICRO) : value + (ahead * parts / MICRO.to_f)
         end
       end
     end

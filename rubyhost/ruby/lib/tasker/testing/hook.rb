@@ -32,9 +32,9 @@ module Tasker
 
       # Prepended to Kernel's class methods.
       module ForSleep
-        def sleep(*)
+        def sleep(*seconds)
           attempt = Attempt.current
-          return super unless attempt&.expire_in_sleep?
+          return super.tap { Clock.slept(seconds.first || 0) if attempt } unless attempt&.expire_in_sleep?
 
           Service.ask(:expire, **attempt.fields)
           super() # until the engine interrupts it

@@ -16,7 +16,7 @@ module Tasker
       # @return [nil]
       def self.reseed(seed)
         @draws += 1
-        Kernel.srand(seed ^ (@draws << 64))
+        Kernel.srand((seed & 0xFFFF_FFFF_FFFF_FFFF) | (@draws << 64))
         nil
       end
 
