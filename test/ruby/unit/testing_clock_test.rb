@@ -71,8 +71,8 @@ class TestingClockTest < Minitest::Test
     travel(DAY)
     clock = Tasker::Testing::Clock
     clock.stand do
-      times = Array.new(1000) { [Time.now, Time.new, DateTime.now.to_time.to_r.floor(6), Date.today, clock.now] }
-      assert_equal 1, times.map { |t| t.values_at(0, 1, 3, 4) }.uniq.size
+      times = Array.new(1000) { [Time.now, Time.new, DateTime.now, Date.today, Process.clock_gettime(Process::CLOCK_REALTIME, :nanosecond), clock.now] }
+      assert_equal 1, times.uniq.size
       clock.follow(clock.now + 1_000_000)
       assert_in_delta times.first.first + 1, Time.now, 0.0001
       @engine.step("a", handler { def process(*) = sleep(0.01) && 1 })

@@ -185,31 +185,34 @@ module Tasker
           @fixed ? @fixed += micro : @offset += micro
         end
 
-        # Its caller is inside, so Time.now has nothing added here.
         def shifted(method, value, given)
           fixed = @fixed
-          ahead = fixed ? fixed - micro(%i[now new].include?(method) ? value : Time.now) : @offset
-          return value if ahead.zero?
+          return value if fixed.nil? && @offset.zero?
 
           case method
-          when :now, :new then value + Rational(ahead, MICRO)
-          when :today then date(value, ahead, *given)
-          when :date_time then value + Rational(ahead, 86_400 * MICRO)
-          else ticks(value, ahead, given[1])
+          when :now, :new then value + ahead(fixed, value)
+          when :date_time then value + (ahead(fixed, value) / 86_400)
+          when :today then date(value, fixed, *given)
+          else fixed ? ticks(value, 0, fixed, given[1]) : ticks(value, value, @offset, given[1])
           end
         end
 
-        # A date has no time of day. The shift may pass midnight.
-        def date(value, ahead, start = Date::ITALY)
-          time = Time.now
-          return value + (ahead / (86_400.0 * MICRO)).floor unless value == time.to_date
-
-          (time + Rational(ahead, MICRO)).to_date.new_start(start)
+        # @return [Rational] seconds between what was read and what is to be seen
+        def ahead(fixed, read)
+          fixed ? Rational(fixed, MICRO) - read.to_time.to_r : Rational(@offset, MICRO)
         end
 
-        def ticks(value, ahead, unit)
+        # A date has no time of day, and the shift may pass midnight. Time.now adds
+        # nothing here, because the caller is inside.
+        def date(value, fixed, start = Date::ITALY)
+          time = Time.now
+          shifted = (time + ahead(fixed, time)).to_date.new_start(start)
+          value == time.to_date ? shifted : value + (shifted - time.to_date).to_i
+        end
+
+        def ticks(read, from, micro, unit)
           parts = UNITS.fetch(unit.to_s.delete_prefix("float_").to_sym, 1)
-          value.is_a?(Integer) ? value + (ahead * parts / MICRO) : value + (ahead * parts / MICRO.to_f)
+          read.is_a?(Integer) ? from + (micro * parts / MICRO) : from + (micro * parts / MICRO.to_f)
         end
       end
     end
