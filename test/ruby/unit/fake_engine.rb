@@ -82,6 +82,8 @@ class FakeEngine
     @results[definition.name] = step["results"]
     step["tries"] << { "number" => number, "outcome" => "complete", "started_at" => nil, "ended_at" => nil, "error" => nil }
   rescue Exception => e # rubocop:disable Lint/RescueException
+    raise if defined?(CrashingEngine) && e.is_a?(CrashingEngine::Crash)
+
     report = Tasker::Execution.describe(e)
     error = report.slice("class", "message", "backtrace", "error_code").merge("retryable" => !report["permanent"], "cause" => nil)
     over = report["permanent"] || number >= definition.limit

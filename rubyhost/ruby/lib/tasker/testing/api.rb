@@ -1,8 +1,10 @@
 # frozen_string_literal: true
 
 require_relative "example"
+require_relative "exactly_once"
 require_relative "runs"
 require_relative "travel"
+require_relative "verdict"
 
 module Tasker
   module Testing
@@ -121,6 +123,42 @@ module Tasker
       # @return [nil]
       def lose_commit_answer(step)
         Faults.ask(step, :commit_answer, :commit, %i[commit])
+      end
+
+      # Shows that no crash can do a thing twice. The task runs twice undisturbed, and
+      # then once for each point at which its worker can die: before each step's code,
+      # before and after each statement, before and after each commit. After each run
+      # the block's rows have to be those of the undisturbed runs. Generated keys may
+      # have other values, if they connect the same rows. The order of rows does not
+      # count, and neither does what differs without a crash.
+      #
+      # Effects outside the database fail it when the crash had them happen twice:
+      # HTTP requests, sockets, files that are written, processes. What C code does by
+      # itself is not seen.
+      #
+      # @param template [String] as for {#run_task}
+      # @param context [Hash] the task's
+      # @param points [nil, Symbol, String, Array] :begins, :statements, :commits, and
+      #   names of steps; all when nil
+      # @param cap [Integer] how many points at most
+      # @param allow [Symbol, Array<Symbol>] kinds of effects that may happen twice:
+      #   :http, :socket, :file, :process, :other
+      # @param stubs [Hash] as for {#run_task}
+      # @yieldreturn [Array<Hash>, Hash{String, Symbol => Array<Hash>}] rows, or rows by
+      #   name; also datasets of Sequel and relations of ActiveRecord
+      # @return [ExactlyOnce::Result] with +passed+, the number of points
+      # @raise the framework's failure, with the first difference and what happened
+      # @example
+      #   assert_exactly_once("order_fulfillment", context: { order_id: 7 }) do
+      #     { orders: Tasker.db.exec("SELECT * FROM orders"), charges: Tasker.db.exec("SELECT * FROM charges") }
+      #   end
+      def assert_exactly_once(template, context: {}, points: nil, cap: 200, allow: [], stubs: {}, &snapshot)
+        result = ExactlyOnce.check(template, context: context, points: points, cap: cap, allow: allow, stubs: stubs, &snapshot)
+        Verdict.passed(self)
+        Example.current!.warnings << result.to_s if result.left_out.positive? || result.not_compared.any?
+        result
+      rescue ExactlyOnce::Failed => e
+        Verdict.failed(self, e.message)
       end
     end
   end

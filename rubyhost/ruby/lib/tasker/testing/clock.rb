@@ -81,6 +81,11 @@ module Tasker
           micro(Time.now)
         end
 
+        # @return [Integer] microseconds since 1970, of the computer's own clock
+        def real
+          @natives[:gettime].bind_call(Process, Process::CLOCK_REALTIME, :microsecond)
+        end
+
         # @param time [Time]
         # @return [Integer] microseconds since 1970
         def micro(time)

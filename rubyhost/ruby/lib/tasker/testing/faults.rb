@@ -13,6 +13,8 @@ module Tasker
       class Failing
         # @return [String]
         attr_reader :step
+        # @return [Integer] how many attempts it still waits for
+        attr_accessor :left
 
         # @param step [String]
         # @param with [Exception, :unrepresentable]
@@ -98,6 +100,16 @@ module Tasker
       # @return [Failing, nil] what this attempt of the step meets
       def take(step)
         @lock.synchronize { @failing.find { |failing| failing.step == step && !failing.over? }&.use }
+      end
+
+      # @return [Array<Integer>] how often each one is still to be met
+      def left
+        @lock.synchronize { @failing.map(&:left) }
+      end
+
+      # Has each be met so often again: for another run of the same task.
+      def left=(counts)
+        @lock.synchronize { @failing.zip(counts) { |failing, count| failing.left = count } }
       end
 
       # @param unmet [Array<Hash>] the engine's

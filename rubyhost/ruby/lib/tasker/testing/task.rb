@@ -30,6 +30,9 @@ module Tasker
       # @api private
       # @return [Array<Hash>] what happened, in order
       attr_reader :trace
+      # @api private
+      # @return [Boolean, nil] whether it got to the point of the crash
+      attr_reader :reached
 
       # @api private
       # @param reply [Hash{String => Object}] of the engine
@@ -37,6 +40,7 @@ module Tasker
       def initialize(reply, observed)
         @fields = reply.fetch("task")
         @trace = reply["trace"].to_a
+        @reached = reply["reached"]
         @log = observed.log
         @published = observed.published
       end
