@@ -67,6 +67,9 @@
 //	process.go     a running postgres: waiting until it is ready, stopping it
 //	lock.go        the lock file
 //	place.go       the folders and their paths
+//	prepared.go    databases that are made once and copied for each start
+//	archive.go     the file of such a database
+//	memory.go      a folder in memory
 //	account.go     the user that PostgreSQL runs as
 //	binaries.go    finding PostgreSQL's binaries
 //	failure.go     hints for PostgreSQL's own messages

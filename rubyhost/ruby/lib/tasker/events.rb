@@ -78,6 +78,12 @@ module Tasker
         nil
       end
 
+      # Tests put them back as they were.
+      #
+      # @api private
+      # @return [Array<Subscription>] frozen
+      attr_accessor :subscriptions
+
       # @return [Boolean] whether there is any subscription
       def listened_to?
         !@subscriptions.empty?
