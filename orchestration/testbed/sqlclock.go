@@ -65,6 +65,10 @@ func clockedPath(path string) string {
 	return strings.Join(append(schemas, "tasker_testbed", "pg_catalog"), ", ")
 }
 
+// SearchPath is the search_path with which now() in SQL follows the clock, for connections
+// of your own. It is "" without Config.SQLClock.
+func (b *Bed) SearchPath() string { return b.sql.path }
+
 // configure gives the connections of an engine their search_path.
 func (c *sqlClock) configure(config *pgxpool.Config) {
 	if c.on {
