@@ -219,4 +219,98 @@ class TestingFrameworksTest < Minitest::Test
     assert_includes out, "2 examples, 1 failure"
     assert_includes out, "run this file with `tasker-rb test`"
   end
+
+  def test_matchers_of_rspec
+    out, passed = rspec(<<~RUBY)
+      require "tasker/testing"
+      RSpec.describe "an order" do
+        let(:task) { run_task("order", context: { cents: 5 }) }
+        it "matches" do
+          expect(task).to be_complete
+          expect(task).to have_step("charge").with_results(hash_including(cents: Integer)).in(1).attempt
+          expect(task).to have_step(:charge).with_results("cents" => 5).and have_published("step.completed").with(step_name: /cha/)
+          expect(task).not_to have_step("refund")
+          expect(task).not_to have_failed_with(KeyError)
+          expect(task).to have_committed([1], 1)
+          expect(Struct.new(:complete?).new(true)).to be_complete
+        end
+        it("says what results there are") { expect(task).to have_step("charge").with_results(hash_including(cents: 6)) }
+        it("says which step failed") do
+          fail_step "charge", with: Tasker::PermanentError.new("declined", error_code: "NO")
+          expect(task).not_to have_failed_with(Tasker::PermanentError, code: "NO")
+        end
+        it("says how it became") { expect(task).not_to be_complete }
+      end
+    RUBY
+    refute passed, out
+    assert_includes out, "4 examples, 3 failures"
+    assert_match(/expected the step charge to have results hash_including\(:?cents.*6\), but they are .*5/, out)
+    assert_includes out, "expected the task order not to have failed with Tasker::PermanentError"
+    assert_includes out, "expected the task order not to be complete"
+    assert_match(/The task default\/order 0.1.0 is error:\n\s+x  charge  error  1 attempt\n/, out)
+    assert_match(/charge failed in attempt 1:\n\s+Tasker::PermanentError \(NO\): declined\n\s+order_spec.rb:15/, out)
+  end
+
+  def test_a_failing_test_of_minitest_shows_its_tasks
+    out, passed = minitest(<<~RUBY)
+      require "tasker/testing"
+      require "minitest/test"
+      class OrderTest < Minitest::Test
+        def test_it
+          fail_step "charge", with: Tasker::PermanentError
+          assert_complete run_task("order")
+        end
+        def test_its_own_error
+          run_task("order")
+          raise KeyError, "mine"
+        end
+        def test_without_a_task = flunk("plain")
+      end
+    RUBY
+    refute passed, out
+    assert_includes out, "3 runs, 2 assertions, 2 failures, 1 errors"
+    assert_match(/expected the task order to be complete.*\nThe task default\/order 0.1.0 is error:\n  x  charge/, out)
+    assert_match(/KeyError: mine.*The task default\/order 0.1.0 is complete:/m, out)
+    assert_match(/plain\n\n|plain\n$/, out)
+  end
+
+  def test_no_example_reaches_the_next
+    out, passed = rspec(<<~RUBY)
+      require "tasker/testing"
+      RSpec.describe "an order" do
+        before { expect([ENV["LEFT"], defined?(Left), Gateway.name, Tasker::Events.listened_to?]).to eq([nil, nil, "Gateway", false]) }
+        2.times do
+          it "leaves nothing" do
+            ENV["LEFT"] = "1"
+            Left = 1
+            stub_const("Gateway", Module.new { def self.charge(*) = 1 })
+            Tasker::Events.subscribe { nil }
+            travel_to(Time.utc(2040))
+          end
+        end
+        it("is in its own time") { expect(Time.now.year).to be < 2040 }
+      end
+    RUBY
+    assert passed, out
+    assert_includes out, "3 examples, 0 failures"
+  end
+
+  def test_assert_exactly_once_fails_an_example
+    crashing = "require '#{__dir__}/crashing_engine'; ENGINE2 = Tasker::Testing::Service.transport = CrashingEngine.new.step('charge', AtOnce)\n"
+    handlers = <<~RUBY
+      class AtOnce < Tasker::StepHandler::Base
+        def process(*) = CrashingEngine.current.insert_at_once("charges", cents: 5) && 1
+      end
+    RUBY
+    body = 'assert_exactly_once("order", context: {}) { CrashingEngine.current.rows("charges") }'
+    out, passed = rspec("require 'tasker/testing'\n#{handlers}#{crashing}RSpec.describe('an order') { it('is charged once') { #{body} } }")
+    refute passed, out
+    assert_match(/dies at this point: charge, before its commit\s+rows has 1 more row/, out)
+    assert_includes out, "THE WORKER DIES"
+
+    out, passed = minitest("require 'tasker/testing'\n#{handlers}#{crashing}class T < Minitest::Test\n  def test_it = #{body}\nend")
+    refute passed, out
+    assert_match(/1 failures, 0 errors/, out)
+    assert_match(/dies at this point: charge, before its commit\s+rows has 1 more row/, out)
+  end
 end

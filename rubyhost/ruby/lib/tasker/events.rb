@@ -167,6 +167,13 @@ module Tasker
         facts
       end
 
+      # @api private
+      # @param name [String, Symbol] also a short or custom one
+      # @return [String] the name under which the event is published
+      def canonical_name(name)
+        canonical(name)
+      end
+
       private
 
       # Uses the error's report, because the error's own methods may raise.

@@ -11,34 +11,37 @@ module Tasker
     # @api private
     class Attempt
       KEY = :tasker_attempt
-      private_constant :KEY
+      MAIN = Ractor.current
+      private_constant :KEY, :MAIN
 
       @running = {}
       @lock = Mutex.new
 
       class << self
         # @return [Attempt, nil] whose code this thread runs; also in threads that the
-        #   handler has started
+        #   handler has started. A Ractor has none.
         def current
+          return unless MAIN.equal?(Ractor.current)
+
           Thread.current.thread_variable_get(KEY) || of_job
         end
 
+        # Runs the block as the attempt's code.
+        #
         # @!visibility private
         def enter(attempt)
-          Thread.current.thread_variable_set(KEY, attempt)
           serial = job
           @lock.synchronize { @running[serial] = attempt } if serial
-        end
-
-        # @!visibility private
-        def leave
-          serial = job
-          @lock.synchronize { @running.delete(serial) } if serial
+          Thread.current.thread_variable_set(KEY, attempt)
+          yield
+        ensure
           Thread.current.thread_variable_set(KEY, nil)
+          @lock.synchronize { @running.delete(serial) if @running[serial].equal?(attempt) } if serial
         end
 
         private
 
+        # The host knows for which step a thread works.
         def of_job
           serial = job unless @running.empty?
           serial && @running[serial]
@@ -81,20 +84,9 @@ module Tasker
       # @yield runs the handler
       # @return [Object] the step's results
       def run(&handler)
-        Attempt.enter(self)
-        begin_step
-        results = work(&handler)
-        raise @failure if @failure
-
-        results
-      rescue Exception => e # rubocop:disable Lint/RescueException
-        raise unless (failure = @failure || (e if Expectations.failure?(e)))
-
-        expectation_failed(failure)
-        raise PermanentError.new("an expectation failed: #{failure.message}", error_code: "EXPECTATION_FAILED")
+        Attempt.enter(self) { attempt(&handler) }
       ensure
         Isolation.reseed(@seed_before) if @random
-        Attempt.leave
       end
 
       # Keeps an expectation's failure, even if the handler rescues it.
@@ -123,6 +115,19 @@ module Tasker
       end
 
       private
+
+      def attempt(&handler)
+        begin_step
+        results = work(&handler)
+        raise @failure if @failure
+
+        results
+      rescue Exception => e # rubocop:disable Lint/RescueException
+        raise unless (failure = @failure || (e if Expectations.failure?(e)))
+
+        expectation_failed(failure)
+        raise PermanentError.new("an expectation failed: #{failure.message}", error_code: "EXPECTATION_FAILED")
+      end
 
       def begin_step
         reply = Service.ask(:step_begin, **fields)

@@ -9,7 +9,7 @@ module Tasker
       # By name, because the libraries need not be there, or may be loaded later.
       NAMES = %w[
         RSpec::Expectations::ExpectationNotMetError RSpec::Mocks::MockExpectationError
-        RSpec::Core::Pending::SkipDeclaredInExample Minitest::Assertion MockExpectationError
+        RSpec::Core::Pending::SkipDeclaredInExample Minitest::Assertion MockExpectationError Mocha::ExpectationError
       ].freeze
       # A mock of minitest's also raises these, from its own file.
       OF_A_MOCK = [NoMethodError, ArgumentError].freeze

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "constants"
+
 module Tasker
   module Testing
     # Puts the process back as it was before an example, so that the next one finds
@@ -22,7 +24,7 @@ module Tasker
 
       # @param place [String] of the example, file:line
       def initialize(place)
-        @file = place.to_s[/\A(.*):\d+\z/, 1]
+        @constants = Constants.new(place.to_s[/\A(.*):\d+\z/, 1])
         @env = ENV.to_h
         @output = [$stdout, $stderr, $PROGRAM_NAME.dup]
         @subscriptions = Events.subscriptions
@@ -37,6 +39,7 @@ module Tasker
         $PROGRAM_NAME = @output.last unless $PROGRAM_NAME == @output.last
         Events.subscriptions = @subscriptions
         Tasker.logger = @logger
+        @constants.restore
         Isolation.reseed(@seed) unless Random.seed == @seed
         nil
       end

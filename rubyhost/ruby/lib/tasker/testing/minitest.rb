@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "assertions"
 require_relative "report"
 
 module Tasker
@@ -35,7 +36,7 @@ module Tasker
       class << self
         # @return [nil]
         def install
-          ::Minitest::Test.include(API, Hooks)
+          ::Minitest::Test.include(API, Assertions, Hooks)
           nil
         end
 

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "matchers"
 require_relative "report"
 
 module Tasker
@@ -13,6 +14,8 @@ module Tasker
         def install
           ::RSpec.configure do |config|
             config.include(API)
+            config.include(Matchers)
+            config.backtrace_exclusion_patterns << /\A#{Regexp.escape(File.expand_path("../..", __dir__))}/
             config.around { |procsy| RSpec.around(procsy) }
           end
           nil

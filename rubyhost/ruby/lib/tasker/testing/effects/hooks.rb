@@ -84,19 +84,10 @@ module Tasker
         end
 
         # File's class methods that change what a folder has. FileUtils calls them.
+        # They are no blocks, which could not be called in a Ractor.
         module ForFiles
-          %i[rename link symlink].each do |name|
-            define_method(name) do |from, to|
-              Hooks.written(to)
-              super(from, to)
-            end
-          end
-          %i[delete unlink].each do |name|
-            define_method(name) do |*paths|
-              paths.each { |path| Hooks.written(path) }
-              super(*paths)
-            end
-          end
+          %w[rename link symlink].each { |name| class_eval "def #{name}(from, to) = Hooks.written(to) || super", __FILE__, __LINE__ }
+          %w[delete unlink].each { |name| class_eval "def #{name}(*paths) = paths.each { |path| Hooks.written(path) } && super", __FILE__, __LINE__ }
 
           def truncate(path, *)
             Hooks.written(path)
@@ -106,12 +97,7 @@ module Tasker
 
         # Dir's class methods.
         module ForFolders
-          %i[mkdir rmdir unlink delete].each do |name|
-            define_method(name) do |path, *more|
-              Hooks.written(path)
-              super(path, *more)
-            end
-          end
+          %w[mkdir rmdir unlink delete].each { |name| class_eval "def #{name}(path, *) = Hooks.written(path) || super", __FILE__, __LINE__ }
         end
 
         # Process's class methods.
@@ -210,6 +196,7 @@ module Tasker
           end
 
           # @!visibility private
+          # @return [nil]
           def written(path)
             return unless Effects.watching?
 
