@@ -121,6 +121,10 @@ func takePart() (r processRole) {
 		r.summary = summary
 		endWithParent()
 	}
+	r.kill, _ = strings.CutPrefix(role, killRole)
+	if r.kill == role { // it has another one
+		r.kill = ""
+	}
 	return r
 }
 

@@ -3,8 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,6 +38,7 @@ step_templates:
     handler_class: Shop::Charge
     timeout_seconds: 60
     default_retry_limit: 5
+    backoff: {max_seconds: 2592000}
   - name: ship
     handler_class: Shop::Ship
     depends_on_step: charge
@@ -97,112 +96,114 @@ func newTaskSuite(t *testing.T, files map[string]string) *project {
 	return p
 }
 
-var (
-	sameLine    = regexp.MustCompile(`(?m)^    SAME (.+), ([^,]*|\[.*\])$`)
-	exampleLine = regexp.MustCompile(`(?m)^  EXAMPLE "(.*)" do$`)
-)
-
 // One suite under both frameworks: waits, timeouts and crashes take no time.
-const bothFrameworks = `
-  EXAMPLE "a retry after 30 days" do
+const bothFrameworks = `EXAMPLES = proc do
+  example_of "a retry after 30 days" do
     task = run_task("order", context: { how: "later" })
-    SAME task.status, "complete"
-    SAME task.step("charge").attempts, 2
-    SAME (Time.at(task.step("charge").results["at"]) - EPOCH).round / 86_400, 30
-    SAME Tasker.db.first("SELECT count(*) AS n FROM charges WHERE at > $1", [EPOCH + 29 * 86_400])["n"], 1
+    same(task.status, "complete")
+    same(task.step("charge").attempts, 2)
+    same((Time.at(task.step("charge").results["at"]) - now).round / 86_400, 30)
+    same(Tasker.db.first("SELECT count(*) AS n FROM charges WHERE at > $1", [now + 29 * 86_400])["n"], 1)
   end
 
-  EXAMPLE "a Retry-After date" do
+  example_of "a Retry-After date" do
     task = run_task("order", context: { how: "date" })
-    SAME task.status, "complete"
-    SAME task.step("charge").attempts, 2
+    same(task.status, "complete")
+    same(task.step("charge").attempts, 2)
   end
 
-  EXAMPLE "a timeout in sleep" do
+  example_of "a timeout in sleep" do
     timeout_step "charge", at: :sleep
     task = run_task("order", context: { how: "sleep" })
-    SAME task.status, "complete"
-    SAME task.step("charge").tries.map { |t| t.error&.class_name }, ["Tasker::StepTimeout", nil]
+    same(task.status, "complete")
+    same(task.step("charge").tries.map { |t| t.error&.class_name }, ["Tasker::StepTimeout", nil])
   end
 
-  EXAMPLE "a timeout at a statement" do
+  example_of "a timeout at a statement" do
     timeout_step "charge", at: { statement: 1 }
-    SAME run_task("order").step("charge").attempts, 2
+    same(run_task("order").step("charge").attempts, 2)
   end
 
-  EXAMPLE "a failure and a crash" do
+  example_of "a failure and a crash" do
     fail_step "charge", with: Shop::Busy, times: 2
     kill_host during: "ship"
     task = run_task("order")
-    SAME task.status, "complete"
-    SAME task.step("charge").tries.map { |t| t.error&.class_name }, ["Shop::Busy", "Shop::Busy", nil]
-    SAME task.step("ship").losses, 1
-    SAME Tasker.db.first("SELECT count(*) AS n FROM parcels")["n"], 1
+    same(task.status, "complete")
+    same(task.step("charge").tries.map { |t| t.error&.class_name }, ["Shop::Busy", "Shop::Busy", nil])
+    same(task.step("ship").losses, 1)
+    same(Tasker.db.first("SELECT count(*) AS n FROM parcels")["n"], 1)
   end
 
-  EXAMPLE "a process that is killed" do
+  example_of "a process that is killed" do
     kill_host before: "charge", real: true
     kill_host during: "ship", real: true
     task = run_task("order")
-    SAME task.status, "complete"
-    SAME [task.step("charge").losses, task.step("ship").losses], [1, 1]
-    SAME Tasker.db.first("SELECT count(*) AS n FROM charges")["n"], 1
-    SAME Tasker.db.first("SELECT count(*) AS n FROM parcels")["n"], 1
+    same(task.status, "complete")
+    same([task.step("charge").losses, task.step("ship").losses], [1, 1])
+    same(Tasker.db.first("SELECT count(*) AS n FROM charges")["n"], 1)
+    same(Tasker.db.first("SELECT count(*) AS n FROM parcels")["n"], 1)
   end
 
-  EXAMPLE "a lost connection, and a lost answer" do
+  example_of "a lost connection, and a lost answer" do
     lose_connection "charge", at: { statement: 1 }
     lose_commit_answer "ship"
     task = run_task("order")
-    SAME task.status, "complete"
-    SAME Tasker.db.first("SELECT count(*) AS n FROM parcels")["n"], 1
+    same(task.status, "complete")
+    same(Tasker.db.first("SELECT count(*) AS n FROM parcels")["n"], 1)
   end
 
-  EXAMPLE "two workers" do
-    SAME run_task("order", workers: 2).status, "complete"
+  example_of "two workers" do
+    same(run_task("order", workers: 2).status, "complete")
   end
 
-  EXAMPLE "stubs" do
-    SAME run_task("order", stubs: { charge: { charge: nil }, ship: { shipped: true } }).step("ship").results["shipped"], true
+  example_of "stubs" do
+    same(run_task("order", stubs: { charge: { charge: nil }, ship: { shipped: true } }).step("ship").results["shipped"], true)
   end
 
-  EXAMPLE "a step alone" do
+  example_of "a step alone" do
     step = run_step(Shop::Charge, context: { cents: 7 }, attempt: 3)
-    SAME step.status, "complete"
-    SAME step.attempts, 3
-    SAME run_step("charge", context: { cents: 7 }).results["charge"], 2
+    same(step.status, "complete")
+    same(step.attempts, 3)
+    same(run_step("charge", context: { cents: 7 }).results["charge"], 2)
   end
 
-  EXAMPLE "once, wherever it dies" do
+  example_of "once, wherever it dies" do
     assert_exactly_once("order") do
       { charges: Tasker.db.exec("SELECT * FROM charges"), parcels: Tasker.db.exec("SELECT * FROM parcels") }
     end
   end
 
-  EXAMPLE "an empty database" do
-    SAME Tasker.db.first("SELECT count(*) AS n FROM charges")["n"], 0
-    SAME Tasker.db.first("SELECT count(*) AS n FROM tasker.tasks")["n"], 0
+  example_of "an empty database" do
+    same(Tasker.db.first("SELECT count(*) AS n FROM charges")["n"], 0)
+    same(Tasker.db.first("SELECT count(*) AS n FROM tasker.tasks")["n"], 0)
   end
+end
 `
 
 func TestTasksUnderRSpecAndMinitest(t *testing.T) {
 	t.Parallel()
-	rspec := strings.NewReplacer("EXAMPLE", "it", "EPOCH", "now").Replace(bothFrameworks)
-	rspec = sameLine.ReplaceAllString(rspec, "    expect($1).to eq($2)")
-	mini := strings.NewReplacer("EPOCH", "now").Replace(bothFrameworks)
-	mini = exampleLine.ReplaceAllStringFunc(mini, func(line string) string {
-		name := exampleLine.FindStringSubmatch(line)[1]
-		return "  def test_" + strings.Map(func(r rune) rune {
-			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-				return r
-			}
-			return '_'
-		}, name)
-	})
-	mini = sameLine.ReplaceAllString(mini, "    assert_equal($2, $1)")
 	p := newTaskSuite(t, map[string]string{
-		"spec/order_spec.rb": "require_relative \"../helper\"\nRSpec.describe \"order\" do\n  let(:now) { travel_to(Time.utc(2030, 1, 1)); Time.utc(2030, 1, 1) }\n  before { now }\n" + rspec + "end\n",
-		"test/order_test.rb": "require_relative \"../helper\"\nclass OrderTest < Minitest::Test\n  def now = Time.utc(2030, 1, 1)\n  def setup = travel_to(now)\n" + mini + "end\n",
+		"examples.rb": bothFrameworks,
+		"spec/order_spec.rb": `require_relative "../helper"
+require_relative "../examples"
+RSpec.describe "order" do
+  def self.example_of(name, &) = it(name, &)
+  def same(got, wanted) = expect(got).to(eq(wanted))
+  def now = Time.utc(2030, 1, 1)
+  before { travel_to now }
+  class_exec(&EXAMPLES)
+end
+`,
+		"test/order_test.rb": `require_relative "../helper"
+require_relative "../examples"
+class OrderTest < Minitest::Test
+  def self.example_of(name, &) = define_method("test_#{name}", &)
+  def same(got, wanted) = assert([wanted].include?(got), "#{got.inspect} is not #{wanted.inspect}")
+  def now = Time.utc(2030, 1, 1)
+  def setup = travel_to(now)
+  class_exec(&EXAMPLES)
+end
+`,
 	})
 	for _, folder := range []string{"spec", "test"} {
 		r := p.run("test", folder)
