@@ -82,11 +82,12 @@ func (d *database) under(name string) (string, error) {
 	if err != nil {
 		return "", addressError(databaseURL, err)
 	}
-	query := u.Query()
-	for _, key := range []string{"dbname", "database"} { // they would win
-		query.Del(key)
+	if query := u.Query(); query.Has("dbname") || query.Has("database") { // they would win
+		query.Del("dbname")
+		query.Del("database")
+		u.RawQuery = query.Encode()
 	}
-	u.RawQuery, u.Path = query.Encode(), "/"+name
+	u.Path = "/" + name
 	return u.String(), nil
 }
 

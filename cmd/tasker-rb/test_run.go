@@ -94,7 +94,7 @@ func setEnvironment(ctx context.Context, host *rubyhost.Host, address string) er
 	if err != nil {
 		return err
 	}
-	_, err = set.Call(ctx, map[string]any{databaseURL: address})
+	_, err = set.Call(ctx, map[string]any{databaseURL: forRuby(address)})
 	return err
 }
 

@@ -223,7 +223,7 @@ func TestASuiteOnADatabaseOfOnesOwn(t *testing.T) {
 	p.url = pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate)) // its name has _test in it
 	r := p.run("test", "spec")
 	require.Zero(t, r.code, r.stdout+r.stderr)
-	require.Contains(t, r.stdout, p.url)
+	require.Contains(t, r.stdout, forRuby(p.url))
 	r = p.run("ruby", "-e", "p Tasker.db.first('SELECT count(*) AS n FROM things')['n']")
 	require.Equal(t, "0\n", r.stdout, r.stderr)
 }
@@ -245,6 +245,30 @@ func TestTheTablesOfHandlers(t *testing.T) {
 	r = p.run("test", "spec/card_spec.rb")
 	require.Equal(t, 1, r.code, r.stdout+r.stderr)
 	require.Contains(t, r.stdout, `relation "cards" does not exist`)
+}
+
+// Connections that a suite makes itself, by the address in its environment.
+func TestConnectionsOfASuitesOwn(t *testing.T) {
+	t.Parallel()
+	p := newSuite(t, map[string]string{
+		"spec/own_spec.rb": `require "active_record"
+require "sequel"
+require "pg"
+RSpec.describe "connections" do
+  before(:all) { Tasker.db.exec("CREATE TABLE things (name text)") }
+  it("pg") { PG.connect(ENV["DATABASE_URL"]).exec("INSERT INTO things VALUES ('pg')") }
+  it("sequel") { Sequel.connect(ENV["DATABASE_URL"])[:things].insert(name: "sequel") }
+  it("active_record") { ActiveRecord::Base.establish_connection(ENV["DATABASE_URL"]); ActiveRecord::Base.connection.execute("INSERT INTO things VALUES ('ar')") }
+  it("ours") { Tasker.sequel[:things].insert(name: "ours") }
+  after(:all) { puts Tasker.db.first("SELECT string_agg(name, ' ' ORDER BY name) AS names FROM things")["names"] }
+end
+`})
+	r := p.run("test", "spec/own_spec.rb")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, "ar ours pg sequel\n")
+	r = p.run("test", "spec/own_spec.rb", "spec/charge_spec.rb", "--parallel", "2")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, "ar ours pg sequel\n")
 }
 
 func TestTheCoverageOfHandlers(t *testing.T) {

@@ -50,9 +50,9 @@ module Tasker
         # @param summary [String, nil] the file for the numbers of examples, as JSON
         # @return [Integer] the exit status
         def run(paths, options, summary)
-          @thread = Thread.current
           @part = !summary.nil?
-          @runner.run(paths, options)
+          @thread = Thread.current
+          @interrupted ? 130 : @runner.run(paths, options)
         ensure
           File.write(summary, RubyVersions.generate_json(@runner.summary)) if summary
         end
@@ -74,6 +74,7 @@ module Tasker
         #
         # @return [nil]
         def interrupt
+          @interrupted = true
           @runner.interrupt(@thread) if @thread
           nil
         end
