@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -48,6 +49,7 @@ type Bed struct {
 	runs     map[int64]*run // under way, by task
 	warnings []string       // of the present test
 
+	crashed  atomic.Bool // an engine has died in the present test, as it should
 	baseline baseline
 	closed   sync.Once
 	closeErr error
@@ -153,6 +155,10 @@ func (b *Bed) Add(f Fault) error {
 	return nil
 }
 
+// ExpectCrash says that a process which works on the tasks is going to die, because the test
+// wants it. The engines do not warn of it until the next Begin.
+func (b *Bed) ExpectCrash() { b.crashed.Store(true) }
+
 // Expire ends the time of an attempt whose timeout was asked for in its sleep: the handler
 // is about to sleep. It reports whether it was.
 func (b *Bed) Expire(taskID int64, step string, attempt int) bool {
@@ -240,6 +246,7 @@ type Leftovers struct {
 // takes the database as it is for what it is to be.
 func (b *Bed) Begin(ctx context.Context, at time.Time) error {
 	b.faults.clear()
+	b.crashed.Store(false)
 	if err := b.putBack(ctx, firstSave); err != nil {
 		return err
 	}

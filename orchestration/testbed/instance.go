@@ -125,6 +125,7 @@ func (i *instance) drop() {
 		i.mu.Lock()
 		i.gone = true
 		i.mu.Unlock()
+		i.bed.ExpectCrash()
 		i.end(errCrash)
 		i.gate.cut()
 		i.bed.endBackends("application_name = $1", i.name)
@@ -177,7 +178,7 @@ func (i *instance) onEvent(event orchestration.Event) {
 }
 
 // living is a log of an engine until it is dropped. After that it complains for good
-// reasons.
+// reasons, and the engines after it warn of its death.
 type living struct {
 	i *instance
 	slog.Handler
@@ -185,7 +186,7 @@ type living struct {
 
 // Enabled implements slog.Handler.
 func (l living) Enabled(ctx context.Context, level slog.Level) bool {
-	return !l.i.dropped() && l.Handler.Enabled(ctx, level)
+	return !l.i.dropped() && (level >= slog.LevelError || !l.i.bed.crashed.Load()) && l.Handler.Enabled(ctx, level)
 }
 
 // WithAttrs implements slog.Handler.

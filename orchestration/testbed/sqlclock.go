@@ -78,8 +78,8 @@ func (c *sqlClock) configure(config *pgxpool.Config) {
 
 // The clock stands still, and real time does not. These are the differences that count.
 const (
-	travelled = time.Minute // from the real time
-	moved     = time.Second // from what the table holds
+	travelled = time.Minute            // from the real time
+	moved     = 100 * time.Millisecond // from what the table holds
 )
 
 // follow returns the function that tells SQL what time it is; nil if SQL has its own.

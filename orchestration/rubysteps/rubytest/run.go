@@ -67,6 +67,7 @@ func (s *service) killFor(ctx context.Context, taskID int64, steps []string) err
 	for _, f := range kills {
 		met := false
 		if slices.Contains(steps, f.Step) {
+			s.bed.ExpectCrash()
 			var err error
 			if met, err = s.cfg.Kill(ctx, Kill{TaskID: taskID, Now: s.bed.Now(), Fault: f}); err != nil {
 				return err

@@ -42,7 +42,7 @@ RSpec.describe "fulfill_order" do
     task = run_task("fulfill_order", context: order)
 
     expect(task).to be_complete
-    expect(task.step("charge_payment").tries.first.error.message).to include("30 s")
+    expect(task.step("charge_payment").tries.first.error.message).to include("longer than its 30s")
   end
 
   it "survives the death of its worker" do
@@ -66,9 +66,10 @@ RSpec.describe "fulfill_order" do
     expect(step.results).to include("days" => 1, "weight_grams" => 300, "paid_by" => "ch_1")
   end
 
+  # The charge counts its attempts, and after a crash there is one more.
   it "does everything once, wherever a worker dies" do
     assert_exactly_once("fulfill_order", context: order) do
-      Tasker.db.exec("SELECT name, state, results FROM tasker.steps LEFT JOIN tasker.attempts USING (step_id) WHERE outcome = 'complete'")
+      Tasker.db.exec("SELECT name, results - 'attempts' AS results FROM tasker.steps JOIN tasker.attempts USING (step_id) WHERE outcome = 'complete'")
     end
   end
 end

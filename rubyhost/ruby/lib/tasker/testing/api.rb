@@ -153,12 +153,12 @@ module Tasker
       #     { orders: Tasker.db.exec("SELECT * FROM orders"), charges: Tasker.db.exec("SELECT * FROM charges") }
       #   end
       def assert_exactly_once(template, context: {}, points: nil, cap: 200, allow: [], stubs: {}, &snapshot)
-        result = ExactlyOnce.check(template, context: context, points: points, cap: cap, allow: allow, stubs: stubs, &snapshot)
+        result, failed = ExactlyOnce.attempt { ExactlyOnce.check(template, context: context, points: points, cap: cap, allow: allow, stubs: stubs, &snapshot) }
+        return Verdict.failed(self, failed) if failed
+
         Verdict.passed(self)
         Example.current!.warnings << result.to_s if result.left_out.positive? || result.not_compared.any?
         result
-      rescue ExactlyOnce::Failed => e
-        Verdict.failed(self, e.message)
       end
     end
   end

@@ -153,6 +153,16 @@ module Tasker
         end
       end
 
+      # Keeps a failure from being the cause of the framework's own, which would print it
+      # again.
+      #
+      # @return [Array(Result, nil), Array(nil, String)]
+      def self.attempt
+        [yield, nil]
+      rescue Failed => e
+        [nil, e.message]
+      end
+
       # @return [Result]
       # @raise [Failed]
       def self.check(template, context:, points:, cap:, allow:, stubs:, &snapshot)

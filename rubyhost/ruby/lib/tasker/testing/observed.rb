@@ -80,6 +80,10 @@ module Tasker
         self
       end
 
+      # Not of the logger behind, which would print.
+      def public_send(name, ...) = __send__(name, ...)
+      alias send public_send
+
       def respond_to?(name, all = false) # rubocop:disable Style/OptionalBooleanParameter
         LEVELS.include?(name.to_sym) || %i[add log <<].include?(name.to_sym) || @logger.respond_to?(name, all)
       end

@@ -37,9 +37,8 @@ module Tasker
 
         def whose(handler, template)
           return { handler_class: class_name(handler) } if handler.is_a?(Class)
-          raise ArgumentError, "run_step of a step's name needs template:, or give it the handler's class" if template.nil?
 
-          { step: handler.to_s, template: template.to_s }
+          { step: handler.to_s, template: template&.to_s }.compact
         end
 
         def class_name(handler)

@@ -35,6 +35,8 @@ module Tasker
 
           def line(entry, width)
             mark = entry["kind"] == "crash" ? "=> " : "   "
+            return "  #{mark}#{"".ljust(width)}  the task ends" if entry["step"].to_s.empty?
+
             "  #{mark}#{entry["step"].to_s.ljust(width)}  attempt #{entry["attempt"]}  #{what(entry)}"
           end
 
