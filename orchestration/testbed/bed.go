@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -48,6 +49,7 @@ type Bed struct {
 	runs     map[int64]*run // under way, by task
 	warnings []string       // of the present test
 
+	crashed  atomic.Bool // an engine was dropped
 	baseline baseline
 	closed   sync.Once
 	closeErr error

@@ -104,14 +104,12 @@ func (f *Fault) check() error {
 func (f Fault) normal() Fault {
 	f.Number, f.Times = max(f.Number, 1), max(f.Times, 1)
 	switch {
-	case f.At == AtCommit && f.Side == SideAfter:
+	case f.Kind == CommitAnswer, f.At == AtCommit && f.Side == SideAfter:
 		f.At = After
 	case f.At == AtCommit:
 		f.At = During
 	case f.At == Start:
 		f.At = Before
-	case f.Kind == CommitAnswer:
-		f.At = After
 	}
 	return f
 }
