@@ -81,6 +81,7 @@ func (c *clock) settle() {
 
 // jump goes on to a time. Nobody notices it before follow has been told.
 func (c *clock) jump(to time.Time) {
+	to = exact(to)
 	if c.follow == nil {
 		c.time = to
 		c.fireDue()

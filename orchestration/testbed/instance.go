@@ -125,7 +125,11 @@ func (i *instance) drop() {
 		i.mu.Lock()
 		i.gone = true
 		i.mu.Unlock()
+<<<<<<< HEAD
 		i.bed.ExpectCrash()
+=======
+		i.bed.crashed.Store(true)
+>>>>>>> t-bed
 		i.end(errCrash)
 		i.gate.cut()
 		i.bed.endBackends("application_name = $1", i.name)
@@ -178,10 +182,28 @@ func (i *instance) onEvent(event orchestration.Event) {
 }
 
 // living is a log of an engine until it is dropped. After that it complains for good
+<<<<<<< HEAD
 // reasons, and the engines after it warn of its death.
+=======
+// reasons. What engines say about one that was dropped is no news.
+>>>>>>> t-bed
 type living struct {
 	i *instance
 	slog.Handler
+}
+
+// news about an engine that is dead, as package orchestration words it.
+const (
+	engineIsDead = "an engine is dead; its steps are taken over"
+	tookStepOver = "took a step over"
+)
+
+// Handle implements slog.Handler.
+func (l living) Handle(ctx context.Context, r slog.Record) error {
+	if l.i.bed.crashed.Load() && (r.Message == engineIsDead || r.Message == tookStepOver) {
+		return nil
+	}
+	return l.Handler.Handle(ctx, r)
 }
 
 // Enabled implements slog.Handler.

@@ -1,19 +1,30 @@
 package testbed_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
+	"github.com/tasker-rb/tasker-rb/internal/exampletest"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	exampletest.Check(t, map[string]string{})
+}
 
 // tables are those of the handlers.
 func tables(ctx context.Context, conn *pgx.Conn) error {
@@ -67,7 +78,9 @@ var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 func open(t testing.TB, change ...func(*testbed.Config)) *testbed.Bed {
 	t.Helper()
-	config := testbed.Config{URL: pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate, tables)), Engine: orchestration.Config{Handlers: handlers()}}
+	var log bytes.Buffer
+	t.Cleanup(func() { require.Empty(t, log.String(), "the engines complain") })
+	config := testbed.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})), URL: pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate, tables)), Engine: orchestration.Config{Handlers: handlers()}}
 	for _, f := range change {
 		f(&config)
 	}
@@ -77,19 +90,93 @@ func open(t testing.TB, change ...func(*testbed.Config)) *testbed.Bed {
 	return bed
 }
 
-func BenchmarkBeginAndRun(b *testing.B) {
-	bed, template := open(b), parse(b, shopYAML)
-	for b.Loop() {
-		require.NoError(b, bed.Begin(b.Context(), noon))
-		run, err := bed.Run(b.Context(), orchestration.Submission{Template: template}, testbed.RunOptions{})
-		require.NoError(b, err)
-		require.Equal(b, orchestration.TaskComplete, run.Task.State)
+// begin begins a test at noon.
+func begin(t testing.TB, bed *testbed.Bed) {
+	t.Helper()
+	require.NoError(t, bed.Begin(t.Context(), noon))
+}
+
+// run runs a task that must end as complete.
+func run(t testing.TB, bed *testbed.Bed, template *templates.Template, o testbed.RunOptions) *testbed.Run {
+	t.Helper()
+	r, err := bed.Run(t.Context(), orchestration.Submission{Template: template}, o)
+	require.NoError(t, err)
+	require.Equal(t, orchestration.TaskComplete, r.Task.State, "%+v", r.Trace)
+	return r
+}
+
+func add(t testing.TB, bed *testbed.Bed, faults ...testbed.Fault) {
+	t.Helper()
+	for _, f := range faults {
+		require.NoError(t, bed.Add(f))
 	}
 }
 
-func BenchmarkBegin(b *testing.B) {
-	bed := open(b)
-	for b.Loop() {
-		require.NoError(b, bed.Begin(b.Context(), noon))
+// charged are the rows that the handlers have written, without their numbers.
+func charged(t testing.TB, bed *testbed.Bed) []string {
+	t.Helper()
+	return texts(t, bed, "select concat_ws(' ', step, item, cents) from charges order by 1")
+}
+
+func texts(t testing.TB, bed *testbed.Bed, sql string, args ...any) []string {
+	t.Helper()
+	rows, err := bed.Pool().Query(t.Context(), sql, args...)
+	require.NoError(t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return all
+}
+
+// outcomes are those of a step's attempts.
+func outcomes(t testing.TB, task *orchestration.TaskDetail, step string) (all []string) {
+	t.Helper()
+	for i := range task.Steps {
+		if task.Steps[i].Name == step {
+			for _, a := range task.Steps[i].History {
+				all = append(all, a.Outcome)
+			}
+			return all
+		}
 	}
+	require.Fail(t, "no such step", step)
+	return nil
+}
+
+// everyStatement sends a statement in each of the ways that a transaction has.
+func everyStatement(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+	tx, err := x.Tx(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(ctx, "insert into charges (cents) values (1)"); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, "select item from prices order by 1")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return nil, err
+	}
+	var n int
+	if err := tx.QueryRow(ctx, "select count(*) from charges").Scan(&n); err != nil {
+		return nil, err
+	}
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"charges"}, []string{"cents"}, pgx.CopyFromRows([][]any{{2}})); err != nil {
+		return nil, err
+	}
+	var batch pgx.Batch
+	batch.Queue("insert into charges (cents) values (3)")
+	batch.Queue("insert into charges (cents) values (4)")
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, err
+	}
+	nested, err := tx.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := nested.Exec(ctx, "insert into charges (cents) values (5)"); err != nil {
+		return nil, err
+	}
+	return nil, nested.Commit(ctx)
 }

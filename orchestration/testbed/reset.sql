@@ -3,9 +3,9 @@
 -- Save 0 is what the first test found.
 create schema if not exists tasker_testbed;
 drop table if exists tasker_testbed.tables, tasker_testbed.states, tasker_testbed.rows, tasker_testbed.sequences,
-    tasker_testbed.objects, tasker_testbed.altered, tasker_testbed.settings, tasker_testbed.shapes;
+    tasker_testbed.objects, tasker_testbed.altered, tasker_testbed.silenced, tasker_testbed.settings, tasker_testbed.shapes;
 drop function if exists tasker_testbed.take(), tasker_testbed.save(int), tasker_testbed.restore(int), tasker_testbed.fill(int, oid),
-    tasker_testbed.clear(oid[]), tasker_testbed.switch(oid, text[], text), tasker_testbed.look_for_tables(), tasker_testbed.contents(oid),
+    tasker_testbed.clear(oid[]), tasker_testbed.defer(oid[]), tasker_testbed.check_deferred(oid[]), tasker_testbed.switch(oid[], text), tasker_testbed.look_for_tables(), tasker_testbed.contents(oid),
     tasker_testbed.fingerprint(), tasker_testbed.shape(), tasker_testbed.keep_shape(), tasker_testbed.mend();
 
 -- The tables that hold rows, which the tests may change.
@@ -31,6 +31,7 @@ create unlogged table tasker_testbed.sequences (
 create unlogged table tasker_testbed.objects (save int, id oid, primary key (save, id));
 -- Tables whose columns a test has changed. Their rows stay as they are.
 create unlogged table tasker_testbed.altered (relid oid primary key);
+create unlogged table tasker_testbed.silenced (relid oid, name name); -- triggers, in a transaction that puts rows back
 create unlogged table tasker_testbed.settings (
     replica     boolean not null, -- the session that puts things back runs no triggers and checks no foreign keys
     fingerprint text
@@ -105,33 +106,31 @@ begin
     analyze tasker_testbed.tables, tasker_testbed.states, tasker_testbed.rows, tasker_testbed.sequences;
 end $$;
 
--- switch switches triggers of a table on or off.
-create function tasker_testbed.switch(wanted oid, triggers text[], how text) returns void language plpgsql set search_path = pg_catalog as $$
+-- switch switches the triggers of tables off, and those on again that it has switched off.
+create function tasker_testbed.switch(wanted oid[], how text) returns void language plpgsql set search_path = pg_catalog as $$
 declare
-    name text;
+    one record;
 begin
-    foreach name in array coalesce(triggers, '{}') loop
-        execute format('alter table %s %s trigger %I', wanted::regclass, how, name);
+    if how = 'disable' then
+        insert into tasker_testbed.silenced
+        select tgrelid, tgname from pg_trigger where tgrelid = any(wanted) and not tgisinternal and tgenabled = 'O';
+    end if;
+    for one in select * from tasker_testbed.silenced loop
+        execute format('alter table %s %s trigger %I', one.relid::regclass, how, one.name);
     end loop;
+    if how = 'enable' then
+        delete from tasker_testbed.silenced;
+    end if;
 end $$;
 
--- fill puts the rows of a save into a table. Without replica, the triggers are switched off
--- one by one.
+-- fill puts the rows of a save into a table.
 create function tasker_testbed.fill(wanted int, filled oid) returns void language plpgsql set search_path = pg_catalog as $$
 declare
-    tab tasker_testbed.tables;
-    off text[];
-    silent boolean := (select replica from tasker_testbed.settings);
+    names text[] := (select t.columns from tasker_testbed.tables t where t.relid = filled);
 begin
-    select * into tab from tasker_testbed.tables where relid = filled;
-    if not silent then
-        off := array(select tgname from pg_trigger where tgrelid = filled and not tgisinternal and tgenabled = 'O');
-        perform tasker_testbed.switch(filled, off, 'disable');
-    end if;
     execute format('insert into %1$s (%2$s) overriding system value select %3$s from (
             select content::%1$s as v from tasker_testbed.rows where save = %4$s and relid = %5$s offset 0) x',
-        filled::regclass, array_to_string(tab.columns, ', '), '(x.v).' || array_to_string(tab.columns, ', (x.v).'), wanted, filled);
-    perform tasker_testbed.switch(filled, off, 'enable');
+        filled::regclass, array_to_string(names, ', '), '(x.v).' || array_to_string(names, ', (x.v).'), wanted, filled);
 end $$;
 
 -- clear empties tables at once, and with them those that refer to them. It returns all.
@@ -145,13 +144,43 @@ begin
         exit when more is null;
         wanted := wanted || more;
     end loop;
-    execute 'truncate only ' || (select string_agg(r::regclass::text, ', ') from unnest(wanted) r);
+    execute 'truncate ' || (select string_agg('only ' || r::regclass, ', ') from unnest(wanted) r);
     return wanted;
 end $$;
 
+-- defer has references between the tables checked later, if no order of the tables suits
+-- them. It returns those that are not checked later otherwise.
+create function tasker_testbed.defer(filled oid[]) returns oid[] language plpgsql set search_path = pg_catalog as $$
+declare
+    circular oid[];
+    one record;
+begin
+    set constraints all deferred;
+    circular := array(
+        select k.oid from pg_constraint k
+        join tasker_testbed.tables r on r.relid = k.conrelid join tasker_testbed.tables t on t.relid = k.confrelid
+        where k.contype = 'f' and k.conparentid = 0 and not k.condeferrable and k.conrelid <> k.confrelid
+            and k.conrelid = any(filled) and k.confrelid = any(filled) and r.depth <= t.depth);
+    for one in select k.conname, k.conrelid from pg_constraint k where k.oid = any(circular) loop
+        execute format('alter table %s alter constraint %I deferrable initially deferred', one.conrelid::regclass, one.conname);
+    end loop;
+    return circular;
+end $$;
+
+-- check_deferred ends what defer began.
+create function tasker_testbed.check_deferred(circular oid[]) returns void language plpgsql set search_path = pg_catalog as $$
+declare
+    one record;
+begin
+    set constraints all immediate;
+    for one in select k.conname, k.conrelid from pg_constraint k where k.oid = any(circular) loop
+        execute format('alter table %s alter constraint %I not deferrable', one.conrelid::regclass, one.conname);
+    end loop;
+end $$;
+
 -- restore makes the database what it was at a save. It does nothing and returns false if the
--- schema may have changed; mend must come first then. A table that refers to itself or to
--- one that refers to it is filled in any order only if triggers can be switched off.
+-- schema may have changed; mend must come first then. A materialized view whose contents
+-- differ is refreshed.
 create function tasker_testbed.restore(wanted int) returns boolean language plpgsql
 set search_path = pg_catalog set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 3 set bytea_output = 'hex' set row_security = off
 set lock_timeout = '5s' as $$
@@ -161,6 +190,7 @@ declare
     settings tasker_testbed.settings;
     cleared oid[] := '{}';
     filled oid[] := '{}';
+    circular oid[] := '{}';
 begin
     select * into settings from tasker_testbed.settings;
     if settings.fingerprint <> tasker_testbed.fingerprint() then
@@ -184,12 +214,21 @@ begin
         end if;
     end loop;
     if cleared <> '{}' then
-        select array_agg(s.relid) into filled from tasker_testbed.states s
-        where s.save = wanted and (s.relid = any(filled) or s.relid = any(tasker_testbed.clear(cleared)));
+        cleared := tasker_testbed.clear(cleared);
+        filled := array(
+            select s.relid from tasker_testbed.states s where s.save = wanted and (s.relid = any(filled) or s.relid = any(cleared)));
+    end if;
+    if not settings.replica then
+        perform tasker_testbed.switch(filled, 'disable');
+        circular := tasker_testbed.defer(filled);
     end if;
     for tab in select t.relid from tasker_testbed.tables t where t.relid = any(filled) order by t.depth loop
         perform tasker_testbed.fill(wanted, tab.relid);
     end loop;
+    if not settings.replica then
+        perform tasker_testbed.check_deferred(circular);
+        perform tasker_testbed.switch(filled, 'enable');
+    end if;
     for tab in
         select t.relid, c.relispopulated, coalesce(s.count, 0) as count, coalesce(s.hash, 0) as hash
         from tasker_testbed.tables t join pg_class c on c.oid = t.relid left join tasker_testbed.states s on s.save = wanted and s.relid = t.relid

@@ -95,7 +95,7 @@ begin
         where s.hash is distinct from b.hash
             and not (s.id is null and b.kind <> 'table' and ( -- it went with its table
                 not exists (select from pg_class c where c.oid = b.id) and b.kind = 'columns of the table'
-                or b.kind in ('index', 'constraint', 'trigger') and exists (
+                or b.kind in ('index', 'constraint', 'trigger', 'sequence') and exists (
                     select from tasker_testbed.shapes gone where gone.kind = 'table' and not exists (select from pg_class c where c.oid = gone.id))))
         order by 1;
     -- The rows that were saved do not fit other columns.
@@ -108,6 +108,7 @@ begin
         insert into tasker_testbed.altered values (new.id) on conflict do nothing;
         return next format('the rows of the table %s cannot be put back any more', new.id::regclass);
     end loop;
+    delete from tasker_testbed.sequences s where not exists (select from pg_class c where c.oid = s.relid);
     perform tasker_testbed.look_for_tables();
     perform tasker_testbed.keep_shape();
 end $$;

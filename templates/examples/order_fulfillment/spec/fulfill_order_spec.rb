@@ -69,7 +69,7 @@ RSpec.describe "fulfill_order" do
   # The charge counts its attempts, and after a crash there is one more.
   it "does everything once, wherever a worker dies" do
     assert_exactly_once("fulfill_order", context: order) do
-      Tasker.db.exec("SELECT name, results - 'attempts' AS results FROM tasker.steps JOIN tasker.attempts USING (step_id) WHERE outcome = 'complete'")
+      Tasker.db.exec("SELECT name, results::jsonb - 'attempts' AS results FROM tasker.steps JOIN tasker.attempts USING (step_id) WHERE outcome = 'complete'")
     end
   end
 end
