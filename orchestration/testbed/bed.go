@@ -49,11 +49,7 @@ type Bed struct {
 	runs     map[int64]*run // under way, by task
 	warnings []string       // of the present test
 
-<<<<<<< HEAD
-	crashed  atomic.Bool // an engine has died in the present test, as it should
-=======
-	crashed  atomic.Bool // an engine was dropped
->>>>>>> t-bed
+	crashed  atomic.Bool // an engine has died, as a test wanted
 	baseline baseline
 	closed   sync.Once
 	closeErr error
@@ -160,7 +156,7 @@ func (b *Bed) Add(f Fault) error {
 }
 
 // ExpectCrash says that a process which works on the tasks is going to die, because the test
-// wants it. The engines do not warn of it until the next Begin.
+// wants it. The engines do not warn of such deaths from now on.
 func (b *Bed) ExpectCrash() { b.crashed.Store(true) }
 
 // Expire ends the time of an attempt whose timeout was asked for in its sleep: the handler
@@ -253,22 +249,8 @@ func (b *Bed) Begin(ctx context.Context, at time.Time) error {
 	if err := b.putBack(ctx, firstSave); err != nil {
 		return err
 	}
-	if err := b.buryDead(ctx); err != nil {
-		return err
-	}
 	b.clock.set(exact(at))
 	return nil
-}
-
-// buryDead removes the engines that have died in the test before. An engine that found
-// them would warn of it.
-func (b *Bed) buryDead(ctx context.Context) error {
-	if !b.crashed.Swap(false) {
-		return nil
-	}
-	_, err := b.pool.Exec(ctx, `delete from tasker.workers w
-		where not exists (select from pg_stat_activity a where a.pid = w.backend_pid and a.backend_start = w.backend_start)`)
-	return errors.Wrap(err, "testbed: removing dead engines")
 }
 
 // End ends a test, and says what it has left. The next Begin does not need it.

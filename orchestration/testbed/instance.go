@@ -125,11 +125,7 @@ func (i *instance) drop() {
 		i.mu.Lock()
 		i.gone = true
 		i.mu.Unlock()
-<<<<<<< HEAD
 		i.bed.ExpectCrash()
-=======
-		i.bed.crashed.Store(true)
->>>>>>> t-bed
 		i.end(errCrash)
 		i.gate.cut()
 		i.bed.endBackends("application_name = $1", i.name)
@@ -182,11 +178,7 @@ func (i *instance) onEvent(event orchestration.Event) {
 }
 
 // living is a log of an engine until it is dropped. After that it complains for good
-<<<<<<< HEAD
-// reasons, and the engines after it warn of its death.
-=======
 // reasons. What engines say about one that was dropped is no news.
->>>>>>> t-bed
 type living struct {
 	i *instance
 	slog.Handler
@@ -208,7 +200,7 @@ func (l living) Handle(ctx context.Context, r slog.Record) error {
 
 // Enabled implements slog.Handler.
 func (l living) Enabled(ctx context.Context, level slog.Level) bool {
-	return !l.i.dropped() && (level >= slog.LevelError || !l.i.bed.crashed.Load()) && l.Handler.Enabled(ctx, level)
+	return !l.i.dropped() && l.Handler.Enabled(ctx, level)
 }
 
 // WithAttrs implements slog.Handler.
