@@ -110,6 +110,7 @@ class TestingClockTest < Minitest::Test
       near Date.today.to_time, Time.utc(2020, 3, 4).to_date.to_time
       at = run_task("x").step("a").results
       near at, Time.utc(2020, 3, 4, 5, 1) # the engine has waited for a minute
+      near ENGINE.asked("travel").first["to"] / 1_000_000, Time.utc(2020, 3, 4, 5) # it went back before the first task
       near Time.now, Time.utc(2020, 3, 4, 5, 1)
       near Time.new, Time.utc(2020, 3, 4, 5, 1)
       near DateTime.now.to_time, Time.utc(2020, 3, 4, 5, 1)
