@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -58,7 +59,8 @@ func (t *testCommand) runHere(cmd *cobra.Command, l testLayout, role processRole
 	if err != nil {
 		return err
 	}
-	closeTests, err := serveTests(ctx, host, o.db.url, templates.NewRegistry(sound...))
+	// The engine needs a backend of its own, which a pooler may not give.
+	closeTests, err := serveTests(ctx, host, cmp.Or(o.db.direct, o.db.url), templates.NewRegistry(sound...))
 	if err != nil {
 		return err
 	}
@@ -162,7 +164,7 @@ func (t *testCommand) runSuite(ctx context.Context, host *rubyhost.Host, role pr
 	if role.summary != "" {
 		summary = &role.summary
 	}
-	code, err := rubyhost.Call[int](running, run, t.suite.paths, append([]string{}, t.options...), summary)
+	code, err := rubyhost.Call[int](running, run, append([]string{}, t.suite.paths...), append([]string{}, t.options...), summary)
 	close(ended)
 	<-watched
 	switch {
