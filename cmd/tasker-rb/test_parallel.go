@@ -43,7 +43,7 @@ type testNumbers struct {
 func (t *testCommand) runParts(cmd *cobra.Command, l testLayout) (err error) {
 	ctx, began := cmd.Context(), time.Now()
 	parts := t.deal()
-	if len(parts) == 1 {
+	if len(parts) <= 1 {
 		return t.runHere(cmd, l, processRole{})
 	}
 	check, err := startCheck(ctx, os.Args[1:], l)

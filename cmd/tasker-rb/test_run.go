@@ -152,7 +152,7 @@ func (t *testCommand) runSuite(ctx context.Context, host *rubyhost.Host, role pr
 	if role.summary != "" {
 		summary = &role.summary
 	}
-	code, err := rubyhost.Call[int](running, run, t.suite.paths, append([]string{}, t.options...), summary)
+	code, err := rubyhost.Call[int](running, run, append([]string{}, t.suite.paths...), append([]string{}, t.options...), summary)
 	close(ended)
 	<-watched
 	switch {

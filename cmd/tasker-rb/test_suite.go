@@ -121,6 +121,9 @@ func chooseFolder() (suite, error) {
 		if err != nil {
 			return suite{}, err
 		}
+		if len(files) == 0 && exists(".rspec") {
+			return suite{framework: rspec}, nil // which may name another pattern
+		}
 		if len(files) == 0 && !isFolder(minitest.folder) {
 			return suite{}, noTests(f.folder)
 		}
