@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -28,6 +29,29 @@ func TestTheSuitesOfTheExamples(t *testing.T) {
 		})
 	}
 }
+
+// The first suite of the guide, as docs/testing.md has it.
+func TestTheFirstSuiteOfTheGuide(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../../docs/testing.md")
+	require.NoError(t, err)
+	files := map[string]string{}
+	for _, block := range namedBlock.FindAllStringSubmatch(string(guide), -1) {
+		files[block[1]] = block[2]
+	}
+	require.Len(t, files, 4)
+	p := &project{t: t, dir: t.TempDir()}
+	p.write(files)
+	r := p.run("test")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, "2 examples, 0 failures")
+	r = p.run("test", "test")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, "1 runs, 2 assertions, 0 failures")
+}
+
+// namedBlock matches a block of code that begins with the name of its file.
+var namedBlock = regexp.MustCompile("(?s)```(?:ruby|yaml)\n# (\\S+\\.(?:rb|yaml))\n(.*?)```")
 
 // taskSuite is a project whose steps take time, fail, and write to tables.
 func taskSuite() map[string]string {
