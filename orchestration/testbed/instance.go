@@ -3,6 +3,7 @@ package testbed
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -190,7 +191,7 @@ const (
 
 // Handle implements slog.Handler.
 func (l living) Handle(ctx context.Context, r slog.Record) error {
-	if l.i.bed.crashed.Load() && (r.Message == engineIsDead || r.Message == tookStepOver) {
+	if l.i.bed.crashed.Load() && (r.Message == engineIsDead || strings.HasPrefix(r.Message, tookStepOver)) {
 		return nil
 	}
 	return l.Handler.Handle(ctx, r)

@@ -18,7 +18,8 @@ const (
 	EntryEnd       = "end"       // the task has ended
 )
 
-// Entry is one thing that happened in a run. Entries are in the order of happening.
+// Entry is one thing that happened in a run. Entries are in the order in which the engines
+// told them. Of two engines, one may tell of a commit when the other one goes on already.
 type Entry struct {
 	Kind    string `json:"kind"`
 	Step    string `json:"step,omitempty"`
@@ -110,9 +111,8 @@ func (r *recorder) complete(task *orchestration.TaskDetail) {
 			r.insert(e)
 		}
 	}
-	if task.State.Final() && !slices.ContainsFunc(r.trace, func(e Entry) bool { return e.Kind == EntryEnd }) {
-		r.trace = append(r.trace, Entry{Kind: EntryEnd, Detail: string(task.State)})
-	}
+	r.trace = slices.DeleteFunc(r.trace, func(e Entry) bool { return e.Kind == EntryEnd })
+	r.trace = append(r.trace, Entry{Kind: EntryEnd, Detail: string(task.State)})
 }
 
 // insert adds the end of an attempt before the crash that hid it, unless it is there.
