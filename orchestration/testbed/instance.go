@@ -74,6 +74,9 @@ func (b *Bed) start(ctx context.Context, s seat) (*instance, error) {
 	return i, nil
 }
 
+// errCrash is the cause with which the contexts of a dropped engine end.
+var errCrash = errors.Mark(errors.New("the engine has crashed, because the test wants it"), orchestration.ErrDatabaseGone)
+
 // patience is how long the end of an engine waits for its handlers and its connections.
 const patience = 10 * time.Second
 
