@@ -6,55 +6,8 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/cockroachdb/errors"
-
 	"github.com/tasker-rb/tasker-rb/orchestration"
-	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
-
-// resolver gives each attempt its faults.
-type resolver struct {
-	i    *instance
-	next orchestration.HandlerResolver
-}
-
-// ResolveHandler implements orchestration.HandlerResolver. The class of a step that may be
-// stubbed is looked for when the step is known.
-func (r resolver) ResolveHandler(ctx context.Context, class string) (orchestration.StepHandler, error) {
-	if r.i.bed.stubs(class) {
-		return handler{i: r.i, resolver: r.next}, nil
-	}
-	next, err := r.next.ResolveHandler(ctx, class)
-	if err != nil {
-		return nil, err
-	}
-	return handler{i: r.i, next: next}, nil
-}
-
-// ThreadsOf implements orchestration.Threaded.
-func (r resolver) ThreadsOf(class string) *orchestration.Threads {
-	if threaded, ok := r.next.(orchestration.Threaded); ok {
-		return threaded.ThreadsOf(class)
-	}
-	return nil
-}
-
-// handler is a handler whose attempts meet faults.
-type handler struct {
-	i        *instance
-	next     orchestration.StepHandler
-	resolver orchestration.HandlerResolver // finds next
-}
-
-// HandleStep implements orchestration.StepHandler.
-func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-	returned := sync.OnceFunc(h.i.bed.clock.begin(&h.i.bed.clock.handlers))
-	defer returned()
-	defer context.AfterFunc(ctx, returned)() // the clock waits for no handler that is told to stop
-	a, end := h.i.begin(x)
-	defer end()
-	return a.perform(ctx, h)
-}
 
 // attempt is one that runs.
 type attempt struct {
@@ -184,18 +137,6 @@ func (a *attempt) call(ctx context.Context, h handler) (json.RawMessage, error) 
 	return h.next.HandleStep(ctx, a.x)
 }
 
-// unresolved is the error of a class that was looked for too late for the engine to know
-// that another attempt does not help.
-func unresolved(ctx context.Context, err error) error {
-	var s *orchestration.StepError
-	if !errors.As(err, &s) {
-		s = &orchestration.StepError{Class: fmt.Sprintf("%T", errors.UnwrapAll(err)), Message: err.Error(), Err: err}
-	}
-	failure := *s
-	failure.Permanent = ctx.Err() == nil
-	return &failure
-}
-
 // aroundStatement is called before each statement of a handler.
 func (i *instance) aroundStatement(x *orchestration.StepExecution, sql string) (after func(orchestration.TracedStatement), err error) {
 	i.mu.Lock()
@@ -255,56 +196,4 @@ func (a *attempt) crash(when string) error {
 	a.record(Entry{Kind: EntryCrash, Detail: when})
 	a.i.drop()
 	return errCrash
-}
-
-// backendSQL asks for the process of the server that runs the step's transaction.
-const backendSQL = "select pg_backend_pid() /* for a fault */"
-
-// begin begins the step's transaction if the attempt is to lose it at the commit.
-func (a *attempt) begin(ctx context.Context) error {
-	a.mu.Lock()
-	f := a.fault
-	a.mu.Unlock()
-	if f == nil || !(f.Kind == Connection && f.At == During || f.Kind == CommitAnswer) {
-		return nil
-	}
-	_, err := a.backend(ctx)
-	return err
-}
-
-// loseConnection ends the connection of the step's transaction.
-func (a *attempt) loseConnection(ctx context.Context) error {
-	pid, err := a.backend(ctx)
-	if err == nil {
-		a.i.bed.endBackends("pid = $1", pid)
-	}
-	return err
-}
-
-// loseAnswer has the answer to the commit get lost.
-func (a *attempt) loseAnswer(ctx context.Context) error {
-	pid, err := a.backend(ctx)
-	if err != nil {
-		return err
-	}
-	if !a.i.gate.loseCommit(pid) {
-		return errors.WithHint(errors.New("testbed: the answer to a commit cannot be lost, because the connection is encrypted"),
-			"Add sslmode=disable to the address of the test database.")
-	}
-	return nil
-}
-
-// backend returns the process of the server that runs the step's transaction. It begins the
-// transaction, unless a statement has done so.
-func (a *attempt) backend(ctx context.Context) (pid uint32, err error) {
-	session := a.x.SQL()
-	if tx, opened := a.x.Tx(ctx); opened == nil {
-		err = tx.QueryRow(ctx, backendSQL).Scan(&pid)
-	} else {
-		var r *sqlsession.Result
-		if r, err = session.Exec(ctx, &sqlsession.Statement{SQL: backendSQL}); err == nil {
-			_, err = fmt.Sscan(string(r.Values), &pid)
-		}
-	}
-	return pid, errors.Wrap(err, "testbed: no connection to lose")
 }

@@ -1,8 +1,11 @@
 package testbed
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"github.com/cockroachdb/errors"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
@@ -162,4 +165,28 @@ func (c *clock) advance(to time.Time) bool {
 	c.time = to
 	c.fireDue()
 	return true
+}
+
+// Now returns the time of the clock.
+func (b *Bed) Now() time.Time { return b.clock.Now() }
+
+// Advance sets the clock ahead, but never back.
+func (b *Bed) Advance(to time.Time) { b.clock.advance(to) }
+
+// SetTime sets the clock. It goes back only if there is no task: the times of a task never
+// go back.
+func (b *Bed) SetTime(ctx context.Context, to time.Time) error {
+	to = exact(to)
+	if to.Before(b.Now()) {
+		var any bool
+		if err := b.own.QueryRow(ctx, "select exists (select from tasker.tasks)").Scan(&any); err != nil {
+			return errors.Wrap(err, "testbed: looking for tasks")
+		}
+		if any {
+			return errors.WithHint(errors.New("testbed: the clock cannot be set back, because a task has run in this test"),
+				"Set it before the first task.")
+		}
+	}
+	b.clock.set(to)
+	return nil
 }

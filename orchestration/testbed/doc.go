@@ -19,17 +19,21 @@
 //
 // # The files
 //
-//	bed.go      Open, Close, Begin and End
-//	run.go      Run and Finish
-//	workers.go  engines that work until a task or a test ends
-//	instance.go an engine that can be dropped
-//	gate.go     its network
-//	clock.go    the clock
-//	fault.go    what is to happen to attempts
-//	attempt.go  a handler that meets faults
-//	trace.go    what has happened
-//	reset.go    the database as it was
-//	schema.go   changes of the schema
-//	sqlclock.go now() in SQL
-//	sqlwords.go what reads other clocks
+//	bed.go        Open, Close, Begin and End
+//	run.go        Run and Finish
+//	workers.go    engines that work until a task or a test ends
+//	instance.go   an engine that can be dropped
+//	gate.go       its network
+//	clock.go      the clock
+//	fault.go      what is to happen to attempts
+//	point.go      where a run is to crash
+//	resolver.go   finds handlers, and gives each attempt its faults
+//	attempt.go    an attempt that meets them
+//	connection.go the connection that it loses
+//	attempts.go   what others tell about attempts that run
+//	trace.go      what has happened
+//	reset.go      the database as it was
+//	schema.go     changes of the schema
+//	sqlclock.go   now() in SQL
+//	sqlwords.go   what reads other clocks
 package testbed

@@ -6,7 +6,6 @@ import (
 
 	"github.com/cockroachdb/errors"
 
-	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
@@ -130,6 +129,17 @@ func (f *Fault) fits(t *templates.Template) error {
 	return nil
 }
 
+// Add asks for a fault. The faults of a step meet its attempts one by one, in the order in
+// which they were asked for. One whose moment does not come in an attempt, such as a
+// statement that is not sent, meets the next attempt.
+func (b *Bed) Add(f Fault) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	b.faults.add(f)
+	return nil
+}
+
 // pending is a fault that has met no attempt yet.
 type pending struct {
 	asked Fault // as the test gave it, with how many times are left
@@ -221,31 +231,3 @@ func (f *faults) fit(t *templates.Template) error {
 	}
 	return nil
 }
-
-// Point is a moment of a run at which its engine is dropped.
-type Point struct {
-	Step    string
-	Attempt int    // counted from 1
-	At      Moment // "begin", AtStatement or AtCommit
-	Number  int    // of the statement, counted from 1
-	Side    Side
-}
-
-// AtBegin is the moment before the handler's code, in a [Point].
-const AtBegin Moment = "begin"
-
-// fault returns the crash at the point.
-func (p Point) fault() (Fault, error) {
-	f := Fault{Step: p.Step, Kind: Crash, At: p.At, Number: p.Number, Side: p.Side}
-	if p.At == AtBegin {
-		f.At = Before
-	} else if p.At != AtStatement && p.At != AtCommit {
-		return f, errors.Newf("testbed: a run cannot crash at %q", p.At)
-	}
-	if p.Attempt < 1 {
-		return f, errors.Newf("testbed: the point of a crash has the attempt %d", p.Attempt)
-	}
-	return f.normal(), f.check()
-}
-
-var errCrash = errors.Mark(errors.New("the engine has crashed, because the test wants it"), orchestration.ErrDatabaseGone)

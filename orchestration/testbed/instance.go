@@ -3,6 +3,7 @@ package testbed
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +73,9 @@ func (b *Bed) start(ctx context.Context, s seat) (*instance, error) {
 	i.ctx, i.end = context.WithCancelCause(ctx)
 	return i, nil
 }
+
+// errCrash is the cause with which the contexts of a dropped engine end.
+var errCrash = errors.Mark(errors.New("the engine has crashed, because the test wants it"), orchestration.ErrDatabaseGone)
 
 // patience is how long the end of an engine waits for its handlers and its connections.
 const patience = 10 * time.Second
@@ -190,7 +194,7 @@ const (
 
 // Handle implements slog.Handler.
 func (l living) Handle(ctx context.Context, r slog.Record) error {
-	if l.i.bed.crashed.Load() && (r.Message == engineIsDead || r.Message == tookStepOver) {
+	if l.i.bed.crashed.Load() && (r.Message == engineIsDead || strings.HasPrefix(r.Message, tookStepOver)) {
 		return nil
 	}
 	return l.Handler.Handle(ctx, r)

@@ -156,6 +156,7 @@ func (r *run) result(detail *orchestration.TaskDetail) *Run {
 	defer r.mu.Unlock()
 	r.recorder.mu.Lock()
 	defer r.recorder.mu.Unlock()
+	r.complete(detail)
 	return &Run{Task: detail, Trace: r.trace, Statements: r.statements, Events: r.events, Reached: r.reached}
 }
 

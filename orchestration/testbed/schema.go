@@ -42,6 +42,7 @@ func (b *Bed) mendSchema(ctx context.Context) error {
 	b.sql.forget()
 	b.seating.Lock()
 	defer b.seating.Unlock()
+	b.pool.Reset()
 	for _, i := range b.seats {
 		i.engine.Pool().Reset()
 	}

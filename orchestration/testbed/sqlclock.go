@@ -76,10 +76,15 @@ func (c *sqlClock) configure(config *pgxpool.Config) {
 	}
 }
 
-// The clock stands still, and real time does not. These are the differences that count.
+// The clock stands still, and real time does not.
 const (
-	travelled = time.Minute            // from the real time
-	moved     = 100 * time.Millisecond // from what the table holds
+	// noticeable is the least difference from the real time that the table follows.
+	noticeable = time.Second
+	// drift is how far the table may be from the clock then.
+	drift = 100 * time.Millisecond
+	// travelled is the difference from which other clocks are told. A retry after seconds
+	// is no reason.
+	travelled = time.Minute
 )
 
 // follow returns the function that tells SQL what time it is; nil if SQL has its own.
@@ -92,12 +97,12 @@ func (c *sqlClock) follow() func(time.Time) {
 
 func (c *sqlClock) set(to time.Time) {
 	shift := time.Until(to)
-	if shift.Abs() < travelled {
+	if shift.Abs() < noticeable {
 		shift = 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if shift != 0 && (shift-c.shift).Abs() < moved || shift == c.shift {
+	if shift == c.shift || shift != 0 && (shift-c.shift).Abs() < drift {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -127,7 +132,7 @@ func (c *sqlClock) look(a *attempt, sql string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.shift == 0 {
+	if c.shift.Abs() < travelled {
 		return
 	}
 	words := sqlWords(sql)

@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -17,7 +18,8 @@ const (
 	EntryEnd       = "end"       // the task has ended
 )
 
-// Entry is one thing that happened in a run. Entries are in the order of happening.
+// Entry is one thing that happened in a run. Entries are in the order in which the engines
+// told them. Of two engines, one may tell of a commit when the other one goes on already.
 type Entry struct {
 	Kind    string `json:"kind"`
 	Step    string `json:"step,omitempty"`
@@ -89,4 +91,43 @@ func (r *recorder) addEvent(e orchestration.Event) {
 	if entry.Kind != "" {
 		r.trace = append(r.trace, entry)
 	}
+}
+
+// complete adds what was recorded of attempts while their engine was dropped, so that it
+// told nobody.
+func (r *recorder) complete(task *orchestration.TaskDetail) {
+	for i := range task.Steps {
+		for _, a := range task.Steps[i].History {
+			e := Entry{Kind: EntryCommit, Step: task.Steps[i].Name, Attempt: a.Number}
+			switch {
+			case a.Outcome == "error":
+				e.Kind = EntryFail
+				if a.Err != nil {
+					e.Detail = a.Err.Error()
+				}
+			case a.Outcome != "complete":
+				continue
+			}
+			r.insert(e)
+		}
+	}
+	r.trace = slices.DeleteFunc(r.trace, func(e Entry) bool { return e.Kind == EntryEnd })
+	r.trace = append(r.trace, Entry{Kind: EntryEnd, Detail: string(task.State)})
+}
+
+// insert adds the end of an attempt before the crash that hid it, unless it is there.
+func (r *recorder) insert(end Entry) {
+	began, at := -1, len(r.trace)
+	for i, e := range r.trace {
+		same := e.Step == end.Step && e.Attempt == end.Attempt
+		switch {
+		case same && e.Kind == end.Kind:
+			return
+		case same && e.Kind == EntryBegin:
+			began = i
+		case began >= 0 && (e.Kind == EntryCrash || e.Kind == EntryEnd):
+			at = min(at, i)
+		}
+	}
+	r.trace = slices.Insert(r.trace, at, end)
 }
