@@ -161,3 +161,10 @@ func (c *company) forget(step int64) {
 	defer c.mu.Unlock()
 	delete(c.tries, step)
 }
+
+// forgetAll forgets all tries: the numbers of steps are about to be given again.
+func (c *company) forgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tries = nil
+}

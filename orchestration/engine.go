@@ -66,6 +66,13 @@ type Config struct {
 	// [StepExecution.Tx] are traced by the Tracer of pgx. Optional.
 	OnStatement func(x *StepExecution, s TracedStatement)
 
+	// AroundStatement is called before each statement of a handler, through
+	// [StepExecution.SQL] or [StepExecution.Tx], from the goroutine that runs it. With an
+	// error the statement is not sent, and fails as if the connection were lost. after, if
+	// it is not nil, is called when the statement has been run; the rows of a query have
+	// been read then. Package testbed chooses statements with it. Optional.
+	AroundStatement func(x *StepExecution, sql string) (after func(TracedStatement), err error)
+
 	// Clock says when retries, permits and tasks with a RunAt fall due. Tests give another
 	// one, as package orchestrationtest does. Default: the database's clock.
 	Clock Clock
@@ -198,6 +205,15 @@ func (e *Engine) sessionLost() {
 	e.templates.Clear()
 	e.memory.forget()
 	e.pool.Reset()
+}
+
+// Forget drops what the engine remembers of the database's rows: templates, and the numbers
+// of steps. Tests call it after they have put the database back to an earlier state beneath
+// the engine. No call may run meanwhile.
+func (e *Engine) Forget() {
+	e.templates.Clear()
+	e.memory.forget()
+	e.company.forgetAll()
 }
 
 // ErrNotReady says that the engine has no session, and so takes no tasks.

@@ -105,6 +105,19 @@ type StepExecution struct {
 	seen    *snapshot
 	attempt *claimedAttempt
 	session *sqlsession.Session
+
+	interrupt context.CancelCauseFunc // ends the handler's context
+	limit     time.Duration           // the step's timeout
+}
+
+// Expire ends the step's time at once, as if its timeout_seconds were over: its context
+// ends, and the attempt fails with Tasker::StepTimeout whatever the handler returns. Tests
+// use it to try a timeout without waiting for it. After the handler has returned it does
+// nothing. It must not be called for a step without a timeout.
+func (x *StepExecution) Expire() {
+	if x.interrupt != nil {
+		x.interrupt(errTimeout{x.limit})
+	}
 }
 
 // StepResult is the result of another step.

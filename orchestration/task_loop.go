@@ -236,8 +236,10 @@ func (l *taskLoop) start(ctx context.Context, s *stepRun) {
 	l.engine.tell(l.task, s, Event{Kind: EventStepStarted})
 	handlerCtx, interrupt := context.WithCancelCause(ctx)
 	s.interrupt = interrupt
+	x := l.execution(s)
+	x.interrupt, x.limit = interrupt, s.template.Timeout
 	a := &attempt{
-		engine: l.engine, x: l.execution(s), step: s, claimant: claimant, interrupt: interrupt, stopping: l.stopping,
+		engine: l.engine, x: x, step: s, claimant: claimant, interrupt: interrupt, stopping: l.stopping,
 		succeed: func(ctx context.Context, results int) *succession { return l.succeed(ctx, s, claimant, results) },
 		report: func(r attemptResult) {
 			l.engine.permitFreed(ctx, s)

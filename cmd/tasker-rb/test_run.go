@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
 	"github.com/tasker-rb/tasker-rb/rubyhost"
-	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // runHere runs the suite in this process. Three things begin at the same time: the
@@ -52,28 +50,18 @@ func (t *testCommand) runHere(cmd *cobra.Command, l testLayout, role processRole
 	if err := check.finish(ctx, o.scratch); err != nil {
 		return err
 	}
-	if db.sql, err = rubysteps.ServeLazySQL(ctx, host, db.open, log); err != nil {
-		return err
-	}
-	sound, _, err := loadEach(l.templates)
-	if err != nil {
-		return err
-	}
-	// The engine needs a backend of its own, which a pooler may not give.
-	closeTests, err := serveTests(ctx, host, cmp.Or(o.db.direct, o.db.url), templates.NewRegistry(sound...))
+	closeTests, err := t.serveTests(cmd, host, o.db, l, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, closeTests()) }()
+	if db.sql, err = rubysteps.ServeLazySQL(ctx, host, db.open, log); err != nil {
+		return err
+	}
 	if err := t.prepareSuite(ctx, host, o.db.url, l); err != nil {
 		return err
 	}
 	return t.runSuite(ctx, host, role)
-}
-
-// serveTests answers what Tasker::Testing asks.
-func serveTests(_ context.Context, _ *rubyhost.Host, _ string, _ *templates.Registry) (closeTests func() error, err error) {
-	return func() error { return nil }, nil
 }
 
 // bootFramework boots Ruby and loads the framework.

@@ -30,9 +30,9 @@
 //
 // # The files
 //
-//	env.go      New, Run and Finish
-//	instance.go an engine that can be dropped
-//	clock.go    the clock
-//	faults.go   what happens to attempts
-//	require.go  assertions
+// Package testbed does the work. It has no part in `go test`.
+//
+//	env.go     New, Run and Finish
+//	faults.go  what happens to attempts
+//	require.go assertions
 package orchestrationtest

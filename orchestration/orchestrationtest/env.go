@@ -3,7 +3,7 @@ package orchestrationtest
 import (
 	"context"
 	"encoding/json"
-	"sync"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -13,23 +13,15 @@ import (
 
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // Env is a database with an engine on it, for one test. Its methods may be called from any
 // goroutine, but those with a t only from that test's.
 type Env struct {
-	t      testing.TB
-	url    string
-	config orchestration.Config
-	pool   *pgxpool.Pool
-	clock  *clock
-	faults faults
-
-	mu      sync.Mutex
-	current *instance
-	past    []*instance // dropped; calls of them may still be under way
-	closed  sync.Once
+	t   testing.TB
+	bed *testbed.Bed
 }
 
 // New makes an empty database and starts an engine on it. Both end with the test. Of
@@ -40,69 +32,54 @@ type Env struct {
 // on a template that is copied, so they must depend on their arguments alone.
 func New(t testing.TB, config orchestration.Config, tables ...func(context.Context, *pgx.Conn) error) *Env {
 	t.Helper()
-	require.NotNil(t, config.Handlers, "orchestrationtest: Config.Handlers is missing")
-	require.Nil(t, config.Pool, "orchestrationtest: the database is the test's own; leave Config.Pool out")
-	require.Nil(t, config.Session, "orchestrationtest: the database is the test's own; leave Config.Session out")
-	require.Nil(t, config.Clock, "orchestrationtest: the clock is the test's own; leave Config.Clock out")
 	config.Migrate = false
-	template := pgtest.WithTemplate(append([]pgtest.SetUp{orchestration.Migrate}, tables...)...)
-	e := &Env{t: t, url: pgtest.URL(t, template), config: config, clock: newClock()}
-	pool, err := pgxpool.New(t.Context(), e.url)
+	e := &Env{t: t}
+	logger := config.Logger
+	if logger == nil {
+		logger = slog.New(testLog{t})
+	}
+	url := pgtest.URL(t, pgtest.WithTemplate(append([]pgtest.SetUp{orchestration.Migrate}, tables...)...))
+	bed, err := testbed.Open(t.Context(), testbed.Config{URL: url, Engine: config, Logger: logger})
 	require.NoError(t, err)
-	e.pool = pool
-	t.Cleanup(pool.Close)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.current = e.start()
+	e.bed = bed
+	t.Cleanup(e.close)
 	return e
 }
 
 func (e *Env) close() {
-	e.closed.Do(func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.current.end(context.Canceled)
-		for _, i := range append(e.past, e.current) {
-			i.close()
-		}
-		for step, left := range e.faults.left() {
-			e.t.Errorf("orchestrationtest: %d faults have met no attempt of step %s", left, step)
-		}
-	})
-}
-
-// instance returns the engine that is alive. After a crash it starts another one.
-func (e *Env) instance() *instance {
-	e.t.Helper()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if old := e.current; old.dropped() {
-		old.drop() // returns when the crash is over
-		e.current = e.start()
-		e.past = append(e.past, old)
+	left, err := e.bed.End(context.Background())
+	if err != nil {
+		e.t.Errorf("orchestrationtest: %v", err)
 	}
-	return e.current
+	for _, fault := range left.Unmet {
+		e.t.Errorf("orchestrationtest: %d faults have met no attempt of step %s", fault.Times, fault.Step)
+	}
+	if err := e.bed.Close(); err != nil {
+		e.t.Errorf("orchestrationtest: %v", err)
+	}
 }
 
 // Engine returns the engine, for what Env does not offer. After a crash it is another one.
 // All calls must return before the test ends.
 func (e *Env) Engine() *orchestration.Engine {
 	e.t.Helper()
-	return e.instance().engine
+	engine, err := e.bed.Engine(context.Background())
+	require.NoError(e.t, err)
+	return engine
 }
 
 // Pool returns a pool on the database, to prepare and to check what handlers do there. No
 // fault meets it.
-func (e *Env) Pool() *pgxpool.Pool { return e.pool }
+func (e *Env) Pool() *pgxpool.Pool { return e.bed.Pool() }
 
 // Now returns the time of the clock.
-func (e *Env) Now() time.Time { return e.clock.Now() }
+func (e *Env) Now() time.Time { return e.bed.Now() }
 
 // Travel sets the clock ahead.
 func (e *Env) Travel(d time.Duration) {
 	e.t.Helper()
 	require.GreaterOrEqual(e.t, d, time.Duration(0), "orchestrationtest: the clock cannot be set back")
-	e.clock.advance(d)
+	e.bed.Advance(e.bed.Now().Add(d))
 }
 
 // Run submits a task and runs it until it has ended, whatever happens to its engines. The
@@ -117,23 +94,15 @@ func (e *Env) Run(t testing.TB, template *templates.Template, taskContext any) *
 		document, err = json.Marshal(taskContext)
 		require.NoError(t, err, "orchestrationtest: the task's context")
 	}
-	var task orchestration.Submitted
-	err := pgx.BeginFunc(t.Context(), e.pool, func(tx pgx.Tx) (err error) { // which no crash can meet
-		task, err = e.Engine().SubmitTx(t.Context(), tx, orchestration.Submission{Template: template, Context: document})
-		return err
-	})
+	run, err := e.bed.Run(t.Context(), orchestration.Submission{Template: template, Context: document}, testbed.RunOptions{})
 	require.NoError(t, err)
-	return e.Finish(t, task.TaskID)
+	return run.Task
 }
 
 // Finish runs a task that was submitted until it has ended, as Run does.
 func (e *Env) Finish(t testing.TB, taskID int64) *orchestration.TaskDetail {
 	t.Helper()
-	defer e.clock.begin(&e.clock.runs)()
-	for e.lostWhileRunning(t, taskID) {
-		continue
-	}
-	detail, err := orchestration.ReadTask(t.Context(), e.pool, taskID)
+	detail, err := e.bed.Finish(t.Context(), taskID)
 	require.NoError(t, err)
 	return detail
 }
@@ -141,31 +110,23 @@ func (e *Env) Finish(t testing.TB, taskID int64) *orchestration.TaskDetail {
 // Work works as [orchestration.Engine.Work] does, until ctx ends. After a crash it goes on
 // with the next engine. It skips waits. It must return before the test ends.
 func (e *Env) Work(ctx context.Context, config orchestration.WorkerConfig) error {
-	e.t.Helper()
-	for {
-		i := e.instance()
-		working, end := context.WithCancelCause(i.ctx)
-		stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
-		err := i.engine.Work(working, config)
-		stop()
-		end(nil)
-		if err != nil || ctx.Err() != nil {
-			return err
-		}
-	}
+	return e.bed.Work(ctx, config)
 }
 
-// lostWhileRunning runs a task. It reports whether the engine has crashed meanwhile.
-func (e *Env) lostWhileRunning(t testing.TB, taskID int64) bool {
-	t.Helper()
-	i := e.instance()
-	ctx, cancel := context.WithCancelCause(i.ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(t.Context(), func() { cancel(context.Cause(t.Context())) })()
-	_, err := i.engine.Run(ctx, taskID)
-	if i.dropped() {
+// testLog writes the engine's warnings and errors to the test's log.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+func (l testLog) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
 		return true
-	}
-	require.NoError(t, err)
-	return false
+	})
+	l.t.Log(text)
+	return nil
 }
+
+func (l testLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l testLog) WithGroup(string) slog.Handler      { return l }

@@ -15,7 +15,8 @@ type goRows struct {
 	t    *goTx
 	ctx  context.Context //nolint:containedctx // the statement's
 	end  context.CancelFunc
-	err  error // why nothing was read
+	ran  func(pgconn.CommandTag, error) // called when the rows end
+	err  error                          // why nothing was read
 }
 
 // turn calls do in the turn. If the turn cannot be taken, that is the error of
@@ -38,6 +39,7 @@ func (r *goRows) Next() (more bool) {
 	})
 	if !more {
 		r.end()
+		r.ran(r.rows.CommandTag(), r.rows.Err())
 	}
 	return more
 }
@@ -48,6 +50,7 @@ func (r *goRows) Close() {
 		return r.rows.Err()
 	})
 	r.end()
+	r.ran(r.rows.CommandTag(), r.rows.Err())
 }
 
 func (r *goRows) Scan(dest ...any) error {
@@ -85,6 +88,7 @@ type goResults struct {
 	t       *goTx
 	ctx     context.Context //nolint:containedctx // the batch's
 	end     context.CancelFunc
+	ran     func(pgconn.CommandTag, error) // called when the results are closed
 }
 
 func (r *goResults) turn(do func() error) error {
@@ -113,7 +117,7 @@ func (r *goResults) Query() (rows pgx.Rows, err error) {
 	if err != nil {
 		return noRows{err: err}, err
 	}
-	return &goRows{rows: rows, t: r.t, ctx: r.ctx, end: func() {}}, nil
+	return &goRows{rows: rows, t: r.t, ctx: r.ctx, end: func() {}, ran: nothingRan}, nil
 }
 
 func (r *goResults) QueryRow() pgx.Row {
@@ -123,7 +127,9 @@ func (r *goResults) QueryRow() pgx.Row {
 
 func (r *goResults) Close() error {
 	defer r.end()
-	return r.turn(r.results.Close)
+	err := r.turn(r.results.Close)
+	r.ran(pgconn.CommandTag{}, err)
+	return err
 }
 
 // Tx is the step's transaction if the batch begins one; otherwise it is nil.

@@ -2,6 +2,7 @@ package sqlsession
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/cockroachdb/errors"
@@ -110,6 +111,11 @@ type goTx struct {
 }
 
 func (t *goTx) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	ran, err := t.announceGo(ctx, sql)
+	if err != nil {
+		return tag, err
+	}
+	defer func() { ran(tag, err) }()
 	err = t.inTurnWithin(ctx, func(ctx context.Context) (err error) {
 		if sql, err = t.admitSQL(ctx, sql); err != nil {
 			return err
@@ -140,9 +146,13 @@ func (t *goTx) execBegun(ctx context.Context, sql string, args []any) (pgconn.Co
 }
 
 func (t *goTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	ran, err := t.announceGo(ctx, sql)
+	if err != nil {
+		return noRows{err: err}, err
+	}
 	ctx, end := t.s.within(ctx)
 	var rows pgx.Rows
-	err := t.inTurn(ctx, func() (err error) {
+	err = t.inTurn(ctx, func() (err error) {
 		if sql, err = t.admitSQL(ctx, sql); err != nil {
 			return err
 		}
@@ -151,9 +161,10 @@ func (t *goTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, er
 	})
 	if err != nil {
 		end()
+		ran(pgconn.CommandTag{}, err)
 		return noRows{err: err}, err
 	}
-	return &goRows{rows: rows, t: t, ctx: ctx, end: end}, nil
+	return &goRows{rows: rows, t: t, ctx: ctx, end: end, ran: ran}, nil
 }
 
 func (t *goTx) query(ctx context.Context, sql string, args []any) (pgx.Rows, error) {
@@ -194,6 +205,11 @@ func (t *goTx) Begin(ctx context.Context) (nested pgx.Tx, err error) {
 }
 
 func (t *goTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (n int64, err error) {
+	ran, err := t.announceGo(ctx, "copy "+table.Sanitize()+" from stdin")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { ran(pgconn.NewCommandTag(fmt.Sprintf("COPY %d", n)), err) }()
 	err = t.withBegun(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		n, err = tx.CopyFrom(ctx, table, columns, rows)
 		return err
@@ -202,9 +218,19 @@ func (t *goTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []str
 }
 
 func (t *goTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	var texts []string
+	if t.s.around != nil {
+		for _, q := range b.QueuedQueries {
+			texts = append(texts, q.SQL)
+		}
+	}
+	ran, err := t.announceGo(ctx, texts...)
+	if err != nil {
+		return pgx.FailedBatchResults(b, err)
+	}
 	ctx, end := t.s.within(ctx)
 	var answers pgx.BatchResults
-	err := t.inTurn(ctx, func() error {
+	err = t.inTurn(ctx, func() error {
 		for _, q := range b.QueuedQueries {
 			var err error
 			if q.SQL, err = t.admitSQL(ctx, q.SQL); err != nil {
@@ -219,9 +245,10 @@ func (t *goTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	})
 	if err != nil {
 		end()
+		ran(pgconn.CommandTag{}, err)
 		return pgx.FailedBatchResults(b, err)
 	}
-	return &goResults{results: answers, t: t, ctx: ctx, end: end}
+	return &goResults{results: answers, t: t, ctx: ctx, end: end, ran: ran}
 }
 
 func (t *goTx) Prepare(ctx context.Context, name, sql string) (d *pgconn.StatementDescription, err error) {

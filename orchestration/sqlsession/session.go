@@ -37,6 +37,7 @@ type Session struct {
 	hooks      []hook
 	onEnd      func(hooks []uint64, fate Fate)
 	trace      func(Traced)
+	around     func(sql string) (after func(Traced), err error)
 }
 
 // ForStep returns the session of a step whose transaction the caller ends.

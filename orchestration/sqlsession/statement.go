@@ -69,7 +69,15 @@ func (s *Session) Exec(ctx context.Context, st *Statement) (*Result, error) {
 func (s *Session) checkAndSend(ctx context.Context, st *Statement, send func(parts []part, sql string) (*Result, error)) (result *Result, err error) {
 	if s.trace != nil {
 		began := time.Now()
-		defer func() { s.traced(st, began, result, err) }()
+		defer func() { s.trace(st.traced(began, result, err)) }()
+	}
+	if s.around != nil {
+		after, err := s.announce(ctx, st.SQL)
+		if err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		defer func() { after(st.traced(began, result, err)) }()
 	}
 	if err := s.enter(ctx); err != nil {
 		return nil, err

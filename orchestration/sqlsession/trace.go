@@ -22,8 +22,8 @@ type Traced struct {
 // It must come before the first statement. The calls of a handler in Go are traced by pgx.
 func (s *Session) Trace(f func(Traced)) { s.trace = f }
 
-// traced tells Trace's function about a statement that began at a time.
-func (s *Session) traced(st *Statement, began time.Time, result *Result, err error) {
+// traced describes the statement, which began at a time and has been run.
+func (st *Statement) traced(began time.Time, result *Result, err error) Traced {
 	t := Traced{SQL: st.SQL, Params: make([]string, len(st.Params)), Took: time.Since(began), Err: err}
 	for i, p := range st.Params {
 		switch {
@@ -41,5 +41,5 @@ func (s *Session) traced(st *Statement, began time.Time, result *Result, err err
 			t.Rows = int64(result.Rows)
 		}
 	}
-	s.trace(t)
+	return t
 }

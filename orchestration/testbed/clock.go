@@ -1,4 +1,4 @@
-package orchestrationtest
+package testbed
 
 import (
 	"sync"
@@ -9,11 +9,14 @@ import (
 
 // clock stands still, and goes on to the next due moment when all runs wait for one.
 type clock struct {
+	follow func(time.Time) // told of a jump before anybody else notices it; may be nil
+
 	mu       sync.Mutex
 	time     time.Time
 	timers   map[*timer]bool
-	runs     int // calls of Finish under way
-	handlers int // handlers that run
+	runs     int  // engines that run a task
+	handlers int  // handlers that run
+	jumping  bool // follow is being told
 }
 
 type timer struct {
@@ -22,9 +25,12 @@ type timer struct {
 	fire func()
 }
 
-func newClock() *clock {
-	return &clock{time: time.Now().UTC().Truncate(time.Microsecond), timers: map[*timer]bool{}}
+func newClock(follow func(time.Time)) *clock {
+	return &clock{follow: follow, time: exact(time.Now()), timers: map[*timer]bool{}}
 }
+
+// exact is a time as PostgreSQL stores it.
+func exact(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // Now implements orchestration.Clock.
 func (c *clock) Now() time.Time {
@@ -51,7 +57,7 @@ func (c *clock) At(at time.Time, wait orchestration.Wait, f func()) (stop func()
 // goes on to the first moment that one of them waits for. Without runs, the workers count.
 // The caller must hold c.mu.
 func (c *clock) settle() {
-	if c.fireDue() || c.handlers > 0 {
+	if c.fireDue() || c.handlers > 0 || c.jumping {
 		return
 	}
 	wait := orchestration.TaskWait
@@ -69,9 +75,29 @@ func (c *clock) settle() {
 		}
 	}
 	if idle > 0 && idle >= c.runs {
-		c.time = next
-		c.fireDue()
+		c.jump(next)
 	}
+}
+
+// jump goes on to a time. Nobody notices it before follow has been told.
+func (c *clock) jump(to time.Time) {
+	to = exact(to)
+	if c.follow == nil {
+		c.time = to
+		c.fireDue()
+		return
+	}
+	c.jumping = true
+	go func() {
+		c.follow(to)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.jumping = false
+		if to.After(c.time) {
+			c.time = to
+		}
+		c.settle()
+	}()
 }
 
 // any reports whether there is a wait of that kind.
@@ -109,9 +135,31 @@ func (c *clock) begin(count *int) (end func()) {
 	}
 }
 
-func (c *clock) advance(d time.Duration) {
+// set sets the time.
+func (c *clock) set(to time.Time) {
+	if c.follow != nil {
+		c.follow(to)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.time = c.time.Add(d)
+	c.time = to
 	c.fireDue()
+}
+
+// advance sets the time, but never back. It reports whether that changed anything.
+func (c *clock) advance(to time.Time) bool {
+	if to = exact(to); !to.After(c.Now()) {
+		return false
+	}
+	if c.follow != nil {
+		c.follow(to)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !to.After(c.time) {
+		return false
+	}
+	c.time = to
+	c.fireDue()
+	return true
 }

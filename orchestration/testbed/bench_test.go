@@ -1,0 +1,35 @@
+package testbed_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
+)
+
+func BenchmarkBeginAndRun(b *testing.B) {
+	bed, template := open(b), parse(b, shopYAML)
+	for b.Loop() {
+		require.NoError(b, bed.Begin(b.Context(), noon))
+		run, err := bed.Run(b.Context(), orchestration.Submission{Template: template}, testbed.RunOptions{})
+		require.NoError(b, err)
+		require.Equal(b, orchestration.TaskComplete, run.Task.State)
+	}
+}
+
+func BenchmarkBegin(b *testing.B) {
+	bed := open(b)
+	for b.Loop() {
+		require.NoError(b, bed.Begin(b.Context(), noon))
+	}
+}
+
+func BenchmarkBeginAndCrash(b *testing.B) {
+	bed, template := open(b), parse(b, shopYAML)
+	for b.Loop() {
+		begin(b, bed)
+		run(b, bed, template, testbed.RunOptions{Crash: &testbed.Point{Step: "charge", Attempt: 1, At: testbed.AtStatement, Number: 2}})
+	}
+}

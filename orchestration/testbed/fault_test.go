@@ -1,0 +1,210 @@
+package testbed_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
+)
+
+// Each fault leaves the work done once, and the attempts say which it was.
+func TestEveryFaultLeavesTheWorkDoneOnce(t *testing.T) {
+	t.Parallel()
+	bed, template := open(t), parse(t, shopYAML)
+	begin(t, bed)
+	run(t, bed, template, testbed.RunOptions{})
+	want := charged(t, bed)
+	again, lost := []string{"error", "complete"}, []string{"lost", "complete"}
+	for _, c := range []struct {
+		fault    testbed.Fault
+		outcomes []string
+	}{
+		{testbed.Fault{Kind: testbed.Fail, Err: errors.New("no"), Times: 2}, []string{"error", "error", "complete"}},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.Before}, lost},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.During, Times: 2}, []string{"lost", "lost", "complete"}},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.After}, []string{"complete"}},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtStatement}, lost},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtStatement, Number: 2}, lost},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtStatement, Number: 2, Side: testbed.SideAfter}, lost},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtCommit}, lost},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtCommit, Side: testbed.SideAfter}, []string{"complete"}},
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.Before}, again},
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.AtStatement}, again},
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.AtStatement, Number: 2, Times: 2}, []string{"error", "error", "complete"}},
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.During}, lost},
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.AtCommit}, lost},
+		{testbed.Fault{Kind: testbed.CommitAnswer}, []string{"complete"}},
+		{testbed.Fault{Kind: testbed.CommitAnswer, At: testbed.AtCommit}, []string{"complete"}},
+		{testbed.Fault{Kind: testbed.Timeout, At: testbed.Start}, again},
+		{testbed.Fault{Kind: testbed.Timeout, At: testbed.AtStatement}, again},
+		{testbed.Fault{Kind: testbed.Timeout, At: testbed.AtStatement, Number: 2}, again},
+	} {
+		begin(t, bed)
+		c.fault.Step = "charge"
+		add(t, bed, c.fault)
+		r := run(t, bed, template, testbed.RunOptions{})
+		require.Equal(t, c.outcomes, outcomes(t, r.Task, "charge"), "%+v", c.fault)
+		require.Equal(t, want, charged(t, bed), "%+v", c.fault)
+		left, err := bed.End(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, left, "%+v", c.fault)
+	}
+}
+
+// A commit without SQL of the handler's can lose its connection and its answer, too.
+func TestFaultsOfAStepWithoutSQL(t *testing.T) {
+	t.Parallel()
+	bed, template := open(t), parse(t, shopYAML)
+	for _, f := range []testbed.Fault{
+		{Step: "ship", Kind: testbed.CommitAnswer}, {Step: "ship", Kind: testbed.Connection, At: testbed.AtCommit},
+		{Step: "ship", Kind: testbed.Crash, At: testbed.After}, {Step: "ship", Kind: testbed.Crash, At: testbed.During},
+	} {
+		begin(t, bed)
+		add(t, bed, f)
+		run(t, bed, template, testbed.RunOptions{})
+		require.Len(t, charged(t, bed), 4, "%+v", f)
+	}
+}
+
+// An attempt that is over in whatever way says so as one that took too long.
+func TestAForcedTimeoutIsARealOne(t *testing.T) {
+	t.Parallel()
+	var bed *testbed.Bed
+	var slow bool
+	wait := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if x.Attempt > 1 {
+			return nil, nil
+		}
+		if !slow && bed.Expires(x.TaskID, x.StepName, x.Attempt) {
+			bed.Expire(x.TaskID, x.StepName, x.Attempt)
+		}
+		tx, err := x.Tx(ctx)
+		if err == nil {
+			_, err = tx.Exec(ctx, "select pg_sleep(3600)")
+		}
+		return nil, err
+	}
+	bed = open(t, func(c *testbed.Config) {
+		c.Engine.Handlers = orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{"Wait": orchestration.StepHandlerFunc(wait)}}
+	})
+	failure := func(timeout string, faults ...testbed.Fault) *orchestration.StepError {
+		begin(t, bed)
+		add(t, bed, faults...)
+		r := run(t, bed, parse(t, "name: wait\nstep_templates: [{name: wait, handler_class: Wait, timeout_seconds: "+timeout+"}]"), testbed.RunOptions{})
+		require.Len(t, r.Task.Steps[0].History, 2)
+		return r.Task.Steps[0].History[0].Err
+	}
+	slow = true
+	real := failure("0.05")
+	slow = false
+	require.Equal(t, "Tasker::StepTimeout", real.Class)
+	for _, at := range []testbed.Moment{testbed.Start, testbed.AtStatement, testbed.Sleep} {
+		forced := failure("7200", testbed.Fault{Step: "wait", Kind: testbed.Timeout, At: at})
+		require.Equal(t, "the step took longer than its 2h0m0s", forced.Message, at)
+		forced.Message = real.Message
+		require.Equal(t, real, forced, at)
+	}
+	require.False(t, bed.Expire(1, "wait", 1), "nothing runs")
+}
+
+// A fault whose moment did not come is left, and so is one of a step that was not run.
+func TestUnmetFaults(t *testing.T) {
+	t.Parallel()
+	bed, template := open(t), parse(t, shopYAML)
+	begin(t, bed)
+	nowhere := testbed.Fault{Step: "nowhere", Kind: testbed.Crash, At: testbed.Before, Times: 2}
+	third := testbed.Fault{Step: "charge", Kind: testbed.Connection, At: testbed.AtStatement, Number: 3, Times: 1}
+	failed := testbed.Fault{Step: "thank", Kind: testbed.Fail, Err: errors.New("no"), Times: 2}
+	add(t, bed, nowhere, third, failed)
+	run(t, bed, template, testbed.RunOptions{})
+	left, err := bed.End(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []testbed.Fault{nowhere, third}, left.Unmet)
+	begin(t, bed)
+	left, err = bed.End(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// The faults of a step meet its attempts one after the other.
+func TestFaultsComeInTurn(t *testing.T) {
+	t.Parallel()
+	bed := open(t)
+	template := parse(t, "name: one\nstep_templates: [{name: charge, handler_class: Charge, default_retry_limit: 9, timeout_seconds: 60}]")
+	begin(t, bed)
+	add(t, bed,
+		testbed.Fault{Step: "charge", Kind: testbed.Crash, At: testbed.AtStatement, Number: 2},
+		testbed.Fault{Step: "charge", Kind: testbed.Timeout, At: testbed.Start},
+		testbed.Fault{Step: "charge", Kind: testbed.Connection, At: testbed.AtCommit},
+		testbed.Fault{Step: "charge", Kind: testbed.Fail, Err: errors.New("no")},
+		testbed.Fault{Step: "charge", Kind: testbed.CommitAnswer})
+	r := run(t, bed, template, testbed.RunOptions{})
+	require.Equal(t, []string{"lost", "error", "lost", "error", "complete"}, outcomes(t, r.Task, "charge"))
+	require.Len(t, charged(t, bed), 2)
+}
+
+func TestFaultsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	bed := open(t)
+	for said, f := range map[string]testbed.Fault{
+		"names no step":                  {Kind: testbed.Crash, At: testbed.Before},
+		`no kind of fault called "fire"`: {Step: "a", Kind: "fire"},
+		`cannot come at "sleep"`:         {Step: "a", Kind: testbed.Crash, At: testbed.Sleep},
+		"has no error":                   {Step: "a", Kind: testbed.Fail},
+		"are not negative":               {Step: "a", Kind: testbed.Crash, At: testbed.Before, Times: -1},
+		`no side "left"`:                 {Step: "a", Kind: testbed.Crash, At: testbed.AtCommit, Side: "left"},
+	} {
+		require.ErrorContains(t, bed.Add(f), said)
+	}
+	template := parse(t, "name: none\nstep_templates: [{name: a, handler_class: Plain, transaction: none}]")
+	for said, f := range map[string]testbed.Fault{
+		"the step a has no timeout":                  {Step: "a", Kind: testbed.Timeout, At: testbed.Start},
+		"the step a has `transaction: none`, and so": {Step: "a", Kind: testbed.CommitAnswer},
+	} {
+		begin(t, bed)
+		add(t, bed, f)
+		_, err := bed.Run(t.Context(), orchestration.Submission{Template: template}, testbed.RunOptions{})
+		require.ErrorContains(t, err, said)
+	}
+}
+
+// A handler that is told to stop may take its time. The next engine waits for it.
+func TestACrashWaitsForTheHandlersBeside(t *testing.T) {
+	t.Parallel()
+	var bed *testbed.Bed
+	var running, crashed = make(chan struct{}), make(chan struct{})
+	var beside int
+	handler := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		switch {
+		case x.Attempt > 1:
+		case x.StepName == "slow":
+			close(running)
+			<-ctx.Done()
+			close(crashed)
+			time.Sleep(50 * time.Millisecond) // it takes its time, and must be over before the second attempt
+			beside++
+			return nil, ctx.Err()
+		default:
+			<-running
+			return nil, nil
+		}
+		beside++
+		return nil, nil
+	}
+	bed = open(t, func(c *testbed.Config) {
+		c.Engine.Handlers = orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{"H": orchestration.StepHandlerFunc(handler)}}
+		c.Engine.MaxParallelSteps = 2
+	})
+	begin(t, bed)
+	add(t, bed, testbed.Fault{Step: "fast", Kind: testbed.Crash, At: testbed.During})
+	r := run(t, bed, parse(t, "name: two\nstep_templates: [{name: slow, handler_class: H}, {name: fast, handler_class: H}]"), testbed.RunOptions{})
+	<-crashed
+	require.Equal(t, []string{"lost", "complete"}, outcomes(t, r.Task, "slow"))
+	require.Equal(t, 3, beside)
+}
