@@ -54,7 +54,7 @@ func forRuby(address string) string {
 	query.Del("port")
 	text := u.Scheme + "://" + place + u.EscapedPath()
 	if rest := query.Encode(); rest != "" {
-		text += "?" + rest
+		text += "?" + strings.ReplaceAll(rest, "+", "%20") // libpq does not take + for a space
 	}
 	return text
 }

@@ -150,6 +150,38 @@ func TestSpecsThatAreRefused(t *testing.T) {
 	}
 }
 
+// The spec passes as long as the handler fails, and fails once it does not. That of a task
+// that is complete passes, too.
+func TestASpecOfATaskIsRun(t *testing.T) {
+	t.Parallel()
+	p := declined(t)
+	require.NoError(t, os.Mkdir(filepath.Join(p.dir, "test"), 0o755))
+	files := []string{"spec/order_1_spec.rb", "test/order_1_test.rb"}
+	for _, file := range files {
+		r := p.run("tasks", "export", "1", "--spec", file)
+		require.Zero(t, r.code, r.stderr)
+	}
+	url := p.url
+	p.url = "" // a database of the suite's own
+	for _, file := range files {
+		r := p.run("test", file)
+		require.Zero(t, r.code, r.stdout+r.stderr)
+		require.Regexp(t, `1 (example|runs)`, r.stdout)
+	}
+	p.write(map[string]string{"good": ""})
+	for _, file := range files {
+		r := p.run("test", file)
+		require.Equal(t, exitTaskFailed, r.code, r.stdout+r.stderr)
+		require.Contains(t, r.stdout, "complete")
+	}
+	p.url = url
+	require.Zero(t, p.run("run", "order.yaml").code)
+	require.Zero(t, p.run("tasks", "export", "2", "--spec", "spec/order_2_spec.rb").code)
+	p.url = ""
+	r := p.run("test", "spec/order_2_spec.rb")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+}
+
 // isRuby checks that Ruby takes the file without a warning.
 func (p *project) isRuby(file string) {
 	p.t.Helper()

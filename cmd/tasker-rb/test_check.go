@@ -91,6 +91,10 @@ func (t *testCommand) checkHere(cmd *cobra.Command, l testLayout) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(l.handlers)+len(t.handlers.requires) == 0 {
+		err := errors.Newf("there is no folder %s, and none called handlers beside the templates", strings.Join(handlerFolders, " or "))
+		return errors.CombineErrors(listed(found), errors.WithHint(err, "Say where the handlers are with --handlers DIR."))
+	}
 	log := slog.New(newStepLog(cmd.ErrOrStderr()))
 	host, err := t.handlers.start(log)
 	if err != nil {

@@ -39,6 +39,9 @@ func (t *testCommand) openTestDatabase(ctx context.Context) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
+	if db.direct != "" { // the engine of the tests has one address, and needs backends of its own
+		db.url, db.direct = db.direct, ""
+	}
 	if !t.force {
 		if err := requireTestName(db.url); err != nil {
 			return nil, err

@@ -109,6 +109,28 @@ at_exit { puts "ended" }
 	require.NotContains(t, stdout, "not to be seen")
 }
 
+// ^C before the suite begins, while the check loads the handlers.
+func TestACheckIsInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"spec"}, {"spec", "--parallel", "2"}} {
+		p := &project{t: t, dir: enterable(t)}
+		p.write(map[string]string{
+			"handlers/slow.rb": "File.write('loading', '')\nsleep\n", "spec/a_spec.rb": "puts 'not to be seen'\n", "spec/b_spec.rb": "puts 'not to be seen'\n",
+		})
+		cmd := p.command(append([]string{"test"}, args...)...)
+		var stdout, stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		require.NoError(t, cmd.Start())
+		require.Eventually(t, func() bool { return exists(p.dir + "/loading") }, patience, tick)
+		require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+		_ = cmd.Wait() // ProcessState has it
+		require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), stderr.String())
+		require.Equal(t, "error: interrupted\n", stderr.String())
+		require.Empty(t, stdout.String())
+		require.Eventually(t, func() bool { return len(processesWith(p.dir)) == 0 }, patience, tick)
+	}
+}
+
 // ^C while the files are loaded.
 func TestLoadingASuiteIsInterrupted(t *testing.T) {
 	t.Parallel()

@@ -44,13 +44,13 @@ func (t *testCommand) layout() (l testLayout, err error) {
 }
 
 // usualTemplates are those of the first folder that has any, else those in the working
-// folder itself.
+// folder itself. A folder called templates may hold other things.
 func usualTemplates() ([]string, error) {
 	for _, dir := range templateFolders {
 		if !isFolder(dir) {
 			continue
 		}
-		if files, err := templateFiles([]string{dir}); err == nil {
+		if files, err := templateFiles([]string{dir}); err == nil && slices.ContainsFunc(files, looksLikeTemplate) {
 			return files, nil
 		}
 	}

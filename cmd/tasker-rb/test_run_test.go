@@ -233,6 +233,15 @@ func TestSuitesThatAreRefused(t *testing.T) {
 			require.Contains(t, lines[1], c.hint)
 		})
 	}
+	t.Run("NoHandlers", func(t *testing.T) {
+		t.Parallel()
+		p := &project{t: t, dir: t.TempDir()}
+		p.write(map[string]string{"order.yaml": one("Shop::Charge"), "spec/a_spec.rb": "", "templates/mail.yaml": "subject: none of ours\n"})
+		r := p.run("test")
+		require.Equal(t, exitBadInput, r.code)
+		require.Equal(t, "error: there is no folder handlers or app/handlers, and none called handlers beside the templates\n"+
+			"hint: Say where the handlers are with --handlers DIR.\n", r.stderr)
+	})
 	t.Run("NoFolder", func(t *testing.T) {
 		t.Parallel()
 		p := &project{t: t, dir: t.TempDir()}

@@ -51,6 +51,15 @@
 // when its name (os.Args[0]) says so. So any program that imports the package can
 // start a server, a test binary too.
 //
+// # Prepared databases
+//
+// With [Options.Prepared] an ephemeral server begins with data that was made before: by
+// initdb, and by a function of yours. The data is one file in the user's cache folder, for
+// each version of PostgreSQL and each key. The supervisor unpacks it before it starts
+// PostgreSQL, so that nothing is left when the command is killed meanwhile. It also packs it, when the
+// server that made it has stopped; a file appears only if it is whole. A start takes some
+// 0.2 s, in place of one second.
+//
 // # Whose server it is
 //
 // PostgreSQL refuses to run as root. Root's server runs as the user postgres, or
