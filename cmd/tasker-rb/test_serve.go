@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -18,15 +19,17 @@ import (
 // are opened to db afterwards read the time of the tests in now().
 func (t *testCommand) serveTests(cmd *cobra.Command, host *rubyhost.Host, db *database, l testLayout, log *slog.Logger) (closeTests func() error, err error) {
 	ctx := cmd.Context()
+	own := cmp.Or(db.direct, db.url) // the engine needs a backend of its own, which a pooler may not give
 	bed, err := testbed.Open(ctx, testbed.Config{
-		URL: db.url, SQLClock: true, Logger: log, Engine: orchestration.Config{Handlers: rubysteps.New(host), Logger: log},
+		URL: own, SQLClock: true, Logger: log, Engine: orchestration.Config{Handlers: rubysteps.New(host), Logger: log},
 	})
 	if err != nil {
 		return nil, err
 	}
-	address := db.url
-	db.url = withOption(address, "search_path", bed.SearchPath())
-	return bed.Close, rubytest.Serve(ctx, host, rubytest.Config{Bed: bed, Templates: l.templates, Kill: t.kill(cmd, address), Logger: log})
+	if db.direct == "" { // a pooler refuses it
+		db.url = withOption(db.url, "search_path", bed.SearchPath())
+	}
+	return bed.Close, rubytest.Serve(ctx, host, rubytest.Config{Bed: bed, Templates: l.templates, Kill: t.kill(cmd, own), Logger: log})
 }
 
 // withOption returns the address with a setting for all its connections, in the form that

@@ -37,6 +37,7 @@
 //	finish.go         the end of a session: commit, rollback
 //	hooks.go          the hooks
 //	trace.go          what is told of each statement, if somebody asks
+//	around.go         what a test has happen at a statement
 //	notifications.go  LISTEN and NOTIFY
 //	go_tx.go          the [pgx.Tx] of a handler in Go
 //	go_rows.go        the rows and batch results of that pgx.Tx

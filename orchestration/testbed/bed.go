@@ -36,7 +36,8 @@ type Config struct {
 type Bed struct {
 	config Config
 	logger *slog.Logger
-	pool   *pgxpool.Pool // of the bed itself; no fault meets it
+	own    *pgxpool.Pool // of the bed itself
+	pool   *pgxpool.Pool // of the tests
 	clock  *clock
 	sql    *sqlClock
 	faults faults
@@ -80,23 +81,59 @@ func Open(ctx context.Context, config Config) (*Bed, error) {
 			b.logger = slog.Default()
 		}
 	}
-	pool, err := pgxpool.ParseConfig(config.URL)
-	if err != nil { // the driver's own text may show the password
-		return nil, errors.New("testbed: the address of the database is not a PostgreSQL URL")
+	if err := b.open(context.WithoutCancel(ctx)); err != nil {
+		b.closePools()
+		return nil, err
 	}
-	pool.MaxConns = ownConnections
-	if b.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), pool); err != nil {
-		return nil, errors.Wrap(err, "testbed: opening the database")
-	}
-	if b.sql, err = openSQLClock(ctx, b.pool, b.logger, config.SQLClock); err == nil {
-		b.clock = newClock(b.sql.follow())
-		_, err = b.instance(ctx, seat{})
-	}
-	if err != nil {
-		b.pool.Close()
+	if _, err := b.instance(ctx, seat{}); err != nil {
+		b.closePools()
 		return nil, err
 	}
 	return b, nil
+}
+
+// open opens the pools, and makes the clocks.
+func (b *Bed) open(ctx context.Context) error {
+	own, err := pgxpool.ParseConfig(b.config.URL)
+	if err != nil { // the driver's own text may show the password
+		return errBadURL
+	}
+	own.MaxConns = ownConnections
+	if b.own, err = pgxpool.NewWithConfig(ctx, own); err != nil {
+		return errors.Wrap(err, "testbed: opening the database")
+	}
+	if b.sql, err = openSQLClock(ctx, b.own, b.logger, b.config.SQLClock); err != nil {
+		return err
+	}
+	b.clock = newClock(b.sql.follow())
+	config, err := b.poolConfig()
+	if err != nil {
+		return err
+	}
+	b.pool, err = pgxpool.NewWithConfig(ctx, config)
+	return errors.Wrap(err, "testbed: opening the database")
+}
+
+// poolConfig is that of a pool for handlers and tests.
+func (b *Bed) poolConfig() (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(b.config.URL)
+	if err != nil {
+		return nil, errBadURL
+	}
+	orchestration.ConfigurePool(config)
+	config.MaxConns = poolSize
+	b.sql.configure(config)
+	return config, nil
+}
+
+var errBadURL = errors.New("testbed: the address of the database is not a PostgreSQL URL")
+
+func (b *Bed) closePools() {
+	for _, pool := range []*pgxpool.Pool{b.pool, b.own} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
 }
 
 // Close closes the engines. All other calls must have returned. It puts the database back,
@@ -111,13 +148,13 @@ func (b *Bed) Close() error {
 			b.closeErr = errors.CombineErrors(b.closeErr, i.close())
 		}
 		b.closeErr = errors.CombineErrors(b.closeErr, b.leaveDatabase())
-		b.pool.Close()
+		b.closePools()
 	})
 	return b.closeErr
 }
 
-// Pool returns a pool on the database, to prepare and to check what handlers do there. No
-// fault meets it, and now() in SQL is the real time.
+// Pool returns a pool on the database, for the tests' own statements. No fault meets it. With
+// Config.SQLClock, now() follows the clock there, too.
 func (b *Bed) Pool() *pgxpool.Pool { return b.pool }
 
 // Now returns the time of the clock.
@@ -132,7 +169,7 @@ func (b *Bed) SetTime(ctx context.Context, to time.Time) error {
 	to = exact(to)
 	if to.Before(b.Now()) {
 		var any bool
-		if err := b.pool.QueryRow(ctx, "select exists (select from tasker.tasks)").Scan(&any); err != nil {
+		if err := b.own.QueryRow(ctx, "select exists (select from tasker.tasks)").Scan(&any); err != nil {
 			return errors.Wrap(err, "testbed: looking for tasks")
 		}
 		if any {

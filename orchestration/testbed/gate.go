@@ -16,11 +16,10 @@ import (
 // gate is the network of one engine: every connection of its pool goes through it. Once it
 // is cut, nothing of the engine reaches the database any more.
 type gate struct {
-	mu      sync.Mutex
-	closed  bool
-	links   map[*link]bool
-	byPID   map[uint32]*link
-	onClose func()
+	mu     sync.Mutex
+	closed bool
+	links  map[*link]bool
+	byPID  map[uint32]*link
 }
 
 func newGate() *gate { return &gate{links: map[*link]bool{}, byPID: map[uint32]*link{}} }

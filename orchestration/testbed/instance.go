@@ -42,19 +42,16 @@ func keyOf(x *orchestration.StepExecution) attemptKey {
 	return attemptKey{x.TaskID, x.StepName, x.Attempt}
 }
 
-// poolSize is how many connections an engine may have.
+// poolSize is how many connections an engine may have, and how many the tests.
 const poolSize = 16
 
 // start starts an engine.
 func (b *Bed) start(ctx context.Context, s seat) (*instance, error) {
 	i := &instance{bed: b, gate: newGate(), attempts: map[*orchestration.StepExecution]*attempt{}, after: map[attemptKey]*attempt{}}
-	config, err := pgxpool.ParseConfig(b.config.URL)
+	config, err := b.poolConfig()
 	if err != nil {
-		return nil, errors.New("testbed: the address of the database is not a PostgreSQL URL")
+		return nil, err
 	}
-	orchestration.ConfigurePool(config)
-	config.MaxConns = poolSize
-	b.sql.configure(config)
 	i.name = config.ConnConfig.RuntimeParams["application_name"]
 	i.gate.guard(config)
 	cfg := b.config.Engine
@@ -111,6 +108,7 @@ func (i *instance) use() (end func()) {
 		last := i.gone && i.users == 0 && !i.lent
 		i.mu.Unlock()
 		if last {
+			i.bed.remove(i)
 			if err := i.close(); err != nil {
 				i.bed.logger.Warn("a dropped engine could not be closed", "error", err)
 			}
@@ -143,7 +141,7 @@ func (b *Bed) endBackends(condition string, arg any) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for left := 1; left > 0; {
-		err := b.pool.QueryRow(ctx, `select count(pg_terminate_backend(pid)) from pg_stat_activity
+		err := b.own.QueryRow(ctx, `select count(pg_terminate_backend(pid)) from pg_stat_activity
 			where datname = current_database() and pid <> pg_backend_pid() and `+condition, arg).Scan(&left)
 		if err != nil {
 			b.logger.Error("testbed: the backends of a dropped engine could not be ended", "error", err)

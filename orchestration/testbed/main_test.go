@@ -180,3 +180,14 @@ func everyStatement(ctx context.Context, x *orchestration.StepExecution) (json.R
 	}
 	return nil, nested.Commit(ctx)
 }
+
+// silent is a test that only makes a database. It goes with its server.
+type silent struct{ testing.TB }
+
+func (silent) Helper()        {}
+func (silent) Cleanup(func()) {}
+
+// databaseURL is that of a database for an example.
+func databaseURL() string {
+	return pgtest.URL(silent{}, pgtest.WithTemplate(orchestration.Migrate, tables))
+}

@@ -32,7 +32,12 @@ func (b *Bed) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err = pool.Exec(ctx, resetSQL+schemaSQL); err != nil {
+	var alone bool
+	if err = pool.QueryRow(ctx, "select pg_try_advisory_lock("+lockKey+")").Scan(&alone); err != nil {
+		err = errors.Wrap(err, "testbed: looking for other tests on the database")
+	} else if !alone {
+		err = errors.WithHint(errors.New("testbed: another process runs tests on this database"), "Wait for its end, or give one of them another database.")
+	} else if _, err = pool.Exec(ctx, resetSQL+schemaSQL); err != nil {
 		err = errors.WithHint(errors.Wrap(err, "testbed: preparing the database"),
 			"The user of the test database must be allowed to create a schema in it.")
 	} else if _, err = pool.Exec(ctx, "select tasker_testbed.take()"); err != nil {
@@ -46,6 +51,9 @@ func (b *Bed) take(ctx context.Context) error {
 	return nil
 }
 
+// lockKey is the advisory lock of the process that runs tests on a database.
+const lockKey = "hashtextextended('tasker_testbed', 0)"
+
 // replicaRole is the setting with which a session runs no triggers and checks no foreign
 // keys. It takes a superuser, or a grant. It is set once for the session: to change it has
 // the server plan all statements anew.
@@ -55,7 +63,7 @@ const replicaRole = "session_replication_role"
 func openReset(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("testbed: the address of the database is not a PostgreSQL URL")
+		return nil, errBadURL
 	}
 	config.MaxConns = 1
 	config.ConnConfig.RuntimeParams[replicaRole] = "replica"
@@ -141,5 +149,10 @@ func (b *Bed) leaveDatabase() error {
 		return nil
 	}
 	defer b.baseline.pool.Close()
-	return b.putBack(context.Background(), firstSave)
+	ctx := context.Background()
+	if err := b.putBack(ctx, firstSave); err != nil {
+		return err
+	}
+	_, err := b.baseline.pool.Exec(ctx, "select pg_advisory_unlock("+lockKey+")") // before the backend ends, which takes a moment
+	return errors.Wrap(err, "testbed: leaving the database")
 }

@@ -347,3 +347,15 @@ func TestRestoreTakesTheClockBack(t *testing.T) {
 	require.Empty(t, charged(t, bed))
 	require.Equal(t, int64(1), run(t, bed, template, testbed.RunOptions{}).Task.TaskID)
 }
+
+// Two processes on one database would take each other's rows for their own.
+func TestADatabaseIsForOneProcessAtATime(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate, tables))
+	on := func(c *testbed.Config) { c.URL = url }
+	first, second := open(t, on), open(t, on)
+	begin(t, first)
+	require.ErrorContains(t, second.Begin(t.Context(), noon), "another process runs tests")
+	require.NoError(t, first.Close())
+	begin(t, second)
+}

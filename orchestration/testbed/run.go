@@ -75,7 +75,7 @@ func (b *Bed) Run(ctx context.Context, s orchestration.Submission, o RunOptions)
 	if err := b.work(ctx, r.task, r.options); err != nil {
 		return nil, err
 	}
-	detail, err := orchestration.ReadTask(ctx, b.pool, r.task)
+	detail, err := orchestration.ReadTask(ctx, b.own, r.task)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (b *Bed) submit(ctx context.Context, s orchestration.Submission) (int64, er
 	}
 	var task orchestration.Submitted
 	s.NoWake = true
-	err = pgx.BeginFunc(ctx, b.pool, func(tx pgx.Tx) (err error) {
+	err = pgx.BeginFunc(ctx, b.own, func(tx pgx.Tx) (err error) {
 		task, err = i.engine.SubmitTx(ctx, tx, s)
 		return err
 	})
@@ -131,7 +131,7 @@ func (b *Bed) Finish(ctx context.Context, taskID int64) (*orchestration.TaskDeta
 	if err := b.work(ctx, taskID, RunOptions{}); err != nil {
 		return nil, err
 	}
-	return orchestration.ReadTask(ctx, b.pool, taskID)
+	return orchestration.ReadTask(ctx, b.own, taskID)
 }
 
 // crashOf returns where the attempt's run crashes, if it does so in this attempt.

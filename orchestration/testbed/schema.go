@@ -64,7 +64,7 @@ func (b *Bed) explainLocks(ctx context.Context, err error) error {
 	if !errors.As(err, &pg) || pg.Code != lockNotAvailable {
 		return err
 	}
-	rows, _ := b.pool.Query(ctx, blockersSQL)
+	rows, _ := b.own.Query(ctx, blockersSQL)
 	blockers, asking := pgx.CollectRows(rows, pgx.RowTo[string])
 	if asking != nil || len(blockers) == 0 {
 		return err

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cockroachdb/errors"
 
@@ -36,6 +37,13 @@ func (b *Bed) instance(ctx context.Context, s seat) (*instance, error) {
 	b.seats[s] = i
 	b.all = append(b.all, i)
 	return i, nil
+}
+
+// remove forgets an engine that is about to be closed.
+func (b *Bed) remove(i *instance) {
+	b.seating.Lock()
+	defer b.seating.Unlock()
+	b.all = slices.DeleteFunc(b.all, func(other *instance) bool { return other == i })
 }
 
 // Engine returns the engine, for what Bed does not offer. After a crash it is another one.

@@ -110,13 +110,29 @@ class TestingClockTest < Minitest::Test
       near Date.today.to_time, Time.utc(2020, 3, 4).to_date.to_time
       at = run_task("x").step("a").results
       near at, Time.utc(2020, 3, 4, 5, 1) # the engine has waited for a minute
+      near ENGINE.asked("travel").first["to"] / 1_000_000, Time.utc(2020, 3, 4, 5) # it went back before the first task
       near Time.now, Time.utc(2020, 3, 4, 5, 1)
       near Time.new, Time.utc(2020, 3, 4, 5, 1)
       near DateTime.now.to_time, Time.utc(2020, 3, 4, 5, 1)
     end
-    near Time.now, real + 60
-    near Time.new, real + 60
-    near Date.today.to_time, (real + 60).to_date.to_time
+    near Time.now, real
+    travel(86_400)
+    near Time.now, real + 86_400
+    near Time.new, real + 86_400
+    near Date.today.to_time, (real + 86_400).to_date.to_time
+    Timecop.freeze do # at what is seen
+      near Time.now, real + 86_400
+      near run_task("x").step("a").results, real + 86_400 + 60
+      near Time.now, real + 86_400 + 60
+      Timecop.freeze(Time.utc(2050)) { near Time.now, Time.utc(2050) }
+    end
+    near Time.now, real + 86_400
+    Timecop.travel(Time.utc(2051))
+    near Time.now, Time.utc(2051)
+    near run_task("x").step("a").results, Time.utc(2051) + 60
+    near Time.now, Time.utc(2051) + 60
+    Timecop.return
+    near Time.now, real + 86_400
   RUBY
 
   def test_with_timecop
@@ -134,11 +150,13 @@ class TestingClockTest < Minitest::Test
     near Date.today.to_time, Time.utc(2020, 3, 4).to_date.to_time
     near DateTime.now.to_time, Time.utc(2020, 3, 4, 5, 1)
     time.travel_back
-    near Time.now, real + 60
-    near Date.today.to_time, (real + 60).to_date.to_time
-    time.travel_to(Time.utc(2040)) { near Time.now, Time.utc(2040) + 60 }
+    near Time.now, real
+    near Date.today.to_time, real.to_date.to_time
     travel(ActiveSupport::Duration.days(2))
-    near Time.now, real + 60 + 2 * 24 * 3600
+    near Time.now, real + 2 * 24 * 3600
+    time.travel_to(Time.utc(2040)) { near Time.now, Time.utc(2040) }
+    time.travel(ActiveSupport::Duration.days(1)) { near Time.now, real + 3 * 24 * 3600 }
+    near Time.now, real + 2 * 24 * 3600
   RUBY
 
   def test_with_active_support
@@ -155,16 +173,17 @@ class TestingClockTest < Minitest::Test
       $VERBOSE = true
     LOAD
       real = Time.now
-      2.times do |run|
+      2.times do
         allow(Time).to receive(:now).and_return(Time.utc(2020, 3, 4, 5))
-        before = Tasker::Testing::Clock.offset
-        near run_task("x").step("a").results - (before / 1_000_000), Time.utc(2020, 3, 4, 5, 1)
+        near run_task("x").step("a").results, Time.utc(2020, 3, 4, 5, 1)
+        near Time.now, Time.utc(2020, 3, 4, 5, 1)
         RSpec::Mocks.space.proxy_for(Time).reset
-        near Time.now, real + 60 + run * 60
-        near Time.new, real + 60 + run * 60
+        near Time.now, real
+        near Time.new, real
+        near run_task("x").step("a").results, (real += 60)
       end
       allow(Time).to receive(:now).and_call_original
-      near Time.now, real + 120
+      near Time.now, real
     RUBY
   end
 end

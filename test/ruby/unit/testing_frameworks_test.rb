@@ -308,6 +308,11 @@ class TestingFrameworksTest < Minitest::Test
     assert_match(/dies at this point: charge, before its commit\s+rows has 1 more row/, out)
     assert_includes out, "THE WORKER DIES"
 
+    block = 'expect { CrashingEngine.current.rows("charges") }.to be_exactly_once.for("order")'
+    out, passed = rspec("require 'tasker/testing'\n#{handlers}#{crashing}RSpec.describe('an order') { it('is charged once') { #{block} } }")
+    refute passed, out
+    assert_match(/dies at this point: charge, before its commit\s+rows has 1 more row/, out)
+
     out, passed = minitest("require 'tasker/testing'\n#{handlers}#{crashing}class T < Minitest::Test\n  def test_it = #{body}\nend")
     refute passed, out
     assert_match(/1 failures, 0 errors/, out)

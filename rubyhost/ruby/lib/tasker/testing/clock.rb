@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "date"
+require_relative "clock/offsets"
 
 module Tasker
   module Testing
@@ -30,11 +31,14 @@ module Tasker
         extend Below
 
         def now(*given, **options)
-          Clock.read(:now, self, given, options) { super(*given, **options) }
+          Clock.read(:now, self, given, options, aliased: __callee__ != :now) { super(*given, **options) }
         end
 
+        # Some versions of Ruby's own Time.now call it. What is added to that is up to
+        # the caller of Time.now: an alias of it has nothing added.
         def new(*given, **options)
-          Clock.read(:new, self, given, options, moves: given.empty?) { super(*given, **options) }
+          moves = given.empty? && !caller_locations(1, 1).first&.path&.start_with?("<internal:")
+          Clock.read(:new, self, given, options, moves: moves, aliased: __callee__ != :new) { super(*given, **options) }
         end
       end
 
@@ -43,7 +47,7 @@ module Tasker
         extend Below
 
         def today(*given)
-          Clock.read(:today, self, given, {}) { super }
+          Clock.read(:today, self, given, {}, aliased: __callee__ != :today) { super }
         end
       end
 
@@ -52,7 +56,7 @@ module Tasker
         extend Below
 
         def now(*given)
-          Clock.read(:date_time, self, given, {}) { super }
+          Clock.read(:date_time, self, given, {}, aliased: __callee__ != :now) { super }
         end
       end
 
@@ -61,17 +65,20 @@ module Tasker
         extend Below
 
         def clock_gettime(clock, *unit)
-          Clock.read(:gettime, self, [clock, *unit], {}, moves: clock == Process::CLOCK_REALTIME) { super }
+          today = clock == Process::CLOCK_REALTIME
+          Clock.read(:gettime, self, [clock, *unit], {}, moves: today, aliased: __callee__ != :clock_gettime) { super }
         end
       end
 
-      @offset = 0
+      @offsets = Offsets.new
       @fixed = nil
       @lock = Mutex.new
 
       class << self
         # @return [Integer] microseconds by which this clock is ahead
-        attr_reader :offset
+        def offset
+          inside(:offset) { unfixed }
+        end
 
         # @return [Integer, nil] microseconds since 1970, while the clock stands still
         attr_reader :fixed
@@ -116,7 +123,7 @@ module Tasker
         # @return [nil]
         def reset
           @lock.synchronize do
-            @offset = 0
+            @offsets = Offsets.new
             @fixed = nil
           end
           nil
@@ -133,7 +140,7 @@ module Tasker
           @lock.synchronize do
             stood = @fixed
             @fixed = nil
-            @offset += stood - now
+            add(stood - now)
           end
         end
 
@@ -165,53 +172,71 @@ module Tasker
 
         # Reads a clock, and adds the offset to what its caller sees.
         #
-        # What another library has put below may come back here: through another
-        # method, which then adds nothing, or through an alias of this one, which then
-        # reads the clock as it was before.
+        # What another library has put below may come back here through another method,
+        # which then adds nothing. Or it comes through an alias of this one that it has
+        # made: that reads the clock as it was before.
         #
         # @!visibility private
         # @param moves [Boolean] whether the answer is of now, and of the clock of all days
-        def read(method, receiver, given, options, moves: true)
-          inside = Thread.current[:tasker_clock] || []
-          return @natives.fetch(method).bind_call(receiver, *given, **options) if inside.include?(method)
+        # @param aliased [Boolean] whether the caller asks for the clock without itself
+        def read(method, receiver, given, options, moves: true, aliased: false)
+          called = Thread.current[:tasker_clock]
+          return @natives.fetch(method).bind_call(receiver, *given, **options) if aliased || called&.include?(method)
 
-          begin
-            Thread.current[:tasker_clock] = [*inside, method]
+          inside(method) do
+            before = real
             value = yield
-            moves && inside.empty? ? shifted(method, value, given) : value
-          ensure
-            Thread.current[:tasker_clock] = inside
+            next value unless moves && called.nil?
+
+            offset = method == :now ? @offsets.at(micro(value), before, real) : unfixed
+            shifted(method, value, given, @fixed, offset)
           end
         end
 
         private
 
-        def add(micro)
-          @fixed ? @fixed += micro : @offset += micro
+        # While the block runs, the clocks on this thread have nothing added.
+        def inside(method)
+          called = Thread.current[:tasker_clock]
+          Thread.current[:tasker_clock] = [*called, method]
+          yield
+        ensure
+          Thread.current[:tasker_clock] = called
         end
 
-        def shifted(method, value, given)
-          fixed = @fixed
-          return value if fixed.nil? && @offset.zero?
+        def add(micro)
+          @fixed ? @fixed += micro : @offsets.add(micro)
+        end
+
+        # To be called inside another clock than Time.now.
+        #
+        # @return [Integer] microseconds that are added to a time that goes on
+        def unfixed
+          before = real
+          read = micro(Time.now)
+          @offsets.at(read, before, real)
+        end
+
+        def shifted(method, value, given, fixed, offset)
+          return value if fixed.nil? && offset.zero?
 
           case method
-          when :now, :new then value + ahead(fixed, value)
-          when :date_time then value + (ahead(fixed, value) / 86_400)
-          when :today then date(value, fixed, *given)
-          else fixed ? ticks(value, 0, fixed, given[1]) : ticks(value, value, @offset, given[1])
+          when :now, :new then value + ahead(fixed, offset, value)
+          when :date_time then value + (ahead(fixed, offset, value) / 86_400)
+          when :today then date(value, fixed, offset, *given)
+          else fixed ? ticks(value, 0, fixed, given[1]) : ticks(value, value, offset, given[1])
           end
         end
 
         # @return [Rational] seconds between what was read and what is to be seen
-        def ahead(fixed, read)
-          fixed ? Rational(fixed, MICRO) - read.to_time.to_r : Rational(@offset, MICRO)
+        def ahead(fixed, offset, read)
+          fixed ? Rational(fixed, MICRO) - read.to_time.to_r : Rational(offset, MICRO)
         end
 
-        # A date has no time of day, and the shift may pass midnight. Time.now adds
-        # nothing here, because the caller is inside.
-        def date(value, fixed, start = Date::ITALY)
+        # A date has no time of day, and the shift may pass midnight.
+        def date(value, fixed, offset, start = Date::ITALY)
           time = Time.now
-          shifted = (time + ahead(fixed, time)).to_date.new_start(start)
+          shifted = (time + ahead(fixed, offset, time)).to_date.new_start(start)
           value == time.to_date ? shifted : value + (shifted - time.to_date).to_i
         end
 

@@ -168,7 +168,9 @@ module Tasker
       def self.check(template, context:, points:, cap:, allow:, stubs:, &snapshot)
         raise ArgumentError, "assert_exactly_once needs a block that returns rows of the database" unless snapshot
 
-        Check.new(template, context, points, cap, Array(allow), stubs, snapshot).result
+        result = Check.new(template, context, points, cap, Array(allow), stubs, snapshot).result
+        Example.current!.warnings << result.to_s if result.left_out.positive? || result.not_compared.any?
+        result
       end
     end
   end

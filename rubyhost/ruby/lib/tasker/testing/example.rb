@@ -19,9 +19,12 @@ module Tasker
         attr_reader :current
 
         # @return [Example]
-        # @raise [Error] outside an example
+        # @raise [Error] outside an example, and [Absent] without an engine
         def current!
-          current || raise(Service.there? ? Error.new(OUTSIDE) : Absent.new)
+          return current if current
+
+          Service.ask(:templates) # raises when there is no engine at all
+          raise Error, OUTSIDE
         end
 
         # Begins an example. One runs at a time: they share the database and the clock.
@@ -44,8 +47,8 @@ module Tasker
           raise
         end
 
-        # @yield what else belongs to its end, while it is the current one
         # @return [nil]
+        # @raise [Error] see {#end}
         def end
           return unless current
 

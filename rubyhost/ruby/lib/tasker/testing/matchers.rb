@@ -111,6 +111,43 @@ module Tasker
         end
       end
 
+      # The matcher of {Matchers#be_exactly_once}.
+      class BeExactlyOnce < Matcher
+        # @api private
+        def initialize
+          super("be there exactly once, wherever the worker dies") { |snapshot| failure(snapshot) }
+        end
+
+        # @param template [String] as for {API#run_task}
+        # @param options [Hash] as for {API#assert_exactly_once}
+        # @return [self]
+        def for(template, **options)
+          @template = template
+          @options = options
+          self
+        end
+
+        def supports_block_expectations? = true
+        def supports_value_expectations? = false
+
+        # @raise [ArgumentError] always: that a crash does harm shows nothing
+        def does_not_match?(_)
+          raise ArgumentError, "be_exactly_once cannot be negated"
+        end
+
+        private
+
+        def failure(snapshot)
+          raise ArgumentError, "be_exactly_once needs the task: be_exactly_once.for(\"order\", context: {})" unless @template
+
+          defaults = { context: {}, points: nil, cap: 200, allow: [], stubs: {} }
+          ExactlyOnce.check(@template, **defaults, **@options, &snapshot)
+          nil
+        rescue ExactlyOnce::Failed => e
+          e.message
+        end
+      end
+
       # @return [Matcher] for tasks, steps, and all that has +complete?+
       def be_complete
         Matcher.new("be complete") { |actual| Checks.complete(actual) }
@@ -137,6 +174,15 @@ module Tasker
       # @return [Matcher]
       def have_committed(rows, count = nil)
         Matcher.new("have committed #{rows.is_a?(String) ? rows : "rows"}") { |_| Checks.committed(rows, count) }
+      end
+
+      # {API#assert_exactly_once} as a matcher for the block that returns the rows.
+      #
+      # @return [BeExactlyOnce] to be followed by +for+
+      # @example
+      #   expect { DB[:charges].all }.to be_exactly_once.for("order", context: { id: 7 })
+      def be_exactly_once
+        BeExactlyOnce.new
       end
 
       # @param name [String, Symbol] of an event of {Tasker::Events}
