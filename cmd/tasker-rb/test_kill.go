@@ -30,11 +30,7 @@ func (t *testCommand) kill(cmd *cobra.Command, address string) func(context.Cont
 		if err != nil {
 			return false, errors.WithStack(err)
 		}
-		program, err := os.Executable()
-		if err != nil {
-			return false, errors.Wrap(err, "finding this program")
-		}
-		child := exec.CommandContext(ctx, program, t.arguments(cmd, t.suite.paths)...)
+		child := exec.CommandContext(ctx, self, t.arguments(cmd, t.suite.paths)...)
 		child.Env = append(os.Environ(), roleVariable+"="+killRole+string(order), databaseURL+"="+address)
 		child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		var said bytes.Buffer
