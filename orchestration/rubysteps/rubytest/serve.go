@@ -179,7 +179,11 @@ func (s *service) end(ctx context.Context) (reply, error) {
 	defer s.mu.Unlock()
 	unmet := []reply{}
 	for _, f := range append(left.Unmet, s.kills...) {
-		unmet = append(unmet, reply{"step": f.Step, "kind": f.Kind, "at": f.At})
+		u := reply{"step": f.Step, "kind": f.Kind, "at": f.At}
+		if f.At == testbed.AtStatement {
+			u["number"] = max(f.Number, 1)
+		}
+		unmet = append(unmet, u)
 	}
 	return reply{"unmet": unmet, "warnings": append([]string{}, left.Warnings...)}, err
 }

@@ -114,7 +114,7 @@ module Tasker
         reply = Service.ask(:end)
         @warnings.concat(reply["warnings"].to_a)
         unmet = faults.unmet(reply["unmet"].to_a, tasks)
-        raise Error, unmet.join("\n") unless unmet.empty?
+        raise Error, unmet.join("\n"), [@place] unless unmet.empty?
       ensure
         @isolation&.restore
         Clock.reset

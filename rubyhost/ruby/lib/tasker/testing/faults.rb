@@ -118,7 +118,7 @@ module Tasker
       def unmet(unmet, tasks)
         names = tasks.flat_map { |task| task.steps.map(&:name) }.uniq
         own = @failing.reject(&:over?).map { |failing| line(failing.to_s, failing.met, failing.step, tasks, names) }
-        own + unmet.map { |fault| line(words(fault), "met no attempt", fault["step"], tasks, names) }
+        own + unmet.map { |fault| line(words(fault), "met no attempt", fault["step"], tasks, names) + statements(fault, tasks) }
       end
 
       private
@@ -133,6 +133,14 @@ module Tasker
 
         count = tasks.sum { |task| task.step?(step) ? task.step(step).attempts : 0 }
         ": the step has begun #{count == 1 ? "once" : "#{count} times"}"
+      end
+
+      # @return [String] how many statements there were for a fault at one
+      def statements(fault, tasks)
+        return "" unless fault["at"] == "statement"
+
+        sent = tasks.select { |task| task.step?(fault["step"]) }.flat_map { |task| task.step(fault["step"]).sql.group_by(&:attempt).values.map(&:size) }.max
+        ", and no attempt has sent more than #{sent || 0} statement#{"s" unless sent == 1}"
       end
 
       def words(fault)

@@ -74,7 +74,7 @@ module Tasker
           names = points.map(&:step).uniq
           unknown = steps.find { |step| !names.include?(step) } or return
 
-          raise Error, "points: names #{unknown}, but no such step has run#{Near.hint(unknown, names)}"
+          raise Error, "points: names #{unknown}, but no such step has run#{Near.hint(unknown, names)}; :begins, :statements and :commits are kinds"
         end
 
         # The commits first, and then the others evenly.
