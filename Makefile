@@ -162,7 +162,7 @@ bench/micro: setup ## measure the parts by themselves: the bridge, SQL from Ruby
 bench/suite: build ## time `tasker-rb test` on EXAMPLES examples (default 200) of a task of four steps
 	@EXAMPLES=$(EXAMPLES) ROUNDS=$(ROUNDS) scripts/bench_suite.sh
 
-docs/pictures: ## draw docs/pictures/*.svg from the text beside them (needs graphviz and mscgen)
+docs/pictures: ## draw docs/pictures/*.svg from the text beside them (needs graphviz, mscgen and the network)
 	@scripts/pictures.sh
 
 fmt: ## format the Go code

@@ -207,7 +207,7 @@ func imports(t *testing.T) map[string]bool {
 // A picture bears the checksum of the text that it was drawn from.
 func TestPicturesAreDrawnFromTheirSources(t *testing.T) {
 	t.Parallel()
-	sources, err := filepath.Glob("pictures/*.[dm]*")
+	sources, err := filepath.Glob("pictures/*.[adm]*")
 	require.NoError(t, err)
 	require.NotEmpty(t, sources)
 	for _, source := range sources {

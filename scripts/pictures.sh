@@ -7,13 +7,17 @@ cd "$(dirname "$0")/../docs/pictures"
 for tool in dot mscgen; do
 	command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install graphviz mscgen" >&2; exit 1; }
 done
-for source in *.dot *.msc; do
+# Terminals: a fixed version, because a picture that nobody has changed should not change.
+freeze="go run github.com/charmbracelet/freeze@v0.2.2"
+for source in *.dot *.msc *.ansi; do
 	picture="${source%.*}.svg"
 	case "$source" in
 	*.dot) dot -Tsvg "$source" ;;
 	# mscgen leaves the background transparent, which a dark page shows as black on black.
 	*.msc) mscgen -T svg -i "$source" -o - | sed '0,/^stroke-width.*>$\|^ stroke-width.*>$/s//&\n<rect width="100%" height="100%" fill="white"\/>/; s/<text /<text dy="-2" /' ;;
-	esac > "$picture"
+	*.ansi) $freeze "$source" --language ansi --font.family monospace --font.ligatures=false --font.size 13 --padding 20 --output "$picture" >&2 && cat "$picture" ;;
+	esac > "$picture.new"
+	mv "$picture.new" "$picture"
 	echo "<!-- source $(sha256sum "$source" | cut -d' ' -f1) -->" >> "$picture"
 	echo "docs/pictures/$picture"
 done

@@ -1,6 +1,7 @@
 package rubytest
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"time"
@@ -85,6 +86,19 @@ type historyDocument struct {
 	Reason  string    `json:"reason,omitempty"`
 }
 
+// rank orders what has happened at one moment of a clock that stands still: a task begins
+// before its steps, and ends after them.
+func (h *historyDocument) rank() int {
+	switch {
+	case h.What == "step":
+		return 1
+	case h.From == "" || h.To == string(orchestration.TaskInProgress):
+		return 0
+	default:
+		return 2
+	}
+}
+
 // document describes the task of a run.
 func document(run *testbed.Run, template *templates.Template) *taskDocument {
 	t := run.Task
@@ -98,7 +112,9 @@ func document(run *testbed.Run, template *templates.Template) *taskDocument {
 		d.History = appendHistory(d.History, "step", s.Name, s.Transitions)
 	}
 	d.History = appendHistory(d.History, "task", "", t.Transitions)
-	slices.SortStableFunc(d.History, func(a, b historyDocument) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(d.History, func(a, b historyDocument) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.rank(), b.rank()))
+	})
 	for _, e := range run.Events {
 		d.Events = append(d.Events, eventDocument{Kind: string(e.Kind), Step: e.Step, Attempt: e.Attempt, At: e.At})
 	}

@@ -27,6 +27,12 @@ module Tasker
           !library?(File.expand_path(line[/\A(.*?):\d+/, 1] || line))
         end
 
+        # @param line [String] of a backtrace
+        # @return [Boolean] whether it is in this library
+        def ours?(line)
+          line.start_with?("#{LIBRARY}/")
+        end
+
         # @param path [String]
         # @return [String] as seen from the working folder
         def short(path)

@@ -68,7 +68,7 @@ module Tasker
 
         # The user's own lines first.
         def places(backtrace)
-          own, others = backtrace.partition { |line| Place.own?(line) }
+          own, others = backtrace.reject { |line| Place.ours?(line) }.partition { |line| Place.own?(line) }
           own.first(OWN_LINES).map { |line| "    #{Place.short(line)}" } + others.first(own.empty? ? OWN_LINES : OTHER_LINES).map { |line| "    (#{line})" }
         end
 
