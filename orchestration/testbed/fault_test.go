@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,6 +172,50 @@ func TestFaultsThatMakeNoSense(t *testing.T) {
 		add(t, bed, f)
 		_, err := bed.Run(t.Context(), orchestration.Submission{Template: template}, testbed.RunOptions{})
 		require.ErrorContains(t, err, said)
+	}
+}
+
+// Of two engines, the one that lives waits for the handler of the other one, too.
+func TestTheOtherEngineWaitsForAnAbandonedHandler(t *testing.T) {
+	t.Parallel()
+	var bed *testbed.Bed
+	var running atomic.Int32
+	var crashing, crashed chan struct{}
+	handler := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if n := running.Add(1); n != 1 {
+			t.Errorf("%d attempts run at once", n)
+		}
+		defer running.Add(-1)
+		if x.Attempt == 1 {
+			close(crashing)
+			select {
+			case <-ctx.Done():
+			case <-crashed: // it was the other engine
+				return nil, nil
+			}
+			time.Sleep(300 * time.Millisecond) // longer than the other engine takes to notice
+		}
+		return nil, nil
+	}
+	crash := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		<-crashing
+		if x.Attempt == 2 {
+			close(crashed)
+		}
+		return nil, nil
+	}
+	bed = open(t, func(c *testbed.Config) {
+		c.Engine.Handlers = orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{
+			"Slow": orchestration.StepHandlerFunc(handler), "Crash": orchestration.StepHandlerFunc(crash),
+		}}
+	})
+	template := parse(t, "name: two\nstep_templates: [{name: slow, handler_class: Slow}, {name: crash, handler_class: Crash}]")
+	for range 5 {
+		crashing, crashed = make(chan struct{}), make(chan struct{})
+		begin(t, bed)
+		add(t, bed, testbed.Fault{Step: "crash", Kind: testbed.Crash, At: testbed.During})
+		r := run(t, bed, template, testbed.RunOptions{Workers: 2})
+		require.Contains(t, []int{1, 2}, len(r.Task.Steps[0].History))
 	}
 }
 

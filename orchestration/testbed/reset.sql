@@ -193,6 +193,9 @@ declare
     circular oid[] := '{}';
 begin
     select * into settings from tasker_testbed.settings;
+    if settings is null then -- the server has crashed, and with it all unlogged tables
+        raise exception 'the server has lost what the tests began with';
+    end if;
     if settings.fingerprint <> tasker_testbed.fingerprint() then
         return false;
     end if;
