@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
 )
 
@@ -70,6 +71,43 @@ func TestFaultsOfAStepWithoutSQL(t *testing.T) {
 		add(t, bed, f)
 		run(t, bed, template, testbed.RunOptions{})
 		require.Len(t, charged(t, bed), 4, "%+v", f)
+	}
+}
+
+// The statements of a step without a transaction commit one by one, and are places of faults
+// like others.
+func TestFaultsOfAStepWithoutATransaction(t *testing.T) {
+	t.Parallel()
+	twice := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		for range 2 {
+			if _, err := x.SQL().Exec(ctx, &sqlsession.Statement{SQL: "insert into charges (cents) values (1)"}); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}
+	bed := open(t, func(c *testbed.Config) {
+		c.Engine.Handlers = orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{"Twice": orchestration.StepHandlerFunc(twice)}}
+	})
+	template := parse(t, "name: none\nstep_templates: [{name: a, handler_class: Twice, transaction: none, timeout_seconds: 60}]")
+	for _, c := range []struct {
+		fault testbed.Fault
+		rows  int
+		first string
+	}{
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.AtStatement}, 2, "error"},
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.AtStatement, Number: 2}, 3, "error"},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtStatement, Number: 2}, 3, "lost"},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtStatement, Number: 2, Side: testbed.SideAfter}, 4, "lost"},
+		{testbed.Fault{Kind: testbed.Timeout, At: testbed.AtStatement, Number: 2}, 3, "error"},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.During}, 4, "lost"},
+	} {
+		begin(t, bed)
+		c.fault.Step = "a"
+		add(t, bed, c.fault)
+		r := run(t, bed, template, testbed.RunOptions{})
+		require.Equal(t, []string{c.first, "complete"}, outcomes(t, r.Task, "a"), "%+v", c.fault)
+		require.Len(t, texts(t, bed, "select id::text from charges"), c.rows, "%+v", c.fault)
 	}
 }
 
