@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos lint lint/ruby bench bench/setup bench/micro docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos lint lint/ruby bench bench/setup bench/micro bench/suite docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -158,6 +158,9 @@ bench/micro: setup ## measure the parts by themselves: the bridge, SQL from Ruby
 	RUBYHOST_BENCH_THREADS=8 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./rubyhost
 	RUBYHOST_GROWTH_CALLS=1000000 $(GO) test -count 1 -v -run TestNothingGrows ./rubyhost
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./templates/... ./orchestration/...
+
+bench/suite: build ## time `tasker-rb test` on EXAMPLES examples (default 200) of a task of four steps
+	@EXAMPLES=$(EXAMPLES) ROUNDS=$(ROUNDS) scripts/bench_suite.sh
 
 docs/pictures: ## draw docs/pictures/*.svg from the text beside them (needs graphviz and mscgen)
 	@scripts/pictures.sh

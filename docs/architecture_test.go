@@ -181,7 +181,7 @@ func imports(t *testing.T) map[string]bool {
 		}
 		name := filepath.ToSlash(strings.TrimPrefix(file, ".."+string(filepath.Separator)))
 		if d.IsDir() {
-			if d.Name() == "testdata" || name == "bench" || name == "internal" || name == "orchestration/orchestrationtest" || name == "orchestration/testbed" || file != ".." && strings.HasPrefix(d.Name(), ".") {
+			if d.Name() == "testdata" || name == "bench" || name == "internal" || name == "orchestration/orchestrationtest" || file != ".." && strings.HasPrefix(d.Name(), ".") {
 				return filepath.SkipDir
 			}
 			return nil

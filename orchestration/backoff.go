@@ -7,7 +7,8 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// maxRetryAfter is the longest wait that a handler or a server may ask for.
+// maxRetryAfter is the longest wait that a handler or a server may ask for, unless the
+// step's own waits may be longer.
 const maxRetryAfter = 300 * time.Second
 
 // backoff returns the wait after a failed attempt (counted from 1). requested, if not
@@ -15,7 +16,7 @@ const maxRetryAfter = 300 * time.Second
 // [0, 1).
 func backoff(b templates.Backoff, attempt int, requested *time.Duration, random float64) time.Duration {
 	if requested != nil {
-		return min(max(*requested, 0), maxRetryAfter)
+		return min(max(*requested, 0), max(maxRetryAfter, b.Max))
 	}
 	var wait float64
 	switch b.Curve {

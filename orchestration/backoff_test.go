@@ -41,6 +41,7 @@ func TestBackoff(t *testing.T) {
 	linear := with(func(b *templates.Backoff) {
 		b.Curve, b.Base, b.Max, b.Min, b.Jitter = templates.CurveLinear, seconds(2), seconds(5), 0, 0
 	})
+	month := with(func(b *templates.Backoff) { b.Max = seconds(31 * 86400) })
 	none := with(func(b *templates.Backoff) { b.Curve = templates.CurveNone })
 	for name, c := range map[string]struct {
 		backoff templates.Backoff
@@ -49,23 +50,24 @@ func TestBackoff(t *testing.T) {
 		random  float64
 		want    time.Duration
 	}{
-		"first, middle of the jitter":      {standard, 1, nil, 0.5, seconds(1)},
-		"first, below the shortest wait":   {standard, 1, nil, 0, seconds(1)},
-		"second":                           {standard, 2, nil, 0.5, seconds(2)},
-		"second, low":                      {standard, 2, nil, 0, seconds(1.8)},
-		"ninth":                            {standard, 9, nil, 0.5, seconds(256)},
-		"tenth is capped":                  {standard, 10, nil, 0.5, seconds(300)},
-		"the cap holds for jitter too":     {standard, 10, nil, 0.999, seconds(300)},
-		"far beyond any number":            {standard, 5000, nil, 0.5, seconds(300)},
-		"fractions":                        {fine, 1, nil, 0.5, seconds(0.25)},
-		"linear":                           {linear, 2, nil, 0.5, seconds(4)},
-		"linear, capped":                   {linear, 3, nil, 0.5, seconds(5)},
-		"none":                             {none, 7, nil, 0.5, 0},
-		"asked for":                        {standard, 1, asked(42.5), 0.5, seconds(42.5)},
-		"asked for, before none":           {none, 1, asked(3), 0.5, seconds(3)},
-		"asked for too much":               {standard, 1, asked(4000), 0.5, seconds(300)},
-		"asked for nothing":                {standard, 9, asked(0), 0.5, 0},
-		"asked for the past, as by a date": {standard, 9, asked(-5), 0.5, 0},
+		"first, middle of the jitter":            {standard, 1, nil, 0.5, seconds(1)},
+		"first, below the shortest wait":         {standard, 1, nil, 0, seconds(1)},
+		"second":                                 {standard, 2, nil, 0.5, seconds(2)},
+		"second, low":                            {standard, 2, nil, 0, seconds(1.8)},
+		"ninth":                                  {standard, 9, nil, 0.5, seconds(256)},
+		"tenth is capped":                        {standard, 10, nil, 0.5, seconds(300)},
+		"the cap holds for jitter too":           {standard, 10, nil, 0.999, seconds(300)},
+		"far beyond any number":                  {standard, 5000, nil, 0.5, seconds(300)},
+		"fractions":                              {fine, 1, nil, 0.5, seconds(0.25)},
+		"linear":                                 {linear, 2, nil, 0.5, seconds(4)},
+		"linear, capped":                         {linear, 3, nil, 0.5, seconds(5)},
+		"none":                                   {none, 7, nil, 0.5, 0},
+		"asked for":                              {standard, 1, asked(42.5), 0.5, seconds(42.5)},
+		"asked for, before none":                 {none, 1, asked(3), 0.5, seconds(3)},
+		"asked for too much":                     {standard, 1, asked(4000), 0.5, seconds(300)},
+		"asked for as much as the step may wait": {month, 1, asked(30 * 86400), 0.5, seconds(30 * 86400)},
+		"asked for nothing":                      {standard, 9, asked(0), 0.5, 0},
+		"asked for the past, as by a date":       {standard, 9, asked(-5), 0.5, 0},
 	} {
 		require.Equal(t, c.want, backoff(c.backoff, c.attempt, c.asked, c.random), name)
 	}

@@ -129,3 +129,11 @@ func connectToEmptyDatabase(ctx context.Context) *pgx.Conn {
 	}
 	return conn
 }
+
+// SchemaDigest is a key for databases that are kept and copied: it changes with the
+// migrations.
+func ExampleSchemaDigest() {
+	kept := "template_" + orchestration.SchemaDigest()
+	fmt.Println(len(kept))
+	// Output: 25
+}

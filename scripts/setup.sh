@@ -21,7 +21,7 @@ ruby_lacks() {
 have_ruby() { [ -z "$(ruby_lacks)" ]; }
 
 # The gems of the tests, by the names to require.
-test_gems="minitest faraday pg sequel active_record"
+test_gems="minitest rspec simplecov timecop faraday pg sequel active_record"
 have_gem() { ruby -e 'require ARGV[0]' "$1" >/dev/null 2>&1; }
 
 # Looks in the same folders as orchestration/localpg. On Debian they are not in
@@ -88,7 +88,7 @@ packages() {
 	apt-get:ruby) echo "ruby ruby-dev" ;;
 	apt-get:postgres) echo postgresql ;;
 	apt-get:sanitizers) echo "gcc libc6-dev" ;;
-	apt-get:minitest) echo ruby-minitest ;;
+	apt-get:minitest | apt-get:rspec | apt-get:simplecov | apt-get:timecop) echo "ruby-$1" ;;
 	apt-get:faraday) echo ruby-faraday ;;
 	apt-get:pg) echo ruby-pg ;;
 	apt-get:sequel) echo ruby-sequel ;;
@@ -120,7 +120,7 @@ packages() {
 	apt-get:valgrind) echo "valgrind libc6-dbg" ;;
 	*:pgbouncer | *:valgrind) echo "$1" ;;
 	*:active_record) echo "gem:activerecord" ;;
-	*:faraday | *:minitest | *:pg | *:sequel) echo "gem:$1" ;;
+	*:faraday | *:minitest | *:rspec | *:simplecov | *:timecop | *:pg | *:sequel) echo "gem:$1" ;;
 	esac
 }
 
@@ -130,7 +130,7 @@ setup: missing here:$missing
 setup: $1
 setup: What is needed: CRuby 3.1 or later with its headers and a shared libruby, the PostgreSQL server 14 or later,
 setup: pkg-config and a C compiler; for the tests also the compiler's sanitizers, pgbouncer, valgrind, and the Ruby gems
-setup: minitest, faraday, pg, sequel and activerecord.
+setup: minitest, rspec, simplecov, timecop, faraday, pg, sequel and activerecord.
 END
 	exit 1
 }

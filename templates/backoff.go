@@ -53,10 +53,10 @@ func (b *builder) readBackoff(m *tree.Member) Backoff {
 	}
 	base, limit := n.Get("base_seconds"), n.Get("max_seconds")
 	if base != nil {
-		backoff.Base, backoff.Min = b.seconds(*base, 0), 0
+		backoff.Base, backoff.Min = b.seconds(*base, 0, maxWait), 0
 	}
 	if limit != nil {
-		backoff.Max, backoff.Min = b.seconds(*limit, 0), 0
+		backoff.Max, backoff.Min = b.seconds(*limit, 0, maxWait), 0
 	}
 	if backoff.Base > backoff.Max {
 		switch {

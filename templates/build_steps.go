@@ -111,7 +111,7 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 // execution reads the keys that tell the engine how to run the step.
 func (b *builder) execution(n *tree.Node, s *Step) {
 	if m := n.Get("timeout_seconds"); m != nil {
-		s.Timeout = b.seconds(*m, time.Nanosecond)
+		s.Timeout = b.seconds(*m, time.Nanosecond, maxTimeout)
 	}
 	if m := n.Get("transaction"); m != nil {
 		s.Transaction = oneOf(b, *m, s.Transaction, TransactionLazy, TransactionAlways, TransactionNone)

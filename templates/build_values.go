@@ -19,8 +19,12 @@ import (
 // which limits their size.
 const maxNameRunes = 255
 
-// maxDuration is the longest time that a template may set.
-const maxDuration = 7 * 24 * time.Hour
+// The longest times that a template may set: of an attempt, and of a wait.
+const (
+	day        = 24 * time.Hour
+	maxTimeout = 7 * day
+	maxWait    = 366 * day
+)
 
 // wrongType reports that a value has the wrong type for its key.
 func (b *builder) wrongType(m tree.Member, want string) {
@@ -138,19 +142,19 @@ func (b *builder) number(m tree.Member) (float64, bool) {
 	return f, true
 }
 
-// seconds reads a number of seconds, at least low. Fractions are allowed.
-func (b *builder) seconds(m tree.Member, low time.Duration) time.Duration {
+// seconds reads a number of seconds, from low to high. Fractions are allowed.
+func (b *builder) seconds(m tree.Member, low, high time.Duration) time.Duration {
 	if _, ok := b.number(m); !ok {
 		return low
 	}
 	d, ok := parseSeconds(m.Value.Text)
-	if !ok || d < low || d > maxDuration {
+	if !ok || d < low || d > high {
 		least := "at least 0"
 		if low > 0 {
 			least = "more than 0"
 		}
-		b.problems.at(m.Value, "", "%s is %s; it must be %s and at most %d (7 days)",
-			m.Key, tree.Shorten(m.Value.Source), least, int(maxDuration.Seconds()))
+		b.problems.at(m.Value, "", "%s is %s; it must be %s and at most %d (%d days)",
+			m.Key, tree.Shorten(m.Value.Source), least, int(high.Seconds()), high/day)
 		return low
 	}
 	return d

@@ -22,7 +22,7 @@ type database struct {
 }
 
 func openDatabase(ctx context.Context, ephemeral bool) (*database, error) {
-	address, direct := os.Getenv(databaseURL), os.Getenv(sessionURL)
+	address, direct := forGo(os.Getenv(databaseURL)), forGo(os.Getenv(sessionURL))
 	switch {
 	case address != "":
 		return &database{url: address, direct: direct}, nil

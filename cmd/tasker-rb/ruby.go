@@ -28,7 +28,7 @@ func newRuby() *cobra.Command {
 		Long: `Run a Ruby program like ruby itself, with its arguments, its at_exit blocks and
 its exit code. The program has the same database as handlers: Tasker.db, Sequel
 and ActiveRecord work outside steps, with transactions of their own. Use it for
-setup, for looking at data, and for test suites.`,
+setup and for looking at data. For test suites there is "tasker-rb test".`,
 		Example: `  tasker-rb ruby db/seed.rb
   tasker-rb ruby -e 'p Tasker.db.first("SELECT version()")'
   tasker-rb ruby --scratch --handlers app/handlers test/handlers_test.rb --name test_charge`,

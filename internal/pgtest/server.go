@@ -12,7 +12,6 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"golang.org/x/sys/unix"
 
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
@@ -40,21 +39,8 @@ var shared = sync.OnceValues(func() (*server, error) {
 	return connect(ctx, address)
 })
 
-// enoughMemory is how many bytes a file system in memory must have free for the
-// databases to be put there. Each takes some 8 MB.
-const enoughMemory = 2 << 30
-
-// MemoryDir returns a folder in memory, or "" if there is none with enough room. A
-// new database is 300 new files: that takes 10 ms in memory and up to 300 ms on a
-// disk. The result is for [os.MkdirTemp], which takes "" for the usual folder.
-func MemoryDir() string {
-	const dir = "/dev/shm"
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil || fs.Type != unix.TMPFS_MAGIC || fs.Bavail*uint64(fs.Bsize) < enoughMemory {
-		return ""
-	}
-	return dir
-}
+// MemoryDir is [localpg.MemoryDir].
+func MemoryDir() string { return localpg.MemoryDir() }
 
 // server makes and drops databases.
 type server struct {

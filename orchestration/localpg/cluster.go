@@ -47,10 +47,7 @@ func (c *cluster) initialize() error {
 	if err := c.place.account.give(fresh); err != nil {
 		return err
 	}
-	err := c.initdb(fresh, "--locale=C.UTF-8")
-	if err != nil && strings.Contains(err.Error(), "invalid locale name") {
-		err = c.initdb(fresh, "--no-locale")
-	}
+	err := c.fill(fresh)
 	if err == nil && !c.spec.Ephemeral {
 		err = syncFilesystem(fresh) // once for all files, instead of initdb's sync of each
 	}
@@ -63,6 +60,18 @@ func (c *cluster) initialize() error {
 	return nil
 }
 
+// fill makes the data in the folder.
+func (c *cluster) fill(dir string) error {
+	if c.spec.Archive != "" {
+		return c.unpack(dir)
+	}
+	err := c.initdb(dir, "--locale=C.UTF-8")
+	if err != nil && strings.Contains(err.Error(), "invalid locale name") {
+		err = c.initdb(dir, "--no-locale")
+	}
+	return err
+}
+
 func (c *cluster) initdb(dir, locale string) error {
 	server, err := c.lockServer()
 	if err != nil {
@@ -70,8 +79,11 @@ func (c *cluster) initdb(dir, locale string) error {
 	}
 	defer func() { _ = server.Close() }()
 	var output bytes.Buffer
-	cmd := c.command("initdb", syscall.SIGKILL, server,
-		"-D", dir, "--no-sync", locale, "--encoding=UTF8", "--auth=trust", "--username="+userName)
+	args := []string{"-D", dir, "--no-sync", locale, "--encoding=UTF8", "--auth=trust", "--username=" + userName}
+	if c.spec.PackTo != "" {
+		args = append(args, "--wal-segsize=1") // MB, in place of 16: it is copied for each start
+	}
+	cmd := c.command("initdb", syscall.SIGKILL, server, args...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return c.explainStart(err)

@@ -51,6 +51,15 @@
 // when its name (os.Args[0]) says so. So any program that imports the package can
 // start a server, a test binary too.
 //
+// # Prepared databases
+//
+// With [Options.Prepared] an ephemeral server begins with data that was made before: by
+// initdb, and by a function of yours. The data is one file in the user's cache folder, for
+// each version of PostgreSQL and each key. The supervisor unpacks it before it starts
+// PostgreSQL, so that nothing is left when the command is killed meanwhile. It also packs it, when the
+// server that made it has stopped; a file appears only if it is whole. A start takes some
+// 0.2 s, in place of one second.
+//
 // # Whose server it is
 //
 // PostgreSQL refuses to run as root. Root's server runs as the user postgres, or
@@ -67,6 +76,9 @@
 //	process.go     a running postgres: waiting until it is ready, stopping it
 //	lock.go        the lock file
 //	place.go       the folders and their paths
+//	prepared.go    databases that are made once and copied for each start
+//	archive.go     the file of such a database
+//	memory.go      a folder in memory
 //	account.go     the user that PostgreSQL runs as
 //	binaries.go    finding PostgreSQL's binaries
 //	failure.go     hints for PostgreSQL's own messages

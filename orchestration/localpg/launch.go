@@ -34,6 +34,8 @@ type spec struct {
 	Account   *account `json:"account"`
 	Ephemeral bool     `json:"ephemeral"`
 	Settings  []string `json:"settings"`
+	Archive   string   `json:"archive"` // where the data comes from, or ""
+	PackTo    string   `json:"pack_to"` // where the data goes in the end, or ""
 }
 
 func (s spec) place() place { return place{s.Base, s.SocketDir, s.Account} }
@@ -68,6 +70,8 @@ func (s *Server) launch(ctx context.Context) error {
 		Account:   s.place.account,
 		Ephemeral: s.options.Ephemeral,
 		Settings:  s.settings(),
+		Archive:   s.files.archive,
+		PackTo:    s.files.packTo,
 	})
 	if err != nil {
 		return errors.WithStack(err)

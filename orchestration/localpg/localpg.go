@@ -32,6 +32,10 @@ type Options struct {
 	// are used when this command starts the server. If it joins a running server,
 	// that one keeps its settings.
 	Settings map[string]string
+
+	// Prepared, with Ephemeral, begins with a copy of a database that was made once, in
+	// place of an empty one.
+	Prepared *Prepared `json:"-"`
 }
 
 // Server is a share in a running PostgreSQL. Its methods may be called from any
@@ -39,6 +43,7 @@ type Options struct {
 type Server struct {
 	place     place
 	options   Options
+	files     files
 	lock      *lockFile
 	closeOnce sync.Once
 	closeErr  error
@@ -58,11 +63,18 @@ const (
 // Start fails with [ErrNoBinaries] if PostgreSQL is not installed. Its errors carry
 // a hint ([errors.GetAllHints]) if the user can do something about them.
 func Start(ctx context.Context, o Options) (*Server, error) {
+	if o.Prepared != nil {
+		return startPrepared(ctx, o)
+	}
+	return startOn(ctx, o, files{})
+}
+
+func startOn(ctx context.Context, o Options, from files) (*Server, error) {
 	p, err := prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{place: p, options: o}
+	s := &Server{place: p, options: o, files: from}
 	if err := s.start(ctx); err != nil {
 		if o.Ephemeral {
 			err = errors.CombineErrors(err, p.remove())

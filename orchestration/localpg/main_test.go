@@ -31,6 +31,8 @@ const commandVariable = "LOCALPG_TEST_COMMAND"
 type order struct {
 	Options localpg.Options
 	Dial    string // instead: connect to this socket, and report the result
+
+	Prepared string // the folder of a prepared database, whose filling never ends
 }
 
 func TestMain(m *testing.M) {
@@ -53,6 +55,16 @@ func obey(text string) {
 		_, err := pgx.Connect(context.Background(), o.Dial)
 		fmt.Println("failed", oneLine(err))
 		return
+	}
+	if o.Prepared != "" {
+		fill := func(ctx context.Context, _ string) error {
+			if err := os.WriteFile(filepath.Join(o.Prepared, "..", "filling"), nil, 0o600); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		o.Options.Prepared = &localpg.Prepared{Key: "test", Dir: o.Prepared, Fill: fill}
 	}
 	server, err := localpg.Start(context.Background(), o.Options)
 	if err != nil {

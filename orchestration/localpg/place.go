@@ -33,6 +33,7 @@ type place struct {
 
 func (p place) dataDir() string { return filepath.Join(p.base, "data") }
 func (p place) lock() string    { return filepath.Join(p.base, "lock") }
+func (p place) filled() string  { return filepath.Join(p.base, "filled") }
 func (p place) log() string     { return filepath.Join(p.base, "postgres.log") }
 func (p place) socket() string  { return filepath.Join(p.socketDir, socketName) }
 

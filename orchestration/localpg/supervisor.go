@@ -124,7 +124,10 @@ func (s *supervisor) serve() error {
 		s.answer(nil)
 		select {
 		case <-s.stopping:
-			return server.stop()
+			if err := server.stop(); err != nil || s.cluster.spec.PackTo == "" || !server.state().Success() {
+				return err
+			}
+			return s.cluster.pack()
 		case <-server.ended:
 			if time.Since(started) < restartAfter {
 				return errors.Newf("the server ended by itself: %v", server.state())

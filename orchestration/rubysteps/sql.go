@@ -78,9 +78,16 @@ const (
 // executionKey is the key of the *orchestration.StepExecution in a call's context.
 type executionKey struct{}
 
+// Execution returns the attempt whose handler asks a service of the host, if ctx is that of
+// the question. It is nil outside steps.
+func Execution(ctx context.Context) *orchestration.StepExecution {
+	x, _ := ctx.Value(executionKey{}).(*orchestration.StepExecution)
+	return x
+}
+
 // sessionOf returns the session of the step that ctx belongs to; nil outside steps.
 func sessionOf(ctx context.Context) *sqlsession.Session {
-	if x, ok := ctx.Value(executionKey{}).(*orchestration.StepExecution); ok {
+	if x := Execution(ctx); x != nil {
 		return x.SQL()
 	}
 	return nil

@@ -50,7 +50,7 @@ type Bed struct {
 	runs     map[int64]*run // under way, by task
 	warnings []string       // of the present test
 
-	crashed  atomic.Bool // an engine was dropped
+	crashed  atomic.Bool // an engine has died, as a test wanted
 	baseline baseline
 	closed   sync.Once
 	closeErr error
@@ -156,6 +156,10 @@ func (b *Bed) Close() error {
 // Pool returns a pool on the database, for the tests' own statements. No fault meets it. With
 // Config.SQLClock, now() follows the clock there, too.
 func (b *Bed) Pool() *pgxpool.Pool { return b.pool }
+
+// ExpectCrash says that a process which works on the tasks is going to die, because the test
+// wants it. The engines do not warn of such deaths from now on.
+func (b *Bed) ExpectCrash() { b.crashed.Store(true) }
 
 // warn adds a warning to those of the present test, once.
 func (b *Bed) warn(text string) {

@@ -349,3 +349,38 @@ func ExampleBed_Effect() {
 	fmt.Println(run.Trace[3].Kind, run.Trace[3].Detail)
 	// Output: effect POST bank.example
 }
+
+// A connection of the test's own reads the time of the clock, too.
+func ExampleBed_SearchPath() {
+	ctx := context.Background()
+	bed, err := testbed.Open(ctx, testbed.Config{
+		URL: databaseURL(), Engine: orchestration.Config{Handlers: handlers()}, SQLClock: true,
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer bed.Close()
+	fmt.Println(bed.SearchPath()) // it was public
+	// Output: public, tasker_testbed, pg_catalog
+}
+
+// The process that is to die is the test's own affair.
+func ExampleBed_ExpectCrash() {
+	ctx := context.Background()
+	bed, closeBed := newBed()
+	defer closeBed()
+	if err := bed.Begin(ctx, noon); err != nil {
+		panic(err)
+	}
+	run, err := bed.Run(ctx, orchestration.Submission{Template: shop()}, testbed.RunOptions{
+		Submitted: func(_ context.Context, taskID int64) error {
+			bed.ExpectCrash() // here a process begins with the task, and is killed
+			return nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(run.Task.State)
+	// Output: complete
+}

@@ -127,7 +127,7 @@ func (i *instance) drop() {
 		i.mu.Lock()
 		i.gone = true
 		i.mu.Unlock()
-		i.bed.crashed.Store(true)
+		i.bed.ExpectCrash()
 		i.end(errCrash)
 		i.gate.cut()
 		i.bed.endBackends("application_name = $1", i.name)

@@ -21,6 +21,9 @@ type RunOptions struct {
 	Workers int
 	// Serial runs one step at a time, in the template's order.
 	Serial bool
+	// Submitted is called when the task has been submitted, and before anything works on it.
+	// Optional.
+	Submitted func(ctx context.Context, taskID int64) error
 	// Crash drops the engine at a moment of the run. The attempt that it meets meets no
 	// other fault.
 	Crash *Point
@@ -61,6 +64,11 @@ func (b *Bed) Run(ctx context.Context, s orchestration.Submission, o RunOptions)
 	}
 	if r.task, err = b.submit(ctx, s); err != nil {
 		return nil, err
+	}
+	if o.Submitted != nil {
+		if err := o.Submitted(ctx, r.task); err != nil {
+			return nil, err
+		}
 	}
 	b.register(r)
 	defer b.unregister(r)

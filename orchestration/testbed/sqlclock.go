@@ -65,6 +65,10 @@ func clockedPath(path string) string {
 	return strings.Join(append(schemas, "tasker_testbed", "pg_catalog"), ", ")
 }
 
+// SearchPath is the search_path with which now() in SQL follows the clock, for connections
+// of your own. It is "" without Config.SQLClock.
+func (b *Bed) SearchPath() string { return b.sql.path }
+
 // configure gives the connections of an engine their search_path.
 func (c *sqlClock) configure(config *pgxpool.Config) {
 	if c.on {
@@ -74,8 +78,10 @@ func (c *sqlClock) configure(config *pgxpool.Config) {
 
 // The clock stands still, and real time does not.
 const (
-	// noticeable is the least difference that the table follows.
+	// noticeable is the least difference from the real time that the table follows.
 	noticeable = time.Second
+	// drift is how far the table may be from the clock then.
+	drift = 100 * time.Millisecond
 	// travelled is the difference from which other clocks are told. A retry after seconds
 	// is no reason.
 	travelled = time.Minute
@@ -96,7 +102,7 @@ func (c *sqlClock) set(to time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if shift == c.shift || shift != 0 && (shift-c.shift).Abs() < noticeable {
+	if shift == c.shift || shift != 0 && (shift-c.shift).Abs() < drift {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

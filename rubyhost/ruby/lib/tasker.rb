@@ -39,7 +39,7 @@ module Tasker
   autoload :HandlerLoader, "tasker/handler_loader"
   autoload :Postgres, "tasker/postgres"
   autoload :SQLError, "tasker/sql_error"
-  autoload :Testing, "tasker/testing"
+  autoload :Testing, "tasker/testing/handlers"
 
   class << self
     # The database. Inside a step, all statements run in the transaction that

@@ -49,6 +49,29 @@ class HandlerLoaderTest < Minitest::Test
     assert_same first, @loader.resolve("::#{@space}::First")
   end
 
+  def test_postponed_files_are_loaded_when_a_class_is_looked_for
+    write_handler("a.rb", "A", "B")
+    write_handler("b.rb", "B")
+
+    assert_equal 2, @loader.postpone(@dir).size
+    assert_includes $LOAD_PATH, @dir
+    refute Object.const_defined?(@space)
+    assert_equal "#{@space}::A", @loader.resolve("#{@space}::A").name
+    refute @loader.load_postponed
+  end
+
+  def test_postponed_files_that_do_not_load_are_tried_again
+    write("a.rb", "module SPACE\n  class A < Missing; end\nend\n")
+    @loader.postpone(@dir)
+
+    2.times { assert_match "uninitialized constant #{@space}::Missing", assert_raises(Tasker::HandlerError) { @loader.load_postponed }.message }
+    write_handler("b.rb", "Missing")
+    load File.join(@dir, "b.rb")
+
+    assert @loader.load_postponed
+    assert_raises(Tasker::HandlerError) { @loader.postpone(File.join(@dir, "nowhere")) }
+  end
+
   def test_a_second_run_of_a_file_is_quiet
     write("a.rb", "module SPACE\n  LIMIT = 1\n  class A < B; end\nend\n")
     write_handler("b.rb", "B")

@@ -20,6 +20,13 @@ class LibraryTest < Minitest::Test
     RUBY
 
     assert ok, out
-    assert_equal "timed out\n1.5\n36\nca9781\n1\n/b\n13\n", out
+    assert_equal "timed out\n1.5\n36\nca9781\n1\n/b\n12\n", out
+  end
+
+  def test_a_part_of_the_library_may_be_required_first
+    %w[uri/generic uri/common erb digest/sha2 set pathname].each do |part|
+      out, ok = ruby("require 'tasker'; require '#{part}'; puts URI::Generic, ERB::Util, Digest::SHA256, Set, Pathname")
+      assert ok, out
+    end
   end
 end

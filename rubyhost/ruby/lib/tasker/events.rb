@@ -78,6 +78,12 @@ module Tasker
         nil
       end
 
+      # Tests put them back as they were.
+      #
+      # @api private
+      # @return [Array<Subscription>] frozen
+      attr_accessor :subscriptions
+
       # @return [Boolean] whether there is any subscription
       def listened_to?
         !@subscriptions.empty?
@@ -159,6 +165,13 @@ module Tasker
         }
         facts[:execution_duration] = Process.clock_gettime(Process::CLOCK_MONOTONIC) - since if since
         facts
+      end
+
+      # @api private
+      # @param name [String, Symbol] also a short or custom one
+      # @return [String] the name under which the event is published
+      def canonical_name(name)
+        canonical(name)
       end
 
       private

@@ -42,6 +42,36 @@ module Tasker
       Execution.forget
     end
 
+    # Puts the folders on the load path, and leaves their files to {#load_postponed},
+    # which {#resolve} calls too.
+    #
+    # @param dirs [Array<String>] folders
+    # @return [Array<String>] the files of these folders
+    # @raise [HandlerError] when one is no folder
+    def postpone(*dirs)
+      @postponed = dirs.flat_map { |dir| open_folder(dir) }
+    end
+
+    # Loads the files of {#postpone}. When one cannot be loaded, the next call tries again.
+    #
+    # @return [Boolean] whether there were any
+    # @raise [HandlerError] with the place, when a file cannot be loaded
+    def load_postponed
+      files = @postponed
+      return false unless files
+
+      @postponed = nil # a constant that a file lacks leads here again
+      begin
+        @order.load(files.dup)
+      rescue StandardError
+        @postponed = files
+        raise
+      ensure
+        Execution.forget
+      end
+      true
+    end
+
     # Finds a class by its name.
     #
     # @param name [String] such as "Payments::ChargeCard"
@@ -49,6 +79,7 @@ module Tasker
     # @raise [HandlerNotFound] when there is no such class. The message says in
     #   which file it was expected, and which names are near.
     def resolve(name)
+      load_postponed
       @names.resolve(name.to_s)
     end
 

@@ -11,10 +11,11 @@ module Tasker
   LIBRARY = {
     Base64: "base64", Benchmark: "benchmark", Digest: "digest", ERB: "erb", FileUtils: "fileutils",
     OpenStruct: "ostruct", Pathname: "pathname", SecureRandom: "securerandom", Set: "set", Singleton: "singleton", Tempfile: "tempfile",
-    Timeout: "timeout", URI: "uri"
+    Timeout: "timeout"
   }.freeze
   private_constant :LIBRARY
 
   LIBRARY.each { |name, feature| Object.autoload(name, feature) unless Object.const_defined?(name) }
+  require "uri" # at once: the autoload of URI breaks programs that require "uri/generic" first, as ActiveSupport does
   RubyVersions.library?("bigdecimal") # BigDecimal("1.5") is a method, and autoload finds constants only
 end

@@ -28,11 +28,20 @@ module Tasker
         # @param arguments [Array<String>]
         # @return [Integer] the exit status
         def run(path, code, arguments)
-          $0 = path || "-e"
+          within(path || "-e", arguments) { path ? program(path).eval : eval(code, TOPLEVEL_BINDING, "-e", 1) } # rubocop:disable Security/Eval
+        end
+
+        # Runs a block as a program.
+        #
+        # @param name [String] of the program, for $0
+        # @param arguments [Array<String>]
+        # @return [Integer] the exit status
+        def within(name, arguments, &block)
+          $0 = name
           ARGV.replace(arguments)
           Kernel.prepend(AtExit)
           Kernel.singleton_class.prepend(AtExit)
-          finish(attempt(0) { path ? program(path).eval : eval(code, TOPLEVEL_BINDING, "-e", 1) }) # rubocop:disable Security/Eval
+          finish(attempt(0, &block))
         end
 
         private
