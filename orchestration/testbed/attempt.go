@@ -15,6 +15,8 @@ type attempt struct {
 	x   *orchestration.StepExecution
 	run *run // nil outside of Run
 
+	returned chan struct{} // closed when the handler has returned
+
 	mu         sync.Mutex
 	fault      *pending // what it meets; nil after that
 	point      *Fault   // where its run crashes; nil after that
@@ -23,7 +25,7 @@ type attempt struct {
 
 // begin notes that an attempt has begun.
 func (i *instance) begin(x *orchestration.StepExecution) (a *attempt, end func()) {
-	a = &attempt{i: i, x: x, run: i.bed.runOf(x.TaskID)}
+	a = &attempt{i: i, x: x, run: i.bed.runOf(x.TaskID), returned: make(chan struct{})}
 	if a.run != nil {
 		a.point = a.run.crashOf(x)
 	}
@@ -37,6 +39,7 @@ func (i *instance) begin(x *orchestration.StepExecution) (a *attempt, end func()
 		i.mu.Lock()
 		delete(i.attempts, x)
 		i.mu.Unlock()
+		close(a.returned)
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if a.fault != nil {
@@ -193,7 +196,9 @@ func (a *attempt) record(e Entry) {
 
 // crash drops the engine.
 func (a *attempt) crash(when string) error {
-	a.record(Entry{Kind: EntryCrash, Detail: when})
+	if !a.i.dropped() { // by an attempt beside this one
+		a.record(Entry{Kind: EntryCrash, Detail: when})
+	}
 	a.i.drop()
 	return errCrash
 }

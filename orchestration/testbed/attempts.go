@@ -1,5 +1,46 @@
 package testbed
 
+import (
+	"context"
+	"time"
+
+	"github.com/tasker-rb/tasker-rb/orchestration"
+)
+
+// awaitAbandoned waits until no handler of the step runs any more that a crash has left
+// behind. A process that has died would run none. It does not wait for ever.
+func (b *Bed) awaitAbandoned(ctx context.Context, x *orchestration.StepExecution) {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for _, a := range b.abandoned(x) {
+		select {
+		case <-a.returned:
+		case <-ctx.Done():
+		case <-late.C:
+			b.logger.Warn("testbed: a handler of a dropped engine has not returned; the next attempt begins beside it", "step", x.StepName)
+			return
+		}
+	}
+}
+
+func (b *Bed) abandoned(x *orchestration.StepExecution) (all []*attempt) {
+	if !b.crashed.Load() {
+		return nil
+	}
+	b.seating.Lock()
+	defer b.seating.Unlock()
+	for _, i := range b.all {
+		i.mu.Lock()
+		for other, a := range i.attempts {
+			if i.gone && other.TaskID == x.TaskID && other.StepName == x.StepName {
+				all = append(all, a)
+			}
+		}
+		i.mu.Unlock()
+	}
+	return all
+}
+
 // Expire ends the time of an attempt whose timeout was asked for in its sleep: the handler
 // is about to sleep. It reports whether it was.
 func (b *Bed) Expire(taskID int64, step string, attempt int) bool {

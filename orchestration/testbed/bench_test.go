@@ -33,3 +33,13 @@ func BenchmarkBeginAndCrash(b *testing.B) {
 		run(b, bed, template, testbed.RunOptions{Crash: &testbed.Point{Step: "charge", Attempt: 1, At: testbed.AtStatement, Number: 2}})
 	}
 }
+
+// The rows that a test begins with are looked at before each test.
+func BenchmarkBeginWithManyRows(b *testing.B) {
+	bed := open(b)
+	_, err := bed.Pool().Exec(b.Context(), "insert into prices select 'item ' || n, n from generate_series(1, 20000) n")
+	require.NoError(b, err)
+	for b.Loop() {
+		begin(b, bed)
+	}
+}

@@ -18,8 +18,8 @@ const (
 	Fail Kind = "fail"
 	// Crash drops the engine. Another one goes on.
 	Crash Kind = "crash"
-	// Connection ends the connection of the step's transaction. It must not say
-	// `transaction: none`, unless a statement is met.
+	// Connection ends the connection of the step's transaction. The template must not say
+	// `transaction: none` for the step, unless it is a statement that is met.
 	Connection Kind = "connection"
 	// CommitAnswer loses the answer to the commit, which has happened. At is not used.
 	CommitAnswer Kind = "commit_answer"
@@ -122,7 +122,7 @@ func (f *Fault) fits(t *templates.Template) error {
 	case f.Kind == Timeout && step.Timeout == 0:
 		return errors.WithHintf(errors.Newf("testbed: the step %s has no timeout that could be over", f.Step),
 			"Give it timeout_seconds in the template %s.", t.ID())
-	case step.Transaction == templates.TransactionNone && (f.Kind == CommitAnswer || f.Kind == Connection):
+	case step.Transaction == templates.TransactionNone && (f.Kind == CommitAnswer || f.Kind == Connection && f.At != AtStatement):
 		return errors.WithHint(errors.Newf("testbed: the step %s has `transaction: none`, and so no connection of its own to lose", f.Step),
 			"Let it crash instead.")
 	}

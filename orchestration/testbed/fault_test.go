@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
 )
 
@@ -69,6 +71,43 @@ func TestFaultsOfAStepWithoutSQL(t *testing.T) {
 		add(t, bed, f)
 		run(t, bed, template, testbed.RunOptions{})
 		require.Len(t, charged(t, bed), 4, "%+v", f)
+	}
+}
+
+// The statements of a step without a transaction commit one by one, and are places of faults
+// like others.
+func TestFaultsOfAStepWithoutATransaction(t *testing.T) {
+	t.Parallel()
+	twice := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		for range 2 {
+			if _, err := x.SQL().Exec(ctx, &sqlsession.Statement{SQL: "insert into charges (cents) values (1)"}); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}
+	bed := open(t, func(c *testbed.Config) {
+		c.Engine.Handlers = orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{"Twice": orchestration.StepHandlerFunc(twice)}}
+	})
+	template := parse(t, "name: none\nstep_templates: [{name: a, handler_class: Twice, transaction: none, timeout_seconds: 60}]")
+	for _, c := range []struct {
+		fault testbed.Fault
+		rows  int
+		first string
+	}{
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.AtStatement}, 2, "error"},
+		{testbed.Fault{Kind: testbed.Connection, At: testbed.AtStatement, Number: 2}, 3, "error"},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtStatement, Number: 2}, 3, "lost"},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.AtStatement, Number: 2, Side: testbed.SideAfter}, 4, "lost"},
+		{testbed.Fault{Kind: testbed.Timeout, At: testbed.AtStatement, Number: 2}, 3, "error"},
+		{testbed.Fault{Kind: testbed.Crash, At: testbed.During}, 4, "lost"},
+	} {
+		begin(t, bed)
+		c.fault.Step = "a"
+		add(t, bed, c.fault)
+		r := run(t, bed, template, testbed.RunOptions{})
+		require.Equal(t, []string{c.first, "complete"}, outcomes(t, r.Task, "a"), "%+v", c.fault)
+		require.Len(t, texts(t, bed, "select id::text from charges"), c.rows, "%+v", c.fault)
 	}
 }
 
@@ -171,6 +210,50 @@ func TestFaultsThatMakeNoSense(t *testing.T) {
 		add(t, bed, f)
 		_, err := bed.Run(t.Context(), orchestration.Submission{Template: template}, testbed.RunOptions{})
 		require.ErrorContains(t, err, said)
+	}
+}
+
+// Of two engines, the one that lives waits for the handler of the other one, too.
+func TestTheOtherEngineWaitsForAnAbandonedHandler(t *testing.T) {
+	t.Parallel()
+	var bed *testbed.Bed
+	var running atomic.Int32
+	var crashing, crashed chan struct{}
+	handler := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if n := running.Add(1); n != 1 {
+			t.Errorf("%d attempts run at once", n)
+		}
+		defer running.Add(-1)
+		if x.Attempt == 1 {
+			close(crashing)
+			select {
+			case <-ctx.Done():
+			case <-crashed: // it was the other engine
+				return nil, nil
+			}
+			time.Sleep(300 * time.Millisecond) // longer than the other engine takes to notice
+		}
+		return nil, nil
+	}
+	crash := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		<-crashing
+		if x.Attempt == 2 {
+			close(crashed)
+		}
+		return nil, nil
+	}
+	bed = open(t, func(c *testbed.Config) {
+		c.Engine.Handlers = orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{
+			"Slow": orchestration.StepHandlerFunc(handler), "Crash": orchestration.StepHandlerFunc(crash),
+		}}
+	})
+	template := parse(t, "name: two\nstep_templates: [{name: slow, handler_class: Slow}, {name: crash, handler_class: Crash}]")
+	for range 5 {
+		crashing, crashed = make(chan struct{}), make(chan struct{})
+		begin(t, bed)
+		add(t, bed, testbed.Fault{Step: "crash", Kind: testbed.Crash, At: testbed.During})
+		r := run(t, bed, template, testbed.RunOptions{Workers: 2})
+		require.Contains(t, []int{1, 2}, len(r.Task.Steps[0].History))
 	}
 }
 

@@ -5,7 +5,7 @@ create schema if not exists tasker_testbed;
 drop table if exists tasker_testbed.tables, tasker_testbed.states, tasker_testbed.rows, tasker_testbed.sequences,
     tasker_testbed.objects, tasker_testbed.altered, tasker_testbed.silenced, tasker_testbed.settings, tasker_testbed.shapes;
 drop function if exists tasker_testbed.take(), tasker_testbed.save(int), tasker_testbed.restore(int), tasker_testbed.fill(int, oid),
-    tasker_testbed.clear(oid[]), tasker_testbed.defer(oid[]), tasker_testbed.check_deferred(oid[]), tasker_testbed.switch(oid[], text), tasker_testbed.look_for_tables(), tasker_testbed.contents(oid),
+    tasker_testbed.clear(oid[]), tasker_testbed.defer(oid[]), tasker_testbed.check_deferred(oid[]), tasker_testbed.switch(oid[], text), tasker_testbed.look_for_tables(), tasker_testbed.contents(oid), tasker_testbed.horizon(), tasker_testbed.untouched(oid, bigint, xid),
     tasker_testbed.fingerprint(), tasker_testbed.shape(), tasker_testbed.keep_shape(), tasker_testbed.mend();
 
 -- The tables that hold rows, which the tests may change.
@@ -16,9 +16,11 @@ create unlogged table tasker_testbed.tables (
     depth   int not null      -- what it refers to has a smaller one
 );
 
--- The contents of tables at a save. Tables without rows are not here.
+-- The contents of tables at a save. Tables without rows are not here. A row of the transaction
+-- seen, or of a later one, may be another one than at the save. If there is none, and the
+-- number of rows is the same, nothing has changed; that is cheaper to find out than the hash.
 create unlogged table tasker_testbed.states (
-    save  int, relid oid, count bigint not null, hash numeric not null,
+    save  int, relid oid, count bigint not null, hash numeric not null, seen xid not null,
     primary key (save, relid)
 );
 create unlogged table tasker_testbed.rows (save int, relid oid, content text not null);
@@ -69,6 +71,26 @@ begin
     execute format('select count(*), coalesce(sum(hashtextextended((r.*)::text, 0)::numeric), 0) from only %s r', wanted::regclass) into count, hash;
 end $$;
 
+-- horizon returns the first transaction whose rows are not all here now: the oldest one that
+-- is open, or else the next one.
+create function tasker_testbed.horizon() returns xid language plpgsql set search_path = pg_catalog as $$
+declare
+    own xid8 := pg_current_xact_id();
+    oldest xid8 := pg_snapshot_xmin(pg_current_snapshot());
+begin
+    return case when oldest < own then oldest else (own::text::bigint + 1)::text::xid8 end::xid;
+end $$;
+
+-- untouched reports whether a table has as many rows as it had, and none of a transaction or a
+-- later one.
+create function tasker_testbed.untouched(wanted oid, had bigint, seen xid) returns boolean language plpgsql set search_path = pg_catalog as $$
+declare
+    same boolean;
+begin
+    execute format('select count(*) = %s and count(*) filter (where age(xmin) <= %s) = 0 from only %s', had, age(seen), wanted::regclass) into same;
+    return same;
+end $$;
+
 -- save remembers what is in the database. A materialized view without data has a count of -1.
 create function tasker_testbed.save(wanted int) returns void language plpgsql
 set search_path = pg_catalog set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 3 set bytea_output = 'hex' set row_security = off as $$
@@ -78,12 +100,13 @@ declare
 begin
     for tab in select t.*, c.relispopulated from tasker_testbed.tables t join pg_class c on c.oid = t.relid loop
         if not tab.relispopulated then
-            insert into tasker_testbed.states values (wanted, tab.relid, -1, 0);
+            insert into tasker_testbed.states values (wanted, tab.relid, -1, 0, tasker_testbed.horizon());
         elsif pg_relation_size(tab.relid) > 0 or tab.kind = 'm' then
             if tab.kind = 'r' then
                 execute format('insert into tasker_testbed.rows select %s, %s, (r.*)::text from only %s r', wanted, tab.relid, tab.relid::regclass);
             end if;
-            insert into tasker_testbed.states select wanted, tab.relid, c.* from tasker_testbed.contents(tab.relid) c where c.count > 0;
+            insert into tasker_testbed.states select wanted, tab.relid, c.*, tasker_testbed.horizon()
+            from tasker_testbed.contents(tab.relid) c where c.count > 0;
         end if;
     end loop;
     for seq in select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -193,17 +216,22 @@ declare
     circular oid[] := '{}';
 begin
     select * into settings from tasker_testbed.settings;
+    if settings is null then -- the server has crashed, and with it all unlogged tables
+        raise exception 'the server has lost what the tests began with';
+    end if;
     if settings.fingerprint <> tasker_testbed.fingerprint() then
         return false;
     end if;
     for tab in
-        select t.relid, coalesce(s.count, 0) as count, s.hash
+        select t.relid, coalesce(s.count, 0) as count, s.hash, s.seen
         from tasker_testbed.tables t left join tasker_testbed.states s on s.save = wanted and s.relid = t.relid
         where t.kind = 'r'
     loop
         size := pg_relation_size(tab.relid);
         continue when size = 0 and tab.count = 0;
         if tab.count > 0 then
+            continue when tasker_testbed.untouched(tab.relid, tab.count, tab.seen);
+            update tasker_testbed.states set seen = tasker_testbed.horizon() where save = wanted and relid = tab.relid;
             continue when (select (c.count, c.hash) = (tab.count, tab.hash) from tasker_testbed.contents(tab.relid) c);
             filled := filled || tab.relid;
         end if;

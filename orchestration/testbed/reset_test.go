@@ -315,6 +315,28 @@ func TestManyTests(t *testing.T) {
 	require.Zero(t, left, "after the last test, too")
 }
 
+// A transaction that was open when a test began, and commits in it, is undone by the next.
+func TestATransactionFromBeforeIsUndone(t *testing.T) {
+	t.Parallel()
+	bed := open(t)
+	begin(t, bed)
+	want := dump(t, bed)
+	for range 3 {
+		tx, err := bed.Pool().Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "insert into charges (cents) values (1)") // so that it has a number
+		require.NoError(t, err)
+		_, err = bed.Pool().Exec(t.Context(), "update prices set cents = 1; update prices set cents = case item when 'pen' then 300 else 1250 end")
+		require.NoError(t, err)
+		begin(t, bed)
+		_, err = tx.Exec(t.Context(), "update prices set cents = 2")
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit(t.Context()))
+		begin(t, bed)
+		require.Equal(t, want, dump(t, bed))
+	}
+}
+
 // A transaction that a test has left open keeps the next one waiting. It is named.
 func TestALockIsExplained(t *testing.T) {
 	t.Parallel()

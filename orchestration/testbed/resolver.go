@@ -50,6 +50,7 @@ func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution)
 	returned := sync.OnceFunc(h.i.bed.clock.begin(&h.i.bed.clock.handlers))
 	defer returned()
 	defer context.AfterFunc(ctx, returned)() // the clock waits for no handler that is told to stop
+	h.i.bed.awaitAbandoned(ctx, x)
 	a, end := h.i.begin(x)
 	defer end()
 	return a.perform(ctx, h)
