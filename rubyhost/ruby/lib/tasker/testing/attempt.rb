@@ -134,6 +134,7 @@ module Tasker
         @expire = reply["expire_in_sleep"] == true
         seed = reply["seed"] or return
 
+        seed += example.draw
         @seed_before = Kernel.srand(seed)
         @random = Random.new(seed)
       end

@@ -83,6 +83,9 @@ module Tasker
 
       # @return [Hash{String => #call}] by step, of the task that runs now
       attr_accessor :stubs
+      # @return [Integer] added to the seeds of attempts: runs with another one draw other
+      #   random values
+      attr_accessor :draw
       # @return [Array<String>] each is a line for the end of the example
       attr_reader :warnings
 
@@ -93,6 +96,7 @@ module Tasker
         @faults = Faults.new
         @warnings = []
         @stubs = {}
+        @draw = 0
         @observed = Observed.new
         @failure = nil
         @lock = Mutex.new
