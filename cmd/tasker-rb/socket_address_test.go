@@ -13,6 +13,7 @@ func TestTheTwoFormsOfASocketsAddress(t *testing.T) {
 		{"postgres://tasker@/shop?host=%2Frun%2Fpg&port=5432", "postgres://tasker@%2Frun%2Fpg:5432/shop"},
 		{"postgresql://a:p%40w@/shop?host=%2Fa%20b&port=1&sslmode=disable", "postgresql://a:p%40w@%2Fa%20b:1/shop?sslmode=disable"},
 		{"postgres://a@/shop?host=%2Frun", "postgres://a@%2Frun/shop"},
+		{"postgres://a@/shop?host=%2Frun&options=-c%20search_path%3Dpublic", "postgres://a@%2Frun/shop?options=-c%20search_path%3Dpublic"},
 	} {
 		require.Equal(t, c.asHost, forRuby(c.inQuery))
 		require.Equal(t, c.inQuery, forGo(c.asHost))
