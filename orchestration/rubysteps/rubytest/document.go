@@ -1,6 +1,7 @@
 package rubytest
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"time"
@@ -85,6 +86,16 @@ type historyDocument struct {
 	Reason  string    `json:"reason,omitempty"`
 }
 
+func (h *historyDocument) rank() int {
+	switch {
+	case h.What != "task":
+		return 1
+	case orchestration.TaskState(h.To).Final():
+		return 2
+	}
+	return 0
+}
+
 // document describes the task of a run.
 func document(run *testbed.Run, template *templates.Template) *taskDocument {
 	t := run.Task
@@ -98,7 +109,11 @@ func document(run *testbed.Run, template *templates.Template) *taskDocument {
 		d.History = appendHistory(d.History, "step", s.Name, s.Transitions)
 	}
 	d.History = appendHistory(d.History, "task", "", t.Transitions)
-	slices.SortStableFunc(d.History, func(a, b historyDocument) int { return a.At.Compare(b.At) })
+	// The clock of tests stands still, so much has one time: the task begins before its
+	// steps, and ends after them.
+	slices.SortStableFunc(d.History, func(a, b historyDocument) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.rank(), b.rank()))
+	})
 	for _, e := range run.Events {
 		d.Events = append(d.Events, eventDocument{Kind: string(e.Kind), Step: e.Step, Attempt: e.Attempt, At: e.At})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,7 +120,7 @@ func (s *service) serve(ctx context.Context, payload []byte) ([]byte, error) {
 		answer = reply{}
 	}
 	if err != nil {
-		answer["error"] = err.Error()
+		answer["error"] = strings.TrimPrefix(err.Error(), "testbed: ") // a word for who writes Go
 		if hint := errors.FlattenHints(err); hint != "" {
 			answer["hint"] = hint
 		}
@@ -179,7 +180,7 @@ func (s *service) end(ctx context.Context) (reply, error) {
 	defer s.mu.Unlock()
 	unmet := []reply{}
 	for _, f := range append(left.Unmet, s.kills...) {
-		unmet = append(unmet, reply{"step": f.Step, "kind": f.Kind, "at": f.At})
+		unmet = append(unmet, reply{"step": f.Step, "kind": f.Kind, "at": f.At, "number": f.Number})
 	}
 	return reply{"unmet": unmet, "warnings": append([]string{}, left.Warnings...)}, err
 }
