@@ -118,7 +118,8 @@ module Tasker
         reply = Service.ask(:end)
         @warnings.concat(reply["warnings"].to_a)
         unmet = faults.unmet(reply["unmet"].to_a, tasks)
-        raise Error, unmet.join("\n") unless unmet.empty?
+        # Its backtrace would have lines of this library and of the framework only.
+        raise Error, unmet.join("\n"), ["#{place}:in the example"] unless unmet.empty?
       ensure
         @isolation&.restore
         Clock.reset
@@ -152,6 +153,7 @@ module Tasker
       def raise_failure
         failure = @failure
         @failure = nil
+        Expectations.mark_skipped(failure)
         failure.set_backtrace((failure.backtrace.to_a + caller).reject { |line| line.start_with?(LIBRARY) })
         raise failure
       end
