@@ -53,8 +53,13 @@ func forRuby(address string) string {
 	query.Del("host")
 	query.Del("port")
 	text := u.Scheme + "://" + place + u.EscapedPath()
-	if rest := query.Encode(); rest != "" {
-		text += "?" + strings.ReplaceAll(rest, "+", "%20") // libpq does not take + for a space
+	if rest := queryForLibpq(query); rest != "" {
+		text += "?" + rest
 	}
 	return text
+}
+
+// queryForLibpq returns a query in which spaces are escaped: libpq does not take + for one.
+func queryForLibpq(query url.Values) string {
+	return strings.ReplaceAll(query.Encode(), "+", "%20")
 }

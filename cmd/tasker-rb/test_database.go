@@ -88,7 +88,7 @@ func (d *database) under(name string) (string, error) {
 	if query := u.Query(); query.Has("dbname") || query.Has("database") { // they would win
 		query.Del("dbname")
 		query.Del("database")
-		u.RawQuery = query.Encode()
+		u.RawQuery = queryForLibpq(query)
 	}
 	u.Path = "/" + name
 	return u.String(), nil

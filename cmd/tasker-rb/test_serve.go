@@ -42,6 +42,6 @@ func withOption(address, setting, value string) string {
 	}
 	query := u.Query()
 	query.Set("options", strings.TrimSpace(query.Get("options")+" "+option))
-	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // libpq does not take + for a space
+	u.RawQuery = queryForLibpq(query)
 	return u.String()
 }

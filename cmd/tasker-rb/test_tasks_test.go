@@ -198,6 +198,16 @@ const bothFrameworks = `EXAMPLES = proc do
     end
   end
 
+  example_of "the history in order" do
+    fail_step "charge", with: Shop::Busy
+    history = run_task("order").history
+    same(history.first.to, "pending")
+    same(history.map { |entry| [entry.step, entry.to] } .uniq - [[nil, "pending"]], [
+      [nil, "in_progress"], %w[charge in_progress], %w[charge waiting_for_retry], %w[charge complete],
+      %w[ship in_progress], %w[ship complete], [nil, "complete"]
+    ])
+  end
+
   example_of "an empty database" do
     same(Tasker.db.first("SELECT count(*) AS n FROM charges")["n"], 0)
     same(Tasker.db.first("SELECT count(*) AS n FROM tasker.tasks")["n"], 0)
@@ -233,7 +243,7 @@ end
 	for _, folder := range []string{"spec", "test"} {
 		r := p.run("test", folder)
 		require.Zero(t, r.code, r.stdout+r.stderr)
-		require.Regexp(t, `12 (examples|runs), .*\b0 failures`, r.stdout)
+		require.Regexp(t, `13 (examples|runs), .*\b0 failures`, r.stdout)
 		requireQuiet(t, r)
 	}
 }
@@ -290,15 +300,17 @@ RSpec.describe "order" do
   it("5") { timeout_step "ship", at: :start; run_task("order") }
   it("6") { assert_exactly_once("order", points: ["chrge"]) { [] } }
   it("7") { run_task("nowhere/order.yaml") }
+  it("8") { timeout_step "charge", at: { statement: 9 }; run_task("order") }
 end
 `})
 	r := p.run("test", "--", "--order", "defined")
 	require.Equal(t, 1, r.code, r.stdout+r.stderr)
-	require.Contains(t, r.stdout, "7 examples, 7 failures")
+	require.Contains(t, r.stdout, "8 examples, 8 failures")
 	for _, line := range []string{
 		`there is no template "ordr"`, `Did you mean "order"`, `"chrge"`, `Did you mean "charge"`, "shp", "ship has no timeout", "timeout_seconds",
-		"there is no template file nowhere/order.yaml",
+		"there is no template file nowhere/order.yaml", `timeout_step "charge" (statement 9) met no attempt: the step has begun once`,
 	} {
 		require.Contains(t, r.stdout, line)
 	}
+	require.NotContains(t, r.stdout, "testbed:")
 }

@@ -272,7 +272,9 @@ begin
     end loop;
     perform setval(s.relid, s.last, s.called)
     from tasker_testbed.sequences s join pg_class c on c.oid = s.relid
-    where s.save = wanted and case when s.called then s.last end is distinct from pg_sequence_last_value(s.relid);
+    where s.save = wanted and case when s.called then s.last end is distinct from pg_sequence_last_value(s.relid)
+        and not exists (select from tasker_testbed.altered a join pg_depend d on d.refobjid = a.relid
+            where d.classid = 'pg_class'::regclass and d.objid = s.relid and d.deptype in ('a', 'i')); -- the numbers of rows that stay
     perform lo_unlink(o.oid) from pg_largeobject_metadata o
     where not exists (select from tasker_testbed.objects k where k.save = wanted and k.id = o.oid);
     return true;

@@ -259,6 +259,25 @@ func TestChangesOfTheSchema(t *testing.T) {
 	require.Empty(t, warnings())
 }
 
+// A table that keeps its rows, because its columns have changed, keeps the numbers of its
+// rows, too: the next row would have one that is there.
+func TestTheNumbersOfATableWithOtherColumns(t *testing.T) {
+	t.Parallel()
+	bed := open(t)
+	do := func(sql string) {
+		_, err := bed.Pool().Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	do(`insert into charges (item) values ('book')`)
+	begin(t, bed)
+	do(`insert into charges (item) values ('pen'); alter table charges add column note text`)
+	for range 2 {
+		begin(t, bed)
+		do(`insert into charges (item) values ('pen')`)
+	}
+	require.Equal(t, []string{"1", "2", "3", "4"}, texts(t, bed, "select id::text from charges order by id"))
+}
+
 // withoutSchema leaves public out of names, and sorts.
 func withoutSchema(lines []string) (all []string) {
 	for _, l := range lines {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,7 +120,7 @@ func (s *service) serve(ctx context.Context, payload []byte) ([]byte, error) {
 		answer = reply{}
 	}
 	if err != nil {
-		answer["error"] = err.Error()
+		answer["error"] = strings.TrimPrefix(err.Error(), "testbed: ") // a word for who writes Go
 		if hint := errors.FlattenHints(err); hint != "" {
 			answer["hint"] = hint
 		}

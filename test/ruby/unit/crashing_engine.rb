@@ -43,6 +43,9 @@ class CrashingEngine < FakeEngine
 
   private
 
+  # The same in each run, and another one for each attempt, as the real engine's.
+  def step_begin(request) = super.merge("seed" => "#{request["step"]} #{request["attempt"]}".sum)
+
   def save(_request)
     @saved = copy(@database)
     { "id" => 7 }

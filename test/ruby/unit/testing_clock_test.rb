@@ -54,7 +54,7 @@ class TestingClockTest < Minitest::Test
     duration = Class.new { def in_seconds = 60 }.new
     travel(duration)
     assert_in_delta now.to_f + 60, Time.now.to_f, 5
-    assert_raises(ArgumentError) { travel(Object.new) }
+    [Object.new, nil, "3 days"].each { |other| assert_raises(ArgumentError) { travel(other) } }
     travel_to(Date.new(2035, 1, 2))
     assert_equal Date.new(2035, 1, 2), Date.today
   end

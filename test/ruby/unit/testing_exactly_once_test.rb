@@ -120,6 +120,20 @@ class TestingExactlyOnceTest < Minitest::Test
     assert_match(/with different idempotency keys, key-1 and key-2: other charge 5/, failure)
   end
 
+  class Draws < Tasker::StepHandler::Base
+    def process(*)
+      DB.call.insert("payments", cents: 5, ref: SecureRandom.uuid, reminded: rand(1 << 40))
+    end
+  end
+
+  def test_another_attempt_draws_other_random_values
+    order(Draws)
+    result = check
+    assert_equal 14, result.passed
+    assert_includes result.not_compared, "payments.reminded (differs without a crash)"
+    refute_match(/payments.ref/, result.to_s)
+  end
+
   class Depends < Tasker::StepHandler::Base
     def process(_task, _sequence, step)
       DB.call.insert("payments", cents: 5, attempt: step.attempts)

@@ -147,6 +147,9 @@ class TestingFrameworksTest < Minitest::Test
     RUBY
     refute passed, out
     assert_includes out, "4 examples, 3 failures"
+    refute_includes out, "Tasker::PermanentError"
+    refute_match(/tasker.testing.attempt/, out)
+    assert_includes out, "charge failed in attempt 1: an expectation failed, as above"
     assert_match(%r{Failure/Error: run_task.*expect\(task.context.*expected: 1\s+got: nil}m, out)
     assert_match(/received :charge with unexpected arguments\s+expected: \(1\)\s+got: \(2\)/, out)
     assert_match(/received :charge with unexpected arguments\s+expected: \(2\)\s+got: \(1\)/, out)
@@ -174,6 +177,19 @@ class TestingFrameworksTest < Minitest::Test
     assert_includes out, "unmocked method :unknown"
   end
 
+  def test_a_skip_in_a_handler_skips_the_example
+    out, passed = rspec(<<~RUBY, "--format", "documentation")
+      require "tasker/testing"
+      RSpec.describe "an order" do
+        it("waits for a key") { run_task("order", stubs: { charge: ->(*) { skip "no key" } }) }
+        it("comes after it") { expect(run_task("order", context: { cents: 1 })).to be_complete }
+      end
+    RUBY
+    assert passed, out
+    assert_includes out, "2 examples, 0 failures, 1 pending"
+    assert_includes out, "waits for a key (PENDING: no key)"
+  end
+
   def test_a_fault_that_met_no_attempt_fails_the_example
     spec = <<~RUBY
       require "tasker/testing"
@@ -187,6 +203,8 @@ class TestingFrameworksTest < Minitest::Test
     out, passed = rspec(spec)
     refute passed, out
     assert_includes out, 'fail_step "chrge" with RuntimeError met no attempt: there is no such step; did you mean charge?'
+    assert_match(%r{Failure/Error:\s+it "has a typo" do\n}, out)
+    refute_match(/tasker.testing|Showing full backtrace/, out) # lines of the library
 
     out, passed = minitest(<<~RUBY)
       require "tasker/testing"
@@ -200,6 +218,8 @@ class TestingFrameworksTest < Minitest::Test
     RUBY
     refute passed, out
     assert_includes out, 'fail_step "charge" with RuntimeError met 3 of 9 attempts: the step has begun 3 times'
+    assert_match(/order_test.rb:4:in/, out)
+    refute_match(/tasker.testing/, out)
   end
 
   def test_without_an_engine

@@ -126,7 +126,7 @@ module Tasker
         raise unless (failure = @failure || (e if Expectations.failure?(e)))
 
         expectation_failed(failure)
-        raise PermanentError.new("an expectation failed: #{failure.message}", error_code: "EXPECTATION_FAILED")
+        raise PermanentError.new("an expectation failed: #{failure.message}", error_code: Expectations::CODE)
       end
 
       def begin_step
@@ -134,6 +134,7 @@ module Tasker
         @expire = reply["expire_in_sleep"] == true
         seed = reply["seed"] or return
 
+        seed += example.draw
         @seed_before = Kernel.srand(seed)
         @random = Random.new(seed)
       end

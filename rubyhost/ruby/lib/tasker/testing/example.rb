@@ -83,6 +83,9 @@ module Tasker
 
       # @return [Hash{String => #call}] by step, of the task that runs now
       attr_accessor :stubs
+      # @return [Integer] added to the seeds of attempts: runs with another one draw other
+      #   random values
+      attr_accessor :draw
       # @return [Array<String>] each is a line for the end of the example
       attr_reader :warnings
 
@@ -93,6 +96,7 @@ module Tasker
         @faults = Faults.new
         @warnings = []
         @stubs = {}
+        @draw = 0
         @observed = Observed.new
         @failure = nil
         @lock = Mutex.new
@@ -114,7 +118,8 @@ module Tasker
         reply = Service.ask(:end)
         @warnings.concat(reply["warnings"].to_a)
         unmet = faults.unmet(reply["unmet"].to_a, tasks)
-        raise Error, unmet.join("\n"), [@place] unless unmet.empty?
+        # Its backtrace would have lines of this library and of the framework only.
+        raise Error, unmet.join("\n"), ["#{place}:in the example"] unless unmet.empty?
       ensure
         @isolation&.restore
         Clock.reset
@@ -148,6 +153,7 @@ module Tasker
       def raise_failure
         failure = @failure
         @failure = nil
+        Expectations.mark_skipped(failure)
         failure.set_backtrace((failure.backtrace.to_a + caller).reject { |line| line.start_with?(LIBRARY) })
         raise failure
       end

@@ -14,6 +14,8 @@ module Tasker
       # A mock of minitest's also raises these, from its own file.
       OF_A_MOCK = [NoMethodError, ArgumentError].freeze
       MOCK_FILE = %r{/minitest/mock\.rb\z}.freeze
+      # The error code of a step that has ended so.
+      CODE = "EXPECTATION_FAILED"
       private_constant :NAMES, :OF_A_MOCK, :MOCK_FILE
 
       class << self
@@ -21,6 +23,17 @@ module Tasker
         # @return [Boolean]
         def failure?(exception)
           classes.any? { |klass| klass === exception } || of_a_mock?(exception) # rubocop:disable Style/CaseEquality
+        end
+
+        # RSpec's skip marks the example only on the example's own thread. To be called
+        # there, when a handler has skipped.
+        #
+        # @return [nil]
+        def mark_skipped(failure)
+          return unless defined?(::RSpec::Core::Pending::SkipDeclaredInExample) && failure.is_a?(::RSpec::Core::Pending::SkipDeclaredInExample)
+
+          ::RSpec::Core::Pending.mark_skipped!(::RSpec.current_example, failure.argument) if ::RSpec.current_example
+          nil
         end
 
         private

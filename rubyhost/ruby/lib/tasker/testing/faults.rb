@@ -145,7 +145,7 @@ module Tasker
 
       def words(fault)
         kind = { "crash" => "kill_host", "connection" => "lose_connection", "timeout" => "timeout_step", "commit_answer" => "lose_commit_answer" }
-        number = " #{fault["number"]}" if fault["number"]
+        number = " #{fault["number"]}" if fault["at"] == "statement"
         "#{kind.fetch(fault["kind"], fault["kind"])} #{fault["step"].inspect} (#{fault["at"]}#{number})"
       end
 

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "expectations"
 require_relative "place"
 
 module Tasker
@@ -52,11 +53,17 @@ module Tasker
         def failure(step)
           attempt = step.attempts
           statements = step.sql.select { |statement| statement.attempt == attempt }
-          lines = ["#{step.name} failed in attempt #{attempt}:", *error(step.error)]
+          lines = cause(step)
           lines.push("SQL of attempt #{attempt}:", *last(statements.map { |s| statement(s) }, STATEMENTS)) if statements.any?
           log = step.log.select { |line| line.attempt == attempt }
           lines.push("Log of attempt #{attempt}:", *last(log.map { |line| "  #{short(line.to_s)}" }, STATEMENTS)) if log.any?
           lines
+        end
+
+        # The framework prints an expectation itself, above this.
+        def cause(step)
+          begun = "#{step.name} failed in attempt #{step.attempts}:"
+          step.error.error_code == Expectations::CODE ? ["#{begun} an expectation failed, as above"] : [begun, *error(step.error)]
         end
 
         def error(failure, why = "")

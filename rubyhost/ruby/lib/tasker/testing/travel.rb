@@ -44,9 +44,10 @@ module Tasker
         def seconds(duration)
           return duration.in_seconds if duration.respond_to?(:in_seconds)
           return duration if duration.is_a?(Numeric)
-          raise ArgumentError, "travel takes seconds, or a duration such as 3.days, not #{duration.inspect}" unless duration.respond_to?(:to_f)
+          # Texts and nil have to_f, too: "3 days" would be three seconds.
+          return duration.to_f if duration.respond_to?(:to_f) && !duration.nil? && !duration.is_a?(String)
 
-          duration.to_f
+          raise ArgumentError, "travel takes seconds, or a duration such as 3.days, not #{duration.inspect}"
         end
       end
     end
