@@ -85,7 +85,7 @@ class TestingFaultsTest < Minitest::Test
     error = assert_raises(Tasker::Testing::Error) { end_example }
     assert_equal <<~TEXT.chomp, error.message
       kill_host "chrge" (before) met no attempt: there is no such step; did you mean charge?
-      lose_connection "charge" (statement 4) met no attempt: the step has begun once
+      lose_connection "charge" (statement 4) met no attempt: the step has begun once, and has sent no statement
     TEXT
   end
 

@@ -140,7 +140,7 @@ module Tasker
         return "" unless fault["at"] == "statement"
 
         sent = tasks.select { |task| task.step?(fault["step"]) }.flat_map { |task| task.step(fault["step"]).sql.group_by(&:attempt).values.map(&:size) }.max
-        ", and no attempt has sent more than #{sent || 0} statement#{"s" unless sent == 1}"
+        sent ? ", and no attempt has sent more than #{sent} statement#{"s" unless sent == 1}" : ", and has sent no statement"
       end
 
       def words(fault)
