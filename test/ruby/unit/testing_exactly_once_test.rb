@@ -162,6 +162,7 @@ class TestingExactlyOnceTest < Minitest::Test
   def test_nothing_to_compare
     order
     assert_match(/returns no rows/, failure { [] })
+    assert_equal 1, Tasker::Testing::Example.current.tasks.size # in the report
     runs = 0
     assert_match(/nothing is left to compare/, failure { Array.new(runs += 1) { { "a" => 1 } } })
     assert_raises(ArgumentError) { assert_exactly_once("order") }

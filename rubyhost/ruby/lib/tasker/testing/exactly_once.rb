@@ -80,6 +80,7 @@ module Tasker
           # An attempt after a crash draws other random values. So does the second run:
           # what they change is no effect of a crash.
           first, second = Array.new(2) { |draw| undisturbed(draw) }
+          keep(first.first)
           comparison = Comparison.new(first.last, second.last, Keys.new(before, @given[:context]))
           refuse_nothing(comparison, before, first.last)
           points = Points.new(first.first.trace, @points, @cap)
