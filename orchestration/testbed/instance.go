@@ -128,8 +128,8 @@ func (i *instance) drop() {
 		i.gone = true
 		i.mu.Unlock()
 		i.bed.ExpectCrash()
+		i.gate.cut() // first: an engine that ends would give its steps back
 		i.end(errCrash)
-		i.gate.cut()
 		i.bed.endBackends("application_name = $1", i.name)
 	})
 }

@@ -94,8 +94,9 @@ type request struct {
 	Key     string `json:"key"`
 
 	// save, restore, travel
-	ID int   `json:"id"`
-	To int64 `json:"to"`
+	ID  int   `json:"id"`
+	Gap bool  `json:"gap"` // restore: all sequences go on by one
+	To  int64 `json:"to"`
 }
 
 type point struct {
@@ -159,7 +160,7 @@ func (s *service) answer(ctx context.Context, r *request) (reply, error) {
 	case "save":
 		return s.save(ctx)
 	case "restore":
-		return nil, s.restore(ctx, r.ID)
+		return nil, s.restore(ctx, r.ID, r.Gap)
 	case "templates":
 		names, err := s.templates.names(r.Env)
 		return reply{"names": names}, err
@@ -200,7 +201,12 @@ func (s *service) save(ctx context.Context) (reply, error) {
 	return reply{"id": len(s.saved)}, nil
 }
 
-func (s *service) restore(ctx context.Context, id int) error {
+// gapSQL has each sequence of the user's leave out a number, as a crash does.
+const gapSQL = `
+	select nextval(c.oid::regclass) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+	where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname !~ '^(pg_|information_schema$|tasker$|tasker_testbed$)'`
+
+func (s *service) restore(ctx context.Context, id int, gap bool) error {
 	s.mu.Lock()
 	if id < 1 || id > len(s.saved) {
 		s.mu.Unlock()
@@ -208,7 +214,11 @@ func (s *service) restore(ctx context.Context, id int) error {
 	}
 	saved := s.saved[id-1]
 	s.mu.Unlock()
-	return s.bed.Restore(ctx, saved)
+	if err := s.bed.Restore(ctx, saved); err != nil || !gap {
+		return err
+	}
+	_, err := s.bed.Pool().Exec(ctx, gapSQL)
+	return errors.Wrap(err, "leaving numbers out of the sequences")
 }
 
 // execution returns the attempt that asks.

@@ -55,6 +55,7 @@ class CrashingEngine < FakeEngine
     raise "no such id" unless request["id"] == 7
 
     @database = copy(@saved)
+    @database[:sequences] = Hash.new(1).merge(@database[:sequences].transform_values { |last| last + 1 }) if request["gap"]
     {}
   end
 

@@ -44,6 +44,8 @@ class TestingChecksTest < Minitest::Test
     refused(/has none|has no/) { assert_step task, "chargecard" }
     refused(/did you mean charge_card/) { assert_step task, "chargecard" }
     refused(/the step reserve to have results \{:cents=>6\}, but they are \{"cents"=>5, "at"=>"x"\}|results {cents: 6}/) { assert_step task, "reserve", results: { cents: 6 } }
+    huge = task(steps: [{ name: "reserve", status: "complete", results: { text: "é" * 1_000_000 } }])
+    refused(/they are \{"text" ?=> ?"é{1900,2000}… \(1000\d\d\d characters\)\z/) { assert_step huge, "reserve", results: { text: 1 } }
     refused(/to have 3 attempts, but there were 2/) { assert_step task, "charge_card", attempts: 3 }
     refused(/to have 3 attempts, but there was 1/) { assert_step task, "reserve", attempts: 3 }
     refused(/to have status complete, but it is error with .*no money/) { assert_step task, "charge_card", status: "complete" }

@@ -88,8 +88,19 @@ class TestingComparisonTest < Minitest::Test
   Model = Struct.new(:id, :state)
   Record = Class.new { def attributes = { "id" => 3, "state" => "x" } }
 
+  # As a relation of ActiveRecord: its values are those of the query.
+  class Relation
+    include Enumerable
+
+    def initialize(*records) = @records = records
+    def each(...) = @records.each(...)
+    def values = { where: "id > 2" }
+  end
+
   def test_what_a_block_may_return
     { [Model.new(3, "x")] => { "rows" => [{ "id" => 3, "state" => "x" }] },
+      Relation.new(Record.new) => { "rows" => [{ "id" => 3, "state" => "x" }] },
+      { orders: Relation.new(Record.new) } => { "orders" => [{ "id" => 3, "state" => "x" }] },
       [Record.new] => { "rows" => [{ "id" => 3, "state" => "x" }] },
       [1, 2] => { "rows" => [{ "value" => 1 }, { "value" => 2 }] },
       [[1, :a]] => { "rows" => [{ "[0]" => 1, "[1]" => "a" }] },

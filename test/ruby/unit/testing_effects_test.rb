@@ -14,6 +14,8 @@ class TestingEffectsTest < Minitest::Test
     task = Tasker::Testing::Effects.watch { run_task("x") }
     assert_predicate task, :complete?, task.step("a").error&.message
     @engine.asked("effect")
+  ensure
+    Tasker::Testing::Service.transport = @engine = FakeEngine.new
   end
 
   def kinds(&block)
@@ -69,6 +71,22 @@ class TestingEffectsTest < Minitest::Test
     end
   end
 
+  # As a client of Redis, which connects once.
+  def test_what_is_sent_over_a_connection_that_is_there
+    server do |port|
+      open = Array.new(3) { TCPSocket.new("127.0.0.1", port) }
+      receiver = UDPSocket.new.tap { |socket| socket.bind("127.0.0.1", 0) }
+      udp = UDPSocket.new.tap { |socket| socket.connect("127.0.0.1", receiver.local_address.ip_port) }
+      sends = -> { open[0].write("a", "b") && open[0].puts("c").nil? && open[1].write_nonblock("a", exception: false) && open[2].send("a", 0) && udp.send("a", 0) }
+      to = [*["127.0.0.1:#{port}"] * 3, receiver.local_address.inspect_sockaddr]
+      2.times { assert_equal(to.map { |address| ["socket", address] }, kinds(&sends)) }
+      assert_equal [["socket", "127.0.0.1:#{port}"]], (kinds do
+        TCPSocket.open("127.0.0.1", port) { |socket| socket << "a" << "b" }
+      end)
+      [*open, udp, receiver].each(&:close)
+    end
+  end
+
   def test_files_that_are_written
     Dir.mktmpdir do |dir|
       a = "#{dir}/a"
@@ -96,8 +114,10 @@ class TestingEffectsTest < Minitest::Test
       File.write(File::NULL, "x")
       Tempfile.create("x") { |f| f << "x" }
       Tempfile.new("x").close!
-      Dir.mktmpdir { nil }
+      Dir.mktmpdir { |dir| FileUtils.mkdir_p("#{dir}/b") && File.write("#{dir}/b/c", "x") }
+      Tempfile.create("x") { |f| File.write(f.path, "x") }
       Net::HTTP.new("127.0.0.1")
+      UNIXSocket.pair.first.write("x")
     end)
   end
 

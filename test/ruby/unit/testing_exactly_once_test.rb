@@ -134,6 +134,19 @@ class TestingExactlyOnceTest < Minitest::Test
     refute_match(/payments.ref/, result.to_s)
   end
 
+  class Numbers < Tasker::StepHandler::Base
+    def process(*)
+      id = DB.call.insert("payments", cents: 5)
+      DB.call.insert("lines", code: "P-#{id}", parent: id)
+    end
+  end
+
+  def test_a_crash_leaves_gaps_in_numbers
+    order(Numbers)
+    assert_equal 16, check.passed
+    assert_includes check.not_compared, "lines.code (differs without a crash)"
+  end
+
   class Depends < Tasker::StepHandler::Base
     def process(_task, _sequence, step)
       DB.call.insert("payments", cents: 5, attempt: step.attempts)
@@ -162,6 +175,7 @@ class TestingExactlyOnceTest < Minitest::Test
   def test_nothing_to_compare
     order
     assert_match(/returns no rows/, failure { [] })
+    assert_equal 1, Tasker::Testing::Example.current.tasks.size # in the report
     runs = 0
     assert_match(/nothing is left to compare/, failure { Array.new(runs += 1) { { "a" => 1 } } })
     assert_raises(ArgumentError) { assert_exactly_once("order") }

@@ -9,7 +9,17 @@ module Tasker
     #
     # @api private
     module Checks
+      # Characters of results that a message shows at most.
+      SHOWN = 2000
+      private_constant :SHOWN
+
       class << self
+        # @param text [String]
+        # @return [String]
+        def short(text)
+          text.size > SHOWN ? "#{text[0, SHOWN]}… (#{text.size} characters)" : text
+        end
+
         # @param value [Task, Step, #complete?]
         # @return [String, nil]
         def complete(value)

@@ -21,6 +21,7 @@ module Tasker
         # Watches while the block runs.
         def watch
           Hooks.install
+          @temporary = {}
           @watching = true
           yield
         ensure
@@ -37,6 +38,20 @@ module Tasker
           return unless @watching && !Thread.current[SILENT] && !child? && Attempt.current
 
           within(true) { note(kind, detail, key) }
+        end
+
+        # Remembers a file or folder that is temporary, with all in it.
+        #
+        # @return [nil]
+        def temporary(path)
+          @temporary[File.expand_path(path)] = true
+          nil
+        end
+
+        # @return [Boolean]
+        def temporary?(path)
+          path = File.expand_path(path)
+          @temporary.each_key.any? { |folder| path == folder || path.start_with?("#{folder}/") }
         end
 
         # Notes nothing while the block runs: what an effect needs, such as the socket

@@ -77,9 +77,10 @@ module Tasker
 
         def compare
           before = Snapshot.new(@snapshot.call)
-          # An attempt after a crash draws other random values. So does the second run:
-          # what they change is no effect of a crash.
+          # An attempt after a crash draws other random values, and finds gaps in the
+          # sequences. So does the second run: what they change is no effect of a crash.
           first, second = Array.new(2) { |draw| undisturbed(draw) }
+          keep(first.first)
           comparison = Comparison.new(first.last, second.last, Keys.new(before, @given[:context]))
           refuse_nothing(comparison, before, first.last)
           points = Points.new(first.first.trace, @points, @cap)
@@ -100,7 +101,7 @@ module Tasker
 
         # @return [Array(Task, Snapshot)]
         def run(point)
-          Service.ask(:restore, id: @saved)
+          Service.ask(:restore, id: @saved, gap: @example.draw.positive?)
           Service.ask(:travel, to: @started)
           Clock.set(@started)
           @example.faults.left = @failing

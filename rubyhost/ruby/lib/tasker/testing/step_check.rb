@@ -24,7 +24,7 @@ module Tasker
       # @return [self]
       def results(expected)
         words = expected.respond_to?(:description) ? expected.description : expected.inspect
-        wish("results #{words}", ->(step) { "they are #{step.results.inspect}#{" (it is #{step.status})" unless step.complete?}" }) do |step|
+        wish("results #{words}", ->(step) { "they are #{Checks.short(step.results.inspect)}#{" (it is #{step.status})" unless step.complete?}" }) do |step|
           @matches.call(expected, step.results)
         end
       end

@@ -36,23 +36,36 @@ module Tasker
           def initialize(*address, **)
             Effects.seen(:socket, address.first(2).join(":"))
             super
+            Hooks.connected(self)
           end
+        end
+
+        # BasicSocket's. What is sent over a connection of the same attempt belongs to that.
+        module ForOpen
+          def write(*) = Hooks.sent(self) || super
+          def syswrite(*) = Hooks.sent(self) || super
+          def write_nonblock(*, **) = Hooks.sent(self) || super
+          def sendmsg(*) = Hooks.sent(self) || super
+          def sendmsg_nonblock(*, **) = Hooks.sent(self) || super
+          def send(*) = Hooks.sent(self) || super
         end
 
         # Socket's and UDPSocket's.
         module ForSocket
           def connect(*address)
             Effects.seen(:socket, Hooks.address(address))
+            Hooks.connected(self)
             super
           end
 
           def connect_nonblock(*address, **)
             Effects.seen(:socket, Hooks.address(address))
+            Hooks.connected(self)
             super
           end
 
           def send(message, flags = 0, *address)
-            Effects.seen(:socket, Hooks.address(address)) unless address.empty?
+            address.empty? ? Hooks.sent(self) : Effects.seen(:socket, Hooks.address(address))
             super
           end
         end
@@ -157,6 +170,7 @@ module Tasker
             return if @installed
 
             @installed = true
+            BasicSocket.prepend(ForOpen)
             [TCPSocket, *(UNIXSocket if defined?(UNIXSocket))].each { |stream| stream.prepend(ForStream) }
             [Socket, UDPSocket].each { |socket| socket.prepend(ForSocket) }
             File.prepend(ForFile)
@@ -202,12 +216,40 @@ module Tasker
 
             path = path.to_path if path.respond_to?(:to_path)
             return unless path.is_a?(String) && !path.start_with?("/dev/")
-            return if caller_locations(2, 12).any? { |frame| frame.path.end_with?(*TEMPORARY) }
+            return Effects.temporary(path) if caller_locations(2, 12).any? { |frame| frame.path.end_with?(*TEMPORARY) }
 
-            Effects.seen(:file, path)
+            Effects.seen(:file, path) unless Effects.temporary?(path)
+          end
+
+          # @!visibility private
+          # @return [nil]
+          def connected(socket)
+            socket.instance_variable_set(:@tasker_attempt, Attempt.current) if Effects.watching?
+          end
+
+          # Notes the first that an attempt sends over a connection that was there before.
+          #
+          # @!visibility private
+          # @return [nil]
+          def sent(socket)
+            return unless Effects.watching? && (attempt = Attempt.current)
+
+            socket = socket.to_io
+            return if socket.instance_variable_get(:@tasker_attempt).equal?(attempt)
+
+            socket.instance_variable_set(:@tasker_attempt, attempt)
+            (address = peer(socket)) && Effects.seen(:socket, address)
           end
 
           private
+
+          # Nil for the ends of a socket pair, which stay within this process.
+          def peer(socket)
+            address = socket.remote_address
+            address.inspect_sockaddr unless address.unix? && address.unix_path.empty?
+          rescue SystemCallError, IOError
+            nil
+          end
 
           def writes?(mode)
             mode.is_a?(Integer) ? mode.anybits?(WRITES) : mode.to_s.match?(/[wa+]/)

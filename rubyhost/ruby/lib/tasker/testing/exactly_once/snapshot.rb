@@ -98,10 +98,12 @@ module Tasker
           end
         end
 
+        # A relation of ActiveRecord has values, too: those of its query.
         def model(value)
+          return value.to_a if value.is_a?(Enumerable)
           return value.attributes if value.respond_to?(:attributes) && value.attributes.is_a?(Hash) # ActiveRecord's
           return value.values if value.respond_to?(:values) && value.values.is_a?(Hash) # Sequel's
-          return value.to_a if value.is_a?(Enumerable) || value.respond_to?(:to_ary) || value.respond_to?(:to_sql)
+          return value.to_a if value.respond_to?(:to_ary) || value.respond_to?(:to_sql)
 
           value
         end
