@@ -61,6 +61,11 @@ func TestASuiteInParts(t *testing.T) {
 	require.Equal(t, 3, r.code, r.stdout+r.stderr)
 	require.Contains(t, r.stdout, "\n2 processes: 2 examples, 0 failures, 1 pending, and 1 process without any test run, in ")
 
+	p.write(map[string]string{"spec/a_spec.rb": "exit 2\n"})
+	r = p.run("test", "--parallel", "2")
+	require.Equal(t, 3, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, "\n2 processes: 0 examples, 0 failures, and 2 processes without any test run, in ")
+
 	p.write(map[string]string{"order.yaml": one("Shop::Chrge")})
 	r = p.run("test", "--parallel", "2")
 	require.Equal(t, exitBadInput, r.code)
