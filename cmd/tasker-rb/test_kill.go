@@ -25,6 +25,7 @@ import (
 // kill runs a task in a process of its own, which dies of SIGKILL where the order says. It
 // reports whether it did; otherwise the task has ended there, or waits.
 func (t *testCommand) kill(cmd *cobra.Command, address string) func(context.Context, rubytest.Kill) (bool, error) {
+	here, _ := os.Getwd() // the suite may go elsewhere; "" follows it
 	return func(ctx context.Context, k rubytest.Kill) (bool, error) {
 		order, err := json.Marshal(k)
 		if err != nil {
@@ -32,6 +33,7 @@ func (t *testCommand) kill(cmd *cobra.Command, address string) func(context.Cont
 		}
 		child := exec.CommandContext(ctx, self, t.arguments(cmd, t.suite.paths)...)
 		child.Env = append(os.Environ(), roleVariable+"="+killRole+string(order), databaseURL+"="+address)
+		child.Dir = here
 		child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		var said bytes.Buffer
 		child.Stdout, child.Stderr = os.Stderr, &said

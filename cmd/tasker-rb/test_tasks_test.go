@@ -247,6 +247,24 @@ func requireQuiet(t *testing.T, r result) {
 	}
 }
 
+// A suite may change its folder: templates stay where they were, and so does the process
+// that is to be killed.
+func TestASuiteChangesItsFolder(t *testing.T) {
+	t.Parallel()
+	p := newTaskSuite(t, map[string]string{"elsewhere/nothing.txt": "", "spec/order_spec.rb": `require_relative "../helper"
+Dir.chdir("elsewhere")
+RSpec.describe "order" do
+  it "finds its template" do
+    kill_host during: "ship", real: true
+    expect(run_task("order")).to be_complete
+    expect(run_task("templates/order.yaml")).to be_complete
+  end
+end
+`})
+	r := p.run("test")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+}
+
 // A card that is charged outside the database is charged again after a crash.
 func TestAnEffectOutsideTheDatabaseIsCaught(t *testing.T) {
 	t.Parallel()
