@@ -30,7 +30,7 @@ func (t *testCommand) serveTests(cmd *cobra.Command, host *rubyhost.Host, db *da
 	if db.direct == "" { // a pooler refuses it
 		db.url = withOption(db.url, "search_path", bed.SearchPath())
 	}
-	err = rubytest.Serve(ctx, host, rubytest.Config{Bed: bed, Templates: l.templates, Kill: t.kill(cmd, own), Logger: log})
+	err = rubytest.Serve(ctx, host, rubytest.Config{Bed: bed, Templates: l.templates, Kill: t.kill(cmd, withOption(own, "search_path", bed.SearchPath())), Logger: log})
 	if err != nil {
 		return nil, errors.CombineErrors(err, bed.Close())
 	}

@@ -265,6 +265,38 @@ end
 	require.Zero(t, r.code, r.stdout+r.stderr)
 }
 
+// A process that is to be killed has the stubs of the test, but for Procs, and its time.
+func TestAProcessThatIsKilledHasStubsAndTime(t *testing.T) {
+	t.Parallel()
+	p := newTaskSuite(t, map[string]string{"templates/pay.yaml": `name: pay
+step_templates:
+  - {name: look, handler_class: Shop::Look}
+  - {name: pay, handler_class: Shop::Look, depends_on_step: look}
+  - {name: note, handler_class: Shop::Look, depends_on_step: pay}
+`, "handlers/shop/look.rb": `module Shop
+  class Look < Tasker::StepHandler::Base
+    def process(_task, _sequence, _step)
+      { ruby: Time.now.year, sql: Tasker.db.first("SELECT extract(year FROM now())::int AS year")["year"], pid: Process.pid }
+    end
+  end
+end
+`, "spec/pay_spec.rb": `require_relative "../helper"
+RSpec.describe "pay" do
+  it "is killed in its last step" do
+    travel_to Time.utc(2040, 6, 1)
+    kill_host before: "note", real: true
+    task = run_task("pay", stubs: { pay: { paid: "x" * 200_000 } })
+    expect(task.step("look").results).to include("ruby" => 2040, "sql" => 2040)
+    expect(task.step("look").results["pid"]).not_to eq(Process.pid)
+    expect(task.step("pay").results["paid"].size).to eq(200_000)
+    expect(task.step("note").losses).to eq(1)
+  end
+end
+`})
+	r := p.run("test")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+}
+
 // A card that is charged outside the database is charged again after a crash.
 func TestAnEffectOutsideTheDatabaseIsCaught(t *testing.T) {
 	t.Parallel()
