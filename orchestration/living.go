@@ -175,7 +175,9 @@ func (e *Engine) endBackends(ctx context.Context, dead []deadEngine, send func(c
 	batch.Queue(freeDeadSQL, numbers)
 	err := send(ctx, &batch)
 	if err != nil {
-		e.cfg.Logger.Warn("the connections of a dead engine could not be ended; trying again", "error", err)
+		if ctx.Err() == nil { // else this engine is closing
+			e.cfg.Logger.Warn("the connections of a dead engine could not be ended; trying again", "error", err)
+		}
 		for i := range dead {
 			dead[i].looks = 1
 		}

@@ -75,8 +75,8 @@ func (t *testCommand) run(cmd *cobra.Command, args []string) (err error) {
 	switch {
 	case part.check:
 		return t.checkHere(cmd, layout)
-	case part.kill != "":
-		return t.dieHere(cmd, layout, part.kill)
+	case part.kill:
+		return t.dieHere(cmd, layout)
 	case t.watch:
 		return t.runAndWatch(cmd, layout)
 	case t.parallel > 1:
@@ -101,7 +101,7 @@ func (t *testCommand) checkFlags() error {
 type processRole struct {
 	check   bool   // only check templates and handlers
 	summary string // run a part of the suite, and write its numbers to this file
-	kill    string // run one task, and die where this order says
+	kill    bool   // run one task, and die where the order on standard input says
 }
 
 // roleVariable tells a process its role.
@@ -109,7 +109,7 @@ const (
 	roleVariable = "TASKER_RB_TEST_ROLE"
 	checkRole    = "check"
 	partRole     = "part:"
-	killRole     = "kill:"
+	killRole     = "kill"
 )
 
 // takePart reads the role of this process. No process that the suite starts inherits it.
@@ -121,10 +121,7 @@ func takePart() (r processRole) {
 		r.summary = summary
 		endWithParent()
 	}
-	r.kill, _ = strings.CutPrefix(role, killRole)
-	if r.kill == role { // it has another one
-		r.kill = ""
-	}
+	r.kill = role == killRole
 	return r
 }
 

@@ -136,6 +136,10 @@ func (d *database) copies(ctx context.Context, parts []*testPart) (remove func()
 		name := fmt.Sprintf("%s_test_%d", base, i+1)
 		if d.local == nil {
 			name = fmt.Sprintf("%s_part_%d", base, i+1)
+			if len(name) > longestName {
+				return remove, errors.WithHintf(errors.Newf("the name %s of the database for a part of the suite is too long", name),
+					"Give the database of DATABASE_URL a name of at most %d bytes.", longestName-len(name)+len(base))
+			}
 			if _, err := conn.Exec(ctx, "drop database if exists "+pgx.Identifier{name}.Sanitize()); err != nil {
 				return remove, copyError(err, name)
 			}
@@ -150,6 +154,9 @@ func (d *database) copies(ctx context.Context, parts []*testPart) (remove func()
 	}
 	return remove, nil
 }
+
+// longestName is how many bytes of a name PostgreSQL keeps.
+const longestName = 63
 
 func copyError(err error, name string) error {
 	return errors.WithHint(errors.Wrapf(err, "making the database %s for a part of the suite", name),

@@ -6,7 +6,11 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
+	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
 // runUntil runs a suite in a process group of its own. It calls begun when a line of
@@ -146,4 +150,35 @@ func TestLoadingASuiteIsInterrupted(t *testing.T) {
 		require.Equal(t, exitInterrupted, code, stdout)
 		require.Contains(t, stdout, "over\n")
 	}
+}
+
+// ^C while the engine of the tests starts, which takes some round trips after the signal. The
+// engine is closed all the same.
+func TestTheStartOfTheEngineIsInterrupted(t *testing.T) {
+	t.Parallel()
+	p := newSuite(t, nil)
+	p.url = pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
+	conn, err := pgx.Connect(t.Context(), p.url)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "create schema tasker_testbed")
+	require.NoError(t, err)
+	cmd := p.command("test")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool {
+		var waiting bool
+		err := tx.QueryRow(t.Context(), "select exists (select from pg_locks where not granted)").Scan(&waiting)
+		return err == nil && waiting
+	}, patience, tick)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	require.NoError(t, tx.Rollback(t.Context()))
+	_ = cmd.Wait() // ProcessState has it
+	require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), stderr.String())
+	var engines int
+	require.NoError(t, conn.QueryRow(t.Context(), "select count(*) from tasker.workers").Scan(&engines))
+	require.Zero(t, engines)
 }

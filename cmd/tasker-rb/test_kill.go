@@ -20,19 +20,23 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
 	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps/rubytest"
 	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
+	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
 // kill runs a task in a process of its own, which dies of SIGKILL where the order says. It
 // reports whether it did; otherwise the task has ended there, or waits.
 func (t *testCommand) kill(cmd *cobra.Command, address string) func(context.Context, rubytest.Kill) (bool, error) {
+	here, _ := os.Getwd() // the suite may go elsewhere; "" follows it
 	return func(ctx context.Context, k rubytest.Kill) (bool, error) {
 		order, err := json.Marshal(k)
 		if err != nil {
 			return false, errors.WithStack(err)
 		}
 		child := exec.CommandContext(ctx, self, t.arguments(cmd, t.suite.paths)...)
-		child.Env = append(os.Environ(), roleVariable+"="+killRole+string(order), databaseURL+"="+address)
+		child.Env = append(os.Environ(), roleVariable+"="+killRole, databaseURL+"="+address)
+		child.Dir = here
 		child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		child.Stdin = bytes.NewReader(order)
 		var said bytes.Buffer
 		child.Stdout, child.Stderr = os.Stderr, &said
 		err = child.Run()
@@ -44,9 +48,9 @@ func (t *testCommand) kill(cmd *cobra.Command, address string) func(context.Cont
 }
 
 // dieHere is the other half of kill: what that process does.
-func (t *testCommand) dieHere(cmd *cobra.Command, l testLayout, order string) (err error) {
+func (t *testCommand) dieHere(cmd *cobra.Command, l testLayout) (err error) {
 	var k rubytest.Kill
-	if err := json.Unmarshal([]byte(order), &k); err != nil {
+	if err := json.NewDecoder(cmd.InOrStdin()).Decode(&k); err != nil {
 		return errors.Wrap(err, "the order for this process")
 	}
 	ctx, end := context.WithCancel(cmd.Context())
@@ -57,7 +61,7 @@ func (t *testCommand) dieHere(cmd *cobra.Command, l testLayout, order string) (e
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, host.Close()) }()
-	d := &death{fault: k.Fault, clock: dyingClock{from: k.Now, began: time.Now(), waits: end}}
+	d := &death{fault: k.Fault, stubs: k.Stubs, clock: dyingClock{from: k.Now, began: time.Now(), waits: end}}
 	d.next = rubysteps.New(host)
 	engine, err := orchestration.Open(ctx, os.Getenv(databaseURL), orchestration.Config{
 		Handlers: d, Clock: &d.clock, AroundStatement: d.aroundStatement, OnEvent: d.onEvent, Logger: log,
@@ -74,6 +78,9 @@ func (t *testCommand) dieHere(cmd *cobra.Command, l testLayout, order string) (e
 	if err := t.handlers.load(ctx, host, l.handlers); err != nil {
 		return err
 	}
+	if err := d.clock.tell(ctx, host); err != nil {
+		return err
+	}
 	if _, err = engine.Run(ctx, k.TaskID); ctx.Err() != nil && cmd.Context().Err() == nil {
 		return nil // the task waits
 	}
@@ -84,6 +91,7 @@ func (t *testCommand) dieHere(cmd *cobra.Command, l testLayout, order string) (e
 type death struct {
 	next  *rubysteps.Handlers
 	fault testbed.Fault
+	stubs map[string]json.RawMessage
 	clock dyingClock
 
 	met        atomic.Bool // the attempt has begun
@@ -91,12 +99,22 @@ type death struct {
 	statements atomic.Int64
 }
 
-// ResolveHandler implements orchestration.HandlerResolver.
+// ResolveHandler implements orchestration.HandlerResolver. The class of a step that is
+// stubbed need not exist.
 func (d *death) ResolveHandler(ctx context.Context, class string) (orchestration.StepHandler, error) {
-	handler, err := d.next.ResolveHandler(ctx, class)
-	if err != nil {
-		return nil, err
+	next, missing := d.next.ResolveHandler(ctx, class)
+	if missing != nil && len(d.stubs) == 0 {
+		return nil, missing
 	}
+	handler := orchestration.StepHandlerFunc(func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if results, stubbed := d.stubs[x.StepName]; stubbed {
+			return results, nil
+		}
+		if missing != nil {
+			return nil, missing
+		}
+		return next.HandleStep(ctx, x)
+	})
 	return orchestration.StepHandlerFunc(func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 		if x.StepName != d.fault.Step || !d.met.CompareAndSwap(false, true) {
 			return handler.HandleStep(ctx, x)
@@ -153,6 +171,26 @@ type dyingClock struct {
 	began time.Time
 	waits func()
 	once  sync.Once
+}
+
+// tell has Ruby read this clock.
+func (c *dyingClock) tell(ctx context.Context, host *rubyhost.Host) error {
+	if err := host.Require(ctx, "tasker/testing/clock"); err != nil {
+		return err
+	}
+	for _, call := range []struct {
+		method string
+		given  []any
+	}{{"install", nil}, {"set", []any{c.Now().UnixMicro()}}} {
+		method, err := host.Method(ctx, "Tasker::Testing::Clock."+call.method)
+		if err != nil {
+			return err
+		}
+		if _, err := method.Call(ctx, call.given...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Now implements orchestration.Clock.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -61,6 +64,11 @@ func TestASuiteInParts(t *testing.T) {
 	require.Equal(t, 3, r.code, r.stdout+r.stderr)
 	require.Contains(t, r.stdout, "\n2 processes: 2 examples, 0 failures, 1 pending, and 1 process without any test run, in ")
 
+	p.write(map[string]string{"spec/a_spec.rb": "exit 2\n"})
+	r = p.run("test", "--parallel", "2")
+	require.Equal(t, 3, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, "\n2 processes: 0 examples, 0 failures, and 2 processes without any test run, in ")
+
 	p.write(map[string]string{"order.yaml": one("Shop::Chrge")})
 	r = p.run("test", "--parallel", "2")
 	require.Equal(t, exitBadInput, r.code)
@@ -106,6 +114,32 @@ func TestASuiteInPartsOnADatabaseOfOnesOwn(t *testing.T) {
 	require.Equal(t, exitBadInput, r.code, r.stdout+r.stderr)
 	require.Contains(t, r.stderr, "being accessed by other users")
 	require.Contains(t, r.stderr, "hint: The user needs the right CREATEDB, and nobody else may be connected")
+}
+
+// PostgreSQL cuts long names off, and all parts would have one database.
+func TestADatabaseWhoseNameIsTooLongForParts(t *testing.T) {
+	t.Parallel()
+	p := newSuite(t, map[string]string{"spec/b_spec.rb": "puts 'not to be seen'\n"})
+	server := pgtest.URL(t)
+	conn, err := pgx.Connect(t.Context(), server)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(context.Background())) }()
+	name := fmt.Sprintf("long_test_%x%s", rand.Uint64(), strings.Repeat("x", 60))[:60]
+	_, err = conn.Exec(t.Context(), "create database "+name)
+	require.NoError(t, err)
+	defer func() {
+		_, err := conn.Exec(context.Background(), "drop database "+name+" with (force)")
+		require.NoError(t, err)
+	}()
+	u, err := url.Parse(server)
+	require.NoError(t, err)
+	u.Path = "/" + name
+	p.url = u.String()
+	r := p.run("test", "--parallel", "2")
+	require.Equal(t, exitBadInput, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stderr, "is too long")
+	require.Contains(t, r.stderr, "hint: ")
+	require.Empty(t, r.stdout)
 }
 
 func TestASuiteInPartsIsInterrupted(t *testing.T) {

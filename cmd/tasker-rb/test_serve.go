@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -29,7 +30,11 @@ func (t *testCommand) serveTests(cmd *cobra.Command, host *rubyhost.Host, db *da
 	if db.direct == "" { // a pooler refuses it
 		db.url = withOption(db.url, "search_path", bed.SearchPath())
 	}
-	return bed.Close, rubytest.Serve(ctx, host, rubytest.Config{Bed: bed, Templates: l.templates, Kill: t.kill(cmd, own), Logger: log})
+	err = rubytest.Serve(ctx, host, rubytest.Config{Bed: bed, Templates: l.templates, Kill: t.kill(cmd, withOption(own, "search_path", bed.SearchPath())), Logger: log})
+	if err != nil {
+		return nil, errors.CombineErrors(err, bed.Close())
+	}
+	return bed.Close, nil
 }
 
 // withOption returns the address with a setting for all its connections, in the form that

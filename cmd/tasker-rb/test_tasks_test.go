@@ -257,6 +257,56 @@ func requireQuiet(t *testing.T, r result) {
 	}
 }
 
+// A suite may change its folder: templates stay where they were, and so does the process
+// that is to be killed.
+func TestASuiteChangesItsFolder(t *testing.T) {
+	t.Parallel()
+	p := newTaskSuite(t, map[string]string{"elsewhere/nothing.txt": "", "spec/order_spec.rb": `require_relative "../helper"
+Dir.chdir("elsewhere")
+RSpec.describe "order" do
+  it "finds its template" do
+    kill_host during: "ship", real: true
+    expect(run_task("order")).to be_complete
+    expect(run_task("templates/order.yaml")).to be_complete
+  end
+end
+`})
+	r := p.run("test")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+}
+
+// A process that is to be killed has the stubs of the test, but for Procs, and its time.
+func TestAProcessThatIsKilledHasStubsAndTime(t *testing.T) {
+	t.Parallel()
+	p := newTaskSuite(t, map[string]string{"templates/pay.yaml": `name: pay
+step_templates:
+  - {name: look, handler_class: Shop::Look}
+  - {name: pay, handler_class: Shop::Look, depends_on_step: look}
+  - {name: note, handler_class: Shop::Look, depends_on_step: pay}
+`, "handlers/shop/look.rb": `module Shop
+  class Look < Tasker::StepHandler::Base
+    def process(_task, _sequence, _step)
+      { ruby: Time.now.year, sql: Tasker.db.first("SELECT extract(year FROM now())::int AS year")["year"], pid: Process.pid }
+    end
+  end
+end
+`, "spec/pay_spec.rb": `require_relative "../helper"
+RSpec.describe "pay" do
+  it "is killed in its last step" do
+    travel_to Time.utc(2040, 6, 1)
+    kill_host before: "note", real: true
+    task = run_task("pay", stubs: { pay: { paid: "x" * 200_000 } })
+    expect(task.step("look").results).to include("ruby" => 2040, "sql" => 2040)
+    expect(task.step("look").results["pid"]).not_to eq(Process.pid)
+    expect(task.step("pay").results["paid"].size).to eq(200_000)
+    expect(task.step("note").losses).to eq(1)
+  end
+end
+`})
+	r := p.run("test")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+}
+
 // A card that is charged outside the database is charged again after a crash.
 func TestAnEffectOutsideTheDatabaseIsCaught(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,11 @@ type Prepared struct {
 // PostgreSQL and each key has its own, of some 40 MB.
 const keptFor = 30 * 24 * time.Hour
 
-const archivePattern = "postgres-*.tar"
+// The names of files, and of those that are being written.
+const (
+	archivePattern = "postgres-*.tar"
+	halfPattern    = ".postgres-*"
+)
 
 var keyPattern = regexp.MustCompile(`^[a-z0-9-]+$`)
 
@@ -122,13 +126,14 @@ func (p *Prepared) make(ctx context.Context, o Options, archive string) error {
 	}
 	_, err = os.Stat(archive)
 	return errors.WithHint(errors.Wrap(err, "localpg: the prepared database was not written"),
-		"Make room in its folder, or set XDG_CACHE_HOME to another one.")
+		"Make its folder writable, or room in it; or set XDG_CACHE_HOME to another one.")
 }
 
 // removeOld deletes the files that were not used for a long time.
 func (p *Prepared) removeOld(dir string) {
-	found, _ := filepath.Glob(filepath.Join(dir, archivePattern)) // the pattern is well formed
-	for _, path := range found {
+	found, _ := filepath.Glob(filepath.Join(dir, archivePattern)) // the patterns are well formed
+	halves, _ := filepath.Glob(filepath.Join(dir, halfPattern))
+	for _, path := range append(found, halves...) {
 		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > keptFor {
 			_ = os.Remove(path)
 		}

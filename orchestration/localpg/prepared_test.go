@@ -1,6 +1,7 @@
 package localpg_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -98,8 +99,10 @@ func TestADamagedPreparedDatabaseIsMadeAgain(t *testing.T) {
 			}
 		}
 	}
+	changed := bytes.Clone(whole)
+	changed[bytes.LastIndex(changed, []byte("things"))] = 'T' // PostgreSQL would not notice it
 	for name, content := range map[string][]byte{
-		"empty": {}, "cut off": whole[:len(whole)/2], "without its end": whole[:len(whole)-3*512], "no archive": []byte("something else"), "nonsense": control,
+		"one letter is another": changed, "empty": {}, "cut off": whole[:len(whole)/2], "without its end": whole[:len(whole)-3*512], "no archive": []byte("something else"), "nonsense": control,
 	} {
 		require.NoError(t, os.WriteFile(path, content, 0o600))
 		before := made.Load()
@@ -125,11 +128,15 @@ func TestAPreparedDatabaseThatIsNotUsedIsRemoved(t *testing.T) {
 	t.Parallel()
 	o, _ := prepared(t)
 	old := filepath.Join(o.Prepared.Dir, "postgres-14.1-old.tar")
-	require.NoError(t, os.WriteFile(old, nil, 0o600))
+	half := filepath.Join(o.Prepared.Dir, ".postgres-123") // of a command that was killed
 	long := time.Now().Add(-40 * 24 * time.Hour)
-	require.NoError(t, os.Chtimes(old, long, long))
+	for _, path := range []string{old, half} {
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Chtimes(path, long, long))
+	}
 	require.NoError(t, open(t, o).Close())
 	require.NoFileExists(t, old)
+	require.NoFileExists(t, half)
 	require.Len(t, archives(t, o), 1)
 }
 

@@ -72,9 +72,9 @@ func (s *Session) checkAndSend(ctx context.Context, st *Statement, send func(par
 		defer func() { s.trace(st.traced(began, result, err)) }()
 	}
 	if s.around != nil {
-		after, err := s.announce(ctx, st.SQL)
-		if err != nil {
-			return nil, err
+		after, refused := s.announce(ctx, st.SQL)
+		if refused != nil {
+			return nil, refused
 		}
 		began := time.Now()
 		defer func() { after(st.traced(began, result, err)) }()

@@ -42,6 +42,9 @@ func (b *Bed) take(ctx context.Context) error {
 			"The user of the test database must be allowed to create a schema in it.")
 	} else if _, err = pool.Exec(ctx, "select tasker_testbed.take()"); err != nil {
 		err = errors.Wrap(err, "testbed: remembering the database")
+		if isDenied(err) {
+			err = errors.WithHint(err, "The user of the test database must be allowed to read and write all tables, and all their rows: make it their owner, and ALTER ROLE … BYPASSRLS.")
+		}
 	}
 	if err != nil {
 		pool.Close()
@@ -68,8 +71,7 @@ func openReset(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config.MaxConns = 1
 	config.ConnConfig.RuntimeParams[replicaRole] = "replica"
 	pool, err := openPool(ctx, config)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == insufficientPrivilege {
+	if isDenied(err) {
 		delete(config.ConnConfig.RuntimeParams, replicaRole)
 		pool, err = openPool(ctx, config)
 	}
@@ -77,6 +79,11 @@ func openReset(ctx context.Context, url string) (*pgxpool.Pool, error) {
 }
 
 const insufficientPrivilege = "42501"
+
+func isDenied(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == insufficientPrivilege
+}
 
 // openPool opens a pool, and its first connection.
 func openPool(ctx context.Context, config *pgxpool.Config) (*pgxpool.Pool, error) {

@@ -4,7 +4,7 @@
 create schema if not exists tasker_testbed;
 drop table if exists tasker_testbed.tables, tasker_testbed.states, tasker_testbed.rows, tasker_testbed.sequences,
     tasker_testbed.objects, tasker_testbed.altered, tasker_testbed.silenced, tasker_testbed.settings, tasker_testbed.shapes;
-drop function if exists tasker_testbed.take(), tasker_testbed.save(int), tasker_testbed.restore(int), tasker_testbed.fill(int, oid),
+drop function if exists tasker_testbed.take(), tasker_testbed.save(int), tasker_testbed.restore(int), tasker_testbed.fill(int, oid), tasker_testbed.run(text),
     tasker_testbed.clear(oid[]), tasker_testbed.defer(oid[]), tasker_testbed.check_deferred(oid[]), tasker_testbed.switch(oid[], text), tasker_testbed.look_for_tables(), tasker_testbed.contents(oid), tasker_testbed.horizon(), tasker_testbed.untouched(oid, bigint, xid),
     tasker_testbed.fingerprint(), tasker_testbed.shape(), tasker_testbed.keep_shape(), tasker_testbed.mend();
 
@@ -36,6 +36,7 @@ create unlogged table tasker_testbed.altered (relid oid primary key);
 create unlogged table tasker_testbed.silenced (relid oid, name name); -- triggers, in a transaction that puts rows back
 create unlogged table tasker_testbed.settings (
     replica     boolean not null, -- the session that puts things back runs no triggers and checks no foreign keys
+    path        text not null,    -- the search_path of that session
     fingerprint text
 );
 
@@ -120,7 +121,8 @@ end $$;
 -- take remembers what the tests begin with. Tasker's tables are empty then.
 create function tasker_testbed.take() returns void language plpgsql set search_path = pg_catalog as $$
 begin
-    insert into tasker_testbed.settings values (current_setting('session_replication_role') = 'replica');
+    insert into tasker_testbed.settings
+    select current_setting('session_replication_role') = 'replica', reset_val from pg_settings where name = 'search_path';
     perform tasker_testbed.look_for_tables();
     perform tasker_testbed.save(0);
     delete from tasker_testbed.states where save = 0 and relid in (select oid from pg_class where relnamespace = 'tasker'::regnamespace);
@@ -146,14 +148,26 @@ begin
     end if;
 end $$;
 
+-- run runs a statement that calls functions of the user: for checks, generated columns and
+-- indexes. They may name things without a schema.
+create function tasker_testbed.run(statement text) returns void language plpgsql set search_path = pg_catalog as $$
+begin
+    perform set_config('search_path', (select path from tasker_testbed.settings), true);
+    execute statement;
+end $$;
+
 -- fill puts the rows of a save into a table.
 create function tasker_testbed.fill(wanted int, filled oid) returns void language plpgsql set search_path = pg_catalog as $$
 declare
     names text[] := (select t.columns from tasker_testbed.tables t where t.relid = filled);
 begin
-    execute format('insert into %1$s (%2$s) overriding system value select %3$s from (
+    if names = '{}' then
+        perform tasker_testbed.run(format('insert into %s select from tasker_testbed.rows where save = %s and relid = %s', filled::regclass, wanted, filled));
+        return;
+    end if;
+    perform tasker_testbed.run(format('insert into %1$s (%2$s) overriding system value select %3$s from (
             select content::%1$s as v from tasker_testbed.rows where save = %4$s and relid = %5$s offset 0) x',
-        filled::regclass, array_to_string(names, ', '), '(x.v).' || array_to_string(names, ', (x.v).'), wanted, filled);
+        filled::regclass, array_to_string(names, ', '), '(x.v).' || array_to_string(names, ', (x.v).'), wanted, filled));
 end $$;
 
 -- clear empties tables at once, and with them those that refer to them. It returns all.
@@ -264,10 +278,10 @@ begin
     loop
         if tab.count < 0 then
             if tab.relispopulated then
-                execute format('refresh materialized view %s with no data', tab.relid::regclass);
+                perform tasker_testbed.run(format('refresh materialized view %s with no data', tab.relid::regclass));
             end if;
         elsif not tab.relispopulated or (select (c.count, c.hash) <> (tab.count, tab.hash) from tasker_testbed.contents(tab.relid) c) then
-            execute format('refresh materialized view %s', tab.relid::regclass);
+            perform tasker_testbed.run(format('refresh materialized view %s', tab.relid::regclass));
         end if;
     end loop;
     perform setval(s.relid, s.last, s.called)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -56,6 +57,14 @@ const varietySQL = `
 	create sequence called start 5; select nextval('called');
 	create sequence uncalled start 7 minvalue 1;
 	create unlogged table fleeting (id int);
+	create function lowered(text) returns text language sql immutable as 'select lower($1)';
+	create function key_of(text) returns text language plpgsql immutable as $$ begin return lowered($1); end $$;
+	create domain nickname as text check (key_of(value) <> '');
+	create table named (name nickname, key text generated always as (key_of(name)) stored);
+	create index on named (key_of(name));
+	insert into named values ('ADA');
+	create table without_columns ();
+	insert into without_columns default values;
 	select lo_create(4711);`
 
 // changes are what a test may do. A number takes the place of %[1]d.
@@ -70,6 +79,7 @@ var changes = []string{
 	`insert into empty_one (large) select id from large limit 1`,
 	`refresh materialized view counted`, `refresh materialized view unfilled`,
 	`select nextval('called')`, `select nextval('uncalled')`, `select setval('called', 1)`, `insert into fleeting values (%[1]d)`,
+	`delete from named`, `delete from without_columns`, `insert into without_columns default values`,
 	`select lo_create(0)`, `insert into audit (what) values ('by hand')`, `truncate audit`,
 }
 
@@ -180,6 +190,22 @@ func TestTheDatabaseIsPutBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An owner cannot read all rows if a table forces its policies on him, too.
+func TestForcedRowSecurityIsExplained(t *testing.T) {
+	t.Parallel()
+	url := asOwner(t, pgtest.URL(t))
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	require.NoError(t, orchestration.Migrate(t.Context(), conn))
+	_, err = conn.Exec(t.Context(), "create table secrets (id int); insert into secrets values (1); alter table secrets enable row level security, force row level security")
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+	bed := open(t, func(c *testbed.Config) { c.URL = url })
+	err = bed.Begin(t.Context(), noon)
+	require.ErrorContains(t, err, "secrets")
+	require.Contains(t, errors.FlattenHints(err), "BYPASSRLS")
 }
 
 // Each change alone is undone, and was one.

@@ -15,6 +15,7 @@ import (
 
 // library finds templates by name or by file. It reads each file once for an environment.
 type library struct {
+	here  string // the folder that paths are relative to, also when the tests go to another one
 	paths []string
 
 	mu     sync.Mutex
@@ -25,7 +26,8 @@ type library struct {
 type fileKey struct{ file, env string }
 
 func newLibrary(paths []string) *library {
-	return &library{paths: paths, byEnv: map[string]*templates.Registry{}, byFile: map[fileKey]*templates.Template{}}
+	here, _ := os.Getwd() // "" leaves paths as they are
+	return &library{here: here, paths: paths, byEnv: map[string]*templates.Registry{}, byFile: map[fileKey]*templates.Template{}}
 }
 
 // find returns the template of a name, of namespace/name, or of a file. Without a version
@@ -71,15 +73,23 @@ func isFile(name string) bool {
 	return false
 }
 
+// at returns the place of a path.
+func (l *library) at(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(l.here, path)
+}
+
 func (l *library) load(file, env string) (*templates.Template, error) {
 	key := fileKey{file, env}
 	if t := l.byFile[key]; t != nil {
 		return t, nil
 	}
-	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(l.at(file)); errors.Is(err, os.ErrNotExist) {
 		return nil, errors.WithHint(errors.Newf("there is no template file %s", file), "A path is relative to the folder in which tasker-rb runs.")
 	}
-	t, err := templates.Load(file, templates.WithEnvironment(env))
+	t, err := templates.Load(l.at(file), templates.WithEnvironment(env))
 	if err == nil {
 		l.byFile[key] = t
 	}
@@ -101,7 +111,7 @@ func (l *library) registry(env string) (*templates.Registry, error) {
 			}
 			list = append(list, t)
 		} else {
-			folder, err := templates.LoadDir(path, templates.WithEnvironment(env))
+			folder, err := templates.LoadDir(l.at(path), templates.WithEnvironment(env))
 			if err != nil {
 				return nil, err
 			}

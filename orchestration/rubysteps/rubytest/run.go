@@ -44,7 +44,7 @@ func (s *service) run(ctx context.Context, r *request, template *templates.Templ
 	if p := r.Crash; p != nil {
 		options.Crash = &testbed.Point{Step: p.Step, Attempt: p.Attempt, At: testbed.Moment(p.At), Number: p.Number, Side: testbed.Side(p.Side)}
 	}
-	options.Submitted = func(ctx context.Context, taskID int64) error { return s.killFor(ctx, taskID, names) }
+	options.Submitted = func(ctx context.Context, taskID int64) error { return s.killFor(ctx, Kill{TaskID: taskID, Stubs: r.Stubs}, names) }
 	s.serial.Store(r.Serial)
 	run, err := s.bed.Run(ctx, submission, options)
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *service) run(ctx context.Context, r *request, template *templates.Templ
 
 // killFor runs a task that was submitted in processes that are to be killed, one for each
 // such fault of its steps. The bed goes on with it.
-func (s *service) killFor(ctx context.Context, taskID int64, steps []string) error {
+func (s *service) killFor(ctx context.Context, k Kill, steps []string) error {
 	s.mu.Lock()
 	kills := s.kills
 	s.mu.Unlock()
@@ -68,8 +68,9 @@ func (s *service) killFor(ctx context.Context, taskID int64, steps []string) err
 		met := false
 		if slices.Contains(steps, f.Step) {
 			s.bed.ExpectCrash()
+			k.Now, k.Fault = s.bed.Now(), f
 			var err error
-			if met, err = s.cfg.Kill(ctx, Kill{TaskID: taskID, Now: s.bed.Now(), Fault: f}); err != nil {
+			if met, err = s.cfg.Kill(ctx, k); err != nil {
 				return err
 			}
 		}

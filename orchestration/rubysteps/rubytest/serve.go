@@ -35,7 +35,8 @@ type Config struct {
 // Kill is a task for a process that is to be killed.
 type Kill struct {
 	TaskID int64
-	Now    time.Time // of the clock
+	Now    time.Time                  // of the clock
+	Stubs  map[string]json.RawMessage // results of steps, by the steps' names
 	Fault  testbed.Fault
 }
 

@@ -94,7 +94,7 @@ module Tasker
 
       # Has the worker die, and another one go on. By default the engine is cut off and
       # this process lives on. With +real+ a child process is killed; it knows nothing
-      # of doubles and of stubs that are Procs.
+      # of doubles, of stubs that are Procs, and of what the example has set in ENV.
       #
       # @param before [String, Symbol, nil] a step: its code has not begun
       # @param during [String, Symbol, nil] a step: its code has run, and nothing is recorded
