@@ -204,8 +204,10 @@ func (s *service) save(ctx context.Context) (reply, error) {
 
 // gapSQL has each sequence of the user's leave out a number, as a crash does.
 const gapSQL = `
-	select nextval(c.oid::regclass) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-	where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname !~ '^(pg_|information_schema$|tasker$|tasker_testbed$)'`
+	select nextval(c.oid::regclass)
+	from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
+	where coalesce(pg_sequence_last_value(c.oid), s.seqstart) + 2 * s.seqincrement between s.seqmin and s.seqmax
+		and c.relpersistence <> 't' and n.nspname !~ '^(pg_|information_schema$|tasker$|tasker_testbed$)'`
 
 func (s *service) restore(ctx context.Context, id int, gap bool) error {
 	s.mu.Lock()

@@ -22,6 +22,7 @@ module Tasker
         # @param context [Hash] of the task
         def initialize(before, context)
           @generated = {}
+          @settled = {}
           @fixed = {}
           fix_context(context, "")
           before.rows.each { |table, row| row.each { |column, value| fix(table, column, value) } }
@@ -45,9 +46,18 @@ module Tasker
           @generated[[table, column]] = values.any? && values.all? { |value| value.is_a?(String) && TOKEN.match?(value) }
         end
 
+        # Has the values of a column count as they are, because two undisturbed runs have
+        # the same: generated keys have other ones in each.
+        #
+        # @return [nil]
+        def settle(table, column)
+          @settled[[table, column]] = true
+          nil
+        end
+
         # @return [Array, nil] the key, for a {Renaming}; nil when the value is none
         def key(table, column, value)
-          return unless named?(column) || @generated[[table, column]]
+          return if @settled[[table, column]] || !(named?(column) || @generated[[table, column]])
 
           kind = kind(table, column, value)
           [kind, value] if kind && !@fixed[[kind, value]]
