@@ -1,6 +1,7 @@
 package rubytest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -141,8 +142,10 @@ func (l *library) explain(name string, registry *templates.Registry, err error) 
 	case hint != "":
 	case len(names) == 0:
 		hint = "No template is known: say where they are with --templates DIR."
+	case len(names) > 40:
+		hint = fmt.Sprintf("%d names are known, and none is like it.", len(names))
 	default:
-		hint = "The templates are " + nearest.Or(names) + "."
+		hint = "The templates are " + nearest.Or(fullNames(registry)) + "."
 	}
 	return errors.WithHint(errors.Newf("there is no template %q", name), hint)
 }
@@ -156,6 +159,16 @@ func (l *library) names(env string) ([]string, error) {
 		return nil, err
 	}
 	return namesOf(registry), nil
+}
+
+// fullNames returns namespace/name of each template.
+func fullNames(registry *templates.Registry) (names []string) {
+	for _, t := range registry.All() {
+		if full := t.Namespace + "/" + t.Name; !slices.Contains(names, full) {
+			names = append(names, full)
+		}
+	}
+	return names
 }
 
 // namesOf returns the names that find takes: short ones first, and the full ones.
