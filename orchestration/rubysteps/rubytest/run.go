@@ -44,7 +44,9 @@ func (s *service) run(ctx context.Context, r *request, template *templates.Templ
 	if p := r.Crash; p != nil {
 		options.Crash = &testbed.Point{Step: p.Step, Attempt: p.Attempt, At: testbed.Moment(p.At), Number: p.Number, Side: testbed.Side(p.Side)}
 	}
-	options.Submitted = func(ctx context.Context, taskID int64) error { return s.killFor(ctx, Kill{TaskID: taskID, Stubs: r.Stubs}, names) }
+	options.Submitted = func(ctx context.Context, taskID int64) error {
+		return s.killFor(ctx, Kill{TaskID: taskID, Stubs: r.Stubs}, names)
+	}
 	s.serial.Store(r.Serial)
 	run, err := s.bed.Run(ctx, submission, options)
 	if err != nil {
