@@ -161,7 +161,8 @@ class TestingClockTest < Minitest::Test
 
   def test_with_active_support
     # It redefines methods, with warnings.
-    load = '$VERBOSE = nil; require "logger"; require "uri"; require "active_support"; require "active_support/testing/time_helpers"; require "active_support/core_ext"'
+    load = '$VERBOSE = nil; require "logger"; require "uri"; require "active_support"; require "active_support/testing/time_helpers"; require "active_support/core_ext"' \
+           "; ActiveSupport.to_time_preserves_timezone = true if ActiveSupport.respond_to?(:to_time_preserves_timezone=)"
     compose(load, "", ACTIVE_SUPPORT)
     compose("", load, ACTIVE_SUPPORT)
   end

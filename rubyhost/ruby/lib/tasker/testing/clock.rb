@@ -17,7 +17,9 @@ module Tasker
       MICRO = 1_000_000
       # The units of Process.clock_gettime, in parts of a second.
       UNITS = { second: 1, millisecond: 1000, microsecond: MICRO, nanosecond: 1_000_000_000 }.freeze
-      private_constant :UNITS
+      # 1970-01-01 as an astronomical Julian day.
+      UNIX_EPOCH = Rational(4_881_175, 2)
+      private_constant :UNITS, :UNIX_EPOCH
 
       # A double of one of the methods goes below the module, and so the clock adds to
       # it. RSpec would put its double above a module that says it has the method.
@@ -151,6 +153,14 @@ module Tasker
           nil
         end
 
+        # Not by to_time, of which ActiveSupport 8 warns.
+        #
+        # @param read [Time, DateTime]
+        # @return [Rational] since 1970
+        def seconds(read)
+          read.is_a?(Time) ? read.to_r : (read.ajd - UNIX_EPOCH) * 86_400
+        end
+
         # To be called once the libraries that change Time are loaded, because some of
         # them make aliases of its methods.
         #
@@ -230,7 +240,7 @@ module Tasker
 
         # @return [Rational] seconds between what was read and what is to be seen
         def ahead(fixed, offset, read)
-          fixed ? Rational(fixed, MICRO) - read.to_time.to_r : Rational(offset, MICRO)
+          fixed ? Rational(fixed, MICRO) - seconds(read) : Rational(offset, MICRO)
         end
 
         # A date has no time of day, and the shift may pass midnight.

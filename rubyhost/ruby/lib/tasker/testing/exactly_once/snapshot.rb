@@ -118,7 +118,7 @@ module Tasker
         def time(value)
           case value
           when Time then value
-          when DateTime then value.to_time
+          when DateTime then Time.at(Clock.seconds(value))
           when TIME then Time.parse(value.match?(/(Z|[+-]\d\d:?\d*)\z/) ? value : "#{value} UTC")
           end
         rescue ArgumentError
