@@ -121,6 +121,7 @@ func (a *admission) end() {
 	}
 	if !a.alone {
 		a.aloneSince = time.Time{}
+		a.engine.company.leaveLine(a.woken)
 	}
 	if !a.alone && !a.others {
 		a.engine.company.giveUp(a.woken)

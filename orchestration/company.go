@@ -105,6 +105,18 @@ func (c *company) leave() {
 	}
 }
 
+// leaveLine takes a task whose suspect does not wait any more out of the line of suspects:
+// it was cancelled, or another engine has run it. Those who waited for it are woken.
+func (c *company) leaveLine(woken chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	waiting := len(c.suspects)
+	c.suspects = slices.DeleteFunc(c.suspects, func(w chan struct{}) bool { return w == woken })
+	if len(c.suspects) < waiting && !c.alone && (c.steps == 0 || len(c.suspects) == 0) {
+		c.wakeNext()
+	}
+}
+
 // giveUp ends the wait of a task.
 func (c *company) giveUp(woken chan struct{}) {
 	c.mu.Lock()

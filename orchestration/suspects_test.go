@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -103,6 +104,40 @@ func TestSuspectStopsOthersOnlyForAMoment(t *testing.T) {
 			require.NoError(t, <-run)
 		})
 	}
+}
+
+// A suspect waits for its turn, and a person cancels it. It must not hold its place in the line: nobody
+// would be let in any more.
+func TestSuspectThatIsCancelledLetsOthersIn(t *testing.T) {
+	t.Parallel()
+	hold := newGate()
+	defer hold.open()
+	quick := func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) { return nil, nil }
+	b := engine(t, nil, onThreads(4, funcs{"Hold": hold.handle, "Suspect": quick, "Last": quick}))
+	id := b.submit(t, named(t, "three", "hold:\nsuspect:\nlast:", ""), `{}`)
+	b.makeSuspect(t, id, "suspect")
+	run := make(chan error, 1)
+	go func() { // no worker: it cannot give the task back
+		_, err := b.Run(t.Context(), id)
+		run <- err
+	}()
+	require.Eventually(t, func() bool { return hold.running.Load() == 1 }, patience, time.Millisecond)
+	require.NoError(t, b.CancelStep(t.Context(), id, "suspect", orchestration.By{Actor: "ops", Reason: "a test"}))
+	require.Eventually(t, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.ContainsFunc(b.events, func(e orchestration.Event) bool { return e.Kind == orchestration.EventStepCancelled })
+	}, patience, time.Millisecond)
+	hold.open()
+	select {
+	case err := <-run:
+		require.NoError(t, err)
+	case <-time.After(patience):
+		require.Fail(t, "the last step was not let in")
+	}
+	d, err := b.Task(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, orchestration.StepComplete, d.Steps[2].State)
 }
 
 // The other steps always take longer than a suspect waits at first. It waits longer each
