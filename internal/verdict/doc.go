@@ -1,0 +1,2 @@
+// Package verdict decides from samples whether memory grows: flat, leak or undecided.
+package verdict
