@@ -3,9 +3,7 @@ package verdict
 import (
 	"flag"
 	"fmt"
-	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -114,24 +112,7 @@ func TestRates(t *testing.T) {
 			atMost(t, s.name+": leaks not found", calibrationRuns-v.found, 0.05)
 		}
 	}
-	if *update {
-		require.NoError(t, os.WriteFile(ratesFile, []byte(table), 0o644))
-	}
-	written, err := os.ReadFile(ratesFile)
-	require.NoError(t, err)
-	// Other processors round otherwise, so the figures may differ a little.
-	then, now := strings.Fields(string(written)), strings.Fields(table)
-	require.Len(t, now, len(then), "run go test ./internal/verdict -run TestRates -update")
-	for i := range then {
-		var a, b float64
-		if _, err := fmt.Sscan(then[i], &a); err != nil {
-			require.Equal(t, then[i], now[i])
-			continue
-		}
-		_, err := fmt.Sscan(now[i], &b)
-		require.NoError(t, err)
-		require.InDelta(t, a, b, math.Max(1, 0.05*a), "run go test ./internal/verdict -run TestRates -update\n%s", table)
-	}
+	sameFigures(t, ratesFile, table)
 }
 
 func ratesTable(all []rates) string {

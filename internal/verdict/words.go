@@ -14,7 +14,7 @@ func (v Verdict) String() string {
 	}
 	lines := []string{v.Growth.String()}
 	if v.More > 0 {
-		lines[0] += fmt.Sprintf(": about %d more steps would decide", v.More)
+		lines[0] += ": about " + rounded(v.More) + " more steps would decide"
 	}
 	for _, m := range v.Measures {
 		lines = append(lines, "  "+m.Name+": "+v.sentence(m))
@@ -56,12 +56,12 @@ func (m Measure) why(budget string) string {
 	case Fading:
 		return "growth is not confirmed by its second half: a cache may have filled"
 	}
-	return "around the budget of " + budget
+	return "and the budget of " + budget + " lies between"
 }
 
 func (m Measure) next() string {
 	if m.More > 0 {
-		return fmt.Sprintf("; about %d more steps would decide", m.More)
+		return "; about " + rounded(m.More) + " more steps would decide"
 	}
 	return "; no reasonable number of steps would decide, but a budget of " + figure(m.Resolvable) + " could be resolved"
 }
@@ -78,6 +78,15 @@ func figure(v float64) string {
 	digits := 2 - int(math.Floor(math.Log10(a)))
 	text := strconv.FormatFloat(v, 'f', digits, 64)
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
+
+// rounded keeps two digits, upwards.
+func rounded(steps int64) string {
+	unit := int64(1)
+	for steps/unit >= 100 {
+		unit *= 10
+	}
+	return strconv.FormatInt((steps+unit-1)/unit*unit, 10)
 }
 
 // String lists the classes with their growth.
