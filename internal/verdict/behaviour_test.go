@@ -20,6 +20,15 @@ func grown(r *rand.Rand, steps, samples int, noise float64, level func(step floa
 	return s
 }
 
+// words are what the verdict says for each reason.
+var words = map[Reason]string{
+	Noisy:    "and the budget of 1 lies between",
+	Late:     "too ", // little follows a change, or the last samples are too few
+	Slowing:  "a cache may be filling",
+	Settling: "too late to be called a warm-up",
+	Fading:   "growth is not confirmed by its second half",
+}
+
 // TestBehaviour runs each shape 60 times with a budget of 1 byte a step.
 func TestBehaviour(t *testing.T) {
 	t.Parallel()
@@ -66,6 +75,7 @@ func TestBehaviour(t *testing.T) {
 		}, Undecided, Flat, []Reason{Late, Noisy, Settling}},
 		{"a cache that fills at 30 %", 1000, fill(0.3), Flat, Leak, nil},
 		{"a cache that fills at 60 %", 1000, fill(0.6), Undecided, Flat, []Reason{Settling}},
+		{"growth that slows at 60 %", 1000, func(s float64) float64 { return 64*min(s, 0.6*steps) + 10*max(0, s-0.6*steps) }, Undecided, Flat, []Reason{Slowing}},
 		{"a cache that never fills", 1000, fill(2), Leak, Flat, nil}, // nothing tells it from a leak
 		{"a curve that ends early", 0, curve(1e6, 0.08), Flat, Leak, nil},
 		{"a curve that goes on", 1000, curve(1e6, 0.3), Undecided, Flat, []Reason{Slowing}},
@@ -82,6 +92,7 @@ func TestBehaviour(t *testing.T) {
 				said[v.Growth]++
 				if v.Growth == Undecided && c.most == Undecided {
 					require.Contains(t, c.reasons, v.Measures[0].Reason, v.String())
+					require.Contains(t, v.String(), words[v.Measures[0].Reason])
 				}
 				require.NotEqual(t, c.never, v.Growth, v.String())
 			}

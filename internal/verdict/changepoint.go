@@ -86,7 +86,8 @@ func warmUp(clean points) (start, cuts int) {
 }
 
 // lateChange finds a change in what is left after the warm-up. Its noise is measured beside
-// both lines, so that the change itself is not noise. It returns 0 if there is none.
+// both lines, so that the change itself is not noise. At least two samples follow it. It
+// returns 0 if there is none.
 func lateChange(clean points) int {
 	n := len(clean.x)
 	at, gain := newSums(clean).bestSplit(0, n, 3, n-1)

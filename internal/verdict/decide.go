@@ -40,7 +40,7 @@ type Measure struct {
 	Slope, Low, High float64
 	WarmUpEnd        int64   // the first step that counts
 	LastStep         int64   // the last step that counts
-	Samples          int     // that count, after warm-up
+	Samples          int     // that count, after warm-up; of more than 800, neighbours were joined before
 	Dropped          int     // samples of the warm-up
 	Outliers         int     // of those that count
 	Autocorrelation  float64 // of neighbours, beside the line
@@ -48,14 +48,6 @@ type Measure struct {
 	Resolvable       float64 // the smallest budget that a series like this without growth would pass in 19 of 20 runs, bytes a step
 	Change           *Change // a change after the warm-up, nil if there was none
 	More             int64   // as Verdict.More
-}
-
-// Change is a place after the warm-up where the line breaks.
-type Change struct {
-	Step          int64   // the first step of what follows
-	Jump          float64 // the level after it less the level before it, bytes
-	Before, After float64 // slopes in bytes a step
-	Low, High     float64 // the interval of After; infinite with fewer than ten samples
 }
 
 // Reason says why a measure is undecided, or that nothing was in the way.
@@ -159,31 +151,6 @@ func confirmed(p, clean points, curved bool, budget, confidence float64) bool {
 	return theilSen(p.from(half)) > budget
 }
 
-// fewestAfter is the number of samples after a change below which they have no interval.
-const fewestAfter = 10
-
-func findChange(p, clean points, confidence float64) *Change {
-	at := lateChange(clean)
-	if at == 0 {
-		return nil
-	}
-	before, after := p.between(0, at), p.from(at)
-	c := &Change{Step: p.step(at), Before: theilSen(before), After: math.NaN(), Low: math.Inf(-1), High: math.Inf(1)}
-	levelBefore := median(before.along(c.Before, p.x[at]))
-	if len(after.x) >= 2 {
-		c.After = theilSen(after)
-	} else {
-		c.After = 0
-	}
-	c.Jump = median(after.along(c.After, p.x[at])) - levelBefore
-	if len(after.x) >= fewestAfter {
-		// A second question was asked of the same samples.
-		t := fitTrend(after, clean.from(at), 1-(1-confidence)/2)
-		c.Low, c.High = t.low, t.high
-	}
-	return c
-}
-
 // slowed is the part of its slope that growth must keep after a change, for it to be a
 // leak and not a cache that fills.
 const slowed = 0.8
@@ -204,7 +171,7 @@ func (m Measure) decide(budget float64) (Growth, Reason) {
 	switch {
 	case m.High < budget && c.High < budget:
 		return Flat, Decided
-	case m.High < budget && unknown && rest > 0 && (math.Abs(c.Jump)+math.Abs(c.After)*rest)/rest < budget:
+	case m.High < budget && unknown && (math.Abs(c.Jump)+math.Abs(c.After)*rest)/rest < budget:
 		return Flat, Decided // even if all of the change were growth that goes on
 	case c.Low > budget && c.After >= slowed*c.Before:
 		return Leak, Decided

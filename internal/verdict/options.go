@@ -11,8 +11,9 @@ type Options struct {
 	// Budget is the growth that is still flat, in bytes a step. Default 1.
 	Budget float64
 	// Confidence is the probability that the intervals of all measures together hold
-	// the true slopes. Default 0.99: at most one verdict of 200 is a false alarm, and at
-	// most one of 200 hides a leak, where the noise is of the kinds that doc.go names.
+	// the true slopes, from 0.5 to 0.9999. Default 0.99: at most one verdict of 200 is a
+	// false alarm, and at most one of 200 hides a leak. The package's own documentation
+	// says for which noise that holds, and where it is 2 or 3 in 100.
 	Confidence float64
 }
 
