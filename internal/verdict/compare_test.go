@@ -38,25 +38,27 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestCompareOffset has the versions at other steps, each half a turn later.
+// TestCompareOffset has the versions at other steps, each up to a turn later. They grow so
+// fast that the steps between are far more than what they differ by.
 func TestCompareOffset(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(4, 3))
 	a, b := Series{Name: "old"}, Series{Name: "new"}
 	for i := range int64(100) {
-		a.Samples = append(a.Samples, Sample{200 * i, 20*200*i + int64(500*r.NormFloat64())})
-		b.Samples = append(b.Samples, Sample{200*i + 100, 25*(200*i+100) + int64(500*r.NormFloat64())})
+		late := 200*i + 1 + r.Int64N(199)
+		a.Samples = append(a.Samples, Sample{200 * i, 2000*200*i + int64(500*r.NormFloat64())})
+		b.Samples = append(b.Samples, Sample{late, 2005*late + int64(500*r.NormFloat64())})
 	}
 	v, err := Compare(a, b, Options{})
 	require.NoError(t, err)
 	require.Equal(t, Leak, v.Growth)
 	require.InDelta(t, 5, v.Measures[0].Slope, 0.1)
 	require.Equal(t, "new less old", v.Measures[0].Name)
-	require.EqualValues(t, 100, v.Measures[0].WarmUpEnd)
+	require.EqualValues(t, b.Samples[0].Step, v.Measures[0].WarmUpEnd)
 	require.Equal(t, 99, v.Measures[0].Samples, "the last of the new version has no old one after it")
 
 	for i := range b.Samples {
-		b.Samples[i].Step += 15_000
+		b.Samples[i].Step += 15_000 // of 19,800
 	}
 	_, err = Compare(a, b, Options{})
 	require.ErrorContains(t, err, "old and new overlap in 24 samples, and a verdict needs 40")
