@@ -186,7 +186,9 @@ uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status);
  * thread (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
 NORETURN(void tasker_leave_child(int tag, VALUE exception));
 
-/* [any] Whether this thread has run its block, and only ends (step_threads.c). */
+/* [any] Whether this thread has run its block, and only ends (step_threads.c). What
+ * begins on a native thread that had another block says so. */
+void tasker_block_begins(void);
 bool tasker_block_is_over(void);
 
 /* [GVL] The threads that a step's code starts (step_threads.c). End is part of

@@ -2,10 +2,13 @@ package rubyhost_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
 // Since 3.3 CRuby says when a thread waits for its lock.
@@ -78,6 +81,46 @@ func TestNoTurnsWhenNobodyWaits(t *testing.T) {
 	} else {
 		require.GreaterOrEqual(t, turns, uint64(4))
 	}
+}
+
+func init() {
+	children["workers on used threads"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 2})
+		_, err := h.Eval(context.Background(), `
+			class ::Leaves
+				def process(*) = (4.times.map { Thread.new { 1 } }.each(&:join); Thread.exit)
+			end
+			class ::Computes
+				`+computing+`
+				def process(*) = (compute(0.2); :ok)
+			end
+			nil`, "used.rb")
+		must(err)
+		leaves, err := h.Handler(context.Background(), "Leaves")
+		must(err)
+		computes, err := h.Handler(context.Background(), "Computes")
+		must(err)
+		for range 10 {
+			_, _ = runFor(leaves, 10*time.Second) // the worker's thread was killed, and another one takes its place
+		}
+		turns := uint64(0)
+		for tries := 0; turns < 4 && tries < 20; tries++ {
+			before := h.Stats()
+			must(each(2, 4, func() error { _, err := runFor(computes, 10*time.Second); return err }))
+			turns = h.Stats().Yields - before.Yields
+		}
+		fmt.Println("turns:", turns >= 4)
+		must(h.Close())
+	}
+}
+
+// CRuby uses the native threads of threads that have ended again, also for workers. Those take
+// turns like all others.
+func TestWorkersOnUsedNativeThreadsTakeTurns(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "workers on used threads")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "turns: true\n")
 }
 
 // A forked child inherits what listens to the GVL, and what is stored in its thread.

@@ -49,8 +49,15 @@ static pthread_cond_t ended_cond;
 static uint64_t ended_count; /* under ended_lock */
 static int waiting_workers;  /* under the GVL */
 
-/* On a thread that Ruby code has started: its block is over, and CRuby ends it. */
+/* On a thread that Ruby code has started: its block is over, and CRuby ends it. The
+ * native thread may be used again, for a block or for a worker. */
 static _Thread_local bool block_is_over;
+
+/* [any] */
+void tasker_block_begins(void)
+{
+    block_is_over = false;
+}
 
 /* [any] */
 bool tasker_block_is_over(void)
@@ -217,7 +224,7 @@ static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
 {
     TASKER_GVL;
     (void)first, (void)blockarg;
-    block_is_over = false; /* CRuby uses a native thread again */
+    tasker_block_begins();
     int tag = 0, keywords = rb_keyword_given_p() ? RB_PASS_KEYWORDS : RB_NO_KEYWORDS;
     block_call c = {.given = given, .argc = argc, .argv = argv, .keywords = keywords};
     uint64_t key = NUM2ULL(rb_ary_entry(given, given_key));
