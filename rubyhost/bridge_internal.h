@@ -106,6 +106,7 @@ void tasker_ticker_prepare(void);     /* [GVL] */
 int tasker_ticker_start(void);        /* [any] Returns an errno. */
 void tasker_ticker_wake(bool watch);  /* [any] */
 void tasker_ticker_competes(void);    /* [any] Another thread may compute from now on. */
+void tasker_ticker_spares(bool this_thread); /* [any] It is not to be asked to yield, or is again. */
 /* [any] For waits with a limit: a condition that follows CLOCK_MONOTONIC, and
  * the time on that clock so many ns from now. */
 void tasker_monotonic_cond(pthread_cond_t *cond);
@@ -185,11 +186,6 @@ uint32_t tasker_drop_scheduler(tasker_worker *w, uint32_t status);
 /* Ends a child of this process that fell through to the end of a job or of a
  * thread (IO.popen("-")). It is not the host, and ends as a Ruby program would. */
 NORETURN(void tasker_leave_child(int tag, VALUE exception));
-
-/* [any] Whether this thread has run its block, and only ends (step_threads.c). What
- * begins on a native thread that had another block says so. */
-void tasker_block_begins(void);
-bool tasker_block_is_over(void);
 
 /* [GVL] The threads that a step's code starts (step_threads.c). End is part of
  * the job. Pursue raises: it tells the abandoned ones once more. */

@@ -49,22 +49,6 @@ static pthread_cond_t ended_cond;
 static uint64_t ended_count; /* under ended_lock */
 static int waiting_workers;  /* under the GVL */
 
-/* On a thread that Ruby code has started: its block is over, and CRuby ends it. The
- * native thread may be used again, for a block or for a worker. */
-static _Thread_local bool block_is_over;
-
-/* [any] */
-void tasker_block_begins(void)
-{
-    block_is_over = false;
-}
-
-/* [any] */
-bool tasker_block_is_over(void)
-{
-    return block_is_over;
-}
-
 /* What thread_body gets of host_thread_body, in a hidden Array. */
 enum { given_block, given_lineage, given_key };
 
@@ -224,14 +208,14 @@ static VALUE thread_body(RB_BLOCK_CALL_FUNC_ARGLIST(first, given))
 {
     TASKER_GVL;
     (void)first, (void)blockarg;
-    tasker_block_begins();
+    tasker_ticker_spares(false);
     int tag = 0, keywords = rb_keyword_given_p() ? RB_PASS_KEYWORDS : RB_NO_KEYWORDS;
     block_call c = {.given = given, .argc = argc, .argv = argv, .keywords = keywords};
     uint64_t key = NUM2ULL(rb_ary_entry(given, given_key));
     VALUE value = begin(key) ? rb_protect(call_block, (VALUE)&c, &tag) : Qnil;
     if (tasker_ruby.forked) tasker_leave_child(tag, rb_errinfo()); /* else it would run the host's at_exit blocks */
     bool told = end(key);
-    block_is_over = true;
+    tasker_ticker_spares(true);
     return tag ? leave_with(tag, told) : value;
 }
 

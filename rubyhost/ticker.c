@@ -82,16 +82,26 @@ static bool may_go_on(void)
     return false;
 }
 
+/* Whether this thread's block is over, and it only ends. For the time of a postponed
+ * job CRuby empties the thread's error, and a join that looked meanwhile would return
+ * as if the thread had ended well. */
+static _Thread_local bool spared;
+
+/* [any] Says whether this thread is to be asked to yield. CRuby uses native threads
+ * again, so what begins on one says so. */
+void tasker_ticker_spares(bool this_thread)
+{
+    spared = this_thread;
+}
+
 /* [GVL] A postponed job of Ruby's: it runs between two bytecodes of the thread
- * that computes. It does not yield for a thread whose block is over. For the time
- * of such a job CRuby empties the thread's error, and a join that looked meanwhile
- * would return as if the thread had ended well. */
+ * that computes. */
 static void yield_job(void *unused)
 {
     TASKER_GVL;
     (void)unused;
     int64_t slept_until = 0;
-    if (tasker_block_is_over() || may_go_on()) return;
+    if (spared || may_go_on()) return;
     COUNT(yields, 1);
     rb_nogvl(give_way, &slept_until, NULL, NULL, RB_NOGVL_INTR_FAIL);
     if (slept_until) __atomic_store_n(&waited_ns, tasker_now() - slept_until, __ATOMIC_RELAXED);

@@ -58,7 +58,7 @@ static VALUE worker_main(void *arg)
     TASKER_GVL;
     tasker_worker *w = arg;
     tasker_queue *q = &tasker_the_host.queue;
-    tasker_block_begins();
+    tasker_ticker_spares(false); /* the native thread may have had another block */
     bool again = begin(w);
     while (again && !tasker_ruby.stopping && w->state == TASKER_WORKER_IDLE) {
         tasker_node *n = tasker_queue_pop(q, &w->parker);

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,12 @@ func (t *testCommand) kill(cmd *cobra.Command, address string) func(context.Cont
 		child.Stdin = bytes.NewReader(order)
 		var said bytes.Buffer
 		child.Stdout, child.Stderr = os.Stderr, &said
-		err = child.Run()
+		runtime.LockOSThread() // Pdeathsig comes when the thread ends that has started the child
+		defer runtime.UnlockOSThread()
+		if err := child.Start(); err != nil {
+			return false, errors.Wrap(err, "starting the process that is to be killed")
+		}
+		err = child.Wait()
 		if status, ok := child.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL && ctx.Err() == nil {
 			return true, nil
 		}

@@ -150,17 +150,6 @@ func (l *library) explain(name string, registry *templates.Registry, err error) 
 	return errors.WithHint(errors.Newf("there is no template %q", name), hint)
 }
 
-// names returns namespace/name of each template.
-func (l *library) names(env string) ([]string, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	registry, err := l.registry(env)
-	if err != nil {
-		return nil, err
-	}
-	return namesOf(registry), nil
-}
-
 // fullNames returns namespace/name of each template.
 func fullNames(registry *templates.Registry) (names []string) {
 	for _, t := range registry.All() {

@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"time"
 
 	"github.com/cockroachdb/errors"
-	"gopkg.in/yaml.v3"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
@@ -92,109 +90,6 @@ func stepNames(t *templates.Template) []string {
 		names[i] = s.Name
 	}
 	return names
-}
-
-// stepUnderTest is the step of run_step if the caller names a class.
-const stepUnderTest = "step_under_test"
-
-// runStep runs one step in a task of its own. The steps whose results it reads are stubs.
-func (s *service) runStep(ctx context.Context, r *request) (reply, error) {
-	step := map[string]any{"name": stepUnderTest, "handler_class": r.HandlerClass}
-	name, namespace := "test", "default"
-	if r.Step != "" && r.HandlerClass == "" {
-		given, template, err := s.stepOf(r)
-		if err != nil {
-			return nil, err
-		}
-		name, namespace = template.Name, template.Namespace
-		step["name"], step["handler_class"] = given.Name, given.HandlerClass
-		step["transaction"] = string(given.Transaction)
-		if given.Timeout > 0 {
-			step["timeout_seconds"] = given.Timeout.Seconds()
-		}
-		if len(r.Config) == 0 {
-			r.Config = given.HandlerConfig
-		}
-	}
-	attempt := max(r.Attempt, 1)
-	step["default_retry_limit"], step["default_retryable"] = attempt, true
-	if len(r.Config) > 0 {
-		var config any
-		if err := yaml.Unmarshal(r.Config, &config); err != nil { // JSON is YAML
-			return nil, errors.Wrap(err, "the step's config")
-		}
-		step["handler_config"] = config
-	}
-	steps, parents := []any{}, []string{}
-	for parent := range r.Results {
-		if parent == step["name"] {
-			return nil, errors.WithHintf(errors.Newf("results: names the step %q itself", parent), "Give the results of the steps that it depends on.")
-		}
-		parents = append(parents, parent)
-	}
-	slices.Sort(parents)
-	for _, parent := range parents {
-		steps = append(steps, map[string]any{"name": parent, "handler_class": "Stub"})
-	}
-	if len(parents) > 0 {
-		step["depends_on_steps"] = parents
-	}
-	text, err := yaml.Marshal(map[string]any{
-		"name": name, "namespace_name": namespace, "version": "0.0.0", "task_handler_class": "Test", "step_templates": append(steps, step),
-	})
-	if err != nil {
-		return nil, errors.Wrap(err, "a template for the step")
-	}
-	template, err := templates.Parse(text, "run_step")
-	if err != nil {
-		return nil, err
-	}
-	for range attempt - 1 {
-		err := s.bed.Add(testbed.Fault{Step: fmt.Sprint(step["name"]), Kind: testbed.Fail, Err: &orchestration.StepError{
-			Class: "Tasker::RetryableError", Message: fmt.Sprintf("run_step wants attempt %d", attempt),
-		}})
-		if err != nil {
-			return nil, err
-		}
-	}
-	r.Stubs = r.Results
-	return s.run(ctx, r, template)
-}
-
-// stepOf finds the step that run_step names, in the template that it names, or in the one
-// template that has such a step.
-func (s *service) stepOf(r *request) (*templates.Step, *templates.Template, error) {
-	if r.Template != "" {
-		t, err := s.templates.find(r.Template, r.Version, r.Env)
-		if err != nil {
-			return nil, nil, err
-		}
-		if step := t.Step(r.Step); step != nil {
-			return step, t, nil
-		}
-		return nil, nil, unknownStep("run_step", r.Step, stepNames(t))
-	}
-	all, err := s.templates.all(r.Env)
-	if err != nil {
-		return nil, nil, err
-	}
-	var found *templates.Template
-	var known []string
-	for _, t := range all {
-		known = append(known, stepNames(t)...)
-		if t.Step(r.Step) == nil {
-			continue
-		}
-		if found != nil && (found.Name != t.Name || found.Namespace != t.Namespace) {
-			return nil, nil, errors.WithHintf(errors.Newf("several templates have a step %q", r.Step),
-				"Say which one you mean: template: %q or %q.", found.Namespace+"/"+found.Name, t.Namespace+"/"+t.Name)
-		}
-		found = t // versions ascend
-	}
-	if found == nil {
-		return nil, nil, unknownStep("run_step", r.Step, known)
-	}
-	return found.Step(r.Step), found, nil
 }
 
 // fault notes a fault for the attempts to come.

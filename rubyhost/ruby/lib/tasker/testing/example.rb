@@ -23,7 +23,7 @@ module Tasker
         def current!
           return current if current
 
-          Service.ask(:templates) # raises when there is no engine at all
+          Service.ask(:there) # raises when there is no engine at all
           raise Error, OUTSIDE
         end
 

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "words"
 require_relative "expectations"
 require_relative "place"
 
@@ -106,10 +107,7 @@ module Tasker
           "#{number} #{word}#{"s" unless number == 1}"
         end
 
-        def short(text)
-          text = text.to_s.gsub(/\s+/, " ").strip
-          text.size > WIDTH ? "#{text[0, WIDTH - 1]}…" : text
-        end
+        def short(text) = Words.short(text, WIDTH)
       end
     end
   end

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../words"
+
 module Tasker
   module Testing
     module ExactlyOnce
@@ -56,10 +58,7 @@ module Tasker
             entry["key"] ? " with key #{entry["key"]}" : ""
           end
 
-          def short(text)
-            text = text.to_s.gsub(/\s+/, " ").strip
-            text.size > WIDTH ? "#{text[0, WIDTH - 1]}…" : text
-          end
+          def short(text) = Words.short(text, WIDTH)
         end
       end
     end
