@@ -53,3 +53,13 @@ func ExampleTemplate_DependsOn() {
 	fmt.Println(order().DependsOn("ship", "validate"), order().DependsOn("reserve", "charge"))
 	// Output: true false
 }
+
+// First cuts a template off after some steps. What is left is a template too.
+func ExampleTemplate_First() {
+	part, err := order().First(2)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(namesOf(part.Steps), part.Version)
+	// Output: [validate reserve] 1.0.0-first.2
+}

@@ -24,15 +24,15 @@ func (v Verdict) String() string {
 
 func (v Verdict) sentence(m Measure) string {
 	each := 1 - (1-v.Confidence)/float64(len(v.Measures))
-	head := fmt.Sprintf("%s: %s bytes a step (%s %% interval %s to %s)", m.Growth, figure(m.Slope), figure(100*each), figure(m.Low), figure(m.High))
-	budget := figure(v.Budget)
+	head := fmt.Sprintf("%s: %s bytes a step (%s %% interval %s to %s)", m.Growth, Figure(m.Slope), Figure(100*each), Figure(m.Low), Figure(m.High))
+	budget := Figure(v.Budget)
 	switch m.Growth {
 	case Flat:
 		return head + ", below the budget of " + budget
 	case Leak:
 		if m.Low <= v.Budget {
 			return head + fmt.Sprintf(", and %s bytes a step (%s to %s) since step %d, above the budget of %s",
-				figure(m.Change.After), figure(m.Change.Low), figure(m.Change.High), m.Change.Step, budget)
+				Figure(m.Change.After), Figure(m.Change.Low), Figure(m.Change.High), m.Change.Step, budget)
 		}
 		return head + ", above the budget of " + budget
 	}
@@ -45,12 +45,12 @@ func (m Measure) why(budget string) string {
 		if m.Change == nil {
 			return "the last samples rise above the line, and are too few to say whether that goes on"
 		}
-		return fmt.Sprintf("something changed at step %d (by %s bytes), and too little follows it", m.Change.Step, figure(m.Change.Jump))
+		return fmt.Sprintf("something changed at step %d (by %s bytes), and too little follows it", m.Change.Step, Figure(m.Change.Jump))
 	case Slowing:
 		if m.Change == nil {
 			return "growth slows: a cache may be filling"
 		}
-		return fmt.Sprintf("growth slowed at step %d from %s to %s: a cache may be filling", m.Change.Step, figure(m.Change.Before), figure(m.Change.After))
+		return fmt.Sprintf("growth slowed at step %d from %s to %s: a cache may be filling", m.Change.Step, Figure(m.Change.Before), Figure(m.Change.After))
 	case Settling:
 		return fmt.Sprintf("growth ended at step %d, too late to be called a warm-up", m.Change.Step)
 	case Fading:
@@ -63,11 +63,11 @@ func (m Measure) next() string {
 	if m.More > 0 {
 		return "; about " + rounded(m.More) + " more steps would decide"
 	}
-	return "; no reasonable number of steps would decide, but a budget of " + figure(m.Resolvable) + " could be resolved"
+	return "; no reasonable number of steps would decide, but a budget of " + Figure(m.Resolvable) + " could be resolved"
 }
 
-// figure has three significant digits, and no exponent.
-func figure(v float64) string {
+// Figure is a number with three significant digits and no exponent, as verdicts print it.
+func Figure(v float64) string {
 	a := math.Abs(v)
 	switch {
 	case math.IsInf(v, 0) || a >= 100:
@@ -91,11 +91,11 @@ func rounded(steps int64) string {
 
 // String lists the classes with their growth.
 func (a Attribution) String() string {
-	each := figure(100 * (1 - (1-a.Confidence)/float64(max(len(a.Shares)+len(a.Inseparable), 1))))
+	each := Figure(100 * (1 - (1-a.Confidence)/float64(max(len(a.Shares)+len(a.Inseparable), 1))))
 	var lines []string
 	for _, s := range a.Shares {
 		line := fmt.Sprintf("%s: %s bytes a call (%s %% interval %s to %s), %d calls",
-			strings.Join(s.Classes, " and "), figure(s.Bytes), each, figure(s.Low), figure(s.High), s.Calls)
+			strings.Join(s.Classes, " and "), Figure(s.Bytes), each, Figure(s.Low), Figure(s.High), s.Calls)
 		if len(s.Classes) > 1 {
 			line += "; they always run in the same proportion, so they cannot be told apart"
 		}
