@@ -150,7 +150,7 @@ func (s *series) slotKinds() []Kind {
 func (s *session) trend(v *series, k Kind) *Trend {
 	confidence, budget := s.o.Confidence, k.smallest
 	if k.Decides {
-		confidence, budget = 1-(1-s.o.Confidence)/float64(len(decidingKinds())), s.o.Budget
+		confidence, budget = 1-(1-s.o.Confidence)/float64(len(Deciding())), s.o.Budget
 	}
 	d, err := verdict.Decide([]verdict.Series{v.of(k)}, verdict.Options{Budget: budget, Confidence: confidence})
 	if err != nil {
@@ -168,7 +168,7 @@ func trendOf(m verdict.Measure, k Kind) *Trend {
 
 // differences are what the verdict is about when two versions are compared.
 func (s *session) differences() {
-	for i, k := range decidingKinds() {
+	for i, k := range Deciding() {
 		if i < len(s.places.Measures) {
 			for j := range s.result.Measures {
 				if s.result.Measures[j].Key == k.Key {

@@ -39,7 +39,7 @@ const attributed = 60
 func (s *session) attribute(ctx context.Context) error {
 	classes := s.classes()
 	if len(classes) == 1 {
-		for i, k := range decidingKinds() {
+		for i, k := range Deciding() {
 			m := s.places.Measures[i]
 			if m.Growth != verdict.Flat {
 				s.result.Classes = append(s.result.Classes, Share{
@@ -58,7 +58,7 @@ func (s *session) attribute(ctx context.Context) error {
 		}
 		cuts.samples = append(cuts.samples, *a.Sample)
 	}
-	for i, k := range decidingKinds() {
+	for i, k := range Deciding() {
 		if s.places.Measures[i].Growth != verdict.Flat {
 			s.share(cuts, k, classes)
 		}
@@ -130,6 +130,7 @@ func (s *session) suspects(ctx context.Context) error {
 	if !place("ruby_heap") && !place("native") {
 		return nil
 	}
+	_ = s.version.runner.Close() // the other one takes its database
 	runner, err := s.o.Start(ctx, true, false)
 	if err != nil {
 		return err

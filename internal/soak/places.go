@@ -11,7 +11,7 @@ import (
 // findPlaces says which kind of memory grows.
 func (s *session) findPlaces() {
 	r := s.result
-	for i, k := range decidingKinds() {
+	for i, k := range Deciding() {
 		if i >= len(s.places.Measures) || s.places.Measures[i].Growth == verdict.Flat {
 			continue
 		}

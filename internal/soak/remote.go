@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"sync"
 
 	"github.com/cockroachdb/errors"
 )
@@ -19,6 +20,7 @@ type Remote struct {
 	ended   chan struct{} // no answer comes any more
 	err     error         // why; read after ended
 	end     func() error
+	close   sync.Once
 }
 
 // Connect gives a runner its spec, over pipes to and from it, and waits until it is ready.
@@ -34,11 +36,13 @@ func Connect(ctx context.Context, in io.Reader, out io.Writer, end func() error,
 	return r, nil
 }
 
-// Close ends the runner's process.
-func (r *Remote) Close() error {
-	close(r.closing)
-	err := r.end()
-	<-r.ended
+// Close ends the runner's process. A second Close does nothing.
+func (r *Remote) Close() (err error) {
+	r.close.Do(func() {
+		close(r.closing)
+		err = r.end()
+		<-r.ended
+	})
 	return err
 }
 

@@ -310,7 +310,7 @@ func (s *session) decide(confidence float64) (verdict.Verdict, error) {
 	all := verdict.Verdict{Budget: o.Budget, Confidence: confidence}
 	o.Confidence = 1 - (1-confidence)/float64(len(measures))
 	hopeless := false
-	for i, k := range decidingKinds() {
+	for i, k := range Deciding() {
 		v, err := verdict.Compare(s.other.of(k), measures[i], o)
 		if err != nil {
 			return all, err
@@ -327,7 +327,8 @@ func (s *session) decide(confidence float64) (verdict.Verdict, error) {
 	return all, nil
 }
 
-func decidingKinds() []Kind {
+// Deciding are the kinds of measures that the verdict is about.
+func Deciding() []Kind {
 	var list []Kind
 	for _, k := range kinds {
 		if k.Decides {
@@ -359,7 +360,7 @@ func (s *session) tell(phase string, tasks, goal int64) {
 		if n >= verdict.MinSamples && n%10 == 0 && n != s.shownAt {
 			s.shownAt, s.shown = n, nil
 			if v, err := s.decide(s.o.Confidence); err == nil {
-				for i, k := range decidingKinds() {
+				for i, k := range Deciding() {
 					s.shown = append(s.shown, *trendOf(v.Measures[i], k))
 				}
 			}

@@ -37,10 +37,9 @@ type runner struct {
 type Options struct {
 	Version string // of the program
 	Logger  *slog.Logger
-	// Load loads the handlers of the spec, as other commands do.
-	Load func(ctx context.Context, host *rubyhost.Host, folders []string) error
-	// Boot starts Ruby with the options of the spec.
-	Boot func() (*rubyhost.Host, error)
+	// Boot starts Ruby, and Load loads the handlers, as other commands do.
+	Boot func(*soak.Spec) (*rubyhost.Host, error)
+	Load func(context.Context, *rubyhost.Host, *soak.Spec) error
 }
 
 // Serve reads a [soak.Spec] and then orders, and writes answers, until in ends. What the
@@ -80,7 +79,7 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 	if r.programs, err = loadPrograms(&r.spec); err != nil {
 		return err
 	}
-	if r.host, err = o.Boot(); err != nil {
+	if r.host, err = o.Boot(&r.spec); err != nil {
 		return err
 	}
 	if r.spec.Trace {
@@ -104,7 +103,7 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 	if r.sql, err = rubysteps.ServeLazySQL(ctx, r.host, openPool, o.Logger); err != nil {
 		return err
 	}
-	if err := o.Load(ctx, r.host, r.spec.Handlers); err != nil {
+	if err := o.Load(ctx, r.host, &r.spec); err != nil {
 		return err
 	}
 	if err := r.resolve(ctx); err != nil {

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasker-rb/tasker-rb/internal/soak"
+	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
+)
+
+// soakPlace is where the runners of a soak run live: their database, and their processes.
+type soakPlace struct {
+	spec  *soak.Spec
+	noDB  bool
+	force bool
+
+	db         *database
+	second     string // the address of the other version's database, or ""
+	secondName string
+	other      *otherVersion
+	mu         sync.Mutex
+	lastRunner *tail
+}
+
+// open opens the database, which is new or one for tests.
+func (p *soakPlace) open(ctx context.Context, second bool) (err error) {
+	if p.noDB {
+		return nil
+	}
+	if os.Getenv(databaseURL) == "" && os.Getenv(sessionURL) == "" {
+		// On disk: a long run may write more than memory should hold.
+		server, err := localpg.Start(ctx, localpg.Options{Ephemeral: true, Settings: testSettings})
+		if err != nil {
+			return err
+		}
+		p.db = &database{url: server.URL(), local: server}
+	} else {
+		if p.db, err = openDatabase(ctx, false); err != nil {
+			return err
+		}
+		if p.db.direct != "" {
+			p.db.url, p.db.direct = p.db.direct, ""
+		}
+		if !p.force {
+			if err := requireTestName(p.db.url); err != nil {
+				return err
+			}
+		}
+	}
+	if !second {
+		return nil
+	}
+	conn, err := p.db.dial(ctx)
+	if err != nil {
+		return err
+	}
+	p.secondName = conn.Config().Database + "_other"
+	name := pgx.Identifier{p.secondName}.Sanitize()
+	_, err = conn.Exec(ctx, "drop database if exists "+name)
+	if err == nil {
+		_, err = conn.Exec(ctx, "create database "+name)
+	}
+	if err = errors.CombineErrors(err, conn.Close(ctx)); err != nil {
+		p.secondName = ""
+		return copyError(err, p.secondName)
+	}
+	p.second, err = p.db.under(p.secondName)
+	return err
+}
+
+func (p *soakPlace) close() error {
+	var err error
+	if p.other != nil {
+		err = p.other.remove()
+	}
+	if p.db == nil {
+		return err
+	}
+	if p.db.local == nil && p.secondName != "" {
+		err = errors.CombineErrors(err, p.db.drop(context.Background(), []string{p.secondName}))
+	}
+	return errors.CombineErrors(err, p.db.close())
+}
+
+// said is what the latest runner has written to its standard error.
+func (p *soakPlace) said() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lastRunner == nil {
+		return nil
+	}
+	return p.lastRunner.bytes()
+}
+
+// soakRoleVariable tells a process that it is a runner.
+const soakRoleVariable = "TASKER_RB_SOAK_ROLE"
+
+// The descriptors of a runner's pipes.
+const (
+	soakOrders  = 3
+	soakAnswers = 4
+)
+
+// start starts a runner.
+func (p *soakPlace) start(ctx context.Context, trace, other bool) (*soak.Remote, error) {
+	spec := *p.spec
+	spec.Trace = trace
+	if p.db != nil {
+		spec.Database = p.db.url
+	}
+	if other {
+		p.other.use(&spec)
+		spec.Database = p.second
+	}
+	orders, toRunner, err := os.Pipe()
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	fromRunner, answers, err := os.Pipe()
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	said := &tail{}
+	p.mu.Lock()
+	p.lastRunner = said
+	p.mu.Unlock()
+	child := exec.Command(self, "soak", "runner")
+	child.Args[0] = os.Args[0]
+	child.Env = append(os.Environ(), soakRoleVariable+"=runner", databaseURL+"="+spec.Database)
+	child.Stderr, child.Stdout = said, said
+	child.ExtraFiles = []*os.File{orders, answers}
+	// ^C is for this process, which still wants the report; and the child must not outlive it.
+	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	stop := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // Pdeathsig comes when the thread ends that has started the child
+		started <- child.Start()
+		<-stop
+	}()
+	err = <-started
+	_, _ = orders.Close(), answers.Close()
+	if err != nil {
+		close(stop)
+		return nil, errors.Wrap(err, "starting the process that runs the tasks")
+	}
+	end := func() error {
+		_ = toRunner.Close()
+		_ = syscall.Kill(-child.Process.Pid, syscall.SIGKILL) // it has nothing to lose, and its children neither
+		_ = child.Wait()
+		close(stop)
+		return errors.Wrap(fromRunner.Close(), "closing a pipe")
+	}
+	return soak.Connect(ctx, fromRunner, toRunner, end, &spec)
+}
+
+// tail keeps the last part of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+const tailSize = 16 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text.Write(p)
+	if extra := t.text.Len() - tailSize; extra > 0 {
+		t.text.Next(extra)
+	}
+	return len(p), nil
+}
+
+func (t *tail) bytes() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.text.Bytes())
+}
