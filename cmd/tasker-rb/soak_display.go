@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
+	"github.com/tasker-rb/tasker-rb/internal/soak/report"
 	"github.com/tasker-rb/tasker-rb/internal/verdict"
 )
 
@@ -130,3 +132,22 @@ func (d *soakDisplay) figures(p soak.Progress) []string {
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }
+
+// commas is a whole number with commas.
+func commas(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// textOptions say how the result is printed on out.
+func textOptions(out io.Writer) report.TextOptions {
+	o := report.TextOptions{Width: 100, ASCII: !utf8Terminal()}
+	if f, ok := out.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		o.Colour = os.Getenv("NO_COLOR") == "" && !dumbTerminal()
+		o.Width, _ = (&terminalBlock{out: f}).size()
+	}
+	return o
+}

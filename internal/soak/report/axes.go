@@ -1,0 +1,127 @@
+package report
+
+import (
+	"math"
+	"strconv"
+
+	"gonum.org/v1/plot"
+)
+
+// ticks are the marks of an axis at round numbers, at most so many.
+type ticks struct {
+	most  int
+	whole bool // only at whole numbers
+	label func(v, step float64) string
+}
+
+func (t ticks) Ticks(low, high float64) []plot.Tick {
+	step := roundStep((high - low) / float64(max(t.most, 1)))
+	if t.whole {
+		step = math.Max(step, 1)
+	}
+	var marks []plot.Tick
+	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
+		marks = append(marks, plot.Tick{Value: i * step, Label: t.label(i*step, step)})
+	}
+	return marks
+}
+
+// roundStep is the next 1, 2 or 5 times a power of ten.
+func roundStep(v float64) float64 {
+	if !(v > 0) || math.IsInf(v, 0) {
+		return 1
+	}
+	power := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{1, 2, 5} {
+		if v <= m*power*(1+1e-9) {
+			return m * power
+		}
+	}
+	return 10 * power
+}
+
+func stepTicks(most int) ticks {
+	return ticks{most: most, whole: true, label: func(v, _ float64) string { return steps(v) }}
+}
+
+// levelTicks label all marks in one unit, with as many decimals as the marks need. reach
+// is the largest value of the axis.
+func levelTicks(most int, unit string, reach float64) ticks {
+	name, scale := "", 1.0
+	if unit == bytesUnit {
+		name, scale = scaleOf(reach)
+		name = " " + name
+	}
+	label := func(v, step float64) string {
+		decimals := max(int(math.Ceil(-math.Log10(step/scale)-1e-9)), 0)
+		if decimals > 3 && unit == bytesUnit {
+			return count(int64(math.Round(v))) + " B"
+		}
+		if decimals == 0 {
+			return count(int64(math.Round(v/scale))) + name
+		}
+		return strconv.FormatFloat(v/scale, 'f', decimals, 64) + name
+	}
+	return ticks{most: most, whole: true, label: label}
+}
+
+// axes are the ranges of a plot.
+type axes struct{ left, right, bottom, top float64 }
+
+// axesOf fit the dots. A line or a band that leaves them is cut off after as much again,
+// so that a wide band does not press the samples flat.
+func axesOf(curves []curve, budget float64) axes {
+	a := axes{left: math.Inf(1), right: math.Inf(-1), bottom: math.Inf(1), top: math.Inf(-1)}
+	for _, c := range curves {
+		low, high := c.span()
+		a.bottom, a.top = math.Min(a.bottom, low), math.Max(a.top, high)
+		for _, p := range c.dots {
+			a.left, a.right = math.Min(a.left, p.x), math.Max(a.right, p.x)
+		}
+	}
+	if a.left > a.right { // no dots at all
+		return axes{right: 1, top: 1}
+	}
+	if a.left == a.right {
+		a.left, a.right = a.left-1, a.right+1
+	}
+	lowest := a.bottom
+	room := a.top - a.bottom
+	if room == 0 {
+		room = math.Max(math.Abs(a.top)/1000, 2)
+		a.bottom, a.top = a.bottom-room/2, a.top+room/2
+	}
+	least, most := a.bottom-room, a.top+room
+	for _, c := range curves {
+		if c.trend == nil {
+			continue
+		}
+		for _, v := range c.trend.ends(budget) {
+			a.bottom = math.Min(a.bottom, math.Max(v, least))
+			a.top = math.Max(a.top, math.Min(v, most))
+		}
+	}
+	pad := (a.top - a.bottom) * 0.06
+	a.bottom, a.top = a.bottom-pad, a.top+pad
+	if lowest >= 0 {
+		a.bottom = math.Max(a.bottom, 0)
+	}
+	if lowest == 0 { // dots at 0 must not lie on the axis
+		a.bottom = -pad
+	}
+	return a
+}
+
+// ends are the heights of the lines at both ends.
+func (t trend) ends(budget float64) []float64 {
+	var found []float64
+	for _, slope := range []float64{t.slope, t.low, t.high} {
+		if finite(slope) {
+			found = append(found, t.at(t.from, slope), t.at(t.to, slope))
+		}
+	}
+	if budget > 0 {
+		found = append(found, t.at(t.from, t.slope)+budget*(t.to-t.from))
+	}
+	return found
+}
