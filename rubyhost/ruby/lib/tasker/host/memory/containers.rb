@@ -1,0 +1,66 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Host
+    module Memory
+      # Objects that get larger: their elements may be Integers or Symbols, which leave
+      # no object behind.
+      module Containers
+        # An object with fewer bytes has few instance variables.
+        HEAVY = 200
+        # What an instance variable counts, whose table grows by doubling.
+        VARIABLE = 64
+        # Bytes by which a String or a native object has to grow.
+        BYTES = 256
+
+        # One that has grown in both runs.
+        Grown = Struct.new(:object, :count, :bytes, keyword_init: true)
+
+        class << self
+          # A native object's measure is what it says of its memory, and a thread's says
+          # little: its stack.
+          #
+          # @return [Integer, nil] elements or bytes; nil for what cannot grow
+          def measure(object)
+            return if Plain::FROZEN.bind_call(object)
+
+            case object
+            when ::Thread, ::Fiber, ::ObjectSpace::WeakMap then nil
+            when ::String then Plain::BYTES.bind_call(object)
+            else Plain.size(object) || weight(object)
+            end
+          end
+
+          # @param before [Hash{Integer => Integer}] measures at the first mark
+          # @param between [Hash{Integer => Integer}] measures at the second mark
+          # @return [Grown, nil]
+          def grown(object, before, between, tasks)
+            id = Plain.id(object)
+            first = before[id] or return
+            second = between[id] or return
+            last = measure(object) or return
+            runs = [second - first, last - second]
+            elements = Plain.size(object)
+            return unless Survivors.steady?(runs, elements ? Survivors.least(tasks) : [BYTES, tasks].max)
+
+            grown = runs.sum
+            Grown.new(object: object, count: elements ? grown : 0, bytes: elements ? share(object, grown, last) : grown)
+          end
+
+          private
+
+          # Of what it uses now: a table grows by doubling.
+          def share(object, grown, size)
+            inner = Plain.set?(object) ? Plain::IVAR.bind_call(object, :@hash) : nil
+            ::ObjectSpace.memsize_of(inner || object) * grown / [size, 1].max
+          end
+
+          def weight(object)
+            bytes = ::ObjectSpace.memsize_of(object)
+            bytes > HEAVY ? bytes + (VARIABLE * Plain::IVARS.bind_call(object).size) : 0
+          end
+        end
+      end
+    end
+  end
+end
