@@ -16,7 +16,7 @@ import (
 // certainly grows although the verdict is open.
 func (s *session) grows() bool {
 	return slices.ContainsFunc(s.places.Measures, func(m verdict.Measure) bool {
-		return m.Growth == verdict.Leak || m.Growth == verdict.Undecided && m.Low > 0
+		return m.Growth == verdict.Leak || m.Growth == verdict.Undecided && m.Reason != verdict.Noisy && m.Low > 0
 	})
 }
 

@@ -12,10 +12,13 @@ import (
 func (s *session) findPlaces() {
 	r := s.result
 	for i, k := range Deciding() {
-		if i >= len(s.places.Measures) || s.places.Measures[i].Growth == verdict.Flat {
-			continue
+		if i >= len(s.places.Measures) {
+			break
 		}
 		m := s.places.Measures[i]
+		if m.Growth == verdict.Flat || m.Growth == verdict.Undecided && m.Low <= 0 {
+			continue // nothing says that it grows
+		}
 		p := Place{Growth: m.Growth.String(), Bytes: m.Slope, Low: m.Low, High: m.High}
 		switch k.Key {
 		case RubySlots:

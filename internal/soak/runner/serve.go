@@ -109,6 +109,9 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 	if err := r.resolve(ctx); err != nil {
 		return err
 	}
+	if err := makeThreads(); err != nil {
+		return err
+	}
 	if r.contexts, err = openContexts(ctx, r.host, r.spec.Contexts); err != nil {
 		return err
 	}

@@ -1,0 +1,35 @@
+package runner
+
+import (
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/errors"
+)
+
+// spareThreads is how many threads Go gets at the start. A call of C or a slow system call
+// can need one more at any time, and Go keeps it: its 20 KB would look like growth, one
+// thread at a time over hours.
+const spareThreads = 32
+
+// makeThreads makes Go start its threads now.
+func makeThreads() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	fd := int(r.Fd()) // blocking from now on
+	var begun, ended sync.WaitGroup
+	for range spareThreads {
+		begun.Add(1)
+		ended.Go(func() {
+			begun.Done()
+			_, _ = syscall.Read(fd, make([]byte, 1)) // until the pipe is closed
+		})
+	}
+	begun.Wait()
+	err = w.Close()
+	ended.Wait()
+	return errors.CombineErrors(errors.WithStack(err), errors.WithStack(r.Close()))
+}
