@@ -136,7 +136,7 @@ func (p *soakPlace) start(ctx context.Context, trace, other bool) (*soak.Remote,
 	child.Args[0] = os.Args[0]
 	child.Env = append(os.Environ(), soakRoleVariable+"=runner", withoutThreadCaches())
 	if p.db != nil {
-		child.Env = append(child.Env, databaseURL+"="+spec.Database)
+		child.Env = append(child.Env, databaseURL+"="+forRuby(spec.Database))
 	}
 	child.Stderr, child.Stdout = said, said
 	child.ExtraFiles = []*os.File{orders, answers}
