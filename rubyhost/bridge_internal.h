@@ -216,6 +216,7 @@ VALUE tasker_workers_join(VALUE unused);
 
 /* [GVL] Ruby asks Go (request.c). Init raises. */
 void tasker_request_init(void);
+void tasker_request_free(tasker_request *r); /* [any] request_free.c */
 uint64_t tasker_serial_here(void); /* of the job that this thread belongs to, or 0 */
 
 /* The main Ruby thread (supervisor.c). */

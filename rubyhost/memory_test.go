@@ -17,9 +17,9 @@ import (
 )
 
 // Each runs in a process of its own: in the tests' process others allocate too.
-func memoryChild(t *testing.T, name string, into any) {
+func memoryChild(t *testing.T, name string, into any, env ...string) {
 	t.Helper()
-	out, err := inChild(t, name)
+	out, err := inChild(t, name, env...)
 	require.NoError(t, err, out)
 	require.NoError(t, json.Unmarshal([]byte(out), into), out)
 }

@@ -14,9 +14,7 @@ static ID id_serial;
 static void release(tasker_request *r)
 {
     TASKER_ANY;
-    if (__atomic_sub_fetch(&r->refs, 1, __ATOMIC_SEQ_CST)) return;
-    tasker_free(r->reply);
-    tasker_free(r);
+    if (!__atomic_sub_fetch(&r->refs, 1, __ATOMIC_SEQ_CST)) tasker_request_free(r);
 }
 
 /* [any] */
