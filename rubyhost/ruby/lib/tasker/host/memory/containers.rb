@@ -51,7 +51,7 @@ module Tasker
 
           # Of what it uses now: a table grows by doubling.
           def share(object, grown, size)
-            inner = Plain.set?(object) ? Plain::IVAR.bind_call(object, :@hash) : nil
+            inner = Plain.set_hash(object) if Plain.set?(object)
             ::ObjectSpace.memsize_of(inner || object) * grown / [size, 1].max
           end
 

@@ -43,9 +43,9 @@ module Tasker
         def suspects(limit)
           @survivors.find
           search
-          found = by_container(leaks)
+          found = by_line(by_container(leaks))
           found += containers_alone(found)
-          found.sort_by! { |leak| -leak.bytes * (leak.own ? OWN_WEIGHT : 1) }
+          found.sort_by! { |leak| -weight(leak) }
           found = found.first(limit)
           @containers = found.map { |leak| leak.parents.keys.select { |object| Spies.possible?(object) } }
           found.map { |leak| suspect(leak) }
@@ -105,15 +105,29 @@ module Tasker
 
         # Keys and values of one Hash are one leak, and so are two lines that fill one list.
         def by_container(leaks)
-          alike = {}.compare_by_identity
-          leaks.sort_by { |leak| -leak.bytes * (leak.own ? OWN_WEIGHT : 1) }.each do |leak|
+          joined(leaks) do |leak|
             holder, = leak.parents.first
-            place = holder && Plain.size(holder) ? holder : leak
-            first = alike[place]
-            first ? join(first, leak) : alike[place] = leak
+            holder if holder && Plain.size(holder)
+          end
+        end
+
+        # A handler's line that leaves objects of several classes is one leak.
+        def by_line(leaks)
+          lines = {}
+          joined(leaks) { |leak| lines[@keys.place(leak.shown)] ||= Object.new if own?(leak.shown) }
+        end
+
+        # @yieldreturn [Object, nil] the same object for leaks that are one
+        def joined(leaks)
+          alike = {}.compare_by_identity
+          leaks.sort_by { |leak| -weight(leak) }.each do |leak|
+            same = yield(leak) || leak
+            alike[same] ? join(alike[same], leak) : alike[same] = leak
           end
           alike.values
         end
+
+        def weight(leak) = leak.bytes * (leak.own ? OWN_WEIGHT : 1)
 
         def join(first, other)
           first.groups += other.groups
@@ -142,7 +156,9 @@ module Tasker
 
         def alone(grown)
           place = Plain.place(grown.object)
-          Leak.new(groups: [], parents: { grown.object => 1 }.compare_by_identity, bytes: grown.bytes, count: grown.count,
+          parents = {}.compare_by_identity
+          parents[grown.object] = 1 # a literal Hash would copy a String
+          Leak.new(groups: [], parents: parents, bytes: grown.bytes, count: grown.count,
                    own: own_file?(place&.first), container: grown.object)
         end
 
