@@ -47,6 +47,17 @@ module Tasker
             Grown.new(object: object, count: elements ? grown : 0, bytes: elements ? share(object, grown, last) : grown)
           end
 
+          # Whether the container has room for so many new objects only because it let others
+          # go.
+          #
+          # @param census [Census] at the first mark
+          # @param count [Integer] objects of both runs in it
+          def bounded?(object, census, count)
+            before = census.sizes[Plain.id(object)]
+            now = Plain.size(object)
+            !before.nil? && !now.nil? && (now - before) * 2 < count
+          end
+
           private
 
           # Of what it uses now: a table grows by doubling.
@@ -57,7 +68,14 @@ module Tasker
 
           def weight(object)
             bytes = ::ObjectSpace.memsize_of(object)
+            return if bytes > HEAVY && inside_ruby?(object)
+
             bytes > HEAVY ? bytes + (VARIABLE * Plain::IVARS.bind_call(object).size) : 0
+          end
+
+          # The tracer of allocations, whose table is as large as the heap, is an Object.
+          def inside_ruby?(object)
+            ::Object.equal?(Plain.class_of(object)) && Plain::IVARS.bind_call(object).empty?
           end
         end
       end

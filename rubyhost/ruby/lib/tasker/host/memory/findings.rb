@@ -31,6 +31,7 @@ module Tasker
         # @param folders [Array<String>] of the handlers
         # @param tasks [Integer] of one run
         def initialize(census, keys, folders, tasks)
+          @census = census
           @keys = keys
           @tasks = tasks
           @folders = folders.map { |folder| "#{File.exist?(folder) ? File.realpath(folder) : File.expand_path(folder)}/" }
@@ -72,7 +73,13 @@ module Tasker
           forget_unreached
           @outermost = Outermost.new(@search, @survivors.objects)
           merged = @members.keys.group_by { |key| @outermost.group_of(key, @members) }
-          merged.map { |first, keys| leak([first, *(keys - [first])]) }
+          merged.map { |first, keys| leak([first, *(keys - [first])]) }.reject { |leak| bounded?(leak) }
+        end
+
+        # A cache that lets go of old objects is no leak, even if it holds those of two runs.
+        def bounded?(leak)
+          holder, count = leak.parents.first
+          count && count * 2 > @members[leak.groups.first].size && Containers.bounded?(holder, @census.first, count)
         end
 
         # What only this call's stack or our own tables refer to will go.
@@ -151,7 +158,8 @@ module Tasker
           return false unless @search
 
           above = @search.parent(object)
-          (above.nil? && !@search.unfinished) || (::Hash === object && Plain.set?(above))
+          # Not nil?, which an object may override.
+          (nil.equal?(above) && !@search.unfinished) || (::Hash === object && Plain.set?(above))
         end
 
         def alone(grown)
@@ -167,7 +175,7 @@ module Tasker
           place = leak.container ? Plain.place(leak.container) : @keys.place(leak.shown)
           path = path(objects)
           { kind: leak.container ? "container" : "objects", class: Plain.class_name(Plain.class_of(objects.first)),
-            allocated: Plain.line(*place), count: leak.count * 1000 / (2 * @tasks), bytes: leak.bytes.fdiv(2 * @tasks).round(1),
+            allocated: place && Plain.line(*place), count: leak.count * 1000 / (2 * @tasks), bytes: leak.bytes.fdiv(2 * @tasks).round(1),
             path: path, example: Plain.example(objects.first),
             own: leak.own || path.any? { |holder| own_file?(holder.dig(:at, :file)) } }.compact
         end
@@ -203,7 +211,7 @@ module Tasker
         end
 
         # @return [Boolean] whether no other is on the way to it
-        def outermost?(object) = of(object).equal?(object)
+        def outermost?(object) = Plain.same?(of(object), object)
 
         # @param members [Hash{Integer => Array<Object>}] by group
         # @return [Integer] the group through which most objects of this one are reached
@@ -221,11 +229,11 @@ module Tasker
 
         def of(object)
           way = []
-          until object.nil? || Search::Root === object || @found.key?(key = @search.key(object))
+          until nil.equal?(object) || Search::Root === object || @found.key?(key = @search.key(object))
             way << [key, object]
             object = @search.parent(object)
           end
-          outermost = object.nil? || Search::Root === object ? nil : @found[key]
+          outermost = nil.equal?(object) || Search::Root === object ? nil : @found[key]
           way.reverse_each do |one, above|
             outermost ||= above if @objects.key?(above)
             @found[one] = outermost

@@ -30,7 +30,7 @@ module Tasker
         def holder(object)
           above = @search.parent(object)
           above = @search.parent(above) while Search::Wrapper === above
-          return if above.nil? || Search::Root === above
+          return if nil.equal?(above) || Search::Root === above
           return above unless ::Hash === above
 
           set = @search.parent(above)
@@ -52,7 +52,7 @@ module Tasker
         # Without what is inside Ruby.
         def way(object)
           way = []
-          until Search::Root === object || object.nil?
+          until Search::Root === object || nil.equal?(object)
             way << object unless Search::Wrapper === object
             object = @search.parent(object)
           end
