@@ -8,6 +8,7 @@ module Tasker
       class Keys
         def initialize
           @files = {}
+          @names = []
           @classes = {}
           @keys = {}
           @groups = []
@@ -15,23 +16,38 @@ module Tasker
 
         # @return [Integer, nil] nil for objects of our own
         def of(object)
-          file, line = Plain.place(object)
-          number = file_number(file)
-          return if number.nil?
+          place = place_of(object)
+          return if place.nil?
 
           klass = class_number(Plain.class_of(object))
-          @keys[(((number << 20) | line.to_i) << 24) | klass] ||= add(file, line, klass)
+          @keys[(place << 24) | klass] ||= add(place, klass)
         end
 
+        # Of the place alone, because to ask an object for its class takes longest.
+        #
+        # @return [Integer, nil] nil for objects of our own
+        def place_of(object)
+          file, line = ::Proc === object ? Plain.place(object) : ::ObjectSpace.allocation_sourcefile(object)
+          number = @files.fetch(file) { add_file(file) }
+          return if number.nil?
+
+          (number << 20) | (line || ::ObjectSpace.allocation_sourceline(object)).to_i
+        end
+
+        # @return [Integer] the place of a group
+        def place_number(key) = @groups[key].first
+
         # @return [Array(String, Integer)] file and line of a group
-        def place(key) = @groups[key][0, 2]
+        def place(key)
+          number = place_number(key)
+          [@names[number >> 20], number & 0xfffff]
+        end
 
         private
 
-        def file_number(file)
-          @files.fetch(file) do
-            @files[file] = file && Plain.own_file?(file) ? nil : @files.size
-          end
+        def add_file(file)
+          @names << file
+          @files[file] = file && Plain.own_file?(file) ? nil : @names.size - 1
         end
 
         def class_number(klass)
@@ -39,8 +55,8 @@ module Tasker
           @classes[id] ||= @classes.size
         end
 
-        def add(file, line, klass)
-          @groups << [file, line, klass]
+        def add(place, klass)
+          @groups << [place, klass]
           @groups.size - 1
         end
       end
@@ -49,7 +65,7 @@ module Tasker
       class Census
         # @return [Integer] objects allocated later are of this generation or a later one
         attr_reader :generation
-        # @return [Hash{Integer => Integer}] objects by group
+        # @return [Hash{Integer => Integer}] objects by place
         attr_reader :counts
         # @return [Hash{Integer => Integer}] the measure of each container, by object id
         attr_reader :sizes
@@ -78,10 +94,10 @@ module Tasker
         def count(keys)
           ::ObjectSpace.each_object do |object|
             traced = ::ObjectSpace.allocation_generation(object)
-            key = keys.of(object) if traced
-            next if traced && key.nil?
+            place = keys.place_of(object) if traced
+            next if traced && place.nil?
 
-            @counts[key] += 1 if key
+            @counts[place] += 1 if place
             measure = Containers.measure(object)
             @sizes[Plain.id(object)] = measure if measure
           end

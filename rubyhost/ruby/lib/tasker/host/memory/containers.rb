@@ -6,7 +6,9 @@ module Tasker
       # Objects that get larger: their elements may be Integers or Symbols, which leave
       # no object behind.
       module Containers
-        # An object with fewer bytes has few instance variables.
+        # A container of so few bytes is empty, or has a handful of elements.
+        SMALL = 80
+        # Another object of so few bytes has few instance variables, and a short text.
         HEAVY = 200
         # What an instance variable counts, whose table grows by doubling.
         VARIABLE = 64
@@ -17,17 +19,19 @@ module Tasker
         Grown = Struct.new(:object, :count, :bytes, keyword_init: true)
 
         class << self
-          # A native object's measure is what it says of its memory, and a thread's says
-          # little: its stack.
+            # To ask what it uses is fast, and most objects are small. A native object's
+          # measure is what it says of its memory; a thread's says little: its stack.
           #
-          # @return [Integer, nil] elements or bytes; nil for what cannot grow
+          # @return [Integer, nil] elements or bytes; nil for what has none, or cannot grow
           def measure(object)
-            return if Plain::FROZEN.bind_call(object)
+            bytes = ::ObjectSpace.memsize_of(object)
+            return (Plain.size(object) if Plain.set?(object)) if bytes <= SMALL # what a Set uses is in its Hash
 
             case object
-            when ::Thread, ::Fiber, ::ObjectSpace::WeakMap then nil
-            when ::String then Plain::BYTES.bind_call(object)
-            else Plain.size(object) || weight(object)
+            when ::Thread, ::Fiber, ::ObjectSpace::WeakMap, ::Symbol then nil
+            when ::Array, ::Hash, ::Thread::Queue then Plain.size(object) unless Plain::FROZEN.bind_call(object)
+            when ::String then Plain::BYTES.bind_call(object) unless bytes <= HEAVY || Plain::FROZEN.bind_call(object)
+            else Plain.size(object) || weight(object, bytes)
             end
           end
 
@@ -35,10 +39,10 @@ module Tasker
           # @param between [Hash{Integer => Integer}] measures at the second mark
           # @return [Grown, nil]
           def grown(object, before, between, tasks)
+            last = measure(object) or return
             id = Plain.id(object)
             first = before[id] or return
             second = between[id] or return
-            last = measure(object) or return
             runs = [second - first, last - second]
             elements = Plain.size(object)
             return unless Survivors.steady?(runs, elements ? Survivors.least(tasks) : [BYTES, tasks].max)
@@ -47,17 +51,34 @@ module Tasker
             Grown.new(object: object, count: elements ? grown : 0, bytes: elements ? share(object, grown, last) : grown)
           end
 
+          # Whether the container has room for so many new objects only because it let others
+          # go.
+          #
+          # @param census [Census] at the first mark
+          # @param count [Integer] objects of both runs in it
+          def bounded?(object, census, count)
+            before = census.sizes[Plain.id(object)]
+            now = Plain.size(object)
+            !before.nil? && !now.nil? && (now - before) * 2 < count
+          end
+
           private
 
           # Of what it uses now: a table grows by doubling.
           def share(object, grown, size)
-            inner = Plain.set?(object) ? Plain::IVAR.bind_call(object, :@hash) : nil
+            inner = Plain.set_hash(object) if Plain.set?(object)
             ::ObjectSpace.memsize_of(inner || object) * grown / [size, 1].max
           end
 
-          def weight(object)
-            bytes = ::ObjectSpace.memsize_of(object)
-            bytes > HEAVY ? bytes + (VARIABLE * Plain::IVARS.bind_call(object).size) : 0
+          def weight(object, bytes)
+            return if bytes <= HEAVY || Plain::FROZEN.bind_call(object) || inside_ruby?(object)
+
+            bytes + (VARIABLE * Plain::IVARS.bind_call(object).size)
+          end
+
+          # The tracer of allocations, whose table is as large as the heap, is an Object.
+          def inside_ruby?(object)
+            ::Object.equal?(Plain.class_of(object)) && Plain::IVARS.bind_call(object).empty?
           end
         end
       end

@@ -56,13 +56,15 @@ module Tasker
           # may be one.
           def constant_names(from)
             listed = CONSTANTS.bind_call(from, false)
-            others = ::Symbol.all_symbols.select do |symbol|
-              name = symbol.name
-              name.match?(/\A[[:upper:]]\w*\z/) && CONSTANT_DEFINED.bind_call(from, symbol, false)
-            rescue ::NameError, ::ArgumentError, ::EncodingError
+            listed | names.select { |name| CONSTANT_DEFINED.bind_call(from, name, false) }
+          end
+
+          def names
+            @names ||= ::Symbol.all_symbols.select do |symbol|
+              symbol.name.match?(/\A[[:upper:]]\w*\z/)
+            rescue ::ArgumentError, ::EncodingError # no valid text
               false
             end
-            listed | others
           end
 
           def place(from, name)

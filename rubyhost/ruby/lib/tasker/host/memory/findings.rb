@@ -31,6 +31,7 @@ module Tasker
         # @param folders [Array<String>] of the handlers
         # @param tasks [Integer] of one run
         def initialize(census, keys, folders, tasks)
+          @census = census
           @keys = keys
           @tasks = tasks
           @folders = folders.map { |folder| "#{File.exist?(folder) ? File.realpath(folder) : File.expand_path(folder)}/" }
@@ -43,9 +44,9 @@ module Tasker
         def suspects(limit)
           @survivors.find
           search
-          found = by_container(leaks)
+          found = by_line(by_container(leaks))
           found += containers_alone(found)
-          found.sort_by! { |leak| -leak.bytes * (leak.own ? OWN_WEIGHT : 1) }
+          found.sort_by! { |leak| -weight(leak) }
           found = found.first(limit)
           @containers = found.map { |leak| leak.parents.keys.select { |object| Spies.possible?(object) } }
           found.map { |leak| suspect(leak) }
@@ -72,7 +73,13 @@ module Tasker
           forget_unreached
           @outermost = Outermost.new(@search, @survivors.objects)
           merged = @members.keys.group_by { |key| @outermost.group_of(key, @members) }
-          merged.map { |first, keys| leak([first, *(keys - [first])]) }
+          merged.map { |first, keys| leak([first, *(keys - [first])]) }.reject { |leak| bounded?(leak) }
+        end
+
+        # A cache that lets go of old objects is no leak, even if it holds those of two runs.
+        def bounded?(leak)
+          holder, count = leak.parents.first
+          count && count * 2 > @members[leak.groups.first].size && Containers.bounded?(holder, @census.first, count)
         end
 
         # What only this call's stack or our own tables refer to will go.
@@ -105,15 +112,29 @@ module Tasker
 
         # Keys and values of one Hash are one leak, and so are two lines that fill one list.
         def by_container(leaks)
-          alike = {}.compare_by_identity
-          leaks.sort_by { |leak| -leak.bytes * (leak.own ? OWN_WEIGHT : 1) }.each do |leak|
+          joined(leaks) do |leak|
             holder, = leak.parents.first
-            place = holder && Plain.size(holder) ? holder : leak
-            first = alike[place]
-            first ? join(first, leak) : alike[place] = leak
+            holder if holder && Plain.size(holder)
+          end
+        end
+
+        # A handler's line that leaves objects of several classes is one leak.
+        def by_line(leaks)
+          lines = {}
+          joined(leaks) { |leak| lines[@keys.place(leak.shown)] ||= Object.new if own?(leak.shown) }
+        end
+
+        # @yieldreturn [Object, nil] the same object for leaks that are one
+        def joined(leaks)
+          alike = {}.compare_by_identity
+          leaks.sort_by { |leak| -weight(leak) }.each do |leak|
+            same = yield(leak) || leak
+            alike[same] ? join(alike[same], leak) : alike[same] = leak
           end
           alike.values
         end
+
+        def weight(leak) = leak.bytes * (leak.own ? OWN_WEIGHT : 1)
 
         def join(first, other)
           first.groups += other.groups
@@ -137,12 +158,15 @@ module Tasker
           return false unless @search
 
           above = @search.parent(object)
-          (above.nil? && !@search.unfinished) || (::Hash === object && Plain.set?(above))
+          # Not nil?, which an object may override.
+          (nil.equal?(above) && !@search.unfinished) || (::Hash === object && Plain.set?(above))
         end
 
         def alone(grown)
           place = Plain.place(grown.object)
-          Leak.new(groups: [], parents: { grown.object => 1 }.compare_by_identity, bytes: grown.bytes, count: grown.count,
+          parents = {}.compare_by_identity
+          parents[grown.object] = 1 # a literal Hash would copy a String
+          Leak.new(groups: [], parents: parents, bytes: grown.bytes, count: grown.count,
                    own: own_file?(place&.first), container: grown.object)
         end
 
@@ -151,7 +175,7 @@ module Tasker
           place = leak.container ? Plain.place(leak.container) : @keys.place(leak.shown)
           path = path(objects)
           { kind: leak.container ? "container" : "objects", class: Plain.class_name(Plain.class_of(objects.first)),
-            allocated: Plain.line(*place), count: leak.count * 1000 / (2 * @tasks), bytes: leak.bytes.fdiv(2 * @tasks).round(1),
+            allocated: place && Plain.line(*place), count: leak.count * 1000 / (2 * @tasks), bytes: leak.bytes.fdiv(2 * @tasks).round(1),
             path: path, example: Plain.example(objects.first),
             own: leak.own || path.any? { |holder| own_file?(holder.dig(:at, :file)) } }.compact
         end
@@ -187,7 +211,7 @@ module Tasker
         end
 
         # @return [Boolean] whether no other is on the way to it
-        def outermost?(object) = of(object).equal?(object)
+        def outermost?(object) = Plain.same?(of(object), object)
 
         # @param members [Hash{Integer => Array<Object>}] by group
         # @return [Integer] the group through which most objects of this one are reached
@@ -205,11 +229,11 @@ module Tasker
 
         def of(object)
           way = []
-          until object.nil? || Search::Root === object || @found.key?(key = @search.key(object))
+          until nil.equal?(object) || Search::Root === object || @found.key?(key = @search.key(object))
             way << [key, object]
             object = @search.parent(object)
           end
-          outermost = object.nil? || Search::Root === object ? nil : @found[key]
+          outermost = nil.equal?(object) || Search::Root === object ? nil : @found[key]
           way.reverse_each do |one, above|
             outermost ||= above if @objects.key?(above)
             @found[one] = outermost

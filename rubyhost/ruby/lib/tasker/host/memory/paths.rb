@@ -30,7 +30,7 @@ module Tasker
         def holder(object)
           above = @search.parent(object)
           above = @search.parent(above) while Search::Wrapper === above
-          return if above.nil? || Search::Root === above
+          return if nil.equal?(above) || Search::Root === above
           return above unless ::Hash === above
 
           set = @search.parent(above)
@@ -41,7 +41,7 @@ module Tasker
         def path(object)
           root, *objects = way(object)
           holders = []
-          holders << write(Edges::Edge.new(root.kind, root.name), objects.first, root.class_name) unless ::Object.equal?(objects.first)
+          holders << write(Edges::Edge.new(root.kind, root.name), objects.first) unless ::Object.equal?(objects.first)
           objects.each_cons(2) { |from, to| step(holders, from, to) }
           holders << constant(objects.last) if holders.empty?
           shortened(holders)
@@ -52,11 +52,11 @@ module Tasker
         # Without what is inside Ruby.
         def way(object)
           way = []
-          until Search::Root === object || object.nil?
+          until Search::Root === object || nil.equal?(object)
             way << object unless Search::Wrapper === object
             object = @search.parent(object)
           end
-          way << (object || Search::Root.new("root", nil, nil))
+          way << (object || Search::Root.new("root", nil))
           inside = ->(one, above) { ::Hash === one && Plain.set?(above) }
           way.reject.with_index { |one, index| index.positive? && inside.call(one, way[index + 1]) }.reverse
         end
@@ -91,9 +91,9 @@ module Tasker
           nil
         end
 
-        def write(edge, object, class_name = nil)
+        def write(edge, object)
           place = edge.place || Plain.place(object)
-          { kind: edge.kind, name: edge.name, class: class_name || Plain.class_name(Plain.class_of(object)),
+          { kind: edge.kind, name: edge.name, class: Plain.class_name(Plain.class_of(object)),
             at: place && Plain.line(*place) }.compact
         end
 

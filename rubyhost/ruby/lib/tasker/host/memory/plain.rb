@@ -53,6 +53,8 @@ module Tasker
             above = SUPERCLASS.bind_call(klass)
             above = SUPERCLASS.bind_call(above) while above && NAME.bind_call(above).nil?
             "a class without a name, below #{above ? NAME.bind_call(above) : "BasicObject"}"
+          rescue ::TypeError # a Class that was allocated, and not initialized
+            "a class without a name"
           end
 
           # @return [Boolean] also without the set library, which Ruby 3.1 does not load
@@ -66,8 +68,16 @@ module Tasker
             when ::Array then ARRAY_SIZE.bind_call(object)
             when ::Hash then HASH_SIZE.bind_call(object)
             when ::Thread::Queue then QUEUE_SIZE.bind_call(object)
-            else ::Set.instance_method(:size).bind_call(object) if set?(object)
+            else set_size(object) if set?(object)
             end
+          rescue ::TypeError # a Queue that was allocated, and not initialized
+            nil
+          end
+
+          # @return [Hash, nil] inside a Set, until that became a class of the core
+          def set_hash(set)
+            hash = IVAR.bind_call(set, :@hash)
+            hash if ::Hash === hash
           end
 
           # @return [Hash, nil] the JSON of a line
@@ -101,6 +111,15 @@ module Tasker
           end
 
           private
+
+          def set_size(set)
+            hash = set_hash(set)
+            return HASH_SIZE.bind_call(hash) if hash
+
+            ::Set.instance_method(:size).bind_call(set)
+          rescue ::NoMethodError # a Set that was allocated, and not initialized
+            nil
+          end
 
           def allocation(object)
             file = ::ObjectSpace.allocation_sourcefile(object)

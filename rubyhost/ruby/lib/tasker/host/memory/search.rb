@@ -12,12 +12,18 @@ module Tasker
         SECONDS = 30
 
         # Where the search began.
-        Root = Struct.new(:kind, :name, :class_name)
+        Root = Struct.new(:kind, :name)
 
         # What stands for an object of the interpreter.
         Wrapper = ::ObjectSpace::InternalObjectWrapper
 
         SPECIAL = %i[$stdin $stdout $stderr $PROGRAM_NAME $DEBUG $VERBOSE $FILENAME $LOADED_FEATURES $LOAD_PATH].freeze
+
+        NAME = ::Thread.instance_method(:name)
+        VARIABLES = ::Thread.instance_method(:thread_variables)
+        VARIABLE = ::Thread.instance_method(:thread_variable_get)
+        LOCALS = ::Thread.instance_method(:keys)
+        LOCAL = ::Thread.instance_method(:[])
 
         # @return [Boolean] whether it has ended before it had found all
         attr_reader :unfinished
@@ -56,23 +62,24 @@ module Tasker
 
         # Of what has a name, the search takes the shortest way.
         def from_names
-          reach(::Object, Root.new("constant", "Object", "Class"))
+          reach(::Object, Root.new("constant", "Object"))
           global_variables.each do |name|
             next if SPECIAL.include?(name) || !name.match?(/\A\$[A-Za-z_]\w+\z/)
 
             value = eval(name.name, binding, __FILE__, __LINE__) # rubocop:disable Security/Eval, Style/EvalWithLocation
-            reach(value, Root.new("global", name.name, nil))
+            reach(value, Root.new("global", name.name))
           end
           ::Thread.list.each { |thread| from_thread(thread) }
         end
 
         def from_thread(thread)
-          called = thread.name ? "thread #{thread.name}" : "a thread"
-          thread.thread_variables.each do |name|
-            reach(thread.thread_variable_get(name), Root.new("thread_local", "[#{name.inspect}]", called))
+          called = NAME.bind_call(thread)
+          called = called ? " of thread #{called}" : ""
+          VARIABLES.bind_call(thread).each do |name|
+            reach(VARIABLE.bind_call(thread, name), Root.new("thread_local", "[#{name.inspect}]#{called}"))
           end
-          thread.keys.each do |name|
-            reach(thread[name], Root.new("fiber_local", "[#{name.inspect}]", called))
+          LOCALS.bind_call(thread).each do |name|
+            reach(LOCAL.bind_call(thread, name), Root.new("fiber_local", "[#{name.inspect}]#{called}"))
           end
         end
 
@@ -80,7 +87,7 @@ module Tasker
           ::ObjectSpace.reachable_objects_from_root.each do |category, objects|
             next if category == "machine_context"
 
-            root = Root.new("root", category, nil)
+            root = Root.new("root", category)
             objects.each { |object| reach(object, root) }
           end
           drain

@@ -48,6 +48,8 @@ module Tasker
           # @!visibility private
           def note(index)
             frames = caller_locations(2, DEPTH)
+            return if frames.nil? || frames.empty?
+
             frame = frames.find { |location| theirs?(location.absolute_path || location.path) } || frames.first
             place = [frame.absolute_path || frame.path, frame.lineno]
             @seen[index][place] += 1

@@ -58,7 +58,7 @@ module Tasker
           counts = Hash.new(0)
           groups = {}
           walk(counts, groups)
-          @groups = groups.select { |key, group| grows?(group, counts[key]) }
+          @groups = groups.select { |key, group| grows?(group, counts[@keys.place_number(key)]) }
           collect_objects
           self
         end
@@ -71,14 +71,15 @@ module Tasker
           ::ObjectSpace.each_object do |object|
             @living += 1
             generation = ::ObjectSpace.allocation_generation(object)
-            key = @keys.of(object) if generation
-            next if generation && key.nil?
+            place = @keys.place_of(object) if generation
+            next if generation && place.nil?
 
-            counts[key] += 1 if key
+            counts[place] += 1 if place
             if generation.nil? || generation < first
               found = Containers.grown(object, @census[0].sizes, @census[1].sizes, @tasks)
               @grown << found if found
             else
+              key = @keys.of(object)
               group = groups[key] ||= Group.new(key, [0, 0], 0)
               group.runs[generation < second ? 0 : 1] += 1
               group.bytes += ::ObjectSpace.memsize_of(object)
@@ -87,7 +88,7 @@ module Tasker
         end
 
         def grows?(group, now)
-          before, between = @census.map { |census| census.counts.fetch(group.key, 0) }
+          before, between = @census.map { |census| census.counts.fetch(@keys.place_number(group.key), 0) }
           least = group.bytes >= LARGE * 2 * group.runs.max ? 1 : Survivors.least(@tasks)
           Survivors.steady?(group.runs, least) && Survivors.steady?([between - before, now - between], least)
         end

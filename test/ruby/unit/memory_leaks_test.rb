@@ -1,0 +1,222 @@
+# frozen_string_literal: true
+
+require_relative "memory_scenario"
+
+# Each kind of leak: one suspect, its line and the way to it.
+class MemoryLeaksTest < Minitest::Test
+  include MemoryScenario
+
+  def assert_leak(source, class_name, way, kind: "objects", count: 1000, **lines)
+    found(source) do |found|
+      assert_equal 1, found.suspects.size, -> { found.suspects.map { |s| s.slice("class", "allocated", "path") }.inspect }
+      assert_equal [kind, class_name, count, true], found.first.values_at("kind", "class", "count", "own")
+      assert_equal way, found.way if way
+      assert_operator found.first["bytes"], :>, kind == "objects" ? 39 : 7
+      assert_lines(found, **lines)
+      yield found if block_given?
+    end
+  end
+
+  def test_strings_in_a_constant
+    assert_leak(<<~'RUBY', "String", ["constant Tasks::SEEN", "element [249]"], allocated: "allocated", stored: "stored") do |found|
+      module Tasks
+        SEEN = [] # held
+        def self.run(number)
+          text = "order number #{number}" # allocated
+          SEEN << text # stored
+        end
+      end
+    RUBY
+      held = found.first["path"].first
+      assert_equal ["Array", found.line("held"), "SEEN = [] # held"], [held["class"], *held["at"].values_at("line", "code")]
+      assert_equal %("order number 250"), found.first["example"]
+      assert_equal %(text = "order number \#{number}" # allocated), found.first["allocated"]["code"]
+    end
+  end
+
+  def test_a_private_constant_of_an_inner_module
+    assert_leak(<<~'RUBY', "Object", ["constant Tasks::Inner::SEEN", "element [249]"], allocated: "here", stored: "here")
+      module Tasks
+        module Inner
+          SEEN = []
+          private_constant :SEEN
+          def self.keep = SEEN.push(Object.new) # here
+        end
+        def self.run(_) = Inner.keep
+      end
+    RUBY
+  end
+
+  # Nothing but Integers and true: no object survives.
+  def test_a_hash_by_id_in_a_variable_of_a_class
+    assert_leak(<<~'RUBY', "Hash", ["constant Tasks", "instance_variable @done"], kind: "container", allocated: "allocated", stored: "stored")
+      class Tasks
+        @done = {} # allocated
+        class << self
+          def run(number)
+            @done[number] ||= true # stored
+          end
+        end
+      end
+    RUBY
+  end
+
+  def test_callbacks_that_capture
+    assert_leak(<<~'RUBY', "Proc", ["constant Tasks::CALLBACKS", "element [249]"], allocated: "block", stored: "block") do |found|
+      module Tasks
+        CALLBACKS = []
+        def self.run(number)
+          task = { id: number, context: "c" * 500 }
+          CALLBACKS << -> { task } # block
+        end
+      end
+    RUBY
+      assert_operator found.first["bytes"], :>, 700 # with what it captured
+    end
+  end
+
+  def test_a_list_of_a_fiber
+    assert_leak(<<~'RUBY', "String", ["fiber_local [:list]", "element [249]"], allocated: "here", stored: "here")
+      module Tasks
+        def self.run(number) = (Thread.current[:list] ||= []) << "#{number}" # here
+      end
+    RUBY
+  end
+
+  def test_a_list_of_a_named_thread
+    assert_leak(<<~'RUBY', "String", ["thread_local [:list] of thread pool 1", "element [249]"], allocated: "here", stored: "here")
+      module Tasks
+        THREAD = Thread.new { sleep }
+        THREAD.name = "pool 1"
+        THREAD.thread_variable_set(:list, [])
+        def self.run(number) = THREAD.thread_variable_get(:list) << number.to_s # here
+      end
+    RUBY
+  end
+
+  def test_a_global_with_keys_and_values
+    assert_leak(<<~'RUBY', "Array", ["global $seen", "element [250]"], allocated: "here", stored: "here")
+      module Tasks
+        $seen = {}
+        def self.run(number) = $seen[number] = [number, "text"] # here
+      end
+    RUBY
+  end
+
+  def test_a_class_variable
+    assert_leak(<<~'RUBY', "String", ["constant Tasks", "class_variable @@seen", "key \"250\""], allocated: "key", stored: "key")
+      module Tasks
+        @@seen = {}
+        def self.run(number) = @@seen[number.to_s.freeze] = true # key
+      end
+    RUBY
+  end
+
+  # A Set stores a copy of the String, in a line of Ruby's library.
+  def test_a_set
+    assert_leak(<<~'RUBY', "String", ["constant Tasks::SEEN", "element"], stored: "stored")
+      require "set"
+      module Tasks
+        SEEN = Set.new
+        def self.run(number) = SEEN.add("order #{number}") # stored
+      end
+    RUBY
+  end
+
+  def test_a_set_of_integers
+    assert_leak(<<~'RUBY', "Set", ["constant Tasks::SEEN"], kind: "container", allocated: "allocated", stored: "stored")
+      require "set"
+      module Tasks
+        SEEN = Set.new # allocated
+        def self.run(number) = SEEN << number # stored
+      end
+    RUBY
+  end
+
+  def test_a_queue
+    assert_leak(<<~'RUBY', "String", ["constant Tasks::QUEUE", "element"], allocated: "here", stored: "here")
+      module Tasks
+        QUEUE = Thread::Queue.new
+        def self.run(number) = QUEUE << number.to_s # here
+      end
+    RUBY
+  end
+
+  def test_a_string_that_gets_longer
+    assert_leak(<<~'RUBY', "String", ["constant Tasks::LOG"], kind: "container", count: 0, allocated: "allocated", stored: "stored")
+      module Tasks
+        LOG = +"" # allocated
+        def self.run(number) = LOG << "task done\n" # stored
+      end
+    RUBY
+  end
+
+  # The library makes the Proc and replaces its list: the line of the block is the handler's.
+  def test_a_subscriber_for_each_task
+    assert_leak(<<~'RUBY', "Proc", nil, allocated: "block") { |found| assert_equal "constant Tasker::Events", found.way.first }
+      module Tasks
+        def self.run(number)
+          Tasker::Events.subscribe("step.failed") { number } # block
+        end
+      end
+    RUBY
+  end
+
+  def test_a_linked_list
+    assert_leak(<<~'RUBY', "Tasks::Node", nil, allocated: "here") { |found| assert_equal "constant Tasks", found.way.first }
+      module Tasks
+        Node = Struct.new(:before, :number)
+        def self.run(number) = @last = Node.new(@last, number) # here
+      end
+    RUBY
+  end
+
+  def test_lists_of_many
+    assert_leak(<<~'RUBY', "String", nil, allocated: "here", stored: "here")
+      module Tasks
+        LISTS = Hash.new { |lists, key| lists[key] = [] }
+        def self.run(number) = LISTS[number % 7] << number.to_s # here
+      end
+    RUBY
+  end
+
+  def test_a_method_that_is_defined_for_each_task
+    assert_leak(<<~'RUBY', "Proc", nil, allocated: "block")
+      module Tasks
+        def self.run(number)
+          Tasks.define_method("task_#{number}") { number } # block
+        end
+      end
+    RUBY
+  end
+
+  # One list, two lines: one leak.
+  def test_two_lines_that_fill_one_list
+    found(<<~'RUBY') do |found|
+      module Tasks
+        LIST = []
+        def self.run(number)
+          LIST << "a#{number}"
+          LIST << Object.new
+        end
+      end
+    RUBY
+      assert_equal 1, found.suspects.size
+    end
+  end
+
+  def test_the_largest_comes_first
+    found(<<~'RUBY') do |found|
+      module Tasks
+        SMALL, LARGE = [], []
+        def self.run(number)
+          SMALL << Object.new
+          LARGE << "x" * 1000 # large
+        end
+      end
+    RUBY
+      assert_equal 2, found.suspects.size
+      assert_lines(found, allocated: "large", stored: "large")
+    end
+  end
+end
