@@ -104,10 +104,14 @@ func codeOf(growth string) string {
 }
 
 func (t *terminal) verdict(r *soak.Result) {
-	word := plain(r.Verdict.Growth)
-	for i, l := range wrap(word+": "+sentence(r.Verdict), t.width) {
-		if i == 0 {
-			l = t.paint(codeOf(r.Verdict.Growth), word) + strings.TrimPrefix(l, word)
+	head := word(r.Verdict)
+	said := head
+	if s := sentence(r.Verdict); s != "" {
+		said += ": " + s
+	}
+	for i, l := range wrap(said, t.width) {
+		if rest, whole := strings.CutPrefix(l, head); whole && i == 0 {
+			l = t.paint(codeOf(r.Verdict.Growth), head) + rest
 		}
 		t.line(l)
 	}
