@@ -27,7 +27,7 @@ type chart struct {
 // chartOf is the large plot of a measure.
 func chartOf(m soak.Measure, r *soak.Result, size float64) chart {
 	c := chart{curves: []curve{curveOf(m, mostDots)}, unit: m.Unit, size: size}
-	if m.Decides && m.Unit == bytesUnit {
+	if m.Decides && m.Unit == bytesUnit && finite(r.Verdict.Budget) {
 		c.budget = r.Verdict.Budget
 	}
 	if r.Against != nil {
@@ -93,6 +93,9 @@ func (c chart) style(p *plot.Plot, canvas draw.Canvas, a axes) {
 	p.Y.Tick.Marker = levelTicks(rows, c.unit, math.Max(math.Abs(a.top), math.Abs(a.bottom)))
 	if c.small {
 		p.X.Tick.Marker = stepTicks(3, a.right)
+		if low, high := c.curves[0].span(); low == high {
+			p.Y.Tick.Marker = plot.ConstantTicks{{Value: low, Label: level(low, c.unit)}}
+		}
 		return
 	}
 	p.X.Label.Text = "steps"

@@ -199,6 +199,9 @@ func (p *page) figure(m soak.Measure, c chart) figureOf {
 }
 
 func drawingOf(c chart, width, height int) (drawing, error) {
+	if len(c.curves[0].dots) == 0 { // a line of text needs no room
+		height = 50
+	}
 	body, err := inline(c, vg.Length(width), vg.Length(height))
 	return drawing{Width: width, Height: height, Body: template.HTML(body)}, err
 }

@@ -116,6 +116,9 @@ func (t *terminal) verdict(r *soak.Result) {
 		t.line(l)
 	}
 	ran := "in " + amountOfRun(r.Run) + ", " + timeOfRun(r.Run)
+	if r.Run.NoDatabase {
+		ran += ", no database"
+	}
 	if r.Run.Interrupted {
 		ran += ", interrupted"
 	}
@@ -169,7 +172,7 @@ func (t *terminal) hint(hint string, width int) []string {
 	return lines
 }
 
-// classes shows those that grow, or all if none does.
+// classes shows those that grow. The page has the others.
 func (t *terminal) classes(r *soak.Result) {
 	var shown []soak.Share
 	for _, s := range r.Classes {

@@ -93,7 +93,7 @@ func TestTextOfOtherVerdicts(t *testing.T) {
 	require.Contains(t, undecided, "About 12,000 more tasks would decide.\n  tasker-rb soak templates/charge.yaml --tasks 13950 \\\n  --budget 1\n", "the command can be copied")
 	require.Contains(t, textOf(t, compared(), report.TextOptions{}), "native memory in use: 63 bytes a step faster (61 to 65): leak")
 	require.Contains(t, textOf(t, odd()["many"], report.TextOptions{}), "39 more suspects in the report")
-	require.Contains(t, textOf(t, odd()["interrupted"], report.TextOptions{}), ", interrupted\n")
+	require.Contains(t, textOf(t, odd()["interrupted"], report.TextOptions{}), ", no database,\ninterrupted\n")
 	require.Contains(t, textOf(t, &soak.Result{}, report.TextOptions{}), "no verdict\n")
 }
 
