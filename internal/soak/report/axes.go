@@ -21,7 +21,8 @@ func (t ticks) Ticks(low, high float64) []plot.Tick {
 	}
 	var marks []plot.Tick
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		marks = append(marks, plot.Tick{Value: i * step, Label: t.label(i*step, step)})
+		v := i*step + 0 // no -0
+		marks = append(marks, plot.Tick{Value: v, Label: t.label(v, step)})
 	}
 	return marks
 }
@@ -40,8 +41,9 @@ func roundStep(v float64) float64 {
 	return 10 * power
 }
 
-func stepTicks(most int) ticks {
-	return ticks{most: most, whole: true, label: func(v, _ float64) string { return steps(v) }}
+// stepTicks label all marks alike: 5k beside 10k.
+func stepTicks(most int, reach float64) ticks {
+	return ticks{most: most, whole: true, label: func(v, _ float64) string { return steps(v, reach) }}
 }
 
 // levelTicks label all marks in one unit, with as many decimals as the marks need. reach
@@ -68,13 +70,21 @@ func levelTicks(most int, unit string, reach float64) ticks {
 // axes are the ranges of a plot.
 type axes struct{ left, right, bottom, top float64 }
 
+// mostWarmUp is how much larger than the counted samples a warm-up may be drawn.
+const mostWarmUp = 3
+
 // axesOf fit the dots. A line or a band that leaves them is cut off after as much again,
-// so that a wide band does not press the samples flat.
-func axesOf(curves []curve, budget float64) axes {
+// so that a wide band does not press the samples flat. So is a warm-up: what decides is
+// after it. A plot of all shows it whole.
+// Values that are all equal get a range of at least least.
+func axesOf(curves []curve, budget, least float64, all bool) axes {
 	a := axes{left: math.Inf(1), right: math.Inf(-1), bottom: math.Inf(1), top: math.Inf(-1)}
+	lowest, highest := math.Inf(1), math.Inf(-1)
 	for _, c := range curves {
-		low, high := c.span()
+		low, high := c.counted()
 		a.bottom, a.top = math.Min(a.bottom, low), math.Max(a.top, high)
+		low, high = c.span()
+		lowest, highest = math.Min(lowest, low), math.Max(highest, high)
 		for _, p := range c.dots {
 			a.left, a.right = math.Min(a.left, p.x), math.Max(a.right, p.x)
 		}
@@ -85,10 +95,31 @@ func axesOf(curves []curve, budget float64) axes {
 	if a.left == a.right {
 		a.left, a.right = a.left-1, a.right+1
 	}
-	lowest := a.bottom
+	if a.bottom > a.top {
+		a.bottom, a.top = lowest, highest
+	}
+	a.hold(curves, budget, least)
+	if room := a.top - a.bottom; all || highest-lowest <= (1+mostWarmUp)*room {
+		a.bottom, a.top = math.Min(a.bottom, lowest), math.Max(a.top, highest)
+	} else {
+		a.bottom, a.top = math.Max(lowest, a.bottom-room/2), math.Min(math.Max(highest, a.top), a.top+room/2)
+	}
+	pad := (a.top - a.bottom) * 0.06
+	a.bottom, a.top = a.bottom-pad, a.top+pad
+	switch { // sizes and counts begin at 0, but dots do not lie on the axis
+	case lowest > 0:
+		a.bottom = math.Max(a.bottom, 0)
+	case lowest == 0:
+		a.bottom = math.Max(a.bottom, -a.top*0.06)
+	}
+	return a
+}
+
+// hold widens the range to the ends of the lines, and to something if it is nothing.
+func (a *axes) hold(curves []curve, budget, smallest float64) {
 	room := a.top - a.bottom
 	if room == 0 {
-		room = math.Max(math.Abs(a.top)/1000, 2)
+		room = math.Max(math.Abs(a.top)/1000, smallest)
 		a.bottom, a.top = a.bottom-room/2, a.top+room/2
 	}
 	least, most := a.bottom-room, a.top+room
@@ -101,15 +132,6 @@ func axesOf(curves []curve, budget float64) axes {
 			a.top = math.Max(a.top, math.Min(v, most))
 		}
 	}
-	pad := (a.top - a.bottom) * 0.06
-	a.bottom, a.top = a.bottom-pad, a.top+pad
-	if lowest >= 0 {
-		a.bottom = math.Max(a.bottom, 0)
-	}
-	if lowest == 0 { // dots at 0 must not lie on the axis
-		a.bottom = -pad
-	}
-	return a
 }
 
 // ends are the heights of the lines at both ends.

@@ -3,6 +3,7 @@ package report
 import (
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -26,7 +27,7 @@ type chart struct {
 // chartOf is the large plot of a measure.
 func chartOf(m soak.Measure, r *soak.Result, size float64) chart {
 	c := chart{curves: []curve{curveOf(m, mostDots)}, unit: m.Unit, size: size}
-	if m.Decides && m.Unit == bytesUnit {
+	if m.Decides && m.Unit == bytesUnit && finite(r.Verdict.Budget) {
 		c.budget = r.Verdict.Budget
 	}
 	if r.Against != nil {
@@ -46,9 +47,15 @@ func smallChartOf(m soak.Measure, size float64) chart {
 
 // draw draws the chart on the canvas.
 func (c chart) draw(canvas draw.Canvas) {
+	if len(c.curves[0].dots) == 0 {
+		style := writing(c.size, muted)
+		style.XAlign, style.YAlign = draw.XCenter, draw.YCenter
+		canvas.FillText(style, canvas.Center(), "no samples")
+		return
+	}
 	p := plot.New()
 	p.BackgroundColor = nil
-	a := axesOf(c.curves, c.budget)
+	a := c.axes()
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = a.left, a.right, a.bottom, a.top
 	c.style(p, canvas, a)
 	p.Add(backdrop(c))
@@ -62,6 +69,14 @@ func (c chart) draw(canvas draw.Canvas) {
 	p.Draw(canvas)
 }
 
+func (c chart) axes() axes {
+	least := 2.0
+	if c.unit == bytesUnit {
+		least = 1000
+	}
+	return axesOf(c.curves, c.budget, least, c.small)
+}
+
 func (c chart) style(p *plot.Plot, canvas draw.Canvas, a axes) {
 	size := canvas.Size()
 	labels := writing(c.size, muted)
@@ -72,12 +87,15 @@ func (c chart) style(p *plot.Plot, canvas draw.Canvas, a axes) {
 		axis.LineStyle = draw.LineStyle{Color: rule, Width: 1}
 		axis.Tick.Length = 4
 	}
-	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
-	p.X.Tick.Marker = stepTicks(max(int(float64(size.X)/(c.size*7)), 2))
+	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width, p.Y.Tick.Length = 0, 0, vg.Length(c.size*0.6)
+	p.X.Tick.Marker = stepTicks(max(int(float64(size.X)/(c.size*7)), 2), a.right)
 	rows := max(int(float64(size.Y)/(c.size*3.4)), 2)
 	p.Y.Tick.Marker = levelTicks(rows, c.unit, math.Max(math.Abs(a.top), math.Abs(a.bottom)))
 	if c.small {
-		p.X.Tick.Marker = stepTicks(3)
+		p.X.Tick.Marker = stepTicks(3, a.right)
+		if low, high := c.curves[0].span(); low == high {
+			p.Y.Tick.Marker = plot.ConstantTicks{{Value: low, Label: level(low, c.unit)}}
+		}
 		return
 	}
 	p.X.Label.Text = "steps"
@@ -105,7 +123,7 @@ func (b backdrop) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 	for i := len(b.curves) - 1; i >= 0; i-- {
 		t := b.curves[i].trend
-		if t == nil || !t.bounded() {
+		if b.small || t == nil || !t.bounded() {
 			continue
 		}
 		at := func(step, slope float64) vg.Point { return vg.Point{X: x(step), Y: y(t.at(step, slope))} }
@@ -131,7 +149,7 @@ func (f foreground) Plot(c draw.Canvas, p *plot.Plot) {
 		if f.small {
 			c.StrokeLines(draw.LineStyle{Color: colour, Width: 1.2}, dots)
 		} else {
-			fillDots(c, dots, colour)
+			fillDots(c, slices.DeleteFunc(dots, func(p vg.Point) bool { return !c.Contains(p) }), colour)
 		}
 	}
 	for i := len(f.curves) - 1; i >= 0; i-- {
@@ -159,17 +177,31 @@ func (f foreground) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// labelWarmUp writes above the shade, or beside it if it is narrow.
+// labelWarmUp writes into the shade as much as its width has room for. The legend says
+// the rest.
 func (f foreground) labelWarmUp(c draw.Canvas, end vg.Length) {
 	style := writing(f.size, muted)
 	style.YAlign = draw.YTop
-	at := vg.Point{X: c.Min.X + 5, Y: c.Max.Y - 4}
-	if style.Width("warm-up")+8 > end-c.Min.X {
-		at.X = end + 5
+	labels := []string{"warm-up"}
+	if from := chart(f).began(); from != "" {
+		labels = []string{"warm-up from " + from, "warm-up"}
 	}
-	if c.Max.X-at.X >= style.Width("warm-up") {
-		c.FillText(style, at, "warm-up")
+	for _, label := range labels {
+		if style.Width(label)+8 <= end-c.Min.X {
+			c.FillText(style, vg.Point{X: c.Min.X + 5, Y: c.Max.Y - 4}, label)
+			return
+		}
 	}
+}
+
+// began is the value of the first sample, if the plot has no room for it.
+func (c chart) began() string {
+	if dots := c.curves[0].dots; len(dots) > 0 && !c.small {
+		if a := c.axes(); dots[0].y < a.bottom || dots[0].y > a.top {
+			return level(dots[0].y, c.unit)
+		}
+	}
+	return ""
 }
 
 // fillDots fills all dots as one path, which is a quarter of the size of one path each.

@@ -72,9 +72,19 @@ func (c *curve) move(by float64) {
 }
 
 // span is the lowest and the highest dot.
-func (c curve) span() (low, high float64) {
+func (c curve) span() (low, high float64) { return spanOf(c.dots) }
+
+// counted is the span of the dots after the warm-up.
+func (c curve) counted() (low, high float64) {
+	if c.trend == nil {
+		return c.span()
+	}
+	return spanOf(slices.DeleteFunc(slices.Clone(c.dots), func(p point) bool { return p.x < c.trend.from }))
+}
+
+func spanOf(dots []point) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
-	for _, p := range c.dots {
+	for _, p := range dots {
 		low, high = math.Min(low, p.y), math.Max(high, p.y)
 	}
 	return low, high

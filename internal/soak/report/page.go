@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -23,7 +24,7 @@ var pageStyle string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"style": func() template.CSS { return template.CSS(pageStyle) }, // ours, not the result's
-	"plain": plain, "place": place, "clean": clean,
+	"plain": plain, "place": place, "code": func(s string) string { return strings.TrimSpace(clean(s)) },
 }).Parse(pageSource))
 
 // Write writes the result as one page of HTML that needs no network and no script.
@@ -68,8 +69,8 @@ type pair struct{ Name, Value string }
 
 // figureOf is a plot with its words.
 type figureOf struct {
-	Name, Now, Growth, Said, Compared, Alt, Moved string
-	Wide, Narrow                                  drawing
+	Name, Now, Growth, Said, Compared, Moved, Began string
+	Wide, Narrow                                    drawing
 }
 
 // drawing is an SVG for the page. Its text is drawn by us, and its names are escaped.
@@ -108,7 +109,7 @@ type measureRow struct {
 
 func pageOf(r *soak.Result) (*page, error) {
 	p := &page{
-		Growth: plain(r.Verdict.Growth), Sentence: sentence(r.Verdict), Ran: amountOfRun(r.Run) + ", " + timeOfRun(r.Run),
+		Growth: word(r.Verdict), Sentence: sentence(r.Verdict), Ran: amountOfRun(r.Run) + ", " + timeOfRun(r.Run),
 		Interrupted: r.Run.Interrupted, Outlook: outlook(r), CommandToDecide: clean(commandToDecide(r)),
 		Notes: r.Notes, Command: clean(r.Run.Command), Compared: r.Against != nil,
 	}
@@ -164,6 +165,9 @@ func (p *page) draw(r *soak.Result) error {
 	for _, m := range explaining(r) {
 		c := smallChartOf(m, 12)
 		f := p.figure(m, c)
+		if m.Trend != nil { // the interval is in the table
+			f.Said = amount(m.Trend.Slope, m.Unit) + " a step"
+		}
 		var err error
 		if f.Narrow, err = drawingOf(c, 250, 120); err != nil {
 			return err
@@ -182,10 +186,7 @@ func (p *page) figure(m soak.Measure, c chart) figureOf {
 	if m.Difference != nil {
 		f.Compared = differenceText(m.Difference, m.Unit)
 	}
-	f.Alt = fmt.Sprintf("%s over steps: %s at the start, %s at the end", row.name, row.start, row.end)
-	if row.start == "" {
-		f.Alt = row.name + ": no samples"
-	}
+	f.Began = c.began()
 	if len(c.curves) > 1 && c.curves[1].moved != 0 {
 		moved := c.curves[1].moved
 		direction := "up"
@@ -198,6 +199,9 @@ func (p *page) figure(m soak.Measure, c chart) figureOf {
 }
 
 func drawingOf(c chart, width, height int) (drawing, error) {
+	if len(c.curves[0].dots) == 0 { // a line of text needs no room
+		height = 50
+	}
 	body, err := inline(c, vg.Length(width), vg.Length(height))
 	return drawing{Width: width, Height: height, Body: template.HTML(body)}, err
 }

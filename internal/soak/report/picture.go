@@ -97,7 +97,7 @@ func (p picture) draw(c draw.Canvas) {
 	v := p.result.Verdict
 	colour := colourOf(v.Growth)
 	drawSign(c, v.Growth, vg.Point{X: pictureMargin + 15, Y: c.Max.Y - pictureMargin - 17}, 15)
-	write(34, func(s *draw.TextStyle) { s.Color = colour; s.Font.Weight = font.WeightBold }, pictureMargin+42, pictureMargin-2, plain(v.Growth))
+	write(34, func(s *draw.TextStyle) { s.Color = colour; s.Font.Weight = font.WeightBold }, pictureMargin+42, pictureMargin-2, word(v))
 	top := pictureMargin + 46
 	for _, l := range p.lines {
 		write(15, func(*draw.TextStyle) {}, pictureMargin, top, l)
@@ -116,9 +116,13 @@ func (p picture) drawPanel(c draw.Canvas, one panel) {
 	title := writing(14, ink)
 	title.YAlign = draw.YTop
 	title.Font.Weight = font.WeightBold
-	c.FillText(title, vg.Point{X: one.left, Y: c.Max.Y - one.top}, nameOf(one.measure))
+	name := wrapTo(nameOf(one.measure), func(s string) bool { return title.Width(s) <= one.width })
+	if len(name) == 0 {
+		name = []string{""}
+	}
+	c.FillText(title, vg.Point{X: one.left, Y: c.Max.Y - one.top}, name[0])
 	if t := one.measure.Trend; t != nil {
-		wide := title.Width(nameOf(one.measure))
+		wide := title.Width(name[0])
 		note := writing(12, muted)
 		note.YAlign = draw.YTop
 		said := growth(t.Slope, t.Low, t.High, one.measure.Unit, "step") + ", " + plain(t.Growth)
@@ -159,11 +163,14 @@ func (p picture) drawLegend(c draw.Canvas) {
 		entry(stroke(draw.LineStyle{Color: budget, Width: 1.4, Dashes: []vg.Length{6, 4}}), 24, "budget: "+amount(b, bytesUnit)+" a step")
 	}
 	if a := p.result.Against; a != nil {
-		entry(stroke(draw.LineStyle{Color: otherLine, Width: 2.2}), 24, shorten(plain(a.Name), 40, "…"))
+		entry(func(from vg.Point) {
+			stroke(draw.LineStyle{Color: otherLine, Width: 2.2})(from)
+			fillDots(c, []vg.Point{{X: from.X + 12, Y: from.Y}}, otherDot)
+		}, 24, shorten(plain(a.Name), 40, "…"))
 	}
 }
 
-// drawSign draws the shape of a verdict: a triangle that rises, a disc, or a diamond.
+// drawSign draws the shape of a verdict: a triangle that rises, a disc, or a square.
 func drawSign(c draw.Canvas, growth string, at vg.Point, r vg.Length) {
 	around := func(points ...float64) []vg.Point {
 		var corners []vg.Point
@@ -190,7 +197,7 @@ func drawSign(c draw.Canvas, growth string, at vg.Point, r vg.Length) {
 		c.Fill(path)
 		bar(-0.45, 0.02, -0.12, -0.35, 0.5, 0.38)
 	default:
-		c.FillPolygon(colour, around(-1.05, 0, 0, -1.05, 1.05, 0, 0, 1.05))
+		c.FillPolygon(colour, around(-0.9, -0.9, 0.9, -0.9, 0.9, 0.9, -0.9, 0.9))
 		mark := writing(float64(r)*1.3, ground)
 		mark.Font.Weight = font.WeightBold
 		mark.XAlign, mark.YAlign = draw.XCenter, draw.YCenter

@@ -174,6 +174,11 @@ func odd() map[string]*soak.Result {
 		t.Low, t.High = math.Inf(-1), math.Inf(1)
 		t.Resolvable = math.Inf(1)
 	}
+	boundless := level()
+	boundless.Verdict.Budget, boundless.Verdict.Resolvable = math.Inf(1), math.NaN()
+	for i := range boundless.Measures {
+		boundless.Measures[i].Trend.Slope = math.NaN()
+	}
 	one := level()
 	for i := range one.Measures {
 		m := &one.Measures[i]
@@ -197,7 +202,7 @@ func odd() map[string]*soak.Result {
 	interrupted.Run.Interrupted, interrupted.Run.NoDatabase = true, true
 	interrupted.Run.Command = ""
 	return map[string]*soak.Result{
-		"bare": bare, "untried": untried, "equal": equal, "zero": zero, "sinking": sinking, "endless": endless, "one": one, "none": none,
+		"bare": bare, "untried": untried, "equal": equal, "zero": zero, "sinking": sinking, "endless": endless, "boundless": boundless, "one": one, "none": none,
 		"unexplained": unexplained, "native": native, "many": many, "interrupted": interrupted, "long": long(), "compared": compared(),
 		"leaking": leaking(), "level": level(), "open": open(), "hostile": hostile(),
 	}

@@ -104,14 +104,21 @@ func codeOf(growth string) string {
 }
 
 func (t *terminal) verdict(r *soak.Result) {
-	word := plain(r.Verdict.Growth)
-	for i, l := range wrap(word+": "+sentence(r.Verdict), t.width) {
-		if i == 0 {
-			l = t.paint(codeOf(r.Verdict.Growth), word) + strings.TrimPrefix(l, word)
+	head := word(r.Verdict)
+	said := head
+	if s := sentence(r.Verdict); s != "" {
+		said += ": " + s
+	}
+	for i, l := range wrap(said, t.width) {
+		if rest, whole := strings.CutPrefix(l, head); whole && i == 0 {
+			l = t.paint(codeOf(r.Verdict.Growth), head) + rest
 		}
 		t.line(l)
 	}
 	ran := "in " + amountOfRun(r.Run) + ", " + timeOfRun(r.Run)
+	if r.Run.NoDatabase {
+		ran += ", no database"
+	}
 	if r.Run.Interrupted {
 		ran += ", interrupted"
 	}
@@ -165,7 +172,7 @@ func (t *terminal) hint(hint string, width int) []string {
 	return lines
 }
 
-// classes shows those that grow, or all if none does.
+// classes shows those that grow. The page has the others.
 func (t *terminal) classes(r *soak.Result) {
 	var shown []soak.Share
 	for _, s := range r.Classes {

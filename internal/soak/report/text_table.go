@@ -21,14 +21,17 @@ func cellsOf(m soak.Measure) cells {
 		return c
 	}
 	c.slope = slopeText(m.Trend.Slope, m.Unit)
-	c.interval = interval(m.Trend.Low, m.Trend.High)
+	c.interval = "unknown"
+	if finite(m.Trend.Low) && finite(m.Trend.High) {
+		c.interval = interval(m.Trend.Low, m.Trend.High)
+	}
 	c.growth = plain(m.Trend.Growth)
 	return c
 }
 
 // slopeText has a short unit: tables have little room.
 func slopeText(v float64, unit string) string {
-	if unit == bytesUnit {
+	if unit == bytesUnit && finite(v) {
 		return figure(v) + " B"
 	}
 	return figure(v)
@@ -64,7 +67,9 @@ func (t *terminal) measures(r *soak.Result) {
 	var rows []cells
 	for _, m := range r.Measures {
 		if m.Decides || m.Trend != nil && m.Trend.Growth == leak {
-			rows = append(rows, cellsOf(m))
+			row := cellsOf(m)
+			row.name = shorten(row.name, mostOfName, t.more)
+			rows = append(rows, row)
 		}
 	}
 	if len(rows) == 0 {
@@ -79,7 +84,10 @@ func (t *terminal) measures(r *soak.Result) {
 	}
 }
 
-const gap = 2
+const (
+	gap        = 2
+	mostOfName = 36 // columns: figures matter more than the end of a long name
+)
 
 func columnWidth(c column, rows []cells) int {
 	width := lipgloss.Width(c.head)

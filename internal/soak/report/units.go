@@ -17,9 +17,7 @@ const bytesUnit = "bytes"
 func figure(v float64) string {
 	a := math.Abs(v)
 	switch {
-	case math.IsInf(v, 1):
-		return "unlimited"
-	case math.IsInf(v, 0) || math.IsNaN(v):
+	case !finite(v):
 		return "unknown"
 	case a >= 1e15:
 		return strconv.FormatFloat(v, 'g', 3, 64)
@@ -70,8 +68,13 @@ func counted(n int64, what string) string {
 	return count(n) + " " + what + "s"
 }
 
-// interval is a figure with the interval about it, without a unit.
-func interval(low, high float64) string { return figure(low) + " to " + figure(high) }
+// interval is 64 to 68.
+func interval(low, high float64) string {
+	if !finite(low) || !finite(high) {
+		return "interval unknown"
+	}
+	return figure(low) + " to " + figure(high)
+}
 
 // scales are the units of sizes, the largest first.
 var scales = []struct {
@@ -98,12 +101,14 @@ func level(v float64, unit string) string {
 	return figure(v/bytes) + " " + name
 }
 
-// steps is a number of steps in a plot: 500, 10k, 2.5M.
-func steps(v float64) string {
-	switch a := math.Abs(v); {
-	case a >= 1e6:
+// steps is a number of steps at an axis that reaches so far: 500, 10k, 2.5M.
+func steps(v, reach float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case reach >= 1e6:
 		return trimZeros(strconv.FormatFloat(v/1e6, 'f', 3, 64)) + "M"
-	case a >= 1e4:
+	case reach >= 1e4:
 		return trimZeros(strconv.FormatFloat(v/1e3, 'f', 3, 64)) + "k"
 	}
 	return count(int64(math.Round(v)))

@@ -16,6 +16,14 @@ const (
 	undecided = "undecided"
 )
 
+// word is the verdict in a word.
+func word(v soak.Verdict) string {
+	if v.Growth == "" {
+		return "no verdict"
+	}
+	return plain(v.Growth)
+}
+
 // sentence is the verdict's text without the word that stands before it anyway.
 func sentence(v soak.Verdict) string {
 	return strings.TrimPrefix(plain(v.Text), v.Growth+": ")
