@@ -162,6 +162,18 @@ class MemoryLeaksTest < Minitest::Test
     RUBY
   end
 
+  # The list is the handler's, and so is the line that stores. What the library's object
+  # holds is of no interest.
+  def test_an_object_of_a_library
+    assert_leak(<<~'RUBY', "Tasker::Events::Event", ["constant Tasks::EVENTS", "element [249]"], stored: "stored")
+      module Tasks
+        EVENTS = []
+        Tasker::Events.subscribe("order.made") { |event| EVENTS << event } # stored
+        def self.run(number) = Tasker::Events.publish("order.made", { number: number.to_s })
+      end
+    RUBY
+  end
+
   def test_a_linked_list
     assert_leak(<<~'RUBY', "Tasks::Node", nil, allocated: "here") { |found| assert_equal "constant Tasks", found.way.first }
       module Tasks

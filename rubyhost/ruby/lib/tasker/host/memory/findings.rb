@@ -91,10 +91,25 @@ module Tasker
         end
 
         def leak(keys)
+          parents = @search ? parents(keys.first) : {}.compare_by_identity
+          shown = shown(keys, parents.first&.first)
+          Leak.new(groups: keys, shown: shown, parents: parents, bytes: keys.sum { |key| @survivors.groups[key].bytes },
+                   count: @members[shown].size, own: keys.any? { |key| own?(key) })
+        end
+
+        # The outermost objects, if a line of the handlers made them, or stores them. Else
+        # those inside that a handler's line made: a block first.
+        def shown(keys, holder)
           first = keys.first
-          shown = keys.find { |key| own?(key) && @members[key].size * 2 >= @members[first].size } || first
-          Leak.new(groups: keys, shown: shown, parents: @search ? parents(first) : {}.compare_by_identity,
-                   bytes: keys.sum { |key| @survivors.groups[key].bytes }, count: @members[shown].size, own: own?(shown))
+          return first if own?(first)
+
+          own = keys.select { |key| own?(key) && @members[key].size * 2 >= @members[first].size }
+          block = own.find { |key| ::Proc === @members[key].first }
+          block || (own.first unless stored_by_handlers?(holder)) || first
+        end
+
+        def stored_by_handlers?(holder)
+          holder && Spies.possible?(holder) && own_file?(Plain.place(holder)&.first)
         end
 
         def parents(key)
