@@ -174,6 +174,25 @@ class MemoryLeaksTest < Minitest::Test
     RUBY
   end
 
+  # No object of the list survives the next task, and an Integer is none.
+  def test_a_list_that_is_replaced_by_a_longer_one
+    assert_leak(<<~'RUBY', "Array", ["constant Tasks", "instance_variable @numbers"], kind: "container", allocated: "here")
+      module Tasks
+        @numbers = []
+        def self.run(number) = @numbers += [number] # here
+      end
+    RUBY
+  end
+
+  def test_a_hash_that_is_replaced_by_a_longer_one
+    assert_leak(<<~'RUBY', "Hash", ["constant Tasks", "class_variable @@done"], kind: "container", allocated: "here")
+      module Tasks
+        @@done = {}.freeze
+        def self.run(number) = @@done = @@done.merge(number => true).freeze # here
+      end
+    RUBY
+  end
+
   def test_a_linked_list
     assert_leak(<<~'RUBY', "Tasks::Node", nil, allocated: "here") { |found| assert_equal "constant Tasks", found.way.first }
       module Tasks

@@ -5,6 +5,7 @@ require_relative "memory/plain"
 require_relative "memory/census"
 require_relative "memory/survivors"
 require_relative "memory/containers"
+require_relative "memory/slots"
 
 module Tasker
   module Host
