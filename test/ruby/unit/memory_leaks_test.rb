@@ -83,6 +83,14 @@ class MemoryLeaksTest < Minitest::Test
     RUBY
   end
 
+  def test_a_key_of_a_thread_for_each_task
+    assert_leak(<<~'RUBY', "Object", nil, stored: "here") { |found| assert_match(/\Afiber_local \[:task_\d+\]\z/, found.way.join) }
+      module Tasks
+        def self.run(number) = Thread.current[:"task_#{number}"] = Object.new # here
+      end
+    RUBY
+  end
+
   def test_a_list_of_a_named_thread
     assert_leak(<<~'RUBY', "String", ["thread_local [:list] of thread pool 1", "element [249]"], allocated: "here", stored: "here")
       module Tasks

@@ -81,6 +81,8 @@ class MemoryTest < Minitest::Test
           is(TEXT, TEXT << "more " << 120)
           is(SET, SET.add(number))
           is(nil, SET.add?(number))
+          is([LIST, TEXTS, SET], Marshal.load(Marshal.dump([LIST, TEXTS, SET])))
+          is(LIST.size + 1, LIST.clone.push(1).size)
           is(QUEUE, QUEUE.push(number.to_s))
           is(true, (LIST.push(1, 2, 3, 4, 5, 6, 7, 8, 9, nope: 1).last == { nope: 1 }))
         end
@@ -103,6 +105,29 @@ class MemoryTest < Minitest::Test
     RUBY
       assert_equal [50], found.suspects.map { |suspect| suspect["count"] }
       assert_in_delta 5000, found.first["bytes"], 50
+    end
+  end
+
+  # As with a heap of millions of objects, or on a slow machine.
+  def test_a_search_that_would_take_too_long
+    { MOST_OBJECTS: /\Anot searched for: \d+ objects live\z/, SECONDS: /\Anot found in -1 seconds\z/ }.each do |limit, said|
+      out, ok = ruby(<<~RUBY)
+        #{LOADED}
+        Memory.start
+        Memory::Search.send(:remove_const, #{limit.inspect})
+        Memory::Search.const_set(#{limit.inspect}, -1)
+        list = []
+        DEEP = 20_000.times.inject(list) { |inner, _| [inner] } # the search looks at its watch now and then
+        more = -> { 100.times { list << Object.new } }
+        more.call
+        2.times { Memory.mark; more.call }
+        found = Memory.suspects(10, ["/no/such/folder"], 100).find { |suspect| suspect[:class] == "Object" }
+        puts found[:allocated][:line], found[:count], found[:path].first[:name]
+      RUBY
+
+      assert ok, out
+      assert_equal [LOADED.lines.size + 7, 1000], out.lines.first(2).map(&:to_i)
+      assert_match said, out.lines.last.chomp
     end
   end
 
