@@ -170,6 +170,39 @@ class MemoryLeaksTest < Minitest::Test
     RUBY
   end
 
+  # Ruby's own file is not the handler's, wherever the process runs.
+  def test_what_ruby_makes
+    assert_leak(<<~'RUBY', "Hash", ["constant Tasks::COPIES", "element [249]"], stored: "stored")
+      Dir.chdir(__dir__)
+      module Tasks
+        COPIES = []
+        TEXT = Marshal.dump({ a: 1 })
+        def self.run(_) = COPIES << Marshal.load(TEXT) # stored
+      end
+    RUBY
+  end
+
+  # A library keeps it, because the handler's line asks it to.
+  def test_what_a_library_keeps
+    Dir.mktmpdir do |dir|
+      File.write(File.join(dir, "keeper.rb"), <<~'RUBY')
+        class Keeper
+          def initialize = @kept = {}
+          def keep(key) = @kept[key] = Object.new
+        end
+      RUBY
+      assert_leak(<<~RUBY, "Object", ["constant Tasks::KEEPER", "instance_variable @kept", "element [250]"], stored: "stored")
+        require "#{dir}/keeper"
+        module Tasks
+          KEEPER = Keeper.new
+          def self.run(number)
+            KEEPER.keep(number) # stored
+          end
+        end
+      RUBY
+    end
+  end
+
   # The list is the handler's, and so is the line that stores. What the library's object
   # holds is of no interest.
   def test_an_object_of_a_library

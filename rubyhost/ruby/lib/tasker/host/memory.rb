@@ -2,6 +2,7 @@
 
 require_relative "../ruby_versions"
 require_relative "memory/plain"
+require_relative "memory/folders"
 require_relative "memory/census"
 require_relative "memory/survivors"
 require_relative "memory/containers"
@@ -70,15 +71,17 @@ module Tasker
           raise ArgumentError, "Memory.suspects needs two calls of Memory.mark before it" unless @census&.size == 2
           raise ArgumentError, "tasks is #{tasks}; it has to be at least 1" unless tasks.positive?
 
+          folders = Folders.new(folders)
           @findings = Findings.new(@census, @keys, folders, tasks)
           found = @findings.suspects(limit)
-          Spies.install(@findings.containers)
+          Spies.install(@findings.containers, folders)
           found
         end
 
         # @raise [ArgumentError] without {.suspects}
         # @return [Hash{String => Hash}] by the suspect's index: the line that has stored
-        #   most often into its container since {.suspects}
+        #   most often into its container since {.suspects}; the handler's line, if a gem
+        #   does it for a handler
         def stores
           raise ArgumentError, "Memory.stores needs Memory.suspects before it" unless @findings
 

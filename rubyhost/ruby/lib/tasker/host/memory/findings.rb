@@ -28,14 +28,13 @@ module Tasker
 
         # @param census [Array(Census, Census)]
         # @param keys [Keys]
-        # @param folders [Array<String>] of the handlers
+        # @param folders [Folders] of the handlers
         # @param tasks [Integer] of one run
         def initialize(census, keys, folders, tasks)
           @census = census
           @keys = keys
           @tasks = tasks
-          @folders = folders.map { |folder| "#{File.exist?(folder) ? File.realpath(folder) : File.expand_path(folder)}/" }
-          @real = {}
+          @folders = folders
           @survivors = Survivors.new(census, keys, tasks)
           @hidden = [Memory, self, census, *census, keys, @survivors]
         end
@@ -207,12 +206,7 @@ module Tasker
 
         def own?(key) = own_file?(@keys.place(key).first)
 
-        def own_file?(file)
-          return false unless file
-
-          real = @real[file] ||= File.exist?(file) ? File.realpath(file) : file
-          @folders.any? { |folder| real.start_with?(folder) }
-        end
+        def own_file?(file) = @folders.include?(file)
       end
 
       # Tells which objects of the runs are reached through others of them.

@@ -25,8 +25,10 @@ module Tasker
 
         class << self
           # @param containers [Array<Array<Object>>] of each suspect
+          # @param folders [Folders] of the handlers
           # @return [void]
-          def install(containers)
+          def install(containers, folders)
+            @folders = folders
             @seen = Array.new(containers.size) { Hash.new(0) }
             @watched = {}.compare_by_identity
             containers.each_with_index do |objects, index|
@@ -51,7 +53,7 @@ module Tasker
             frames = index && caller_locations(2, DEPTH)
             return if frames.nil? || frames.empty?
 
-            frame = frames.find { |location| theirs?(location.absolute_path || location.path) } || frames.first
+            frame = storing(frames)
             @seen[index][[frame.absolute_path || frame.path, frame.lineno]] += 1
           end
 
@@ -61,6 +63,12 @@ module Tasker
           end
 
           private
+
+          # A handler's line, although a gem's may be nearer: the handler asks the gem to keep it.
+          def storing(frames)
+            frames.find { |location| @folders.include?(location.absolute_path || location.path) } ||
+              frames.find { |location| theirs?(location.absolute_path || location.path) } || frames.first
+          end
 
           def kind(object)
             return ::Set if Plain.set?(object)
