@@ -41,7 +41,7 @@ module Tasker
           ::ObjectSpace.trace_object_allocations_start
           @census = []
           @keys = Keys.new
-          @findings = nil
+          @spying = false
           {}
         end
 
@@ -72,9 +72,10 @@ module Tasker
           raise ArgumentError, "tasks is #{tasks}; it has to be at least 1" unless tasks.positive?
 
           folders = Folders.new(folders)
-          @findings = Findings.new(@census, @keys, folders, tasks)
-          found = @findings.suspects(limit)
-          Spies.install(@findings.containers, folders)
+          findings = Findings.new(@census, @keys, folders, tasks) # holds the whole heap, so it goes
+          found = findings.suspects(limit)
+          Spies.install(findings.containers, folders)
+          @spying = true
           found
         end
 
@@ -83,7 +84,7 @@ module Tasker
         #   most often into its container since {.suspects}; the handler's line, if a gem
         #   does it for a handler
         def stores
-          raise ArgumentError, "Memory.stores needs Memory.suspects before it" unless @findings
+          raise ArgumentError, "Memory.stores needs Memory.suspects before it" unless @spying
 
           Spies.lines
         end
