@@ -197,7 +197,7 @@ func TestBridgeFreesWhatItAllocates(t *testing.T) {
 
 // While one handler keeps Ruby's lock, nothing in Ruby would answer.
 func TestMallocDoesNotWaitForRuby(t *testing.T) {
-	busy := processBody(t, "Integer.sqrt(7**2_000_000) > 0")
+	busy := processBody(t, "Integer.sqrt(7**700_000) > 0")
 	ended := make(chan error, 1)
 	go func() {
 		_, err := run(t, busy)
