@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos lint lint/ruby bench bench/setup bench/micro bench/suite docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/planted test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos lint lint/ruby bench bench/setup bench/micro bench/suite docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -40,8 +40,8 @@ build: setup ## build bin/tasker-rb
 demo: build ## run the order example on the private database
 	$(BIN) run $(EXAMPLE)/order_fulfillment.yaml --context @$(EXAMPLE)/context.json
 
-test: test/setup ## run all tests: the C queue, the Ruby half, the Go packages, a debug build
-	@$(MAKE) --no-print-directory test/queue test/ruby test/go test/debug
+test: test/setup ## run all tests: the C queue, the Ruby half, the Go packages, a debug build, one with leaks
+	@$(MAKE) --no-print-directory test/queue test/ruby test/go test/debug test/planted
 	@echo "make test: all passed"
 
 test/setup: setup # install what only the tests need
@@ -70,6 +70,10 @@ test/go: test/setup ## the Go packages (PACKAGES, default ./...), on a real Ruby
 
 test/debug: setup ## the host's tests of control with the checks of a debug build
 	CGO_CFLAGS="-g -O2 -DTASKER_DEBUG" $(GO) test -vet=off -count 1 -timeout 15m -run 'Conduct|Guests|Interrupt|Pool' ./rubyhost
+
+# The controls of `tasker-rb soak` need leaks that no other build has.
+test/planted: setup ## whether a build with the tag planted leaks what it says
+	$(GO) test -vet=off -count 1 -timeout 5m -tags planted -run '^TestPlanted$$' ./rubyhost
 
 INTERRUPTS_FOR ?= 60s
 test/interrupts: setup ## interrupts beside honest calls, INTERRUPTS_FOR each (default 60s)

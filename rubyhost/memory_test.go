@@ -195,13 +195,24 @@ func TestBridgeFreesWhatItAllocates(t *testing.T) {
 	require.EqualValues(t, 2*callsAtOnce+2*2, m[0].BridgeAllocations, "jobs and results; workers and their buffers")
 }
 
+// While one handler keeps Ruby's lock, nothing in Ruby would answer.
 func TestMallocDoesNotWaitForRuby(t *testing.T) {
-	inUse, _, ok := host.Malloc()
-	require.True(t, ok)
-	require.Greater(t, inUse, uint64(1<<20))
-	require.NotPanics(t, func() {
-		for range 100 {
-			host.Malloc()
+	busy := processBody(t, "Integer.sqrt(7**700_000) > 0")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := run(t, busy)
+		ended <- err
+	}()
+	for asked := 0; ; asked++ {
+		select {
+		case err := <-ended:
+			require.NoError(t, err)
+			require.Greater(t, asked, 100)
+			return
+		default:
+			inUse, _, ok := host.Malloc()
+			require.True(t, ok)
+			require.Greater(t, inUse, uint64(1<<20))
 		}
-	})
+	}
 }

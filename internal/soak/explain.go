@@ -59,10 +59,19 @@ func (s *session) attribute(ctx context.Context) error {
 		cuts.samples = append(cuts.samples, *a.Sample)
 	}
 	for i, k := range Deciding() {
-		if s.places.Measures[i].Growth != verdict.Flat {
+		if s.places.Measures[i].Growth != verdict.Flat && s.places.Measures[i].Low > 0 {
 			s.share(cuts, k, classes)
 		}
 	}
+	slices.SortStableFunc(s.result.Classes, func(x, y Share) int { // what certainly grows comes first
+		switch {
+		case x.Grows == y.Grows:
+			return compare(y.Bytes, x.Bytes)
+		case x.Grows:
+			return -1
+		}
+		return 1
+	})
 	return nil
 }
 
@@ -105,7 +114,6 @@ func (s *session) share(cuts *series, k Kind, classes []string) {
 		s.result.Notes = append(s.result.Notes, Note{Text: fmt.Sprintf("the classes could not be told apart: %v", err)})
 		return
 	}
-	slices.SortFunc(a.Shares, func(x, y verdict.Share) int { return compare(y.Bytes, x.Bytes) })
 	for _, share := range a.Shares {
 		s.result.Classes = append(s.result.Classes, Share{
 			Measure: k.Key, Classes: share.Classes, Bytes: share.Bytes, Low: share.Low, High: share.High, Calls: share.Calls, Grows: share.Low > 0,

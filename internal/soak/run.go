@@ -140,13 +140,16 @@ func (s *session) firstBatch(ctx context.Context) error {
 		return nil
 	}
 	s.per = int64(len(s.plan.Templates))
-	for s.version.ran < s.o.Duration/time.Duration(4*samples) && time.Since(s.began) < s.o.Duration/8 {
+	enough := s.o.Duration / time.Duration(4*samples)
+	for {
+		before := s.version.ran
 		if err := s.batch(ctx, "starting", 0); err != nil {
 			return err
 		}
-		if s.version.ran < s.o.Duration/time.Duration(4*samples) {
-			s.per *= 2
+		if s.version.ran-before >= enough || time.Since(s.began) >= s.o.Duration/8 {
+			break
 		}
+		s.per *= 2
 	}
 	// The last batch was about the fourth part of what fits between two samples.
 	last := s.version.samples[len(s.version.samples)-1]

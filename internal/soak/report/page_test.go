@@ -103,7 +103,7 @@ func TestPageSaysWhatToDoAboutALeak(t *testing.T) {
 	require.Contains(t, section(page, "notes"), "MALLOC_ARENA_MAX=2")
 	require.Contains(t, section(page, "measures"), "database connections 9 9 0")
 	run := section(page, "run")
-	for _, part := range []string{"PostgreSQL 15.14", "glibc 2.36", "Taking samples took 3.1 s of 24 s: 12.9 %.", "tasker-rb soak templates/charge.yaml --tasks 20000 --budget 1"} {
+	for _, part := range []string{"PostgreSQL 15.14", "glibc 2.36", "Taking samples took 3.1 s of 24 s: 12.9 %.", "tasker-rb soak templates/charge.yaml --iterations 20000 --budget 1"} {
 		require.Contains(t, run, part)
 	}
 }
@@ -113,15 +113,15 @@ func TestPageSaysWhatWouldDecide(t *testing.T) {
 	r := open()
 	next := section(elements(t, pageOf(t, r)), "next")
 	require.Contains(t, next, "About 12,000 more tasks would decide.")
-	require.Contains(t, next, "tasker-rb soak templates/charge.yaml --tasks 13950 --budget 1")
+	require.Contains(t, next, "tasker-rb soak templates/charge.yaml --iterations 13950 --budget 1")
 
 	r.Run.Command = "tasker-rb soak x"
-	require.Contains(t, section(elements(t, pageOf(t, r)), "next"), "tasker-rb soak x --tasks 13950")
+	require.Contains(t, section(elements(t, pageOf(t, r)), "next"), "tasker-rb soak x --iterations 13950")
 
 	r.Verdict.MoreTasks = 0
 	next = section(elements(t, pageOf(t, r)), "next")
 	require.Contains(t, next, "No reasonable number of tasks would decide, but a budget of 0.4 bytes a step could be resolved.")
-	require.NotContains(t, next, "--tasks")
+	require.NotContains(t, next, "--iterations")
 }
 
 func TestPageSaysWhatAFlatRunHoldsFor(t *testing.T) {

@@ -80,7 +80,7 @@ func (s simulation) result(growth, text string) *soak.Result {
 		Verdict:  soak.Verdict{Growth: growth, Text: text, Budget: budget, Confidence: 0.99, Resolvable: 0.4},
 		Measures: s.measures(),
 		Run: soak.Run{
-			Command: "tasker-rb soak templates/charge.yaml --tasks 20000 --budget 1", Templates: []string{"charge"}, Contexts: "the template's example",
+			Command: "tasker-rb soak templates/charge.yaml --iterations 20000 --budget 1", Templates: []string{"charge"}, Contexts: "the template's example",
 			Tasks: all / 2, Steps: all, Threads: 8, Began: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
 			Took: 24 * time.Second, Ran: 20 * time.Second, Sampling: 3100 * time.Millisecond, Samples: s.samples,
 		},

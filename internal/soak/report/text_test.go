@@ -90,7 +90,7 @@ func TestTextOfOtherVerdicts(t *testing.T) {
 	t.Parallel()
 	require.Contains(t, textOf(t, level(), report.TextOptions{}), "\nIt holds for a budget of 1 byte a step, at 99 % confidence. These samples could\ntell 0.4 bytes a step from no growth.\n")
 	undecided := textOf(t, open(), report.TextOptions{Width: 60})
-	require.Contains(t, undecided, "About 12,000 more tasks would decide.\n  tasker-rb soak templates/charge.yaml --tasks 13950 \\\n  --budget 1\n", "the command can be copied")
+	require.Contains(t, undecided, "About 12,000 more tasks would decide.\n  tasker-rb soak templates/charge.yaml --iterations 13950 \\\n  --budget 1\n", "the command can be copied")
 	require.Contains(t, textOf(t, compared(), report.TextOptions{}), "native memory in use: 63 bytes a step faster (61 to 65): leak")
 	require.Contains(t, textOf(t, odd()["many"], report.TextOptions{}), "39 more suspects in the report")
 	require.Contains(t, textOf(t, odd()["interrupted"], report.TextOptions{}), ", no database,\ninterrupted\n")

@@ -95,7 +95,7 @@ func outlook(r *soak.Result) []string {
 	return nil
 }
 
-var tasksFlag = regexp.MustCompile(`(^|\s)--tasks[ =]\S+`)
+var tasksFlag = regexp.MustCompile(`(^|\s)--(iterations|duration)[ =]\S+`)
 
 // commandToDecide is the command with as many tasks as would decide, or empty.
 func commandToDecide(r *soak.Result) string {
@@ -103,7 +103,7 @@ func commandToDecide(r *soak.Result) string {
 	if command == "" || more <= 0 || r.Verdict.Growth != undecided {
 		return ""
 	}
-	flag := "--tasks " + strconv.FormatInt(r.Run.Tasks+more, 10)
+	flag := "--iterations " + strconv.FormatInt(r.Run.Tasks+more, 10)
 	if tasksFlag.MatchString(command) {
 		return tasksFlag.ReplaceAllString(command, "${1}"+flag)
 	}

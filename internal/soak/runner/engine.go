@@ -33,6 +33,7 @@ type engineRuns struct {
 	mu       sync.Mutex
 	failure  *soak.Failure                      // of the first task that has failed
 	failed   map[int64]*orchestration.StepError // the latest failure of a step, by its task
+	over     map[int64]bool                     // of the tasks that are cancelled, those that have ended
 }
 
 // submitted is how many tasks are submitted in one transaction.
@@ -41,7 +42,7 @@ const submitted = 200
 func openEngine(ctx context.Context, spec *soak.Spec, handlers *rubysteps.Handlers, calls *calls) (*engineRuns, error) {
 	r := &engineRuns{
 		clock: newClock(), calls: calls, allowFailed: spec.AllowFailed, cancelEvery: spec.CancelEvery,
-		progress: make(chan struct{}, 1), failed: map[int64]*orchestration.StepError{}, stopped: make(chan error, 1),
+		progress: make(chan struct{}, 1), failed: map[int64]*orchestration.StepError{}, over: map[int64]bool{}, stopped: make(chan error, 1),
 	}
 	engine, err := orchestration.Open(ctx, spec.Database, orchestration.Config{
 		Migrate: true, Handlers: counted{handlers, calls, r.clock}, MaxParallelSteps: spec.Threads, Clock: r.clock, OnEvent: r.onEvent,
@@ -64,6 +65,9 @@ func (r *engineRuns) close() error {
 // run runs the tasks to their ends. tell is called with how many have ended.
 func (r *engineRuns) run(ctx context.Context, list []work, tell func(int64)) error {
 	r.ended.Store(0)
+	r.mu.Lock()
+	clear(r.over)
+	r.mu.Unlock()
 	r.clock.running(true)
 	defer r.clock.running(false)
 	for rest := list; len(rest) > 0; {
@@ -142,6 +146,9 @@ func (r *engineRuns) cancel(task int64) {
 	if err != nil && !errors.IsAny(err, orchestration.ErrRefused, orchestration.ErrTaskNotFound) {
 		r.fail(&soak.Failure{Message: fmt.Sprintf("cancelling task %d: %v", task, err)})
 	}
+	if err == nil { // if the task waited for a retry, nobody else says that it has ended
+		r.countEnded(task)
+	}
 }
 
 func (r *engineRuns) taskEnded(e orchestration.Event) {
@@ -154,7 +161,26 @@ func (r *engineRuns) taskEnded(e orchestration.Event) {
 			r.fail(failureOf(e.Namespace+"/"+e.TaskName, cause))
 		}
 	}
+	r.countEnded(e.TaskID)
+}
+
+// countEnded counts a task that has ended, once.
+func (r *engineRuns) countEnded(task int64) {
+	if r.cancelEvery > 0 && task%r.cancelEvery == 0 {
+		r.mu.Lock()
+		before := r.over[task]
+		r.over[task] = true
+		r.mu.Unlock()
+		if before {
+			return
+		}
+	}
 	r.ended.Add(1)
+	r.proceed()
+}
+
+// proceed has await look again.
+func (r *engineRuns) proceed() {
 	select {
 	case r.progress <- struct{}{}:
 	default:
@@ -167,10 +193,7 @@ func (r *engineRuns) fail(f *soak.Failure) {
 	if r.failure == nil {
 		r.failure = f
 	}
-	select {
-	case r.progress <- struct{}{}:
-	default:
-	}
+	r.proceed()
 }
 
 // failureOf says why a task has failed.

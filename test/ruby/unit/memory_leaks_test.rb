@@ -83,6 +83,14 @@ class MemoryLeaksTest < Minitest::Test
     RUBY
   end
 
+  def test_a_key_of_a_thread_for_each_task
+    assert_leak(<<~'RUBY', "Object", nil, stored: "here") { |found| assert_match(/\Afiber_local \[:task_\d+\]\z/, found.way.join) }
+      module Tasks
+        def self.run(number) = Thread.current[:"task_#{number}"] = Object.new # here
+      end
+    RUBY
+  end
+
   def test_a_list_of_a_named_thread
     assert_leak(<<~'RUBY', "String", ["thread_local [:list] of thread pool 1", "element [249]"], allocated: "here", stored: "here")
       module Tasks
@@ -183,6 +191,70 @@ class MemoryLeaksTest < Minitest::Test
         def self.run(number)
           Tasker::Events.subscribe("step.failed") { number } # block
         end
+      end
+    RUBY
+  end
+
+  # Ruby's own file is not the handler's, wherever the process runs.
+  def test_what_ruby_makes
+    assert_leak(<<~'RUBY', "Hash", ["constant Tasks::COPIES", "element [249]"], stored: "stored")
+      Dir.chdir(__dir__)
+      module Tasks
+        COPIES = []
+        TEXT = Marshal.dump({ a: 1 })
+        def self.run(_) = COPIES << Marshal.load(TEXT) # stored
+      end
+    RUBY
+  end
+
+  # A library keeps it, because the handler's line asks it to.
+  def test_what_a_library_keeps
+    Dir.mktmpdir do |dir|
+      File.write(File.join(dir, "keeper.rb"), <<~'RUBY')
+        class Keeper
+          def initialize = @kept = {}
+          def keep(key) = @kept[key] = Object.new
+        end
+      RUBY
+      assert_leak(<<~RUBY, "Object", ["constant Tasks::KEEPER", "instance_variable @kept", "element [250]"], stored: "stored")
+        require "#{dir}/keeper"
+        module Tasks
+          KEEPER = Keeper.new
+          def self.run(number)
+            KEEPER.keep(number) # stored
+          end
+        end
+      RUBY
+    end
+  end
+
+  # The list is the handler's, and so is the line that stores. What the library's object
+  # holds is of no interest.
+  def test_an_object_of_a_library
+    assert_leak(<<~'RUBY', "Tasker::Events::Event", ["constant Tasks::EVENTS", "element [249]"], stored: "stored")
+      module Tasks
+        EVENTS = []
+        Tasker::Events.subscribe("order.made") { |event| EVENTS << event } # stored
+        def self.run(number) = Tasker::Events.publish("order.made", { number: number.to_s })
+      end
+    RUBY
+  end
+
+  # No object of the list survives the next task, and an Integer is none.
+  def test_a_list_that_is_replaced_by_a_longer_one
+    assert_leak(<<~'RUBY', "Array", ["constant Tasks", "instance_variable @numbers"], kind: "container", allocated: "here")
+      module Tasks
+        @numbers = []
+        def self.run(number) = @numbers += [number] # here
+      end
+    RUBY
+  end
+
+  def test_a_hash_that_is_replaced_by_a_longer_one
+    assert_leak(<<~'RUBY', "Hash", ["constant Tasks", "class_variable @@done"], kind: "container", allocated: "here")
+      module Tasks
+        @@done = {}.freeze
+        def self.run(number) = @@done = @@done.merge(number => true).freeze # here
       end
     RUBY
   end

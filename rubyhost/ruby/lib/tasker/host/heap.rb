@@ -25,8 +25,8 @@ module Tasker
           stat, types, pools = read({}, {}, {}) # now the Hashes have their keys
           self.collect if collect
           read(stat, types, pools)
-          memory = objects ? memory_of_objects : 0
-          summary(stat, types, RubyVersions.slots_by_size(stat, pools), memory)
+          sizes = RubyVersions.slots_by_size(stat, pools)
+          summary(stat, types, sizes).merge(ObjectMemory: objects ? memory_of_objects(types, sizes) : 0)
         end
 
         private
@@ -43,8 +43,10 @@ module Tasker
 
         # A thread counts a stack of 1 MB, which is not from malloc, until it has first
         # used a Mutex. So threads are left out.
-        def memory_of_objects
-          ObjectSpace.memsize_of_all - ObjectSpace.memsize_of_all(Thread)
+        def memory_of_objects(types, sizes)
+          memory = ObjectSpace.memsize_of_all - ObjectSpace.memsize_of_all(Thread)
+          slots = slot_bytes(sizes, types[:TOTAL] - types[:FREE])
+          [memory - (slots - without_size(types, sizes)), 0].max
         end
 
         def read(stat, types, pools)
@@ -54,13 +56,12 @@ module Tasker
           [stat, types, pools]
         end
 
-        def summary(stat, types, sizes, memory)
+        def summary(stat, types, sizes)
           live = stat[:heap_live_slots]
-          bytes = slot_bytes(sizes, live)
           {
-            LiveSlots: live, SlotBytes: bytes, OldObjects: stat[:old_objects], MallocIncrease: stat[:malloc_increase_bytes],
-            SlotsByType: types.select { |type, count| type.start_with?("T_") && count.positive? }, SlotsByPool: sizes,
-            ObjectMemory: [memory - (bytes - without_size(types, sizes)), 0].max
+            LiveSlots: live, SlotBytes: slot_bytes(sizes, live), SlotsByPool: sizes,
+            SlotsByType: types.select { |type, count| type.start_with?("T_") && count.positive? },
+            OldObjects: stat[:old_objects], MallocIncrease: stat[:malloc_increase_bytes]
           }
         end
 

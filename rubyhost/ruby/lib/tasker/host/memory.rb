@@ -2,9 +2,11 @@
 
 require_relative "../ruby_versions"
 require_relative "memory/plain"
+require_relative "memory/folders"
 require_relative "memory/census"
 require_relative "memory/survivors"
 require_relative "memory/containers"
+require_relative "memory/slots"
 
 module Tasker
   module Host
@@ -39,7 +41,7 @@ module Tasker
           ::ObjectSpace.trace_object_allocations_start
           @census = []
           @keys = Keys.new
-          @findings = nil
+          @spying = false
           {}
         end
 
@@ -69,17 +71,20 @@ module Tasker
           raise ArgumentError, "Memory.suspects needs two calls of Memory.mark before it" unless @census&.size == 2
           raise ArgumentError, "tasks is #{tasks}; it has to be at least 1" unless tasks.positive?
 
-          @findings = Findings.new(@census, @keys, folders, tasks)
-          found = @findings.suspects(limit)
-          Spies.install(@findings.containers)
+          folders = Folders.new(folders)
+          findings = Findings.new(@census, @keys, folders, tasks) # holds the whole heap, so it goes
+          found = findings.suspects(limit)
+          Spies.install(findings.containers, folders)
+          @spying = true
           found
         end
 
         # @raise [ArgumentError] without {.suspects}
         # @return [Hash{String => Hash}] by the suspect's index: the line that has stored
-        #   most often into its container since {.suspects}
+        #   most often into its container since {.suspects}; the handler's line, if a gem
+        #   does it for a handler
         def stores
-          raise ArgumentError, "Memory.stores needs Memory.suspects before it" unless @findings
+          raise ArgumentError, "Memory.stores needs Memory.suspects before it" unless @spying
 
           Spies.lines
         end

@@ -69,6 +69,8 @@ module Tasker
         attr_reader :counts
         # @return [Hash{Integer => Integer}] the measure of each container, by object id
         attr_reader :sizes
+        # @return [Hash{Integer => Hash{Symbol => Integer}}] elements of modules' variables
+        attr_reader :slots
 
         class << self
           # @param keys [Keys]
@@ -101,6 +103,7 @@ module Tasker
             measure = Containers.measure(object)
             @sizes[Plain.id(object)] = measure if measure
           end
+          @slots = Slots.sizes
           # What we have allocated is of an earlier generation then.
           Census.collect
           @generation = ::GC.count

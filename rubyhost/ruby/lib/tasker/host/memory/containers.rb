@@ -40,7 +40,7 @@ module Tasker
           # @param before [Hash{Integer => Integer}] measures at the first mark
           # @param between [Hash{Integer => Integer}] measures at the second mark
           # @return [Grown, nil]
-          def grown(object, before, between, tasks)
+          def in_place(object, before, between, tasks)
             last = measure(object) or return
             id = Plain.id(object)
             first = before[id] or return
@@ -49,8 +49,21 @@ module Tasker
             elements = Plain.size(object)
             return unless Survivors.steady?(runs, elements ? Survivors.least(tasks) : [BYTES, tasks].max)
 
-            grown = runs.sum
-            Grown.new(object: object, count: elements ? grown : 0, bytes: elements ? share(object, grown, elements) : grown)
+            grown(object, runs, last, elements)
+          end
+
+          # @param census [Array(Census, Census)]
+          # @return [Array<Grown>] of variables that get a new and larger collection
+          def replaced(census, tasks)
+            found = []
+            Slots.each do |id, name, object, last|
+              first, second = census.map { |one| one.slots.dig(id, name) }
+              next if first.nil? || second.nil? || census.first.sizes.key?(Plain.id(object))
+
+              runs = [second - first, last - second]
+              found << grown(object, runs, last, true) if Survivors.steady?(runs, Survivors.least(tasks))
+            end
+            found
           end
 
           # Whether the container has room for so many new objects only because it let others
@@ -68,6 +81,11 @@ module Tasker
 
           # A list may have its size from the beginning, and be filled later.
           def filled(array) = COMPACT.bind_call(array).size
+
+          def grown(object, runs, last, elements)
+            grown = runs.sum
+            Grown.new(object: object, count: elements ? grown : 0, bytes: elements ? share(object, grown, Plain.size(object)) : grown)
+          end
 
           # Of what it uses now: a table grows by doubling.
           def share(object, grown, size)

@@ -28,14 +28,13 @@ module Tasker
 
         # @param census [Array(Census, Census)]
         # @param keys [Keys]
-        # @param folders [Array<String>] of the handlers
+        # @param folders [Folders] of the handlers
         # @param tasks [Integer] of one run
         def initialize(census, keys, folders, tasks)
           @census = census
           @keys = keys
           @tasks = tasks
-          @folders = folders.map { |folder| "#{File.exist?(folder) ? File.realpath(folder) : File.expand_path(folder)}/" }
-          @real = {}
+          @folders = folders
           @survivors = Survivors.new(census, keys, tasks)
           @hidden = [Memory, self, census, *census, keys, @survivors]
         end
@@ -91,10 +90,25 @@ module Tasker
         end
 
         def leak(keys)
+          parents = @search ? parents(keys.first) : {}.compare_by_identity
+          shown = shown(keys, parents.first&.first)
+          Leak.new(groups: keys, shown: shown, parents: parents, bytes: keys.sum { |key| @survivors.groups[key].bytes },
+                   count: @members[shown].size, own: keys.any? { |key| own?(key) })
+        end
+
+        # The outermost objects, if a line of the handlers made them, or stores them. Else
+        # those inside that a handler's line made: a block first.
+        def shown(keys, holder)
           first = keys.first
-          shown = keys.find { |key| own?(key) && @members[key].size * 2 >= @members[first].size } || first
-          Leak.new(groups: keys, shown: shown, parents: @search ? parents(first) : {}.compare_by_identity,
-                   bytes: keys.sum { |key| @survivors.groups[key].bytes }, count: @members[shown].size, own: own?(shown))
+          return first if own?(first)
+
+          own = keys.select { |key| own?(key) && @members[key].size * 2 >= @members[first].size }
+          block = own.find { |key| ::Proc === @members[key].first }
+          block || (own.first unless stored_by_handlers?(holder)) || first
+        end
+
+        def stored_by_handlers?(holder)
+          holder && Spies.possible?(holder) && own_file?(Plain.place(holder)&.first)
         end
 
         def parents(key)
@@ -192,12 +206,7 @@ module Tasker
 
         def own?(key) = own_file?(@keys.place(key).first)
 
-        def own_file?(file)
-          return false unless file
-
-          real = @real[file] ||= File.exist?(file) ? File.realpath(file) : file
-          @folders.any? { |folder| real.start_with?(folder) }
-        end
+        def own_file?(file) = @folders.include?(file)
       end
 
       # Tells which objects of the runs are reached through others of them.

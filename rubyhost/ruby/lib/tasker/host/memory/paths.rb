@@ -24,13 +24,15 @@ module Tasker
                .max_by { |_, alike| alike.size }&.last&.first || []
         end
 
-        # What a program knows to hold the object: a Set, and not the Hash inside.
+        # What a program knows to hold the object: a Set, and not the Hash inside; a thread,
+        # for its locals.
         #
-        # @return [Object, nil] nil for a root
+        # @return [Object, nil] nil for other roots
         def holder(object)
           above = @search.parent(object)
           above = @search.parent(above) while Search::Wrapper === above
-          return if nil.equal?(above) || Search::Root === above
+          return if nil.equal?(above)
+          return above.thread if Search::Root === above
           return above unless ::Hash === above
 
           set = @search.parent(above)
@@ -56,7 +58,7 @@ module Tasker
             way << object unless Search::Wrapper === object
             object = @search.parent(object)
           end
-          way << (object || Search::Root.new("root", nil))
+          way << (object || Search::Root.new("root", "not found in #{Search::SECONDS} seconds"))
           inside = ->(one, above) { ::Hash === one && Plain.set?(above) }
           way.reject.with_index { |one, index| index.positive? && inside.call(one, way[index + 1]) }.reverse
         end

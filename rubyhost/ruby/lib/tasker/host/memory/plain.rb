@@ -82,7 +82,7 @@ module Tasker
 
           # @return [Hash, nil] the JSON of a line
           def line(file, number)
-            return if file.nil? || number.nil?
+            return unless ::String === file && number # a constant of C, or from an autoload, has another place
 
             code = code(file, number)
             code ? { file: file, line: number, code: code } : { file: file, line: number }

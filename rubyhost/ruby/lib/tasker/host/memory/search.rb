@@ -11,8 +11,8 @@ module Tasker
         MOST_OBJECTS = 4_000_000
         SECONDS = 30
 
-        # Where the search began.
-        Root = Struct.new(:kind, :name)
+        # Where the search began; of a thread's locals with the thread.
+        Root = Struct.new(:kind, :name, :thread)
 
         # What stands for an object of the interpreter.
         Wrapper = ::ObjectSpace::InternalObjectWrapper
@@ -76,10 +76,10 @@ module Tasker
           called = NAME.bind_call(thread)
           called = called ? " of thread #{called}" : ""
           VARIABLES.bind_call(thread).each do |name|
-            reach(VARIABLE.bind_call(thread, name), Root.new("thread_local", "[#{name.inspect}]#{called}"))
+            reach(VARIABLE.bind_call(thread, name), Root.new("thread_local", "[#{name.inspect}]#{called}", thread))
           end
           LOCALS.bind_call(thread).each do |name|
-            reach(LOCAL.bind_call(thread, name), Root.new("fiber_local", "[#{name.inspect}]#{called}"))
+            reach(LOCAL.bind_call(thread, name), Root.new("fiber_local", "[#{name.inspect}]#{called}", thread))
           end
         end
 

@@ -3,9 +3,8 @@
 module Tasker
   module Host
     module Memory
-      # Notes which lines store into a container. It defines singleton methods, by a
-      # module in front of them that calls super. So a container cannot be given to
-      # Marshal from then on.
+      # Notes which lines store into a container. It extends the container by a module
+      # whose methods call super. The modules have names, so that Marshal still takes it.
       module Spies
         METHODS = {
           ::Array => %i[<< push append unshift prepend insert concat []= fill replace],
@@ -21,14 +20,17 @@ module Tasker
         DEPTH = 40
 
         RUBYS_FILES = [RbConfig::CONFIG["rubylibdir"], "<internal:"].compact.freeze
-        DEFINED = ::Module.instance_method(:method_defined?)
+        EXTEND = ::Kernel.instance_method(:extend)
         OURS = "#{File.expand_path("../..", __dir__)}/"
 
         class << self
           # @param containers [Array<Array<Object>>] of each suspect
+          # @param folders [Folders] of the handlers
           # @return [void]
-          def install(containers)
+          def install(containers, folders)
+            @folders = folders
             @seen = Array.new(containers.size) { Hash.new(0) }
+            @watched = {}.compare_by_identity
             containers.each_with_index do |objects, index|
               objects.first(MOST).each { |object| spy(object, index) }
             end
@@ -46,26 +48,32 @@ module Tasker
           end
 
           # @!visibility private
-          def note(index)
-            frames = caller_locations(2, DEPTH)
+          def note(object)
+            index = @watched[object] # none of a clone
+            frames = index && caller_locations(2, DEPTH)
             return if frames.nil? || frames.empty?
 
-            frame = frames.find { |location| theirs?(location.absolute_path || location.path) } || frames.first
-            place = [frame.absolute_path || frame.path, frame.lineno]
-            @seen[index][place] += 1
+            frame = storing(frames)
+            @seen[index][[frame.absolute_path || frame.path, frame.lineno]] += 1
           end
 
           # @return [Boolean]
           def possible?(object)
-            !Plain::FROZEN.bind_call(object) && !methods_of(object).nil?
+            !Plain::FROZEN.bind_call(object) && !kind(object).nil?
           end
 
           private
 
-          def methods_of(object)
-            return SET if Plain.set?(object)
+          # A handler's line, although a gem's may be nearer: the handler asks the gem to keep it.
+          def storing(frames)
+            frames.find { |location| @folders.include?(location.absolute_path || location.path) } ||
+              frames.find { |location| theirs?(location.absolute_path || location.path) } || frames.first
+          end
 
-            METHODS.find { |klass, _| klass === object }&.last # rubocop:disable Style/CaseEquality
+          def kind(object)
+            return ::Set if Plain.set?(object)
+
+            METHODS.each_key.find { |klass| klass === object } # rubocop:disable Style/CaseEquality
           end
 
           def theirs?(file)
@@ -75,18 +83,23 @@ module Tasker
           def spy(object, index)
             return unless possible?(object)
 
-            klass = Plain.class_of(object)
-            names = methods_of(object).select { |name| DEFINED.bind_call(klass, name) }
-            Plain::SINGLETON.bind_call(object).prepend(noting(index, names))
+            @watched[object] ||= index
+            EXTEND.bind_call(object, noting(kind(object)))
           end
 
-          def noting(index, names)
-            Module.new do
-              names.each do |name|
-                define_method(name) do |*arguments, **options, &block|
-                  Spies.note(index)
-                  super(*arguments, **options, &block)
-                end
+          # @return [Module] for the containers of the class
+          def noting(klass)
+            name = :"For#{klass.name.delete(":")}"
+            return const_get(name, false) if const_defined?(name, false)
+
+            const_set(name, Module.new.tap { |mod| define(mod, METHODS.fetch(klass, SET).select { |method| klass.method_defined?(method) }) })
+          end
+
+          def define(mod, methods)
+            methods.each do |method|
+              mod.define_method(method) do |*arguments, **options, &block|
+                Spies.note(self)
+                super(*arguments, **options, &block)
               end
             end
           end

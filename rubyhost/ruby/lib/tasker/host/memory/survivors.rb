@@ -62,6 +62,7 @@ module Tasker
           counts = Hash.new(0)
           groups = {}
           walk(counts, groups)
+          @grown.concat(Containers.replaced(@census, @tasks))
           @groups = groups.select { |key, group| grows?(group, counts[@keys.place_number(key)]) }
           collect_objects
           self
@@ -80,7 +81,7 @@ module Tasker
 
             counts[place] += 1 if place
             if generation.nil? || generation < first
-              found = Containers.grown(object, @census[0].sizes, @census[1].sizes, @tasks)
+              found = Containers.in_place(object, @census[0].sizes, @census[1].sizes, @tasks)
               @grown << found if found
             else
               key = @keys.of(object)
