@@ -56,13 +56,13 @@ var controls = []control{
 	{name: "c_global", leaks: true, kind: "native", short: brief},
 	{name: "go_map/native", leaks: true, kind: "native", short: brief},
 	{name: "go_map/gomap", leaks: true, kind: "go_heap", short: brief},
-	{name: "bridge_request/request", leaks: true, kind: "bridge", db: true, short: controlSize{1000, 40, "30"}},
+	{name: "bridge_request/request", leaks: true, kind: "bridge", db: true, short: controlSize{1500, 60, "30"}},
 
 	{name: "bounded_cache", short: controlSize{8000, 60, "8"}},
 	{name: "symbols", short: controlSize{8000, 60, "100"}},
 	{name: "autoload", short: brief},
 	{name: "sawtooth", short: controlSize{6000, 60, "50"}},
-	{name: "growing_table", db: true, short: controlSize{1000, 40, "100"}},
+	{name: "growing_table", db: true, short: controlSize{1500, 60, "250"}},
 	{name: "fragmentation", short: controlSize{4000, 60, "2000"}},
 }
 
