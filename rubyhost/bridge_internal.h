@@ -84,6 +84,11 @@ bool tasker_debug_has_gvl(void);
 #endif
 #define TASKER_ANY ((void)0)
 
+/* [any] The bridge's malloc and its free, which count (memory.c). */
+void *tasker_alloc(size_t size);
+void *tasker_realloc(void *block, size_t size);
+void tasker_free(void *block);
+
 /* Bells (bell.c). Ring is [any] and async-signal-safe, and so is interrupt, which
  * ends a wait for Ruby's sake. Wait is [no GVL]: it returns when the bell has
  * been rung or interrupted, or after ns, if that is not 0. */
@@ -211,6 +216,7 @@ VALUE tasker_workers_join(VALUE unused);
 
 /* [GVL] Ruby asks Go (request.c). Init raises. */
 void tasker_request_init(void);
+void tasker_request_free(tasker_request *r); /* [any] request_free.c */
 uint64_t tasker_serial_here(void); /* of the job that this thread belongs to, or 0 */
 
 /* The main Ruby thread (supervisor.c). */

@@ -21,6 +21,7 @@ const (
 	opMethod
 	opServe
 	opConfigure
+	opMemory
 )
 
 // The states of call.caller: whether a caller waits for the job.

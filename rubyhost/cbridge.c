@@ -13,7 +13,9 @@
  *   context.c      Hashes to Tasker::Context
  *   json.c         Ruby objects to JSON; json_hash.c, json_text.c, json_bounds.c
  *   request.c      a Ruby thread asks Go, or tells Go something
+ *   request_free.c the end of that
  *   outbox.c       the way from Ruby to Go
+ *   memory.c       what malloc has in use, and the bridge of it
  *   supervisor.c   the main Ruby thread: it waits without the GVL for what Go
  *                  asks (interrupt, kill, abandon, ping, stop)
  *   captured.c     CRuby's own methods, which the main thread calls without Ruby code

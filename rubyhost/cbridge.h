@@ -186,4 +186,11 @@ void tasker_reply(tasker_request *request, uint32_t status, const void *data, ui
 void tasker_cancel_free(tasker_cancel *cancel);
 void tasker_note_free(tasker_note *note); /* [any] */
 
+/* [any] What the C code of the bridge has allocated and not freed (memory.c). */
+void tasker_outstanding(uint64_t *allocations, uint64_t *bytes);
+/* [any] What the whole process has of malloc, and what malloc keeps free. Returns
+ * false when this allocator does not say. */
+bool tasker_malloc_use(uint64_t *in_use, uint64_t *kept);
+const char *tasker_allocator_name(void); /* [any] "glibc 2.36", or "" */
+
 #endif

@@ -47,7 +47,7 @@
 // # Which files name C
 //
 // Only the bridge_*.go files import "C", each with the header cbridge.h and
-// nothing else of the bridge: boot, jobs, the outbox, control and counters. The
+// nothing else of the bridge: boot, jobs, the outbox, control, counters and memory. The
 // other Go files see the type job and plain functions. So the code that depends
 // on memory shared with C, and on which side owns it, is in those files alone.
 //

@@ -60,3 +60,20 @@ func ExampleHandler_Class() {
 	fmt.Println(handler.Class())
 	// Output: ExampleLog
 }
+
+// Memory says what the process uses. With Collect it is what is in use, and no garbage.
+func ExampleHost_Memory() {
+	m, err := bootedHost().Memory(context.Background(), rubyhost.MemoryOptions{Collect: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(m.SlotsByType["T_STRING"] > 0, m.SlotBytes >= 40*m.LiveSlots, m.BridgeBytes > 0)
+	// Output: true true true
+}
+
+// Malloc never waits for Ruby, so a worker may ask often.
+func ExampleHost_Malloc() {
+	inUse, _, ok := bootedHost().Malloc()
+	fmt.Println(ok == (inUse > 0))
+	// Output: true
+}

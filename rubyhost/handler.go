@@ -117,6 +117,7 @@ func (hd *Handler) Class() string { return hd.class }
 // JSON cannot hold is an [*Error] of class Tasker::UnrepresentableError, which
 // is permanent and names the place in the value.
 func (hd *Handler) Run(ctx context.Context, s *Step) (json.RawMessage, error) {
+	plant()
 	var few [16][]byte
 	segments := append(few[:0], s.Task, s.Context, s.Step, s.Config, s.Steps, nil)
 	if s.ByNeed != nil {

@@ -8,7 +8,6 @@
 #include "bridge_internal.h"
 
 #include <ruby/fiber/scheduler.h>
-#include <stdlib.h>
 
 /* A worker keeps a buffer of so many bytes for its next job. */
 enum { keep_result = 64 << 10 };
@@ -19,7 +18,7 @@ static ID id_run;
 tasker_job *tasker_job_new(uint64_t room)
 {
     TASKER_ANY;
-    tasker_job *j = malloc(sizeof *j + room);
+    tasker_job *j = tasker_alloc(sizeof *j + room);
     if (!j) return NULL;
     *j = (tasker_job){.room = room};
     j->msg.kind = TASKER_MSG_JOB;
@@ -31,8 +30,8 @@ tasker_job *tasker_job_new(uint64_t room)
 void tasker_job_free(tasker_job *j)
 {
     TASKER_ANY;
-    free(j->result);
-    free(j);
+    tasker_free(j->result);
+    tasker_free(j);
 }
 
 /* [any] */
@@ -75,7 +74,7 @@ static void finish(tasker_job *job, uint32_t status, tasker_buffer *result)
         result->data = data;
         result->cap = cap;
     } else if (result && result->cap > keep_result) {
-        free(result->data);
+        tasker_free(result->data);
         result->data = NULL;
         result->cap = 0;
     }

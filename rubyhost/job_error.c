@@ -4,7 +4,6 @@
 #include "bridge_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static ID id_report;
@@ -40,7 +39,7 @@ static void report_class(tasker_buffer *out, VALUE exception)
                      class, RTEST(rb_obj_is_kind_of(exception, permanent_class)) ? "true" : "false");
     out->len = 0;
     if (!out->data) {
-        out->data = malloc(sizeof text);
+        out->data = tasker_alloc(sizeof text);
         if (!out->data) return;
         out->cap = sizeof text;
     }

@@ -5,7 +5,6 @@
  */
 #include "json_writer.h"
 
-#include <stdlib.h>
 
 static VALUE values;
 static ID id_to_s, id_utf8;
@@ -22,7 +21,7 @@ void tasker_json_grow(tasker_buffer *b, size_t more)
     size_t cap = b->cap ? b->cap : 512;
     while (cap - b->len < more) cap *= 2;
     if (cap > small_buffer && cap < large_buffer) cap = large_buffer;
-    char *data = realloc(b->data, cap);
+    char *data = tasker_realloc(b->data, cap);
     if (!data) tasker_no_memory("the results as JSON");
     b->data = data;
     b->cap = cap;

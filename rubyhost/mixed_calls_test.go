@@ -51,13 +51,7 @@ func TestMixedCalls(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("RUBYHOST_MIXED_CALLS")); err == nil {
 		calls = n
 	}
-	background := context.Background()
-	require.NoError(t, host.Serve(background, "echo", func(_ context.Context, p []byte) ([]byte, error) { return p, nil }))
-	require.NoError(t, host.Serve(background, "fail", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("no") }))
-	require.NoError(t, host.Serve(background, "slow", func(ctx context.Context, _ []byte) ([]byte, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}))
+	require.NoError(t, serveMixed(host))
 	handlers := make([]*rubyhost.Handler, len(mixedCalls))
 	for i, c := range mixedCalls {
 		handlers[i] = processBody(t, c.body)
@@ -82,6 +76,19 @@ func TestMixedCalls(t *testing.T) {
 	}))
 	requireHealthy(t)
 	t.Logf("%d calls: %+v", calls, host.Stats())
+}
+
+// serveMixed offers what mixedCalls ask for.
+func serveMixed(h *rubyhost.Host) error {
+	background := context.Background()
+	return errors.Join(
+		h.Serve(background, "echo", func(_ context.Context, p []byte) ([]byte, error) { return p, nil }),
+		h.Serve(background, "fail", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("no") }),
+		h.Serve(background, "slow", func(ctx context.Context, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}),
+	)
 }
 
 // endedAs names the kind of an error as mixedCalls does.

@@ -5,7 +5,6 @@
 #include "bridge_internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,7 +22,7 @@ void tasker_post(tasker_message *m)
 /* [any] Drops the note when memory has run out. */
 void tasker_post_note(uint32_t topic, uint64_t serial, const char *text, size_t len)
 {
-    tasker_note *n = malloc(sizeof *n + len);
+    tasker_note *n = tasker_alloc(sizeof *n + len);
     if (!n) return;
     n->msg.kind = TASKER_MSG_NOTE;
     n->topic = topic;
@@ -39,5 +38,5 @@ void tasker_post_note(uint32_t topic, uint64_t serial, const char *text, size_t 
 void tasker_note_free(tasker_note *n)
 {
     COUNT(note_bytes, -(int64_t)(sizeof *n + n->text_len));
-    free(n);
+    tasker_free(n);
 }

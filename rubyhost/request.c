@@ -6,7 +6,6 @@
 
 #include <limits.h>
 #include <ruby/thread.h>
-#include <stdlib.h>
 #include <string.h>
 
 static ID id_serial;
@@ -15,16 +14,14 @@ static ID id_serial;
 static void release(tasker_request *r)
 {
     TASKER_ANY;
-    if (__atomic_sub_fetch(&r->refs, 1, __ATOMIC_SEQ_CST)) return;
-    free(r->reply);
-    free(r);
+    if (!__atomic_sub_fetch(&r->refs, 1, __ATOMIC_SEQ_CST)) tasker_request_free(r);
 }
 
 /* [any] */
 void tasker_reply(tasker_request *r, uint32_t status, const void *data, uint64_t len)
 {
     TASKER_ANY;
-    char *copy = malloc(len ? len : 1);
+    char *copy = tasker_alloc(len ? len : 1);
     if (copy && len) memcpy(copy, data, len);
     r->reply = copy;
     r->reply_len = copy ? len : 0;
@@ -38,7 +35,7 @@ void tasker_cancel_free(tasker_cancel *c)
 {
     TASKER_ANY;
     release(c->request);
-    free(c);
+    tasker_free(c);
 }
 
 /* How long a lone waiter polls before it sleeps. A database gives most answers
@@ -92,7 +89,7 @@ static VALUE cancel_request(VALUE arg)
     TASKER_GVL;
     tasker_request *r = (tasker_request *)arg;
     if (!tasker_bell_rung(&r->answered)) {
-        tasker_cancel *c = malloc(sizeof *c);
+        tasker_cancel *c = tasker_alloc(sizeof *c);
         if (c) {
             c->msg.kind = TASKER_MSG_CANCEL;
             c->request = r; /* and with it our reference */
@@ -179,7 +176,7 @@ static VALUE host_request(VALUE self, VALUE service, VALUE serial, VALUE payload
     StringValue(payload);
     check_length(payload);
     size_t len = (size_t)RSTRING_LEN(payload);
-    tasker_request *r = malloc(sizeof *r + len);
+    tasker_request *r = tasker_alloc(sizeof *r + len);
     if (!r) tasker_no_memory("a question to the host");
     *r = (tasker_request){.serial = job, .service = number, .refs = 2, .payload = (char *)(r + 1), .payload_len = len};
     r->msg.kind = TASKER_MSG_REQUEST;

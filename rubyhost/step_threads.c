@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <ruby/thread.h>
-#include <stdlib.h>
 
 /* How long the worker waits for its step's threads after it has interrupted
  * them, and after it has killed them. A thread ends when it next gets the GVL;
@@ -90,7 +89,7 @@ static uint64_t note_creation(VALUE thread, VALUE place)
     if (!owner) return 0;
     tasker_worker *w = tasker_worker_of(owner);
     if (!w || w->job->ends_threads != ends_threads) return NOT_TO_BEGIN;
-    step_thread *t = malloc(sizeof *t);
+    step_thread *t = tasker_alloc(sizeof *t);
     if (!t) tasker_no_memory("a thread of the step");
     *t = (step_thread){.next = threads, .key = ++last_key, .serial = owner, .thread = thread, .place = place};
     threads = t;
@@ -105,7 +104,7 @@ static void drop(step_thread *t)
     while (*at != t) at = &(*at)->next;
     *at = t->next;
     if (t->abandoned) COUNT(threads_abandoned, -1);
-    free(t);
+    tasker_free(t);
 }
 
 /* [GVL] Runs in every thread that Ruby code has started. Returns false when its

@@ -6,7 +6,6 @@
 #include "bridge_internal.h"
 
 #include <ruby/thread.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct control {
@@ -30,7 +29,7 @@ void tasker_ring(void)
 bool tasker_control(uint32_t what, uint64_t serial)
 {
     TASKER_ANY;
-    control *c = malloc(sizeof *c);
+    control *c = tasker_alloc(sizeof *c);
     if (!c) return false;
     c->what = what;
     c->serial = serial;
@@ -208,7 +207,7 @@ static void obey_all(void)
     while (n) {
         tasker_node *next = n->next;
         tasker_protect_and_note(obey, (VALUE)n);
-        free(n);
+        tasker_free(n);
         n = next;
     }
 }

@@ -6,7 +6,6 @@
 #include "bridge_internal.h"
 
 #include <ruby/thread.h>
-#include <stdlib.h>
 
 static uint32_t wanted_workers;
 
@@ -35,8 +34,8 @@ static void worker_gone(tasker_worker *w)
     tasker_queue_detach(&tasker_the_host.queue, &w->parker);
     tasker_worker_becomes(w, TASKER_WORKER_GONE);
     tasker_parker_destroy(&w->parker);
-    free(w->out.data);
-    free(w);
+    tasker_free(w->out.data);
+    tasker_free(w);
 }
 
 /* [GVL] Moves the thread out of the main thread's group before any handler can
@@ -88,8 +87,9 @@ static VALUE create_thread(VALUE arg)
 static void start_worker(void)
 {
     TASKER_GVL;
-    tasker_worker *w = calloc(1, sizeof *w);
+    tasker_worker *w = tasker_alloc(sizeof *w);
     if (!w) tasker_no_memory("a worker thread");
+    *w = (tasker_worker){0};
     tasker_parker_init(&w->parker);
     w->thread = w->group = w->segments = Qnil;
     w->next = tasker_ruby.workers;

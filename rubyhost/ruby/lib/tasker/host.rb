@@ -22,6 +22,7 @@ require_relative "host/leftovers"
 require_relative "host/step_end"
 require_relative "host/own_names"
 require_relative "host/autoloads"
+require_relative "host/heap"
 
 # At the top level, so that evaluated source names constants as a script does.
 empty_scope = -> { Object.new.instance_eval { binding } }
@@ -209,6 +210,7 @@ module Tasker
     register OthersCode.new { |name| register(find_method(name)) }
     register Operation.new { |name, number| serve(name, Integer(number)) }
     register Operation.new { |options| configure(RubyVersions.parse_json(options)) }
+    register Operation.new { |collect, objects| Heap.measure(collect: collect == "1", objects: objects == "1") }
   end
 
   # The bridge has it in C (context.c). Ruby would warn of a second definition.

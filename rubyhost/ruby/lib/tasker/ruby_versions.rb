@@ -34,6 +34,9 @@ module Tasker
     AUTOLOADS = [[Object, :IPAddr], [Object, :IPSocket], [JSON, :GenericObject]].freeze
     # What the file of such a constant requires, and does without at its cost.
     NEEDED_BY = { GenericObject: "ostruct" }.freeze
+
+    # The bytes of CRuby's smallest slots. 3.2 has renamed it.
+    BASE_SLOT = GC::INTERNAL_CONSTANTS.fetch(:BASE_SLOT_SIZE) { GC::INTERNAL_CONSTANTS.fetch(:RVALUE_SIZE) }
     private_constant :RUBYS_OWN, :PARSING, :WRITING, :TO_JSON_OF_ALL, :AUTOLOADS, :NEEDED_BY
 
     class << self
@@ -117,6 +120,31 @@ module Tasker
         value.method(:to_json).owner != TO_JSON_OF_ALL
       rescue NameError
         false
+      end
+
+      # The bytes of CRuby's slots, by size. Until 3.1 there is one size. Since 3.2 there
+      # are pools of several, but 3.2 says of each only how many slots its pages have.
+      #
+      # @param stat [Hash] from GC.stat
+      # @param pools [Hash] from {.stat_pools}
+      # @return [Hash{Integer => Integer}] size of a slot to live slots, or all slots
+      def slots_by_size(stat, pools)
+        return { BASE_SLOT => stat[:heap_live_slots] } if pools.empty?
+
+        pools.to_h do |_, pool|
+          live = pool[:heap_live_slots]
+          live ||= pool[:total_allocated_objects] - pool[:total_freed_objects] if pool.key?(:total_freed_objects)
+          [pool[:slot_size], live || pool[:heap_eden_slots]]
+        end
+      end
+
+      # Fills a Hash with what CRuby says of each pool. The second time it allocates
+      # nothing.
+      #
+      # @param pools [Hash]
+      # @return [Hash] the same; empty with 3.1
+      def stat_pools(pools)
+        GC.respond_to?(:stat_heap) ? GC.stat_heap(nil, pools) : pools
       end
 
       # @param lines [Array<String>] of a backtrace

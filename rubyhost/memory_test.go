@@ -1,0 +1,202 @@
+package rubyhost_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+)
+
+// Each runs in a process of its own: in the tests' process others allocate too.
+func memoryChild(t *testing.T, name string, into any, env ...string) {
+	t.Helper()
+	out, err := inChild(t, name, env...)
+	require.NoError(t, err, out)
+	require.NoError(t, json.Unmarshal([]byte(out), into), out)
+}
+
+func report(value any) {
+	out, err := json.Marshal(value)
+	must(err)
+	fmt.Println(string(out))
+}
+
+var fullCollections = rubyhost.MemoryOptions{Collect: true}
+
+func mustMeasure(h *rubyhost.Host, o rubyhost.MemoryOptions) rubyhost.Memory {
+	m, err := h.Memory(context.Background(), o)
+	must(err)
+	return m
+}
+
+func mustEval(h *rubyhost.Host, source string) {
+	_, err := h.Eval(context.Background(), source, "memory.rb")
+	must(err)
+}
+
+func init() {
+	children["memory that stays"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1})
+		for range 3 { // fills Ruby's inline caches
+			mustMeasure(h, fullCollections)
+		}
+		measured := []rubyhost.Memory{mustMeasure(h, fullCollections)}
+		for range 99 {
+			mustMeasure(h, fullCollections)
+		}
+		measured = append(measured, mustMeasure(h, fullCollections))
+		report(measured)
+		must(h.Close())
+	}
+	children["memory that grows"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1})
+		all := rubyhost.MemoryOptions{Collect: true, Objects: true}
+		mustEval(h, `HELD = []; nil`)
+		for range 3 {
+			mustMeasure(h, all)
+		}
+		measured := []rubyhost.Memory{mustMeasure(h, all)}
+		for _, source := range []string{
+			`10_000.times { HELD << Object.new }; nil`,
+			`100.times { HELD << ("x" * 98_000) }; nil`, // as much of jemalloc as of glibc
+			`HELD << ("x" * 83_886_000); nil`,           // malloc gives it a mapping of its own
+			`HELD.clear; nil`,
+		} {
+			mustEval(h, source)
+			measured = append(measured, mustMeasure(h, all))
+		}
+		report(measured)
+		must(h.Close())
+	}
+	children["memory of the bridge"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 2, Logger: slog.New(slog.DiscardHandler)})
+		handlers := mixedHandlers(h)
+		settle := func() rubyhost.Memory {
+			var last rubyhost.Memory
+			for same := 0; same < 3; {
+				for range 4 { // each thread has its buffer again
+					mustEval(h, "sleep 0.001")
+				}
+				m := mustMeasure(h, rubyhost.MemoryOptions{})
+				if s := h.Stats(); m.BridgeAllocations == last.BridgeAllocations && s.Abandoned == 0 && s.Requests == 0 && s.Threads == 2 {
+					same++
+				} else {
+					same = 0
+				}
+				last = m
+			}
+			return last
+		}
+		runMixed(h, handlers, 200)
+		measured := []rubyhost.Memory{settle()}
+		runMixed(h, handlers, 1000)
+		measured = append(measured, settle())
+		report(measured)
+		must(h.Close())
+	}
+}
+
+// mixedHandlers are those of mixedCalls, on a host of its own.
+func mixedHandlers(h *rubyhost.Host) []*rubyhost.Handler {
+	must(serveMixed(h))
+	handlers := make([]*rubyhost.Handler, len(mixedCalls))
+	for i, c := range mixedCalls {
+		mustEval(h, fmt.Sprintf("class Mixed%d < Tasker::StepHandler::Base; def process(task, sequence, step)\n%s\nend; end; nil", i, c.body))
+		var err error
+		handlers[i], err = h.Handler(context.Background(), fmt.Sprintf("Mixed%d", i))
+		must(err)
+	}
+	return handlers
+}
+
+func runMixed(h *rubyhost.Host, handlers []*rubyhost.Handler, calls int) {
+	for n := range calls {
+		i := n % len(handlers)
+		limit := time.Minute
+		if mixedCalls[i].class == "interrupted" {
+			limit = time.Duration(n%4) * time.Millisecond
+		}
+		if _, err := runFor(handlers[i], limit); endedAs(err) != mixedCalls[i].class {
+			fmt.Println(mixedCalls[i].name, "ended as", err)
+			os.Exit(1)
+		}
+	}
+}
+
+// Measuring is not what grows.
+func TestMemoryLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	var m []rubyhost.Memory
+	memoryChild(t, "memory that stays", &m)
+	require.Equal(t, m[0].LiveSlots, m[1].LiveSlots)
+	require.Equal(t, m[0].SlotsByType, m[1].SlotsByType)
+	require.Equal(t, m[0].SlotsByPool, m[1].SlotsByPool)
+	require.Equal(t, m[0].SlotBytes, m[1].SlotBytes)
+	require.Equal(t, m[0].BridgeAllocations, m[1].BridgeAllocations)
+	require.InDelta(t, m[0].MallocInUse, m[1].MallocInUse, 64<<10)
+}
+
+// Each kind of memory shows in the measure that is about it.
+func TestMemoryShowsWhatGrows(t *testing.T) {
+	t.Parallel()
+	var m []rubyhost.Memory
+	memoryChild(t, "memory that grows", &m)
+	grown := func(i int, of func(rubyhost.Memory) uint64) int64 { return int64(of(m[i])) - int64(of(m[i-1])) }
+	live := func(m rubyhost.Memory) uint64 { return m.LiveSlots }
+	slots := func(m rubyhost.Memory) uint64 { return m.SlotBytes }
+	native := func(m rubyhost.Memory) uint64 { return m.MallocInUse }
+	ofObjects := func(m rubyhost.Memory) uint64 { return m.ObjectMemory }
+
+	require.InDelta(t, 10_000, grown(1, live), 200, "objects")
+	require.InDelta(t, 10_000, int64(m[1].SlotsByType["T_OBJECT"])-int64(m[0].SlotsByType["T_OBJECT"]), 20)
+	require.InDelta(t, 10_000*float64(m[0].SlotBytes)/float64(m[0].LiveSlots), grown(1, slots), 100_000)
+	require.InDelta(t, 9_800_000, grown(2, native), 600_000, "buffers of strings")
+	require.InDelta(t, 9_800_000, grown(2, ofObjects), 100_000)
+	require.InDelta(t, 100, int64(m[2].SlotsByType["T_STRING"])-int64(m[1].SlotsByType["T_STRING"]), 50)
+	require.InDelta(t, 83_886_000, grown(3, native), 600_000, "a buffer with a mapping of its own")
+	require.InDelta(t, 83_886_000, grown(3, ofObjects), 100_000)
+	require.InDelta(t, m[0].LiveSlots, m[4].LiveSlots, 200, "all of it is gone")
+	require.InDelta(t, m[0].ObjectMemory, m[4].ObjectMemory, 200_000)
+	require.InDelta(t, m[0].MallocInUse, m[4].MallocInUse, 1_000_000)
+	require.Regexp(t, `^(glibc|jemalloc) \d+\.\d+`, m[0].Allocator)
+	for _, one := range m {
+		var sum uint64
+		for count := range maps.Values(one.SlotsByType) {
+			sum += count
+		}
+		require.InDelta(t, one.LiveSlots, sum, 20, "the types are of all live slots")
+		require.GreaterOrEqual(t, one.SlotBytes, one.LiveSlots*slices.Min(slices.Collect(maps.Keys(one.SlotsByPool))))
+	}
+}
+
+// Every way through the bridge frees what it allocates: errors, timeouts, kills,
+// questions and log lines too.
+func TestBridgeFreesWhatItAllocates(t *testing.T) {
+	t.Parallel()
+	var m []rubyhost.Memory
+	memoryChild(t, "memory of the bridge", &m)
+	require.Equal(t, m[0].BridgeAllocations, m[1].BridgeAllocations)
+	require.InDelta(t, m[0].BridgeBytes, m[1].BridgeBytes, 200_000) // buffers are of several sizes
+	require.Greater(t, m[0].BridgeAllocations, uint64(4))
+	require.Less(t, m[0].BridgeAllocations, uint64(100))
+}
+
+func TestMallocDoesNotWaitForRuby(t *testing.T) {
+	inUse, _, ok := host.Malloc()
+	require.True(t, ok)
+	require.Greater(t, inUse, uint64(1<<20))
+	require.NotPanics(t, func() {
+		for range 100 {
+			host.Malloc()
+		}
+	})
+}
