@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMaxRSSIsChecked(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"handlers/fine.rb": fine})
+	requireRefused(t, p.run("worker", "--handlers", "handlers", "--max-rss", "512"), []string{`--max-rss cannot be "512"`}, "such as 512MB or 2GiB")
+	requireRefused(t, p.run("worker", "--handlers", "handlers", "--max-rss", "lots"), []string{`--max-rss cannot be "lots"`}, "such as 512MB or 2GiB")
+	r := p.run("worker", "--handlers", "handlers", "--max-rss", "10MB")
+	requireRefused(t, r, []string{"--max-rss 10.0 MB is too small: the worker uses "}, "Give more, with room for the steps")
+	r = p.run("worker", "--handlers", "handlers", "--max-rss", "10MB", "--log", "json")
+	require.Equal(t, exitBadInput, r.code)
+	require.Contains(t, r.stderr, `"hint":"Give more, with room for the steps`)
+}
+
+// eats keeps 8 MB of each step, in a process that is told to, and then waits for ever.
+const eats = `EATEN = []
+class Eat
+  def process(*)
+    return unless ENV["EATS"]
+
+    EATEN << ("x" * 8_000_000)
+    sleep if EATEN.size > 35
+  end
+end
+`
+
+// One of two workers eats memory. It ends by itself with a code of its own. What it was
+// running goes to the other one, and no attempt is spent.
+func TestWorkerEndsAboveMaxRSS(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"handlers/eat.rb": eats, "eat.yaml": `name: eat
+step_templates:
+  - {name: a, handler_class: Eat, default_retry_limit: 1}
+  - {name: b, handler_class: Eat, default_retry_limit: 1, depends_on_step: a}
+`})
+	const tasks = 60
+	require.Zero(t, p.run("submit", "eat.yaml", "--count", "60").code)
+	p.env = []string{"EATS=1"}
+	eater, eaterOut := startWorker(t, p, "--max-rss", "300MB", "--drain", "200ms", "--quiet")
+	p.env = nil
+	ended := make(chan error, 1)
+	go func() { ended <- eater.Wait() }()
+	require.Eventually(t, func() bool { return strings.Contains(eaterOut.String(), "uses more memory than --max-rss") }, patience, 5*time.Millisecond, eaterOut)
+	other, otherOut := startWorker(t, p)
+	var exit *exec.ExitError
+	require.True(t, errors.As(<-ended, &exit), eaterOut)
+	require.Equal(t, exitMemory, exit.ExitCode(), eaterOut)
+	require.Regexp(t, `WARN  the worker uses more memory than --max-rss; it takes no more tasks, and ends rss="\d+ MB" limit="300 MB"\n`, eaterOut)
+	requireInOrder(t, eaterOut.String(), "INFO  stopping; running steps have 200ms to finish (--drain); ^C or SIGTERM, twice, interrupts them\n",
+		"the time of --drain is over; running steps are interrupted and given back; ^C or SIGTERM, twice, ends the process at once\n",
+		"step interrupted; the attempt does not count", "INFO  stopped\n")
+	require.NotContains(t, eaterOut.String(), "error:")
+
+	require.Eventually(t, func() bool { return p.count("select count(*) from tasker.tasks where state = 'complete'") == tasks }, patience, 20*time.Millisecond, otherOut)
+	require.Zero(t, p.count("select count(*) from tasker.steps where attempts <> 1 or losses > 0 or crashes > 0"))
+	require.Zero(t, p.count("select count(*) from tasker.attempts where outcome in ('error', 'lost')"))
+	require.Zero(t, p.count("select count(*) from tasker.crashes"))
+	require.NotContains(t, otherOut.String(), "dead")
+	require.NoError(t, other.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, other.Wait(), otherOut)
+}
+
+// A worker below its limit ends as without one.
+func TestWorkerBelowMaxRSS(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"handlers/fine.rb": fine, "one.yaml": one("Fine")})
+	require.Zero(t, p.run("submit", "one.yaml").code)
+	worker, out := startWorker(t, p, "--max-rss", "4GiB")
+	require.Eventually(t, func() bool { return done(t, p, "complete") == 1 }, patience, 20*time.Millisecond, out)
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, worker.Wait(), out)
+	require.Contains(t, out.String(), "a second ^C or SIGTERM interrupts them")
+}
