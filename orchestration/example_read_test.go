@@ -232,6 +232,37 @@ func ExampleEngine_Report() {
 	// Output: {"release": "2026-02-03"}
 }
 
+// Stats tells a monitor how many tasks there are in each state, and how long the oldest one
+// has waited for a worker.
+func ExampleEngine_Stats() {
+	ctx := context.Background()
+	pool := openEmptyDatabase(ctx)
+	defer pool.Close()
+	migrate(ctx, pool)
+	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: orchestration.Handlers{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	runDinner(ctx, pool)
+	template := mustParse("name: letter\nstep_templates: [{name: send, handler_class: Send}]")
+	if _, err := engine.Submit(ctx, orchestration.Submission{Template: template}); err != nil {
+		log.Fatal(err)
+	}
+
+	stats, err := engine.Stats(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(stats.Tasks[orchestration.TaskInError], "in error,", stats.Due, "due")
+	if stats.Oldest != nil {
+		fmt.Printf("task %d (%s) waits, less than a minute: %v\n", stats.Oldest.TaskID, stats.Oldest.Name, stats.Oldest.Waits < time.Minute)
+	}
+	// Output:
+	// 1 in error, 1 due
+	// task 2 (letter) waits, less than a minute: true
+}
+
 // TaskSummary.WaitsFor says why no worker takes a task.
 func ExampleUnserved_String() {
 	fmt.Println(&orchestration.Unserved{Classes: []string{"Shop::Ship"}})

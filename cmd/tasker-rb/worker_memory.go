@@ -31,14 +31,10 @@ type workerMemory struct {
 	window time.Duration
 	watch  *soakwatch.Watch
 
-	slots   atomic.Int64 // bytes of live Ruby objects, or soakwatch.Unknown
-	asking  atomic.Bool  // Ruby is being asked
-	exceeds atomic.Bool  // the worker has been above its limit
-}
-
-// workerReport is what a worker publishes about itself.
-type workerReport struct {
-	Memory json.RawMessage `json:"memory"`
+	ruby    atomic.Pointer[rubyhost.GCStats] // the latest answer that no reading has taken yet
+	asking  atomic.Bool                      // Ruby is being asked
+	calls   atomic.Int64                     // that have ended
+	exceeds atomic.Bool                      // the worker has been above its limit
 }
 
 // newWorkerMemory fails if the process is above the limit already: it would never work.
@@ -48,7 +44,6 @@ func newWorkerMemory(host *rubyhost.Host, limit byteSize, log *slog.Logger) (*wo
 		return nil, errors.Wrap(err, "the time of a sample that was linked in")
 	}
 	m := &workerMemory{host: host, log: log, limit: uint64(limit), window: window, watch: soakwatch.New(soakwatch.Options{Window: window})}
-	m.slots.Store(soakwatch.Unknown)
 	if limit == 0 {
 		return m, nil
 	}
@@ -67,12 +62,15 @@ func newWorkerMemory(host *rubyhost.Host, limit byteSize, log *slog.Logger) (*wo
 func (m *workerMemory) count(e orchestration.Event) {
 	switch e.Kind {
 	case orchestration.EventStepCompleted, orchestration.EventStepRetrying, orchestration.EventStepFailed:
-		m.watch.Called(e.Class)
 	case orchestration.EventStepReleased, orchestration.EventStepCancelled:
-		if e.Duration > 0 { // it had begun
-			m.watch.Called(e.Class)
+		if e.Duration == 0 { // it had not begun
+			return
 		}
+	default:
+		return
 	}
+	m.watch.Called(e.Class)
+	m.calls.Add(1)
 }
 
 // start watches until the function that it returns is called. above is called once, when the
@@ -83,11 +81,12 @@ func (m *workerMemory) start(engine *orchestration.Engine, above func()) (end fu
 	running.Go(func() {
 		ticker := time.NewTicker(max(m.window/60, 10*time.Millisecond))
 		defer ticker.Stop()
-		var asked, reported time.Time
+		var reported time.Time
+		asked := int64(-1)
 		for {
 			now := time.Now()
-			if now.Sub(asked) >= m.window/6 && m.asking.CompareAndSwap(false, true) {
-				asked = now
+			if n := m.calls.Load(); n != asked && m.asking.CompareAndSwap(false, true) { // an idle worker lets Ruby sleep
+				asked = n
 				running.Go(func() { m.askRuby(ctx) })
 			}
 			m.watch.Read(m.reading(now, above))
@@ -112,23 +111,27 @@ func (m *workerMemory) start(engine *orchestration.Engine, above func()) (end fu
 // larger, so the sum is a lower bound.
 const slotSize = 40
 
-// askRuby reads how many objects live. While all threads are busy it waits, but not for
-// long: the others do without it.
+// askRuby reads how many objects are old, and how often Ruby has collected. It waits for a
+// thread, as any call does, and meanwhile the other values are read.
 func (m *workerMemory) askRuby(ctx context.Context) {
 	defer m.asking.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if gc, err := m.host.GCStats(ctx); err == nil {
-		m.slots.Store(int64(gc.HeapLiveSlots) * slotSize)
+		m.ruby.Store(&gc)
 	}
 }
 
-// goHeap is what Go's objects use, garbage included.
-const goHeap = "/memory/classes/heap/objects:bytes"
+// goHeap is what Go's last collection has found alive.
+const goHeap = "/gc/heap/live:bytes"
 
 // reading reads the process. It takes some microseconds, and no lock of Ruby's.
 func (m *workerMemory) reading(now time.Time, above func()) soakwatch.Reading {
-	r := soakwatch.Reading{At: now, Native: soakwatch.Unknown, Slots: m.slots.Swap(soakwatch.Unknown), GoHeap: soakwatch.Unknown, RSS: soakwatch.Unknown}
+	r := soakwatch.Reading{At: now, Native: soakwatch.Unknown, Objects: soakwatch.Unknown, GoHeap: soakwatch.Unknown,
+		RSS: soakwatch.Unknown, Collections: soakwatch.Unknown}
+	if gc := m.ruby.Swap(nil); gc != nil {
+		r.Objects, r.Collections = int64(gc.OldObjects)*slotSize, int64(gc.Count)
+	}
 	if inUse, _, ok := m.host.Malloc(); ok {
 		r.Native = int64(inUse)
 	}
@@ -154,14 +157,15 @@ func (m *workerMemory) warn(rss uint64) {
 	m.log.Warn("the worker uses more memory than --max-rss; it takes no more tasks, and ends", attrs...)
 }
 
+// mostOfReport leaves room for what is around it.
+const mostOfReport = orchestration.MaxReport - 100
+
 // report publishes what is known.
 func (m *workerMemory) report(engine *orchestration.Engine) {
 	r := m.watch.Report()
 	r.Limit = int64(m.limit)
-	document, err := r.Document(orchestration.MaxReport - 100)
-	if err == nil {
-		document, err = json.Marshal(workerReport{Memory: document})
-	}
+	r = r.Within(mostOfReport)
+	document, err := json.Marshal(workerReport{Memory: &r})
 	if err == nil {
 		err = engine.Report(document)
 	}

@@ -7,9 +7,10 @@
 //	w.Report()                          // when somebody asks
 //
 // A worker in production has no quiet points, and nobody forces a collection on it. So each
-// [Reading] is some memory in use and some garbage. The smallest one of a window, a minute,
-// is close to what was in use after a collection: that is a sample. A window in which no
-// step ended is none, because growth is counted by steps. If there are too many samples,
+// [Reading] is some memory in use and some garbage. The smallest one of a window is close to
+// what was in use after a collection: that is a sample. A window is a minute, and longer if
+// Ruby has not collected by then. A window in which no step ended is no sample, because
+// growth is counted by steps. If there are too many samples,
 // each two become one and windows become twice as long. So the work and the memory stay
 // bounded, and the samples go back to the start.
 //

@@ -13,9 +13,11 @@ type process struct {
 	*watch.Watch
 	random *rand.Rand
 	leaks  map[string]int64 // bytes of native memory a call
+	limit  int64            // of garbage
 	now    time.Time
 	leaked int64
 	garbage
+	collections int64
 }
 
 // garbage is what a collection frees.
@@ -24,7 +26,7 @@ type garbage struct{ native, slots, heap int64 }
 var began = time.Date(2026, 2, 3, 9, 30, 0, 0, time.UTC)
 
 func newProcess(seed uint64, o watch.Options, leaks map[string]int64) *process {
-	return &process{Watch: watch.New(o), random: rand.New(rand.NewPCG(seed, 1)), leaks: leaks, now: began}
+	return &process{Watch: watch.New(o), random: rand.New(rand.NewPCG(seed, 1)), leaks: leaks, limit: 20 << 20, now: began}
 }
 
 func (p *process) call(class string) {
@@ -36,7 +38,8 @@ func (p *process) call(class string) {
 	p.native += p.random.Int64N(100_000)
 	p.slots += 40 * p.random.Int64N(1000)
 	p.heap += p.random.Int64N(20_000)
-	if p.native > 20<<20 { // a full collection
+	if p.native > p.limit { // a full collection
+		p.collections++
 		p.native, p.slots = p.random.Int64N(50_000), 40*p.random.Int64N(2000)
 	}
 	if p.heap > 4<<20 {
@@ -52,10 +55,10 @@ func (p *process) second(calls map[string]int, classes ...string) {
 		}
 	}
 	p.now = p.now.Add(time.Second)
-	reading := watch.Reading{At: p.now, Native: 48<<20 + p.leaked + p.native, Slots: watch.Unknown, GoHeap: 9<<20 + p.heap,
-		RSS: 120<<20 + p.leaked + 20<<20}
-	if p.now.Second()%10 == 0 {
-		reading.Slots = 12<<20 + p.slots
+	reading := watch.Reading{At: p.now, Native: 48<<20 + p.leaked + p.native, Objects: watch.Unknown, GoHeap: 9<<20 + p.heap,
+		RSS: 120<<20 + p.leaked + 20<<20, Collections: watch.Unknown}
+	if p.now.Second()%2 == 0 {
+		reading.Objects, reading.Collections = 12<<20+p.slots, p.collections
 	}
 	p.Read(reading)
 }

@@ -57,7 +57,7 @@ type Class struct {
 	Bytes float64  `json:"bytes"` // a call
 	Low   float64  `json:"low"`
 	High  float64  `json:"high"`
-	Grows bool     `json:"grows"` // the interval lies above 0
+	Grows bool     `json:"grows"` // the interval lies above 0, and the measure is not flat
 }
 
 // confidence is that of all measures together, and of all classes.
@@ -151,7 +151,7 @@ func judge(samples []sample, names []string, o Options) (r Report) {
 		r.Measures = append(r.Measures, Growth{Key: m.key, Name: m.name, Growth: g.Growth.String(),
 			Slope: rounded(g.Slope), Low: rounded(g.Low), High: rounded(g.High), More: g.More, Text: v.String()})
 		if m.decides {
-			r.attribute(m, series[i], callsOf(points[i], names, classes))
+			r.attribute(m, g.Growth, series[i], callsOf(points[i], names, classes))
 		}
 	}
 	slices.SortStableFunc(r.Classes, func(a, b Class) int {
@@ -233,7 +233,7 @@ func (p point) count(class int) int64 {
 
 // attribute adds what each class leaves in a measure. Of several measures, a class keeps the
 // one in which it grows most surely, or in which it may grow most.
-func (r *Report) attribute(m measure, series verdict.Series, classes []verdict.Class) {
+func (r *Report) attribute(m measure, growth verdict.Growth, series verdict.Series, classes []verdict.Class) {
 	decide := 0
 	for _, m := range measures {
 		if m.decides {
@@ -246,7 +246,7 @@ func (r *Report) attribute(m measure, series verdict.Series, classes []verdict.C
 	}
 	for _, s := range a.Shares {
 		c := Class{Names: shortNames(s.Classes), Key: m.key, Of: m.name, Calls: s.Calls,
-			Bytes: rounded(s.Bytes), Low: rounded(s.Low), High: rounded(s.High), Grows: s.Low > 0}
+			Bytes: rounded(s.Bytes), Low: rounded(s.Low), High: rounded(s.High), Grows: s.Low > 0 && growth != verdict.Flat}
 		at := slices.IndexFunc(r.Classes, func(other Class) bool { return slices.Equal(other.Names, c.Names) })
 		switch {
 		case at < 0:
@@ -294,14 +294,14 @@ func rounded(v float64) float64 {
 	return math.Round(v*math.Round(1/unit)) / math.Round(1/unit)
 }
 
-// Document is the report as JSON of at most so many bytes. If there is no room, it leaves the
-// classes out that grow least.
-func (r Report) Document(most int) (json.RawMessage, error) {
+// Within returns the report so that its JSON has at most so many bytes. If there is no room,
+// it leaves the classes out that grow least.
+func (r Report) Within(bytes int) Report {
 	for {
 		document, err := json.Marshal(r)
 		switch {
-		case err != nil || len(document) <= most:
-			return document, err
+		case err != nil || len(document) <= bytes:
+			return r
 		case len(r.Tied) > 0:
 			r.Cut += len(r.Tied)
 			r.Tied = nil
@@ -310,7 +310,7 @@ func (r Report) Document(most int) (json.RawMessage, error) {
 			r.Cut += len(r.Classes[last].Names)
 			r.Classes = r.Classes[:last]
 		default:
-			return document, nil
+			return r
 		}
 	}
 }

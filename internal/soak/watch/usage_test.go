@@ -23,7 +23,7 @@ func watched() *watch.Watch {
 		for second := range int64(60) {
 			at = at.Add(time.Second)
 			garbage := second % 20 * 1_000_000 // collected every 20 seconds
-			w.Read(watch.Reading{At: at, Native: 50_000_000 + leaked + garbage, Slots: watch.Unknown, GoHeap: 8_000_000, RSS: 140_000_000})
+			w.Read(watch.Reading{At: at, Native: 50_000_000 + leaked + garbage, Objects: watch.Unknown, GoHeap: 8_000_000, RSS: 140_000_000, Collections: watch.Unknown})
 		}
 	}
 	return w
@@ -41,7 +41,7 @@ func ExampleNew() {
 	// Output:
 	// 60 samples, 15860 steps
 	// native memory: leak: 32.5 bytes a step (99.8 % interval 31.8 to 33.2), above the budget of 16
-	// Ruby objects: cannot be read
+	// old Ruby objects: cannot be read
 	// Go heap: flat: 0 bytes a step (99.8 % interval -0.00077 to 0.00077), below the budget of 16
 	// resident memory: flat: 0 bytes a step (99.8 % interval -0.394 to 0.394), below the budget of 16
 	// Shop::Charge: 64 bytes a call of native memory (63.92 to 64.08)
@@ -62,7 +62,7 @@ func ExampleWatch_Read() {
 	for range 4 {
 		at = at.Add(time.Second)
 		w.Called("Shop::Charge")
-		fmt.Println(w.Read(watch.Reading{At: at, Native: watch.Unknown, Slots: watch.Unknown, GoHeap: 8 << 20, RSS: 90 << 20}))
+		fmt.Println(w.Read(watch.Reading{At: at, Native: watch.Unknown, Objects: watch.Unknown, GoHeap: 8 << 20, RSS: 90 << 20, Collections: watch.Unknown}))
 	}
 	// Output:
 	// false
@@ -87,10 +87,11 @@ func ExampleWatch_Growing() {
 	// Output: Shop::Charge: 64 bytes a call of native memory (63.92 to 64.08) true
 }
 
-func ExampleReport_Document() {
-	document, err := watched().Report().Document(8 << 10)
-	fmt.Println(len(document) < 2000, err)
-	// Output: true <nil>
+func ExampleReport_Within() {
+	r := watched().Report()
+	short := r.Within(1100)
+	fmt.Println(len(r.Classes), "classes,", len(short.Classes), "in 1100 bytes,", short.Cut, "left out")
+	// Output: 2 classes, 1 in 1100 bytes, 1 left out
 }
 
 func ExampleReport_Waits() {

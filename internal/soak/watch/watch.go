@@ -28,9 +28,13 @@ const Unknown = -1
 type Reading struct {
 	At     time.Time
 	Native int64 // in use, of malloc
-	Slots  int64 // of live Ruby objects
-	GoHeap int64
-	RSS    int64
+	// Objects are the slots of old Ruby objects, that is of those that have survived some
+	// collections. The live ones are no measure: CRuby lets garbage fill what the heap has.
+	Objects int64
+	GoHeap  int64 // in use after the last collection
+	RSS     int64
+	// Collections is how often Ruby has collected so far, or [Unknown].
+	Collections int64
 }
 
 // measure is one of the values of a reading.
@@ -45,7 +49,7 @@ type measure struct {
 // measures are in the order of a report.
 var measures = [...]measure{
 	{soak.MallocInUse, "native memory", 16, func(r Reading) int64 { return r.Native }, true},
-	{soak.RubySlots, "Ruby objects", 40, func(r Reading) int64 { return r.Slots }, true},
+	{soak.OldObjects, "old Ruby objects", 40, func(r Reading) int64 { return r.Objects }, true},
 	{soak.GoHeap, "Go heap", 8, func(r Reading) int64 { return r.GoHeap }, true},
 	{soak.RSS, "resident memory", 4096, func(r Reading) int64 { return r.RSS }, false},
 }
@@ -88,6 +92,8 @@ type Watch struct {
 	window  time.Duration // of one sample now
 	opened  time.Time     // the present window
 	lowest  points        // of the present window
+	before  int64         // collections at the first reading of the present window that says so, or Unknown
+	latest  int64         // the same at the last one
 	last    Reading
 	steps   int64
 	numbers map[string]int // of the classes
@@ -115,7 +121,7 @@ func New(o Options) *Watch {
 	if o.Budget <= 0 {
 		o.Budget = 16
 	}
-	return &Watch{options: o, window: o.Window, lowest: none(), numbers: map[string]int{}}
+	return &Watch{options: o, window: o.Window, lowest: none(), before: Unknown, latest: Unknown, numbers: map[string]int{}}
 }
 
 // Others is the name of the classes that are joined. No Ruby class has such a name.
@@ -160,11 +166,27 @@ func (w *Watch) Read(r Reading) (ended bool) {
 		}
 	}
 	w.remember(r)
-	if r.At.Sub(w.opened) < w.window {
+	if r.Collections != Unknown {
+		if w.latest = r.Collections; w.before == Unknown {
+			w.before = r.Collections
+		}
+	}
+	if !w.full(r.At) {
 		return false
 	}
 	w.end(r.At)
 	return true
+}
+
+// longest is how many windows one lasts at most, if Ruby does not collect.
+const longest = 10
+
+// full says whether the present window has ended. Without a collection of Ruby's, its
+// smallest reading is full of garbage, and would follow the calls of the classes that make
+// it. The caller holds w.mu.
+func (w *Watch) full(now time.Time) bool {
+	lasts := now.Sub(w.opened)
+	return lasts >= w.window && (w.before == Unknown || w.latest > w.before || lasts >= longest*w.window)
 }
 
 // remember keeps the latest value of each measure, for whoever asks how much it is now.
@@ -172,7 +194,7 @@ func (w *Watch) remember(r Reading) {
 	for _, v := range []struct {
 		now  *int64
 		last int64
-	}{{&r.Native, w.last.Native}, {&r.Slots, w.last.Slots}, {&r.GoHeap, w.last.GoHeap}, {&r.RSS, w.last.RSS}} {
+	}{{&r.Native, w.last.Native}, {&r.Objects, w.last.Objects}, {&r.GoHeap, w.last.GoHeap}, {&r.RSS, w.last.RSS}} {
 		if *v.now == Unknown && !w.last.At.IsZero() {
 			*v.now = v.last
 		}
@@ -183,7 +205,7 @@ func (w *Watch) remember(r Reading) {
 // end makes a sample of the window, if steps have ended in it. The caller holds w.mu.
 func (w *Watch) end(at time.Time) {
 	lowest := w.lowest
-	w.opened, w.lowest = at, none()
+	w.opened, w.lowest, w.before, w.latest = at, none(), Unknown, Unknown
 	before := int64(0)
 	if n := len(w.samples); n > 0 {
 		before = w.samples[n-1].steps
