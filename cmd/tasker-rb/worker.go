@@ -208,14 +208,24 @@ func (w *workerCommand) tellOfDrain(ctx, working context.Context, second, over <
 	log.Info(fmt.Sprintf("stopping; running steps have %v to finish (--drain); %s interrupts them", time.Duration(w.drain), nextSignal(ctx, "a second")))
 	timer := time.NewTimer(time.Duration(w.drain))
 	defer timer.Stop()
+	asked := ctx.Done()
+	if ctx.Err() != nil { // then that has begun the drain
+		asked = nil
+	}
 	said := ""
-	select {
-	case <-over:
-		return
-	case <-timer.C:
-		already()
-		said = "the time of --drain is over; "
-	case <-second:
+	for interrupted := false; !interrupted; {
+		select {
+		case <-over:
+			return
+		case <-asked:
+			asked = nil
+			log.Info("told to stop, too; a second ^C or SIGTERM interrupts running steps")
+		case <-timer.C:
+			already()
+			said, interrupted = "the time of --drain is over; ", true
+		case <-second:
+			interrupted = true
+		}
 	}
 	log.Info(said + "running steps are interrupted and given back; " + nextSignal(ctx, "another") + " ends the process at once")
 }

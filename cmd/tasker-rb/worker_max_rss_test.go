@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -9,6 +10,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	soakwatch "github.com/tasker-rb/tasker-rb/internal/soak/watch"
+	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
 func TestMaxRSSIsChecked(t *testing.T) {
@@ -81,4 +85,48 @@ func TestWorkerBelowMaxRSS(t *testing.T) {
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, worker.Wait(), out)
 	require.Contains(t, out.String(), "a second ^C or SIGTERM interrupts them")
+}
+
+// A person may end a worker that drains by itself. Then nobody wants it to be started again.
+func TestSignalsEndADrainAboveMaxRSS(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"handlers/eat.rb": eats, "eat.yaml": one("Eat")})
+	require.Zero(t, p.run("submit", "eat.yaml", "--count", "60").code)
+	p.env = []string{"EATS=1"}
+	worker, out := startWorker(t, p, "--max-rss", "300MB", "--quiet")
+	says := func(what string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return strings.Contains(out.String(), what) }, patience, 5*time.Millisecond, out)
+	}
+	says("^C or SIGTERM, twice, interrupts them")
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	says("told to stop, too; a second ^C or SIGTERM interrupts running steps")
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	says("running steps are interrupted and given back; another ^C or SIGTERM ends the process at once")
+	require.NoError(t, worker.Wait(), out)
+	require.Zero(t, p.count("select count(*) from tasker.attempts where outcome in ('error', 'lost')"))
+}
+
+// The warning names the class that grows.
+func TestTheWarningNamesTheClass(t *testing.T) {
+	t.Parallel()
+	out := &lockedBuffer{}
+	m := &workerMemory{log: slog.New(newWorkerLog(out, "text")), limit: 400_000_000, watch: soakwatch.New(soakwatch.Options{Window: time.Second})}
+	leaked, at := int64(0), time.Now()
+	for i := range int64(60) {
+		for range 10 + i*i%7 {
+			m.count(orchestration.Event{Kind: orchestration.EventStepCompleted, Class: "Shop::Charge"})
+			leaked += 600
+		}
+		for range 10 + i*i*i%5 {
+			m.count(orchestration.Event{Kind: orchestration.EventStepFailed, Class: "Shop::Ship"})
+		}
+		m.count(orchestration.Event{Kind: orchestration.EventStepReleased, Class: "Never::Began"})
+		m.count(orchestration.Event{Kind: orchestration.EventTaskEnded})
+		at = at.Add(time.Second)
+		m.watch.Read(soakwatch.Reading{At: at, Native: 50_000_000 + leaked, Objects: soakwatch.Unknown, GoHeap: 5_000_000, RSS: 402_000_000, Collections: soakwatch.Unknown})
+	}
+	require.Len(t, m.watch.Report().Classes, 2)
+	m.warn(402_000_000)
+	require.Regexp(t, `WARN  the worker uses more memory than --max-rss; .* rss="402 MB" limit="400 MB" grows=Shop::Charge bytes_a_call=600 of="native memory"\n$`, out)
 }
