@@ -112,11 +112,10 @@ func (m *workerMemory) start(engine *orchestration.Engine, above func()) (end fu
 const slotSize = 40
 
 // askRuby reads how many objects are old, and how often Ruby has collected. It waits for a
-// thread, as any call does, and meanwhile the other values are read.
+// thread, as any call does, and meanwhile the other values are read. It has no time limit: a
+// call that is late is interrupted, and that may cost its thread.
 func (m *workerMemory) askRuby(ctx context.Context) {
 	defer m.asking.Store(false)
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	if gc, err := m.host.GCStats(ctx); err == nil {
 		m.ruby.Store(&gc)
 	}
