@@ -177,6 +177,8 @@ func (m Measure) decide(budget float64) (Growth, Reason) {
 		return Leak, Decided
 	case m.Low > budget && c.After >= slowed*c.Before && !unknown:
 		return Leak, Decided
+	case m.Low > budget && unknown && c.Before > budget && c.After > budget && c.After >= slowed*c.Before && math.Abs(c.Jump) < c.Before*rest:
+		return Leak, Decided // it has grown before, as fast as since then, and jumped by less than it grows anyway
 	case unknown:
 		return Undecided, Late
 	case m.Low > budget && c.High < budget:

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"runtime"
-	"runtime/metrics"
 	"strconv"
 	"time"
 
@@ -34,7 +33,6 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	runtime.GC() // once more: what the first one has found to be garbage may have had finalizers
 	r.environment.Allocator = memory.Allocator
 	v := s.Values
 	v[soak.MallocInUse] = int64(memory.MallocInUse)
@@ -63,13 +61,6 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	}
 	s.Sampling = time.Since(began)
 	return s, nil
-}
-
-// goHeap is what living objects of Go use. After a collection, nothing else is counted.
-func goHeap() int64 {
-	read := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(read)
-	return int64(read[0].Value.Uint64())
 }
 
 // settle bounds the wait for a quiet point.

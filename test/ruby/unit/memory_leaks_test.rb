@@ -141,6 +141,31 @@ class MemoryLeaksTest < Minitest::Test
     RUBY
   end
 
+  # It grows until it is full, although the list does not.
+  def test_a_list_that_has_its_size_from_the_beginning
+    assert_leak(<<~'RUBY', "Thread::ConditionVariable", ["constant Tasks::KEPT", "element [249]"], allocated: "here", stored: "here")
+      module Tasks
+        KEPT = Array.new(1000)
+        def self.run(number) = KEPT[number - 1] = ConditionVariable.new # here
+      end
+    RUBY
+  end
+
+  def test_one_of_many_tasks
+    found(<<~'RUBY', tasks: 3000) do |found|
+      module Tasks
+        KEPT = []
+        def self.run(number)
+          KEPT << ("x" * 16_384) if (number % 1000).zero? # here
+        end
+      end
+    RUBY
+      assert_equal 1, found.suspects.size
+      assert_equal ["String", 1], found.first.values_at("class", "count")
+      assert_lines(found, allocated: "here")
+    end
+  end
+
   def test_a_queue
     assert_leak(<<~'RUBY', "String", ["constant Tasks::QUEUE", "element"], allocated: "here", stored: "here")
       module Tasks

@@ -46,7 +46,7 @@ class MemoryQuietTest < Minitest::Test
   def test_a_ring
     assert_quiet(<<~'RUBY')
       module Tasks
-        RING = Array.new(1000)
+        RING = Array.new(1000) { |number| number.to_s }
         def self.run(number) = RING[number % 1000] = number.to_s
       end
     RUBY

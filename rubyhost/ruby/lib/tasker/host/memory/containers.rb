@@ -14,12 +14,13 @@ module Tasker
         VARIABLE = 64
         # Bytes by which a String or a native object has to grow.
         BYTES = 256
+        COMPACT = ::Array.instance_method(:compact)
 
         # One that has grown in both runs.
         Grown = Struct.new(:object, :count, :bytes, keyword_init: true)
 
         class << self
-            # To ask what it uses is fast, and most objects are small. A native object's
+          # To ask what it uses is fast, and most objects are small. A native object's
           # measure is what it says of its memory; a thread's says little: its stack.
           #
           # @return [Integer, nil] elements or bytes; nil for what has none, or cannot grow
@@ -29,7 +30,8 @@ module Tasker
 
             case object
             when ::Thread, ::Fiber, ::ObjectSpace::WeakMap, ::Symbol then nil
-            when ::Array, ::Hash, ::Thread::Queue then Plain.size(object) unless Plain::FROZEN.bind_call(object)
+            when ::Array then filled(object) unless Plain::FROZEN.bind_call(object)
+            when ::Hash, ::Thread::Queue then Plain.size(object) unless Plain::FROZEN.bind_call(object)
             when ::String then Plain::BYTES.bind_call(object) unless bytes <= HEAVY || Plain::FROZEN.bind_call(object)
             else Plain.size(object) || weight(object, bytes)
             end
@@ -71,15 +73,18 @@ module Tasker
           # @param count [Integer] objects of both runs in it
           def bounded?(object, census, count)
             before = census.sizes[Plain.id(object)]
-            now = Plain.size(object)
+            now = measure(object)
             !before.nil? && !now.nil? && (now - before) * 2 < count
           end
 
           private
 
+          # A list may have its size from the beginning, and be filled later.
+          def filled(array) = COMPACT.bind_call(array).size
+
           def grown(object, runs, last, elements)
             grown = runs.sum
-            Grown.new(object: object, count: elements ? grown : 0, bytes: elements ? share(object, grown, last) : grown)
+            Grown.new(object: object, count: elements ? grown : 0, bytes: elements ? share(object, grown, Plain.size(object)) : grown)
           end
 
           # Of what it uses now: a table grows by doubling.

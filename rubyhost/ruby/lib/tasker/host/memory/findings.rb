@@ -189,7 +189,7 @@ module Tasker
           place = leak.container ? Plain.place(leak.container) : @keys.place(leak.shown)
           path = path(objects)
           { kind: leak.container ? "container" : "objects", class: Plain.class_name(Plain.class_of(objects.first)),
-            allocated: place && Plain.line(*place), count: leak.count * 1000 / (2 * @tasks), bytes: leak.bytes.fdiv(2 * @tasks).round(1),
+            allocated: place && Plain.line(*place), count: (leak.count * 1000).fdiv(2 * @tasks).round.clamp([leak.count, 1].min..), bytes: leak.bytes.fdiv(2 * @tasks).round(1),
             path: path, example: Plain.example(objects.first),
             own: leak.own || path.any? { |holder| own_file?(holder.dig(:at, :file)) } }.compact
         end

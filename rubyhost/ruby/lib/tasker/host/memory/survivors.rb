@@ -12,6 +12,10 @@ module Tasker
         SHARE = 100
         # Fewer objects count if they are so large.
         LARGE = 64 * 1024
+        # So do at least so many in each run, if they are so many bytes a task: what
+        # happens in one of a thousand tasks.
+        RARE = 2
+        RARE_BYTES = 4
         # The growth of one run is at most so many times that of the other.
         UNEQUAL = 4
 
@@ -90,8 +94,15 @@ module Tasker
 
         def grows?(group, now)
           before, between = @census.map { |census| census.counts.fetch(@keys.place_number(group.key), 0) }
-          least = group.bytes >= LARGE * 2 * group.runs.max ? 1 : Survivors.least(@tasks)
+          least = least(group)
           Survivors.steady?(group.runs, least) && Survivors.steady?([between - before, now - between], least)
+        end
+
+        def least(group)
+          return 1 if group.bytes >= LARGE * 2 * group.runs.max
+          return [RARE, Survivors.least(@tasks)].min if group.bytes >= RARE_BYTES * 2 * @tasks
+
+          Survivors.least(@tasks)
         end
 
         def collect_objects
