@@ -14,7 +14,7 @@ export PKG_CONFIG_PATH := $(CURDIR)/.build/pkgconfig:$(PKG_CONFIG_PATH)
 
 # What a program without Ruby imports: it builds without a C compiler, and so do
 # its tests and examples.
-PURE_GO := ./templates/... ./internal/... ./orchestration ./orchestration/localpg ./orchestration/sqlsession
+PURE_GO = ./templates/... $(shell $(GO) list ./internal/... | grep -v /soak/runner) ./orchestration ./orchestration/localpg ./orchestration/sqlsession
 
 GO_DIRS := bench cmd docs internal orchestration rubyhost templates
 C_FILES := $(wildcard rubyhost/*.c)
