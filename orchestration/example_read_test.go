@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"sync"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -194,6 +196,71 @@ func ExampleEngine_Workers() {
 	}
 	fmt.Println(len(workers), "workers")
 	// Output: 0 workers
+}
+
+// A worker's program may say more about itself than the engine knows. Whoever lists the
+// workers reads it, in any process.
+func ExampleEngine_Report() {
+	ctx := context.Background()
+	pool := openEmptyDatabase(ctx)
+	defer pool.Close()
+	migrate(ctx, pool)
+	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: orchestration.Handlers{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	working, stop := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = engine.Work(working, orchestration.WorkerConfig{}) })
+	if err := engine.Report(json.RawMessage(`{"release": "2026-02-03"}`)); err != nil {
+		log.Fatal(err)
+	}
+	for reported := false; !reported; time.Sleep(10 * time.Millisecond) { // the next heartbeat has it
+		workers, err := engine.Workers(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, w := range workers {
+			if reported = w.Report != nil; reported {
+				fmt.Println(string(w.Report))
+			}
+		}
+	}
+	stop()
+	ended.Wait()
+	// Output: {"release": "2026-02-03"}
+}
+
+// Stats tells a monitor how many tasks there are in each state, and how long the oldest one
+// has waited for a worker.
+func ExampleEngine_Stats() {
+	ctx := context.Background()
+	pool := openEmptyDatabase(ctx)
+	defer pool.Close()
+	migrate(ctx, pool)
+	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: orchestration.Handlers{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	runDinner(ctx, pool)
+	template := mustParse("name: letter\nstep_templates: [{name: send, handler_class: Send}]")
+	if _, err := engine.Submit(ctx, orchestration.Submission{Template: template}); err != nil {
+		log.Fatal(err)
+	}
+
+	stats, err := engine.Stats(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(stats.Tasks[orchestration.TaskInError], "in error,", stats.Due, "due")
+	if stats.Oldest != nil {
+		fmt.Printf("task %d (%s) waits, less than a minute: %v\n", stats.Oldest.TaskID, stats.Oldest.Name, stats.Oldest.Waits < time.Minute)
+	}
+	// Output:
+	// 1 in error, 1 due
+	// task 2 (letter) waits, less than a minute: true
 }
 
 // TaskSummary.WaitsFor says why no worker takes a task.

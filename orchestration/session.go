@@ -56,15 +56,17 @@ type session struct {
 	stop  context.CancelFunc
 	ended chan struct{}
 
-	mu      sync.Mutex
-	number  int64                   // 0 while there is no connection
-	mine    map[int64]bool          // every number this engine has had
-	problem error                   // why there is no connection
-	lostAt  time.Time               // when a connection was last lost
-	ready   chan struct{}           // closed while there is a connection
-	shown   *workerDescription      // what the engine's row is to say; nil if it says so already
-	all     *workerDescription      // the latest
-	giveUp  context.CancelCauseFunc // ends the present connection
+	mu        sync.Mutex
+	number    int64                   // 0 while there is no connection
+	mine      map[int64]bool          // every number this engine has had
+	problem   error                   // why there is no connection
+	lostAt    time.Time               // when a connection was last lost
+	ready     chan struct{}           // closed while there is a connection
+	shown     *workerDescription      // what the engine's row is to say; nil if it says so already
+	all       *workerDescription      // the latest
+	report    *string                 // the latest of Engine.Report; nil if there is none
+	unwritten *string                 // the same, if the engine's row has not got it
+	giveUp    context.CancelCauseFunc // ends the present connection
 }
 
 // openSession connects, and then keeps a connection until close. The functions of the
@@ -98,7 +100,7 @@ func (s *session) open(ctx context.Context) (*pgx.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.number, s.mine[number], s.problem = number, true, nil
-	s.shown = s.all
+	s.shown, s.unwritten = s.all, s.report
 	close(s.ready)
 	return conn, nil
 }
@@ -140,6 +142,9 @@ func (s *session) keep(ctx context.Context, conn *pgx.Conn) {
 func (s *session) live(ctx context.Context, conn *pgx.Conn) error {
 	for beats := 1; ; beats++ {
 		if err := s.show(ctx, conn); err != nil {
+			return err
+		}
+		if err := s.writeReport(ctx, conn); err != nil {
 			return err
 		}
 		look := beats%lookEvery == 0

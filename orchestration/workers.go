@@ -2,6 +2,7 @@ package orchestration
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -29,13 +30,15 @@ type WorkerInfo struct {
 	StartedAt    time.Time
 	HeartbeatAt  time.Time
 	HeartbeatAge time.Duration // by the database's clock
+
+	Report json.RawMessage // of [Engine.Report], its keys in any order; nil if there is none
 }
 
 // workersSQL selects the engines that live and work.
 var workersSQL = `
 	select w.number, w.host, w.pid, w.version, w.queues, w.namespaces, w.names, coalesce(w.threads, 0), w.busy, w.misses, w.draining,
 		(select count(*) from tasker.queue q where q.begun and q.held_by = w.number), w.started_at, w.heartbeat_at,
-		clock_timestamp() - w.heartbeat_at
+		clock_timestamp() - w.heartbeat_at, w.report::text
 	from tasker.workers w where w.works and w.number in (` + livingSQL + `)
 	order by w.started_at, w.number`
 
@@ -46,8 +49,13 @@ func (e *Engine) Workers(ctx context.Context) ([]WorkerInfo, error) {
 		return nil, errors.Wrap(err, "listing workers")
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w WorkerInfo, err error) {
-		return w, row.Scan(&w.Number, &w.Host, &w.PID, &w.Version, &w.Queues, &w.Namespaces, &w.Names, &w.Threads, &w.Busy, &w.Misses, &w.Draining,
-			&w.Held, &w.StartedAt, &w.HeartbeatAt, &w.HeartbeatAge)
+		var report *string
+		err = row.Scan(&w.Number, &w.Host, &w.PID, &w.Version, &w.Queues, &w.Namespaces, &w.Names, &w.Threads, &w.Busy, &w.Misses, &w.Draining,
+			&w.Held, &w.StartedAt, &w.HeartbeatAt, &w.HeartbeatAge, &report)
+		if report != nil {
+			w.Report = json.RawMessage(*report)
+		}
+		return w, err
 	})
 	return list, errors.Wrap(err, "listing workers")
 }

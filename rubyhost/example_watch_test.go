@@ -41,7 +41,7 @@ func ExampleHost_GCStats() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(stats.HeapLiveSlots > 0, stats.RubyVersion != "")
+	fmt.Println(stats.HeapLiveSlots > stats.OldObjects && stats.OldObjects > 0, stats.RubyVersion != "")
 	// Output: true true
 }
 

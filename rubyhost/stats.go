@@ -56,6 +56,7 @@ type GCStats struct {
 	Time           time.Duration // spent in collections
 	HeapLiveSlots  uint64
 	HeapFreeSlots  uint64
+	OldObjects     uint64 // that have survived several collections
 	HeapPages      uint64
 	MallocIncrease uint64 // bytes allocated by C code since the last collection
 	TotalAllocated uint64 // objects
@@ -71,16 +72,16 @@ func (h *Host) GCStats(ctx context.Context) (GCStats, error) {
 		return GCStats{}, err
 	}
 	var w struct {
-		Count, MajorCount, TimeMS, HeapLiveSlots, HeapFreeSlots, HeapPages, MallocIncrease, TotalAllocated, TotalFreed uint64
-		RubyVersion                                                                                                    string
-		YJIT                                                                                                           bool
+		Count, MajorCount, TimeMS, HeapLiveSlots, HeapFreeSlots, OldObjects, HeapPages, MallocIncrease, TotalAllocated, TotalFreed uint64
+		RubyVersion                                                                                                                string
+		YJIT                                                                                                                       bool
 	}
 	if err := json.Unmarshal(value, &w); err != nil {
 		return GCStats{}, errors.Wrap(err, "rubyhost: GC.stat")
 	}
 	return GCStats{
 		Count: w.Count, MajorCount: w.MajorCount, Time: time.Duration(w.TimeMS) * time.Millisecond,
-		HeapLiveSlots: w.HeapLiveSlots, HeapFreeSlots: w.HeapFreeSlots, HeapPages: w.HeapPages,
+		HeapLiveSlots: w.HeapLiveSlots, HeapFreeSlots: w.HeapFreeSlots, OldObjects: w.OldObjects, HeapPages: w.HeapPages,
 		MallocIncrease: w.MallocIncrease, TotalAllocated: w.TotalAllocated, TotalFreed: w.TotalFreed,
 		RubyVersion: w.RubyVersion, YJIT: w.YJIT,
 	}, nil

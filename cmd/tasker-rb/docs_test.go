@@ -95,5 +95,5 @@ func TestTheDocsHaveTheExitCodes(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(readDocs(t), -1) {
 		codes = append(codes, m[1])
 	}
-	require.Equal(t, []string{fmt.Sprint(exitOK), fmt.Sprint(exitTaskFailed), fmt.Sprint(exitBadInput), fmt.Sprint(exitInterrupted)}, codes)
+	require.Equal(t, []string{fmt.Sprint(exitOK), fmt.Sprint(exitTaskFailed), fmt.Sprint(exitBadInput), fmt.Sprint(exitUndecided), fmt.Sprint(exitMemory), fmt.Sprint(exitInterrupted)}, codes)
 }

@@ -14,6 +14,8 @@ const (
 	exitOK          = 0
 	exitTaskFailed  = 1 // the task ended in error, or a check found something
 	exitBadInput    = 2
+	exitUndecided   = 3 // soak has no verdict
+	exitMemory      = 4 // the worker was above --max-rss, and wants to be started again
 	exitInterrupted = 130
 )
 

@@ -9,12 +9,12 @@ import (
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	p := emptyProject(t)
-	require.JSONEq(t, `{"version": 0, "latest": 7, "oldest": 0, "current": false, "supported": false}`, p.run("migrate", "status", "--output", "json").stdout)
-	require.Equal(t, "version 7 of 7\n", p.run("migrate", "up").stdout)
-	require.Equal(t, "version 7 of 7\n", p.run("migrate", "up").stdout, "a second time changes nothing")
-	require.JSONEq(t, `{"version": 7, "latest": 7, "oldest": 7, "current": true, "supported": true}`, p.run("migrate", "status", "--output", "json").stdout)
+	require.JSONEq(t, `{"version": 0, "latest": 8, "oldest": 0, "current": false, "supported": false}`, p.run("migrate", "status", "--output", "json").stdout)
+	require.Equal(t, "version 8 of 8\n", p.run("migrate", "up").stdout)
+	require.Equal(t, "version 8 of 8\n", p.run("migrate", "up").stdout, "a second time changes nothing")
+	require.JSONEq(t, `{"version": 8, "latest": 8, "oldest": 7, "current": true, "supported": true}`, p.run("migrate", "status", "--output", "json").stdout)
 	require.Zero(t, p.run("run", "one.yaml").code)
-	require.Equal(t, "version 0 of 7\n", p.run("migrate", "down", "0").stdout)
+	require.Equal(t, "version 0 of 8\n", p.run("migrate", "down", "0").stdout)
 	require.Equal(t, -1, p.written())
 	require.Zero(t, p.run("run", "one.yaml", "--migrate").code)
 }
@@ -26,15 +26,15 @@ func TestMigrateStatusOfNewerTables(t *testing.T) {
 	p := emptyProject(t)
 	require.Zero(t, p.run("migrate", "up").code)
 	p.change("update tasker.schema_version set version = 9")
-	require.Equal(t, "version 9, for programs of version 7 or later; this one has version 7\n", p.run("migrate", "status").stdout)
+	require.Equal(t, "version 9, for programs of version 7 or later; this one has version 8\n", p.run("migrate", "status").stdout)
 	require.Zero(t, p.run("run", "one.yaml").code)
 	require.Zero(t, p.run("migrate", "up").code, "there is nothing to do")
-	p.change("update tasker.schema_support set oldest = 8")
-	require.JSONEq(t, `{"version": 9, "latest": 7, "oldest": 8, "current": false, "supported": false}`, p.run("migrate", "status", "--output", "json").stdout)
+	p.change("update tasker.schema_support set oldest = 9")
+	require.JSONEq(t, `{"version": 9, "latest": 8, "oldest": 9, "current": false, "supported": false}`, p.run("migrate", "status", "--output", "json").stdout)
 	refused := p.run("run", "one.yaml")
 	require.Equal(t, 2, refused.code)
 	require.Contains(t, refused.stderr, "newer than this program")
-	require.Contains(t, refused.stderr, "is 8 or later")
+	require.Contains(t, refused.stderr, "is 9 or later")
 }
 
 // The database has a schema of another program with this name. Every command says so, and

@@ -25,7 +25,7 @@ transaction mode, TASKER_SESSION_URL is the engine's way to the server itself.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newSubmit(), newWorker(), newWorkers(), newRuby(), newTest(), newSoak(), newTasks(), newTemplates(), newDoctor(), newMigrate())
+	root.AddCommand(newRun(), newSubmit(), newWorker(), newWorkers(), newStats(), newRuby(), newTest(), newSoak(), newTasks(), newTemplates(), newDoctor(), newMigrate())
 	return root
 }
 

@@ -38,9 +38,6 @@ type soakCommand struct {
 	output  string
 }
 
-// exitUndecided is the exit code of a soak run without a verdict.
-const exitUndecided = 3
-
 func newSoak() *cobra.Command {
 	s := &soakCommand{duration: timeSpan(time.Minute)}
 	cmd := &cobra.Command{

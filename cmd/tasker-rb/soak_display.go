@@ -118,13 +118,15 @@ func (d *soakDisplay) figures(p soak.Progress) []string {
 		}
 		line := fmt.Sprintf("  %-24s %9s", m.Name, megabytes(value))
 		if i < len(p.Growth) {
-			line += "  " + p.Growth[i].Text
 			switch p.Growth[i].Growth {
 			case verdict.Flat.String():
-				line += "  " + green.Render("flat so far")
+				line += "  " + green.Render("flat so far ")
 			case verdict.Leak.String():
 				line += "  " + red.Render("grows so far")
+			default:
+				line += "  " + faint.Render("not decided ")
 			}
+			line += "  " + p.Growth[i].Text
 		}
 		lines = append(lines, line)
 	}

@@ -75,6 +75,8 @@ func valueHint(cmd *cobra.Command, flag string) string {
 	switch f.Value.Type() {
 	case "duration":
 		return timeSpanHint
+	case "size":
+		return sizeHint
 	case "int16":
 		return "Give a whole number from -32768 to 32767."
 	default:

@@ -18,6 +18,7 @@ type workerCommand struct {
 	tasks     int
 	drain     timeSpan
 	keep      timeSpan
+	maxRSS    byteSize
 	quiet     bool
 	log       string
 	templates []string
@@ -35,6 +36,9 @@ takes no more tasks and lets running steps finish, for --drain at most. Steps
 that still run after that are interrupted, and their attempts do not count: other
 workers run them at once. A second signal interrupts them earlier, and a third
 ends the process at once. The exit code is 0, except after the third.
+
+With --max-rss the worker drains in the same way when the process uses more
+memory. Then the exit code is 4, and a supervisor should start it again.
 
 The log goes to standard error. Each line has the time and the level, and as far
 as they are known the task, the step, the attempt and the handler's class. An
@@ -61,6 +65,7 @@ it refuses to start if a handler class of these templates is missing.`,
 	w.drain = timeSpan(30 * time.Second)
 	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
 	cmd.Flags().Var(&w.keep, "keep", "delete tasks `TIME` after their end, such as 90d, but not those in error; 0 keeps what no template limits")
+	cmd.Flags().Var(&w.maxRSS, "max-rss", "drain and end with code 4 when the process uses more than `SIZE` of memory, such as 512MB or 2GiB; 0 means no limit")
 	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "log nothing about steps that succeed")
 	cmd.Flags().StringVar(&w.log, "log", "text", "log as `FORMAT`: text or json")
 	return cmd
@@ -68,7 +73,8 @@ it refuses to start if a handler class of these templates is missing.`,
 
 // logEnd logs what has ended the worker, if whoever reads its log expects JSON.
 func (w *workerCommand) logEnd(cmd *cobra.Command, err error) error {
-	if err == nil || w.log != "json" {
+	var ended *exitError
+	if err == nil || w.log != "json" || errors.As(err, &ended) {
 		return err
 	}
 	code, message := exitBadInput, "the worker ended with an error"
@@ -108,34 +114,45 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if err := resolveHandlers(ctx, host, list...); err != nil {
 		return err
 	}
+	memory, err := newWorkerMemory(host, w.maxRSS, log)
+	if err != nil {
+		return err
+	}
 	pool, err := db.open(ctx)
 	if err != nil {
 		return err
 	}
 	events := &eventLog{log: lines, quiet: w.quiet}
 	engine, err := db.db.newEngine(ctx, pool, orchestration.Config{
-		Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, OnEvent: events.print, Logger: log,
+		Handlers: rubysteps.New(host), MaxParallelSteps: w.handlers.threads, Logger: log,
+		OnEvent: func(e orchestration.Event) {
+			memory.count(e)
+			events.print(e)
+		},
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
-	return w.work(ctx, engine, db.place(), log)
+	return w.work(ctx, engine, memory, db.place(), log)
 }
 
-// work works until the first signal, and then drains.
-func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, place string, log *slog.Logger) error {
+// work works until the first signal, or until the worker uses too much memory, and then
+// drains.
+func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, memory *workerMemory, place string, log *slog.Logger) error {
 	config := orchestration.WorkerConfig{
 		MaxTasks: w.tasks, Drain: time.Duration(w.drain), Namespaces: w.namespaces, Names: w.names, Queues: w.queues,
 		Keep: time.Duration(w.keep),
 	}
+	working, stop := context.WithCancel(ctx)
+	defer stop()
 	over, told := make(chan struct{}), make(chan struct{})
 	if config.Drain == 0 {
 		config.Drain = -1 // at once, so a second signal has nothing to interrupt
 		go func() {
 			defer close(told)
-			if begins(ctx, over) {
-				log.Info("stopping; running steps are interrupted; a second ^C or SIGTERM ends the process at once")
+			if begins(working, over) {
+				log.Info("stopping; running steps are interrupted; " + nextSignal(ctx, "a second") + " ends the process at once")
 			}
 		}()
 	} else {
@@ -143,18 +160,32 @@ func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, 
 		config.Interrupt = second
 		go func() {
 			defer close(told)
-			w.tellOfDrain(ctx, second, over, already, log)
+			w.tellOfDrain(ctx, working, second, over, already, log)
 		}()
 	}
 	log.Info("working on " + place + "; ^C or SIGTERM ends it")
-	err := engine.Work(ctx, config)
+	unwatch := memory.start(engine, stop)
+	err := engine.Work(working, config)
+	unwatch()
 	close(over)
 	<-told
 	if err != nil {
 		return err
 	}
 	log.Info("stopped")
+	if memory.exceeds.Load() && ctx.Err() == nil {
+		return &exitError{exitMemory}
+	}
 	return nil
+}
+
+// nextSignal names the signal that has an effect next: the given one if a signal has begun
+// the drain. If the memory has, one more is needed.
+func nextSignal(ctx context.Context, one string) string {
+	if ctx.Err() == nil {
+		return "^C or SIGTERM, twice,"
+	}
+	return one + " ^C or SIGTERM"
 }
 
 // begins waits until the worker is told to stop. It reports false if the worker is over
@@ -170,21 +201,31 @@ func begins(ctx context.Context, over <-chan struct{}) bool {
 
 // tellOfDrain says what each signal has done, and what the next one does. When the time of
 // the drain is over, the next one ends the process, as after a second signal.
-func (w *workerCommand) tellOfDrain(ctx context.Context, second, over <-chan struct{}, already func(), log *slog.Logger) {
-	if !begins(ctx, over) {
+func (w *workerCommand) tellOfDrain(ctx, working context.Context, second, over <-chan struct{}, already func(), log *slog.Logger) {
+	if !begins(working, over) {
 		return
 	}
-	log.Info(fmt.Sprintf("stopping; running steps have %v to finish (--drain); a second ^C or SIGTERM interrupts them", time.Duration(w.drain)))
+	log.Info(fmt.Sprintf("stopping; running steps have %v to finish (--drain); %s interrupts them", time.Duration(w.drain), nextSignal(ctx, "a second")))
 	timer := time.NewTimer(time.Duration(w.drain))
 	defer timer.Stop()
-	said := ""
-	select {
-	case <-over:
-		return
-	case <-timer.C:
-		already()
-		said = "the time of --drain is over; "
-	case <-second:
+	asked := ctx.Done()
+	if ctx.Err() != nil { // then that has begun the drain
+		asked = nil
 	}
-	log.Info(said + "running steps are interrupted and given back; another ^C or SIGTERM ends the process at once")
+	said := ""
+	for interrupted := false; !interrupted; {
+		select {
+		case <-over:
+			return
+		case <-asked:
+			asked = nil
+			log.Info("told to stop, too; a second ^C or SIGTERM interrupts running steps")
+		case <-timer.C:
+			already()
+			said, interrupted = "the time of --drain is over; ", true
+		case <-second:
+			interrupted = true
+		}
+	}
+	log.Info(said + "running steps are interrupted and given back; " + nextSignal(ctx, "another") + " ends the process at once")
 }

@@ -169,6 +169,13 @@ func (s *session) suspects(ctx context.Context) error {
 		return err
 	}
 	s.result.Suspects = a.Suspects
+	for i := range s.result.Suspects {
+		suspect := &s.result.Suspects[i]
+		suspect.Allocated.shorten()
+		for _, h := range suspect.Path {
+			h.At.shorten()
+		}
+	}
 	if len(a.Suspects) == 0 {
 		return nil
 	}
@@ -180,6 +187,7 @@ func (s *session) suspects(ctx context.Context) error {
 	}
 	for index, line := range a.Stores {
 		if i, err := strconv.Atoi(index); err == nil && i < len(s.result.Suspects) {
+			line.shorten()
 			s.result.Suspects[i].Stored = &line
 		}
 	}

@@ -1,6 +1,11 @@
 package soak
 
-import "time"
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
 
 // Result is what a run has found. Its JSON is what --output json prints.
 type Result struct {
@@ -68,6 +73,17 @@ type Line struct {
 	File string `json:"file"`
 	Line int    `json:"line"`
 	Code string `json:"code,omitempty"` // the line itself
+}
+
+// shorten makes the path relative if it leads below the working folder.
+func (l *Line) shorten() {
+	here, err := os.Getwd()
+	if l == nil || err != nil {
+		return
+	}
+	if below, ok := strings.CutPrefix(l.File, here+string(filepath.Separator)); ok {
+		l.File = below
+	}
 }
 
 // Holder is one object on the way from a root.

@@ -162,7 +162,7 @@ func (p *page) draw(r *soak.Result) error {
 			p.Legend.WarmUp = p.Legend.WarmUp || t.warm
 		}
 	}
-	for _, m := range explaining(r) {
+	for _, m := range drawn(r) {
 		c := smallChartOf(m, 12)
 		f := p.figure(m, c)
 		if m.Trend != nil { // the interval is in the table

@@ -205,6 +205,14 @@ func explaining(r *soak.Result) []soak.Measure {
 	return slices.DeleteFunc(slices.Clone(r.Measures), func(m soak.Measure) bool { return m.Decides })
 }
 
+// drawn are the explaining measures that get a plot. A dozen types of objects that stay as
+// they are would only hide the others.
+func drawn(r *soak.Result) []soak.Measure {
+	return slices.DeleteFunc(explaining(r), func(m soak.Measure) bool {
+		return strings.HasPrefix(m.Key, soak.SlotsOfType) && m.Trend != nil && m.Trend.Growth == flat
+	})
+}
+
 func weight(m soak.Measure) int {
 	if m.Trend == nil {
 		return 0

@@ -180,7 +180,7 @@ module Tasker
         {
           Count: stat[:count], MajorCount: stat[:major_gc_count], TimeMS: stat.fetch(:time, 0),
           HeapLiveSlots: stat[:heap_live_slots], HeapFreeSlots: stat[:heap_free_slots],
-          HeapPages: stat[:heap_allocated_pages], MallocIncrease: stat[:malloc_increase_bytes],
+          OldObjects: stat[:old_objects], HeapPages: stat[:heap_allocated_pages], MallocIncrease: stat[:malloc_increase_bytes],
           TotalAllocated: stat[:total_allocated_objects], TotalFreed: stat[:total_freed_objects],
           RubyVersion: RUBY_VERSION, YJIT: defined?(RubyVM::YJIT) && RubyVM::YJIT.enabled? ? true : false
         }

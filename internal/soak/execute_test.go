@@ -1,0 +1,201 @@
+package soak_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/soak"
+)
+
+type uses = func(calls map[string]int64, tasks int64) map[string]int64
+
+func grows(key string, bytes int64) uses {
+	return func(calls map[string]int64, _ int64) map[string]int64 { return map[string]int64{key: bytes * calls["Charge"]} }
+}
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	both := func(list ...uses) uses {
+		return func(calls map[string]int64, tasks int64) map[string]int64 {
+			all := map[string]int64{}
+			for _, f := range list {
+				for key, bytes := range f(calls, tasks) {
+					all[key] += bytes
+				}
+			}
+			return all
+		}
+	}
+	for _, c := range []struct {
+		name, growth, where string
+		uses                uses
+	}{
+		{"nothing grows", "flat", "", nil},
+		{"slots", "leak", "ruby_heap", grows(soak.RubySlots, 40)},
+		{"what objects own", "leak", "ruby_heap", both(grows(soak.MallocInUse, 64), grows(soak.ObjectMemory, 60))},
+		{"native", "leak", "native", grows(soak.MallocInUse, 64)},
+		{"the bridge", "leak", "bridge", both(grows(soak.MallocInUse, 64), grows(soak.BridgeBytes, 64))},
+		{"Go", "leak", "go_heap", grows(soak.GoHeap, 64)},
+		{"only RSS", "flat", "fragmentation", grows(soak.RSS, 100)},
+		{"a cache that fills early", "flat", "", func(_ map[string]int64, tasks int64) map[string]int64 {
+			return map[string]int64{soak.RubySlots: 400 * min(tasks, 1000)}
+		}},
+		{"a cache that fills late", "undecided", "", func(_ map[string]int64, tasks int64) map[string]int64 {
+			return map[string]int64{soak.RubySlots: 400 * min(tasks, 11000)}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := &simulated{classes: []string{"Charge"}, uses: c.uses}
+			r, err := soak.Execute(t.Context(), s.options(12_000))
+			require.NoError(t, err)
+			require.Equal(t, c.growth, r.Verdict.Growth, r.Verdict.Text)
+			if c.where == "" && c.growth == "flat" {
+				require.Empty(t, r.Where)
+			} else if c.where != "" {
+				require.NotEmpty(t, r.Where)
+				require.Equal(t, c.where, r.Where[0].Kind)
+			}
+			require.GreaterOrEqual(t, r.Run.Tasks, int64(12_000))
+		})
+	}
+}
+
+// A leak is only called one after the run has gone on.
+func TestALeakIsConfirmed(t *testing.T) {
+	t.Parallel()
+	s := &simulated{classes: []string{"Charge"}, uses: grows(soak.RubySlots, 40)}
+	r, err := soak.Execute(t.Context(), s.options(12_000))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, r.Run.Tasks, int64(18_000))
+}
+
+func TestTheClassThatGrowsIsNamed(t *testing.T) {
+	t.Parallel()
+	s := &simulated{
+		classes: []string{"Validate", "Charge", "Ship"}, uses: grows(soak.RubySlots, 40),
+		suspects: []soak.Suspect{{Kind: "objects", Class: "String", Allocated: &soak.Line{File: "charge.rb", Line: 5}}},
+	}
+	r, err := soak.Execute(t.Context(), s.options(12_000))
+	require.NoError(t, err)
+	require.Len(t, r.Classes, 3)
+	require.Equal(t, []string{"Charge"}, r.Classes[0].Classes)
+	require.True(t, r.Classes[0].Grows)
+	require.InDelta(t, 40, r.Classes[0].Bytes, 5)
+	require.False(t, r.Classes[1].Grows || r.Classes[2].Grows, r.Classes)
+	require.Equal(t, 7, r.Suspects[0].Stored.Line)
+}
+
+func TestUntilDecided(t *testing.T) {
+	t.Parallel()
+	// The cache has filled after 6,000 tasks: too late for 3,000, and early enough for more.
+	s := &simulated{classes: []string{"Charge"}, uses: func(_ map[string]int64, tasks int64) map[string]int64 {
+		return map[string]int64{soak.RubySlots: 40 * min(tasks, 4000)}
+	}}
+	o := s.options(5000)
+	r, err := soak.Execute(t.Context(), o)
+	require.NoError(t, err)
+	require.NotEqual(t, "flat", r.Verdict.Growth)
+
+	o.UntilDecided = true
+	r, err = soak.Execute(t.Context(), o)
+	require.NoError(t, err)
+	require.Equal(t, "flat", r.Verdict.Growth, r.Verdict.Text)
+	require.Greater(t, r.Run.Tasks, int64(7500))
+	require.LessOrEqual(t, r.Run.Samples, 401)
+}
+
+func TestTwoVersionsAreCompared(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, growth string
+		mine, other  int64
+	}{
+		{"both grow", "flat", 64, 64}, {"mine grows more", "leak", 64, 0}, {"the other grows more", "flat", 0, 64},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			mine := &simulated{classes: []string{"Charge"}, uses: grows(soak.RubySlots, c.mine)}
+			other := &simulated{classes: []string{"Charge"}, uses: grows(soak.RubySlots, c.other)}
+			o := mine.options(12_000)
+			o.Name = "v1"
+			o.Start = func(ctx context.Context, trace, isOther bool) (*soak.Remote, error) {
+				if isOther {
+					return other.start(ctx, trace)
+				}
+				return mine.start(ctx, trace)
+			}
+			r, err := soak.Execute(t.Context(), o)
+			require.NoError(t, err)
+			require.Equal(t, c.growth, r.Verdict.Growth, r.Verdict.Text)
+			require.Contains(t, r.Verdict.Text, "than in v1")
+			require.Len(t, r.Against.Measures, len(r.Measures))
+		})
+	}
+}
+
+func TestAStoppedRunReports(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	s := &simulated{classes: []string{"Charge"}}
+	o := s.options(1_000_000)
+	o.Progress = func(p soak.Progress) {
+		if p.Samples == 60 {
+			stop()
+		}
+	}
+	r, err := soak.Execute(ctx, o)
+	require.NoError(t, err)
+	require.Equal(t, "undecided", r.Verdict.Growth)
+	require.Contains(t, r.Verdict.Text, "the run was stopped; until then it was ")
+	require.True(t, r.Run.Interrupted)
+}
+
+func TestErrorsOfARun(t *testing.T) {
+	t.Parallel()
+	t.Run("a task fails", func(t *testing.T) {
+		t.Parallel()
+		s := &simulated{classes: []string{"Charge"}, failure: &soak.Failure{Message: "the card was declined"}}
+		_, err := soak.Execute(t.Context(), s.options(1000))
+		var f *soak.Failure
+		require.ErrorAs(t, err, &f)
+		require.Equal(t, "the card was declined", f.Message)
+	})
+	t.Run("the runner dies", func(t *testing.T) {
+		t.Parallel()
+		s := &simulated{classes: []string{"Charge"}, dies: true}
+		_, err := soak.Execute(t.Context(), s.options(1000))
+		require.ErrorIs(t, err, soak.ErrRunnerGone)
+	})
+	for _, c := range []struct {
+		name, says string
+		o          soak.Options
+	}{
+		{"too few", "39 iterations are too few", soak.Options{Iterations: 39}},
+		{"neither", "neither Iterations nor Duration", soak.Options{}},
+		{"samples", "30 samples are asked for", soak.Options{Iterations: 100, Samples: 30}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := soak.Execute(t.Context(), c.o)
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+}
+
+// With a duration, the number of tasks between two samples is found from the first ones.
+func TestADuration(t *testing.T) {
+	t.Parallel()
+	s := &simulated{classes: []string{"Charge"}, pace: 10 * time.Microsecond}
+	o := s.options(0)
+	o.Duration = 500 * time.Millisecond
+	r, err := soak.Execute(t.Context(), o)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, r.Run.Samples, 40)
+	require.Less(t, r.Run.Took, 20*time.Second)
+	require.False(t, errors.Is(err, context.Canceled))
+}
