@@ -16,7 +16,7 @@ import (
 func TestSoakProof(t *testing.T) {
 	t.Parallel()
 	p := &project{t: t, dir: filepath.Join("..", "..", "test", "ruby", "soak", "proof"), url: pgtest.URL(t)}
-	r := p.run("soak", "template.yaml", "--require", "./setup.rb", "--contexts", "contexts.rb", "--cancel-every", "25",
+	r := p.run("soak", "template.yaml", "--require", "./setup.rb", "--contexts", "contexts.rb", "--cancel-every", "25", "--threads", "2",
 		"--iterations", "480", "--samples", "40", "--budget", "250", "--output", "json")
 	require.Equal(t, 0, r.code, "%s\n%s", r.stdout, r.stderr)
 	found := soakResult(t, r)
