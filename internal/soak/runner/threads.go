@@ -36,6 +36,21 @@ func makeThreads() error {
 	return errors.CombineErrors(errors.WithStack(err), errors.WithStack(r.Close()))
 }
 
+// spareGoroutines is how many goroutines Go gets at the start. It keeps what describes one, for
+// ever, so a moment in which more of them are under way than ever before looks like growth.
+const spareGoroutines = 500
+
+// makeGoroutines makes Go have so many goroutines at once.
+func makeGoroutines() {
+	release := make(chan struct{})
+	var ended sync.WaitGroup
+	for range spareGoroutines {
+		ended.Go(func() { <-release })
+	}
+	close(release)
+	ended.Wait()
+}
+
 // makeConnections makes the pool open all its connections now: one that is opened late, when
 // many steps ask for it at once, looks like a leak of a hundred KB that has just begun.
 func makeConnections(ctx context.Context, pool *pgxpool.Pool) error {
