@@ -52,7 +52,7 @@ type Kind struct {
 // kinds are the measures that a report knows, in its order.
 var kinds = []Kind{
 	{Key: MallocInUse, Name: "native memory in use", Unit: "bytes", Decides: true, quantum: 16},
-	{Key: RubySlots, Name: "live Ruby slots", Unit: "bytes", Decides: true, quantum: 40},
+	{Key: RubySlots, Name: "Ruby heap in use", Unit: "bytes", Decides: true, quantum: 40},
 	{Key: GoHeap, Name: "Go heap in use", Unit: "bytes", Decides: true, quantum: 8},
 	{Key: RSS, Name: "resident memory (RSS)", Unit: "bytes", quantum: 4096, smallest: 1},
 	{Key: PSS, Name: "proportional memory (PSS)", Unit: "bytes", quantum: 1024, smallest: 1},
