@@ -33,6 +33,7 @@ const (
 	Descriptors        = "descriptors"
 	Connections        = "connections"
 	PreparedStatements = "prepared_statements"
+	ReplacedThreads    = "replaced_threads"
 	SlotsOfType        = "slots_"
 	SlotsOfPool        = "pool_"
 )
@@ -65,6 +66,7 @@ var kinds = []Kind{
 	{Key: OldObjects, Name: "old objects", Unit: "objects", quantum: 1, smallest: 0.01},
 	{Key: Goroutines, Name: "goroutines", Unit: "goroutines", quantum: 1, smallest: 0.001},
 	{Key: Threads, Name: "threads", Unit: "threads", quantum: 1, smallest: 0.001},
+	{Key: ReplacedThreads, Name: "Ruby threads replaced so far", Unit: "threads", quantum: 1, smallest: 0.001},
 	{Key: Descriptors, Name: "open descriptors", Unit: "descriptors", quantum: 1, smallest: 0.001},
 	{Key: Connections, Name: "database connections", Unit: "connections", quantum: 1, smallest: 0.001},
 	{Key: PreparedStatements, Name: "prepared statements", Unit: "statements", quantum: 1, smallest: 0.001},
