@@ -93,3 +93,9 @@ func ExampleAttribution_String() {
 	// Grow: 64 bytes a call (99 % interval 64 to 64.1), 19800 calls
 	// Never: no calls after the warm-up
 }
+
+// Figures have the digits that count.
+func ExampleFigure() {
+	fmt.Println(verdict.Figure(0.02346), verdict.Figure(-3.14159), verdict.Figure(1234.7))
+	// Output: 0.0235 -3.14 1235
+}

@@ -95,6 +95,9 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 		if r.engine, err = openEngine(ctx, &r.spec, handlers, r.calls); err != nil {
 			return err
 		}
+		if err := makeConnections(ctx, r.engine.engine.Pool()); err != nil {
+			return err
+		}
 		r.runs = r.engine
 		openPool = func(context.Context) (*pgxpool.Pool, error) { return r.engine.engine.Pool(), nil }
 	} else {
@@ -112,6 +115,7 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 	if err := makeThreads(); err != nil {
 		return err
 	}
+	makeGoroutines()
 	if r.contexts, err = openContexts(ctx, r.host, r.spec.Contexts); err != nil {
 		return err
 	}
