@@ -33,6 +33,7 @@ const (
 	Descriptors        = "descriptors"
 	Connections        = "connections"
 	PreparedStatements = "prepared_statements"
+	ReplacedThreads    = "replaced_threads"
 	SlotsOfType        = "slots_"
 	SlotsOfPool        = "pool_"
 )
@@ -52,7 +53,7 @@ type Kind struct {
 // kinds are the measures that a report knows, in its order.
 var kinds = []Kind{
 	{Key: MallocInUse, Name: "native memory in use", Unit: "bytes", Decides: true, quantum: 16},
-	{Key: RubySlots, Name: "live Ruby slots", Unit: "bytes", Decides: true, quantum: 40},
+	{Key: RubySlots, Name: "Ruby heap in use", Unit: "bytes", Decides: true, quantum: 40},
 	{Key: GoHeap, Name: "Go heap in use", Unit: "bytes", Decides: true, quantum: 8},
 	{Key: RSS, Name: "resident memory (RSS)", Unit: "bytes", quantum: 4096, smallest: 1},
 	{Key: PSS, Name: "proportional memory (PSS)", Unit: "bytes", quantum: 1024, smallest: 1},
@@ -65,6 +66,7 @@ var kinds = []Kind{
 	{Key: OldObjects, Name: "old objects", Unit: "objects", quantum: 1, smallest: 0.01},
 	{Key: Goroutines, Name: "goroutines", Unit: "goroutines", quantum: 1, smallest: 0.001},
 	{Key: Threads, Name: "threads", Unit: "threads", quantum: 1, smallest: 0.001},
+	{Key: ReplacedThreads, Name: "Ruby threads replaced so far", Unit: "threads", quantum: 1, smallest: 0.001},
 	{Key: Descriptors, Name: "open descriptors", Unit: "descriptors", quantum: 1, smallest: 0.001},
 	{Key: Connections, Name: "database connections", Unit: "connections", quantum: 1, smallest: 0.001},
 	{Key: PreparedStatements, Name: "prepared statements", Unit: "statements", quantum: 1, smallest: 0.001},

@@ -31,6 +31,7 @@ func (s *session) findPlaces() {
 		}
 		r.Where = append(r.Where, p)
 	}
+	slices.SortStableFunc(r.Where, func(a, b Place) int { return compare(b.Bytes, a.Bytes) })
 	s.fragmentation()
 }
 

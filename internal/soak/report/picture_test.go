@@ -50,7 +50,7 @@ func TestPictureHasThePlotsThatDecide(t *testing.T) {
 	var svg bytes.Buffer
 	require.NoError(t, report.WriteSVG(&svg, compared()))
 	said := elements(t, svg.String())[0].text
-	for _, part := range []string{"native memory grows by 66 bytes a step", "native memory in use", "live Ruby slots", "Go heap in use", "66 bytes a step", "budget: 1 byte a step", "main (1f2e3d4)", "warm-up"} {
+	for _, part := range []string{"native memory grows by 66 bytes a step", "native memory in use", "Ruby heap in use", "Go heap in use", "66 bytes a step", "budget: 1 byte a step", "main (1f2e3d4)", "warm-up"} {
 		require.Contains(t, said, part)
 	}
 	require.NotContains(t, said, "resident memory")

@@ -60,7 +60,7 @@ func growthOf(low, high float64) string {
 func (s simulation) measures() []soak.Measure {
 	return []soak.Measure{
 		s.measure(soak.MallocInUse, "native memory in use", "bytes", true, 41e6, 3.2e6, s.growth, s.noise),
-		s.measure(soak.RubySlots, "live Ruby slots", "bytes", true, 12.4e6, 6e5, s.growth*0.6, s.noise/6),
+		s.measure(soak.RubySlots, "Ruby heap in use", "bytes", true, 12.4e6, 6e5, s.growth*0.6, s.noise/6),
 		s.measure(soak.GoHeap, "Go heap in use", "bytes", true, 6.1e6, 0, -0.02, s.noise/8),
 		s.measure(soak.RSS, "resident memory (RSS)", "bytes", false, 88e6, 9e6, s.growth*1.1, s.noise*4),
 		s.measure(soak.PSS, "proportional memory (PSS)", "bytes", false, 81e6, 9e6, s.growth*1.1, s.noise*4),

@@ -62,7 +62,7 @@ in 19,998 tasks, 39,996 steps, 8 threads, 24 s (sampling 3.1 s)
 
                              at start   at end   a step  interval         verdict
   native memory in use        40.9 MB  46.9 MB     66 B  61.5 to 70.5     leak
-  live Ruby slots             12.4 MB  14.6 MB   39.6 B  38.9 to 40.3     leak
+  Ruby heap in use            12.4 MB  14.6 MB   39.6 B  38.9 to 40.3     leak
   Go heap in use              6.11 MB  6.09 MB  -0.02 B  -0.577 to 0.537  flat
 `, cutAfter(textOf(t, leaking(), report.TextOptions{Width: 120}), "Go heap in use"))
 }

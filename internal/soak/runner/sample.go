@@ -52,6 +52,7 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	}
 	v[soak.RSS], v[soak.PSS] = int64(stat.RSS), int64(stat.PSS)
 	v[soak.Threads], v[soak.Descriptors] = int64(stat.Threads), int64(stat.Descriptors)
+	v[soak.ReplacedThreads] = int64(r.host.Stats().Respawns)
 	v[soak.GoHeap] = goHeap()
 	v[soak.Goroutines] = int64(runtime.NumGoroutine())
 	if r.engine != nil {
