@@ -133,7 +133,7 @@ func (r *runner) resolve(ctx context.Context) error {
 				at := s.HandlerPosition
 				problems.List = append(problems.List, templates.Problem{File: at.File, Line: at.Line, Column: at.Column,
 					Message: "the handler of step " + s.Name + ": " + ruby.Message,
-					Hint:    "Correct handler_class:, or define the class with a public process(task, sequence, step)."})
+					Hint:    "Correct handler_class: or callable:, or define the class with a public process(task, sequence, step)."})
 			} else if err != nil {
 				return err
 			}
