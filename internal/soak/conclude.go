@@ -61,7 +61,7 @@ func (s *session) verdict() Verdict {
 	case verdict.Leak:
 		v.Text = fmt.Sprintf("%s grows by %s%s, above the budget of %s", worst.Name, growth(worst), than, bytes(s.o.Budget))
 	default:
-		v.Text = fmt.Sprintf("%s may grow by %s%s, and the budget is %s: %s", worst.Name, growth(worst), than, bytes(s.o.Budget), why(worst))
+		v.Text = fmt.Sprintf("%s may grow by %s%s, and the budget is %s: %s", worst.Name, growth(worst), than, bytes(s.o.Budget), worst.Reason)
 		if v.MoreTasks > 0 {
 			v.Text += fmt.Sprintf("; about %s more tasks would decide", thousands(v.MoreTasks))
 		} else if worst.Reason == verdict.Noisy {
@@ -85,21 +85,6 @@ func (s *session) worst() verdict.Measure {
 		}
 		return cmp.Compare(a.High, b.High)
 	})
-}
-
-// why says in words what forbids a verdict.
-func why(m verdict.Measure) string {
-	switch m.Reason {
-	case verdict.Late:
-		return "something changed late, and too little follows it"
-	case verdict.Slowing:
-		return "growth slows, as when a cache fills"
-	case verdict.Settling:
-		return "growth ended too late to be called a warm-up"
-	case verdict.Fading:
-		return "growth is not confirmed by the second half of the run, as when a cache has filled"
-	}
-	return "the budget lies within the interval"
 }
 
 // measures are all that a version has used. Kinds and types of slots come after the others.

@@ -284,7 +284,7 @@ func (p *page) facts(r *soak.Result) {
 	add(&p.Run, "threads", soak.Commas(int64(run.Threads)))
 	add(&p.Run, "samples", soak.Commas(int64(run.Samples)))
 	if run.NoDatabase {
-		add(&p.Run, "database", "none: the engine ran without one")
+		add(&p.Run, "database", "none: the steps ran through the bridge alone")
 	}
 	if !run.Began.IsZero() {
 		add(&p.Run, "began", run.Began.Format(time.RFC3339))
