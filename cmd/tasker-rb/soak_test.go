@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
@@ -248,6 +249,22 @@ func TestOtherVersionOfAPath(t *testing.T) {
 	for _, elsewhere := range []string{"", "json", o.from + "-too"} {
 		require.Equal(t, elsewhere, o.there(elsewhere))
 	}
+}
+
+// The database of the other version is a new one, and leaves those of others alone.
+func TestSoakMakesADatabaseForTheOtherVersion(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, soakFiles(false))
+	config, err := pgx.ParseConfig(p.url)
+	require.NoError(t, err)
+	theirs := pgx.Identifier{config.Database + "_other"}.Sanitize()
+	p.change("create database %s", theirs)
+	t.Cleanup(func() { p.change("drop database %s", theirs) })
+	p.change("create database %s", pgx.Identifier{config.Database + "_soak_against"}.Sanitize()) // of a run that was killed
+	r := p.run("soak", "order.yaml", "--force", "--against", "handlers", "--iterations", "39")
+	require.Contains(t, r.stderr, "39 iterations are too few", "which is only looked at when the databases are there")
+	require.Equal(t, 1, p.count("select count(*) from pg_database where datname = current_database() || '_other'"))
+	require.Zero(t, p.count("select count(*) from pg_database where datname = current_database() || '_soak_against'"))
 }
 
 // Standard input is read once, although each template checks the context.
