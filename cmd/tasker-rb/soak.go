@@ -118,15 +118,15 @@ func (s *soakCommand) run(cmd *cobra.Command, path string) (err error) {
 	result, err := soak.Execute(ctx, options)
 	display.end()
 	if err != nil {
-		return s.failed(cmd, err, place)
+		return s.failed(cmd, err)
 	}
 	if err := s.write(cmd, result); err != nil {
 		return err
 	}
-	switch {
-	case result.Verdict.Growth == "flat":
+	switch result.Verdict.Growth {
+	case "flat":
 		return nil
-	case result.Verdict.Growth == "leak":
+	case "leak":
 		return &exitError{exitTaskFailed}
 	}
 	return &exitError{exitUndecided}
@@ -166,6 +166,14 @@ func (s *soakCommand) spec(cmd *cobra.Command, path string) (*soak.Spec, error) 
 		Environment: s.env, Requires: s.handlers.requires, LoadPath: s.handlers.loadPath, Gemfile: s.handlers.gemfile, Threads: s.handlers.threads,
 		YJIT: s.handlers.yjit, YJITMemory: s.handlers.yjitMemory, CancelEvery: s.cancelEvery, AllowFailed: s.allowFailed,
 	}
+	if s.contexts != "" {
+		spec.Contexts, err = readContexts(s.contexts)
+	} else {
+		spec.Contexts.Same, err = readDocument("context", s.sameContext(), cmd.InOrStdin())
+	}
+	if err != nil {
+		return nil, err
+	}
 	for _, file := range files {
 		absolute, err := filepath.Abs(file)
 		if err != nil {
@@ -176,20 +184,10 @@ func (s *soakCommand) spec(cmd *cobra.Command, path string) (*soak.Spec, error) 
 		if err != nil {
 			return nil, err
 		}
-		if s.contexts == "" {
-			if spec.Contexts.Same, err = taskContext(t, s.sameContext(), cmd.InOrStdin()); err != nil {
+		if s.contexts == "" { // the runner fills in the defaults, which each template has of its own
+			if _, err := checkContext(t, spec.Contexts.Same, s.sameContext()); err != nil {
 				return nil, err
 			}
-		}
-	}
-	if s.contexts == "" && s.context != "-" && len(files) > 1 { // each template fills in its own defaults
-		if spec.Contexts.Same, err = readDocument("context", s.sameContext(), nil); err != nil {
-			return nil, err
-		}
-	}
-	if s.contexts != "" {
-		if spec.Contexts, err = readContexts(s.contexts); err != nil {
-			return nil, err
 		}
 	}
 	if spec.Handlers, err = s.handlers.folders(files[0]); err != nil {
@@ -290,14 +288,15 @@ func writeReport(file string, r *soak.Result) error {
 }
 
 // failed prints why there is no verdict.
-func (s *soakCommand) failed(cmd *cobra.Command, err error, place *soakPlace) error {
+func (s *soakCommand) failed(cmd *cobra.Command, err error) error {
 	var f *soak.Failure
+	var gone *soak.Gone
 	switch {
 	case errors.As(err, &f):
 		printCause(cmd.ErrOrStderr(), strings.Join(append([]string{err.Error()}, f.Detail...), "\n"), f.Hint)
 		return &exitError{exitBadInput}
-	case errors.Is(err, soak.ErrRunnerGone):
-		_, _ = cmd.ErrOrStderr().Write(place.said())
+	case errors.As(err, &gone) && gone.Said != "":
+		fmt.Fprintln(cmd.ErrOrStderr(), strings.TrimSpace(gone.Said))
 		return errors.WithHint(err, "What it printed last is above.")
 	}
 	return err

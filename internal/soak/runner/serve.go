@@ -153,6 +153,7 @@ func (r *runner) plan() *soak.Plan {
 	return p
 }
 
+// close ends Ruby first: its at_exit blocks may use the database.
 func (r *runner) close() error {
 	var err error
 	if r.host != nil {
@@ -194,7 +195,6 @@ func (r *runner) batch(ctx context.Context, order *soak.Order) (*soak.Sample, er
 	began := time.Now()
 	err = r.runs.run(ctx, list, func(done int64) { _ = r.answer(soak.Answer{Done: done}) }) // a broken pipe is noticed at the next answer
 	r.tasks += int64(len(list))
-	list = nil
 	ran := time.Since(began)
 	if err != nil || order.NoSample {
 		return nil, err
