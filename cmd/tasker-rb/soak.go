@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,7 +151,7 @@ func (s *soakCommand) check(cmd *cobra.Command) error {
 		return errors.WithHint(errors.Newf("--cancel-every cannot be %d", s.cancelEvery), "Give a number of tasks, or 0 for none.")
 	case s.cancelEvery > 0 && s.noDB:
 		return errors.WithHint(errors.New("--cancel-every needs the engine, and --no-db leaves it out"), "Leave one of them out.")
-	case !(s.budget > 0):
+	case !(s.budget > 0) || math.IsInf(s.budget, 0):
 		return errors.WithHint(errors.Newf("--budget cannot be %v", s.budget), "Give a number of bytes a step above 0. No run can tell a growth of exactly 0.")
 	}
 	return nil

@@ -310,6 +310,7 @@ func TestSoakRefuses(t *testing.T) {
 		{"both", "--iterations and --duration", "Choose", []string{"order.yaml", "--iterations", "50", "--duration", "1s"}},
 		{"no budget", "--budget cannot be 0", "above 0", []string{"order.yaml", "--budget", "0"}},
 		{"an odd budget", "--budget cannot be NaN", "above 0", []string{"order.yaml", "--budget", "nan"}},
+		{"an endless budget", "--budget cannot be +Inf", "above 0", []string{"order.yaml", "--budget", "inf"}},
 		{"few samples", "30 samples are asked for", "needs 40", []string{"order.yaml", "--samples", "30"}},
 		{"a ref that is none", "--against v9: there is no such folder", "other version", []string{"order.yaml", "--against", "v9"}},
 		{"no report of that kind", "--report r.pdf", ".html, .svg or .png", []string{"order.yaml", "--report", "r.pdf"}},
