@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -123,6 +124,16 @@ func TestSoakWithoutADatabase(t *testing.T) {
 	require.NotNil(t, found.Suspects[0].Stored)
 	require.Equal(t, 5, found.Suspects[0].Stored.Line)
 	require.True(t, found.Run.NoDatabase)
+}
+
+// Goroutines that have ended stay in lists of Go, which used to fill over thousands of steps.
+func TestSoakGoHeapIsLevelFromTheSecondSample(t *testing.T) {
+	t.Parallel()
+	p := newSoakProject(t, soakFiles(false))
+	r := p.run("soak", "order.yaml", "--no-db", "--iterations", "2000", "--samples", "50", "--output", "json")
+	heap := value(t, soakResult(t, r), soak.GoHeap).Values
+	last := slices.Sorted(slices.Values(heap[len(heap)-9:]))
+	require.InDelta(t, heap[2], last[4], 4000, heap)
 }
 
 func TestSoakAgainstAnotherVersion(t *testing.T) {

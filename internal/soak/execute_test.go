@@ -14,7 +14,9 @@ import (
 type uses = func(calls map[string]int64, tasks int64) map[string]int64
 
 func grows(key string, bytes int64) uses {
-	return func(calls map[string]int64, _ int64) map[string]int64 { return map[string]int64{key: bytes * calls["Charge"]} }
+	return func(calls map[string]int64, _ int64) map[string]int64 {
+		return map[string]int64{key: bytes * calls["Charge"]}
+	}
 }
 
 func TestVerdicts(t *testing.T) {

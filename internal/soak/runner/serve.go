@@ -112,6 +112,7 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 	if err := makeThreads(); err != nil {
 		return err
 	}
+	makeGoroutines()
 	if r.contexts, err = openContexts(ctx, r.host, r.spec.Contexts); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -32,4 +33,24 @@ func makeThreads() error {
 	err = w.Close()
 	ended.Wait()
 	return errors.CombineErrors(errors.WithStack(err), errors.WithStack(r.Close()))
+}
+
+// What Go keeps of goroutines that have ended: a processor up to so many records of its own,
+// and what is more goes to a list of all processors.
+const (
+	keptGoroutines  = 64
+	spareGoroutines = 256 // on the list of all, more than run at once
+)
+
+// makeGoroutines makes Go allocate the records of goroutines now. A goroutine starts on one
+// processor and ends on another, so the processors' lists fill by chance, over thousands of
+// steps: some 15 KB, 480 bytes at a time, that would look like slow growth.
+func makeGoroutines() {
+	begin := make(chan struct{})
+	var group sync.WaitGroup
+	for range keptGoroutines*runtime.GOMAXPROCS(0) + spareGoroutines {
+		group.Go(func() { <-begin })
+	}
+	close(begin)
+	group.Wait()
 }
