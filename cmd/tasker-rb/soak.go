@@ -108,7 +108,7 @@ func (s *soakCommand) run(cmd *cobra.Command, path string) (err error) {
 		Contexts: spec.Contexts, Threads: spec.Threads, NoDB: s.noDB, Command: commandLine(), Start: place.start,
 	}
 	if s.against != "" {
-		if place.other, err = s.otherVersion(ctx, spec, place); err != nil {
+		if err := s.otherVersion(ctx, spec, place); err != nil {
 			return err
 		}
 		options.Name = place.other.name
@@ -132,6 +132,9 @@ func (s *soakCommand) run(cmd *cobra.Command, path string) (err error) {
 	return &exitError{exitUndecided}
 }
 
+// maxBudget is more than any handler may leave behind, and a number that can be read.
+const maxBudget = 1e9
+
 func (s *soakCommand) check(cmd *cobra.Command) error {
 	if err := oneOf("output", s.output, "text", "json"); err != nil {
 		return err
@@ -150,8 +153,11 @@ func (s *soakCommand) check(cmd *cobra.Command) error {
 		return errors.WithHint(errors.Newf("--cancel-every cannot be %d", s.cancelEvery), "Give a number of tasks, or 0 for none.")
 	case s.cancelEvery > 0 && s.noDB:
 		return errors.WithHint(errors.New("--cancel-every needs the engine, and --no-db leaves it out"), "Leave one of them out.")
-	case !(s.budget > 0):
-		return errors.WithHint(errors.Newf("--budget cannot be %v", s.budget), "Give a number of bytes a step above 0. No run can tell a growth of exactly 0.")
+	case !(s.budget > 0) || s.budget > maxBudget:
+		return errors.WithHint(errors.Newf("--budget cannot be %v", s.budget),
+			"Give a number of bytes a step above 0, at most 1e9. No run can tell a growth of exactly 0.")
+	case flags.Changed("against") && s.against == "":
+		return errors.WithHint(errors.New("--against is empty"), "Name a git ref or a folder. A variable of a shell that is not set is empty.")
 	}
 	return nil
 }
