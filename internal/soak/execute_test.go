@@ -43,6 +43,7 @@ func TestVerdicts(t *testing.T) {
 		{"the bridge", "leak", "bridge", both(grows(soak.MallocInUse, 64), grows(soak.BridgeBytes, 64))},
 		{"Go", "leak", "go_heap", grows(soak.GoHeap, 64)},
 		{"only RSS", "flat", "fragmentation", grows(soak.RSS, 100)},
+		{"some pages of RSS", "flat", "", grows(soak.RSS, 2)},
 		{"a cache that fills early", "flat", "", func(_ map[string]int64, tasks int64) map[string]int64 {
 			return map[string]int64{soak.RubySlots: 400 * min(tasks, 1000)}
 		}},
@@ -65,6 +66,29 @@ func TestVerdicts(t *testing.T) {
 			require.GreaterOrEqual(t, r.Run.Tasks, int64(12_000))
 		})
 	}
+}
+
+// What is not certain is nobody's defect yet, and threads explain native memory.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	hint := func(uses uses, iterations int64) soak.Place {
+		s := &simulated{classes: []string{"Charge"}, uses: uses}
+		r, err := soak.Execute(t.Context(), s.options(iterations))
+		require.NoError(t, err)
+		require.NotEmpty(t, r.Where)
+		return r.Where[0]
+	}
+	require.Contains(t, hint(grows(soak.GoHeap, 64), 12_000).Hint, "please report it")
+	late := hint(func(_ map[string]int64, tasks int64) map[string]int64 {
+		return map[string]int64{soak.GoHeap: 400 * min(tasks, 11_000)}
+	}, 12_000)
+	require.Equal(t, "undecided", late.Growth)
+	require.Empty(t, late.Hint)
+	threads := hint(func(calls map[string]int64, _ int64) map[string]int64 {
+		return map[string]int64{soak.MallocInUse: 18_500 * calls["Charge"], soak.Threads: 1000 * calls["Charge"]}
+	}, 12_000)
+	require.Contains(t, threads.Hint, "Threads grow")
+	require.Contains(t, threads.Text, "18,500 bytes a step")
 }
 
 // A leak is only called one after the run has gone on.

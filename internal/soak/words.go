@@ -11,17 +11,17 @@ import (
 
 // bytes is a size with its unit.
 func bytes(n float64) string {
-	if verdict.Figure(n) == "1" {
+	if figure(n) == "1" {
 		return "1 byte"
 	}
-	return verdict.Figure(n) + " bytes"
+	return figure(n) + " bytes"
 }
 
 // growth is the slope of a measure in bytes, with its interval.
 func growth(m verdict.Measure) string { return growthIn(m, "bytes") }
 
 func growthIn(m verdict.Measure, unit string) string {
-	return fmt.Sprintf("%s %s a step (%s to %s)", verdict.Figure(m.Slope), unit, verdict.Figure(m.Low), verdict.Figure(m.High))
+	return fmt.Sprintf("%s %s a step (%s to %s)", figure(m.Slope), unit, figure(m.Low), figure(m.High))
 }
 
 // thousands is a whole number with two digits that count, and commas.
@@ -30,13 +30,22 @@ func thousands(n int64) string {
 		unit := int64(math.Pow10(len(strconv.FormatInt(n, 10)) - 2))
 		n = (n + unit - 1) / unit * unit
 	}
-	text := strconv.FormatInt(n, 10)
-	var b strings.Builder
-	for i, digit := range text {
-		if i > 0 && (len(text)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
+	return commas(strconv.FormatInt(n, 10))
+}
+
+// commas puts commas into a whole number.
+func commas(text string) string {
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
 	}
-	return b.String()
+	return text
+}
+
+// figure is a number with three digits that count, or with commas.
+func figure(n float64) string {
+	text := verdict.Figure(n)
+	if strings.Contains(text, ".") || math.IsInf(n, 0) {
+		return text
+	}
+	return commas(text)
 }

@@ -122,6 +122,9 @@ func TestPageSaysWhatWouldDecide(t *testing.T) {
 	next = section(elements(t, pageOf(t, r)), "next")
 	require.Contains(t, next, "No reasonable number of tasks would decide, but a budget of 0.4 bytes a step could be resolved.")
 	require.NotContains(t, next, "--iterations")
+
+	r.Run.Interrupted, r.Verdict.Resolvable = true, 0 // before there was anything to judge
+	require.NotContains(t, pageOf(t, r), "No reasonable number")
 }
 
 func TestPageSaysWhatAFlatRunHoldsFor(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -28,7 +29,8 @@ type engineRuns struct {
 	stop    context.CancelFunc // of the worker
 	stopped chan error
 
-	ended    atomic.Int64 // tasks
+	ended    atomic.Int64   // tasks
+	cancels  sync.WaitGroup // that are under way
 	progress chan struct{}
 	mu       sync.Mutex
 	failure  *soak.Failure                      // of the first task that has failed
@@ -126,7 +128,7 @@ func (r *engineRuns) onEvent(e orchestration.Event) {
 	switch e.Kind {
 	case orchestration.EventStepStarted:
 		if r.cancelEvery > 0 && e.TaskID%r.cancelEvery == 0 {
-			go r.cancel(e.TaskID)
+			r.cancels.Go(func() { r.cancel(e.TaskID) })
 		}
 	case orchestration.EventStepFailed:
 		if !r.allowFailed {
@@ -212,6 +214,20 @@ func failureOf(task string, cause *orchestration.StepError) *soak.Failure {
 // empty empties the engine's tables, and leaves those of the handlers alone. The numbers of
 // tasks go on.
 func (r *engineRuns) empty(ctx context.Context) error {
+	r.cancels.Wait()
+	err := r.truncate(ctx)
+	for deadline := time.Now().Add(settle); isDeadlock(err) && time.Now().Before(deadline); { // with the worker's maintenance
+		err = r.truncate(ctx)
+	}
+	return errors.Wrap(err, "emptying the engine's tables")
+}
+
+func isDeadlock(err error) bool {
+	var p *pgconn.PgError
+	return errors.As(err, &p) && p.Code == "40P01"
+}
+
+func (r *engineRuns) truncate(ctx context.Context) error {
 	_, err := r.engine.Pool().Exec(ctx, `do $$ declare list text; begin
 		select string_agg(format('%I.%I', n.nspname, c.relname), ', ') into list
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -219,7 +235,7 @@ func (r *engineRuns) empty(ctx context.Context) error {
 			and c.relname not in ('workers', 'schema_version', 'schema_support', 'templates');
 		execute 'truncate ' || list;
 	end $$`, pgx.QueryExecModeSimpleProtocol)
-	return errors.Wrap(err, "emptying the engine's tables")
+	return err
 }
 
 // connections counts the connections to the database, and the statements that they have
