@@ -63,3 +63,11 @@ func TestSoakRefusesWhatCannotBeCompared(t *testing.T) {
 	r = p.run("soak", "order.yaml", "--no-db", "--against", "nothing")
 	require.Contains(t, r.stderr, "no such commit in")
 }
+
+func TestSoakCancelsEachTask(t *testing.T) {
+	t.Parallel()
+	p := newSoakProject(t, soakFiles(false))
+	r := p.run("soak", "order.yaml", "--cancel-every", "1", "--iterations", "80", "--samples", "40", "--budget", "10000", "--output", "json")
+	require.Contains(t, []int{0, exitUndecided}, r.code, r.stderr)
+	require.GreaterOrEqual(t, soakResult(t, r).Run.Tasks, int64(80))
+}

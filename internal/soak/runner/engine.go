@@ -79,7 +79,7 @@ func (r *engineRuns) run(ctx context.Context, list []work, tell func(int64)) err
 			some = append(some, orchestration.Submission{Template: w.template, Context: w.context})
 		}
 		if _, err := r.engine.SubmitMany(ctx, some); err != nil {
-			return err
+			return errors.Wrap(err, "submitting tasks")
 		}
 		rest = rest[n:]
 		// No more than two transactions' tasks wait, so that they use little memory.
@@ -216,11 +216,17 @@ func failureOf(task string, cause *orchestration.StepError) *soak.Failure {
 func (r *engineRuns) empty(ctx context.Context) error {
 	r.cancels.Wait()
 	err := r.truncate(ctx)
-	for deadline := time.Now().Add(settle); isDeadlock(err) && time.Now().Before(deadline); { // with the worker's maintenance
+	for range deadlocks {
+		if !isDeadlock(err) { // with the worker, which still notes the end of a step
+			break
+		}
 		err = r.truncate(ctx)
 	}
 	return errors.Wrap(err, "emptying the engine's tables")
 }
+
+// deadlocks is how often the tables are emptied again. PostgreSQL takes a second to notice one.
+const deadlocks = 10
 
 func isDeadlock(err error) bool {
 	var p *pgconn.PgError

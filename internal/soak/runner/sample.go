@@ -16,6 +16,9 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	began := time.Now()
 	s := &soak.Sample{Tasks: r.tasks, Values: map[string]int64{}}
 	if r.engine != nil {
+		if err := r.awaitQuiet(ctx); err != nil { // a step whose task was cancelled still runs
+			return nil, err
+		}
 		if err := r.engine.empty(ctx); err != nil {
 			return nil, err
 		}
