@@ -2,6 +2,7 @@ package soak_test
 
 import (
 	"context"
+	"math/bits"
 	"testing"
 	"time"
 
@@ -114,6 +115,24 @@ func TestTheClassThatGrowsIsNamed(t *testing.T) {
 	require.InDelta(t, 40, r.Classes[0].Bytes, 5)
 	require.False(t, r.Classes[1].Grows || r.Classes[2].Grows, r.Classes)
 	require.Equal(t, 7, r.Suspects[0].Stored.Line)
+}
+
+// The table of a Set grows by doubling. No verdict knows it from a cache that has filled, but
+// the objects tell.
+func TestWhatGrowsByDoublingIsNamedWithoutAVerdict(t *testing.T) {
+	t.Parallel()
+	s := &simulated{
+		classes: []string{"Charge"},
+		uses: func(_ map[string]int64, tasks int64) map[string]int64 {
+			return map[string]int64{soak.MallocInUse: 24 << bits.Len64(uint64(tasks-1))}
+		},
+		suspects: []soak.Suspect{{Kind: "container", Class: "Set", Allocated: &soak.Line{File: "charge.rb", Line: 5}}},
+	}
+	r, err := soak.Execute(t.Context(), s.options(12_000))
+	require.NoError(t, err)
+	require.Equal(t, "undecided", r.Verdict.Growth)
+	require.Len(t, r.Suspects, 1)
+	require.Empty(t, r.Classes)
 }
 
 func TestUntilDecided(t *testing.T) {
