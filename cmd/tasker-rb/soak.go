@@ -109,7 +109,7 @@ func (s *soakCommand) run(cmd *cobra.Command, path string) (err error) {
 		Contexts: spec.Contexts, Threads: spec.Threads, NoDB: s.noDB, Command: commandLine(), Start: place.start,
 	}
 	if s.against != "" {
-		if place.other, err = s.otherVersion(ctx, spec, place); err != nil {
+		if err := s.otherVersion(ctx, spec, place); err != nil {
 			return err
 		}
 		options.Name = place.other.name
@@ -132,6 +132,9 @@ func (s *soakCommand) run(cmd *cobra.Command, path string) (err error) {
 	}
 	return &exitError{exitUndecided}
 }
+
+// maxBudget is more than any handler may leave behind, and a number that can be read.
+const maxBudget = 1e9
 
 func (s *soakCommand) check(cmd *cobra.Command) error {
 	if err := oneOf("output", s.output, "text", "json"); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/errors"
@@ -22,49 +23,51 @@ type otherVersion struct {
 }
 
 // otherVersion finds the handlers of --against: a folder, or a ref of the repository that
-// holds the handlers, which gets a worktree of its own.
-func (s *soakCommand) otherVersion(ctx context.Context, spec *soak.Spec, place *soakPlace) (*otherVersion, error) {
+// holds the handlers, which gets a worktree of its own. The place has it even after an
+// error, and removes the worktree.
+func (s *soakCommand) otherVersion(ctx context.Context, spec *soak.Spec, place *soakPlace) error {
 	if info, err := os.Stat(s.against); err == nil && info.IsDir() {
 		if len(spec.Handlers) > 1 {
-			return nil, errors.WithHint(errors.Newf("--against %s is one folder, and there are %d of handlers", s.against, len(spec.Handlers)),
+			return errors.WithHint(errors.Newf("--against %s is one folder, and there are %d of handlers", s.against, len(spec.Handlers)),
 				"Give one --handlers, or a git ref as --against.")
 		}
 		absolute, err := filepath.Abs(s.against)
-		return &otherVersion{name: s.against, handlers: []string{absolute}}, errors.Wrap(err, "--against")
+		place.other = &otherVersion{name: s.against, handlers: []string{absolute}}
+		return errors.Wrap(err, "--against")
 	}
 	if len(spec.Handlers) == 0 {
-		return nil, errors.WithHint(errors.New("--against needs a folder of handlers"), "Give --handlers DIR.")
+		return errors.WithHint(errors.New("--against needs a folder of handlers"), "Give --handlers DIR.")
 	}
 	root, err := git(ctx, spec.Handlers[0], "rev-parse", "--show-toplevel")
 	if err != nil {
-		return nil, errors.WithHint(errors.Newf("--against %s: there is no such folder, and %s is in no git repository", s.against, spec.Handlers[0]),
+		return errors.WithHint(errors.Newf("--against %s: there is no such folder, and %s is in no git repository", s.against, spec.Handlers[0]),
 			"Name a folder with the other version of the handlers.")
 	}
 	commit, err := git(ctx, root, "rev-parse", "--verify", "--quiet", "--end-of-options", s.against+"^{commit}")
 	if err != nil {
-		return nil, errors.WithHint(errors.Newf("--against %s: there is no such folder, and no such commit in %s", s.against, root),
+		return errors.WithHint(errors.Newf("--against %s: there is no such folder, and no such commit in %s", s.against, root),
 			"Name a branch, a tag or a commit, or a folder. `git fetch` brings what is elsewhere.")
 	}
 	dir, err := os.MkdirTemp("", "tasker-rb-against-")
 	if err != nil {
-		return nil, errors.Wrap(err, "a folder for the other version")
+		return errors.Wrap(err, "a folder for the other version")
 	}
 	o := &otherVersion{name: s.against + " (" + commit[:min(len(commit), 10)] + ")", from: root, to: filepath.Join(dir, "tree"), git: root}
 	if s.against == commit {
 		o.name = commit[:10]
 	}
-	place.other = o // so that it is removed
+	place.other = o
 	if _, err := git(ctx, root, "worktree", "add", "--detach", "--quiet", o.to, commit); err != nil {
-		return nil, errors.Wrapf(err, "checking out %s", s.against)
+		return errors.Wrapf(err, "checking out %s", s.against)
 	}
 	for _, folder := range spec.Handlers {
 		if there := o.there(folder); there == folder {
-			return nil, errors.WithHint(errors.Newf("%s is not in the repository %s", folder, root), "--against REF compares handlers of one repository.")
+			return errors.WithHint(errors.Newf("%s is not in the repository %s", folder, root), "--against REF compares handlers of one repository.")
 		} else if _, err := os.Stat(there); err != nil {
-			return nil, errors.WithHint(errors.Newf("%s has no folder %s", s.against, strings.TrimPrefix(folder, root+"/")), "Name a ref that has the handlers.")
+			return errors.WithHint(errors.Newf("%s has no folder %s", s.against, strings.TrimPrefix(folder, root+"/")), "Name a ref that has the handlers.")
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // use makes a spec that of the other version.
@@ -124,6 +127,10 @@ func (o *otherVersion) remove() error {
 // git runs git in a folder and returns what it prints.
 func git(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { // a hook of git has those of its own repository
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}, name)
+	})
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

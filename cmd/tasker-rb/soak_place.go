@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -181,20 +183,37 @@ func withoutThreadCaches() string {
 	return name + "=" + off
 }
 
-// tail keeps the last part of what is written to it.
+// tail keeps the last part of what is written to it, and the first part of a crash: Ruby and
+// Go begin with where it was, and go on for thousands of lines.
 type tail struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu    sync.Mutex
+	first bytes.Buffer
+	text  bytes.Buffer
+	lost  bool
 }
 
-const tailSize = 16 << 10
+const (
+	headSize = 4 << 10
+	tailSize = 4 << 10
+)
+
+// crashes are how the report of a crash begins.
+var crashes = [][]byte{[]byte("[BUG] "), []byte("fatal error: "), []byte("panic: "), []byte("SIGSEGV: ")}
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.text.Write(p)
+	if slices.ContainsFunc(crashes, func(mark []byte) bool { return bytes.Contains(p, mark) }) {
+		t.first.Reset()
+		t.text.Reset()
+		t.lost = false
+	}
+	n := min(headSize-t.first.Len(), len(p))
+	t.first.Write(p[:n])
+	t.text.Write(p[n:])
 	if extra := t.text.Len() - tailSize; extra > 0 {
 		t.text.Next(extra)
+		t.lost = true
 	}
 	return len(p), nil
 }
@@ -202,5 +221,9 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) bytes() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return bytes.Clone(t.text.Bytes())
+	parts := [][]byte{t.first.Bytes()}
+	if t.lost {
+		parts = append(parts, []byte("\n…\n"))
+	}
+	return bytes.Join(append(parts, t.text.Bytes()), nil)
 }

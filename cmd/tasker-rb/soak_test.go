@@ -128,6 +128,16 @@ func TestSoakWithoutADatabase(t *testing.T) {
 	require.True(t, found.Run.NoDatabase)
 }
 
+// Goroutines that have ended stay in lists of Go, which used to fill over thousands of steps.
+func TestSoakGoHeapIsLevelFromTheSecondSample(t *testing.T) {
+	t.Parallel()
+	p := newSoakProject(t, soakFiles(false))
+	r := p.run("soak", "order.yaml", "--no-db", "--iterations", "2000", "--samples", "50", "--output", "json")
+	heap := value(t, soakResult(t, r), soak.GoHeap).Values
+	last := slices.Sorted(slices.Values(heap[len(heap)-9:]))
+	require.InDelta(t, heap[2], last[4], 4000, heap)
+}
+
 func TestSoakAgainstAnotherVersion(t *testing.T) {
 	t.Parallel()
 	p := newSoakProject(t, soakFiles(true))

@@ -2,6 +2,7 @@ package soak_test
 
 import (
 	"context"
+	"math/bits"
 	"testing"
 	"time"
 
@@ -68,6 +69,29 @@ func TestVerdicts(t *testing.T) {
 			require.GreaterOrEqual(t, r.Run.Tasks, int64(12_000))
 		})
 	}
+}
+
+// What is not certain is nobody's defect yet, and threads explain native memory.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	hint := func(uses uses, iterations int64) soak.Place {
+		s := &simulated{classes: []string{"Charge"}, uses: uses}
+		r, err := soak.Execute(t.Context(), s.options(iterations))
+		require.NoError(t, err)
+		require.NotEmpty(t, r.Where)
+		return r.Where[0]
+	}
+	require.Contains(t, hint(grows(soak.GoHeap, 64), 12_000).Hint, "please report it")
+	late := hint(func(_ map[string]int64, tasks int64) map[string]int64 {
+		return map[string]int64{soak.GoHeap: 400 * min(tasks, 11_000)}
+	}, 12_000)
+	require.Equal(t, "undecided", late.Growth)
+	require.Empty(t, late.Hint)
+	threads := hint(func(calls map[string]int64, _ int64) map[string]int64 {
+		return map[string]int64{soak.MallocInUse: 18_500 * calls["Charge"], soak.Threads: 1000 * calls["Charge"]}
+	}, 12_000)
+	require.Contains(t, threads.Hint, "Threads grow")
+	require.Contains(t, threads.Text, "18,500 bytes a step")
 }
 
 // A leak is only called one after the run has gone on.
@@ -175,6 +199,24 @@ func TestTheClassThatGrowsIsNamed(t *testing.T) {
 	require.InDelta(t, 40, r.Classes[0].Bytes, 5)
 	require.False(t, r.Classes[1].Grows || r.Classes[2].Grows, r.Classes)
 	require.Equal(t, 7, r.Suspects[0].Stored.Line)
+}
+
+// The table of a Set grows by doubling. No verdict knows it from a cache that has filled, but
+// the objects tell.
+func TestWhatGrowsByDoublingIsNamedWithoutAVerdict(t *testing.T) {
+	t.Parallel()
+	s := &simulated{
+		classes: []string{"Charge"},
+		uses: func(_ map[string]int64, tasks int64) map[string]int64 {
+			return map[string]int64{soak.MallocInUse: 24 << bits.Len64(uint64(tasks-1))}
+		},
+		suspects: []soak.Suspect{{Kind: "container", Class: "Set", Allocated: &soak.Line{File: "charge.rb", Line: 5}}},
+	}
+	r, err := soak.Execute(t.Context(), s.options(12_000))
+	require.NoError(t, err)
+	require.Equal(t, "undecided", r.Verdict.Growth)
+	require.Len(t, r.Suspects, 1)
+	require.Empty(t, r.Classes)
 }
 
 func TestUntilDecided(t *testing.T) {

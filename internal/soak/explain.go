@@ -23,13 +23,31 @@ func (s *session) grows() bool {
 	})
 }
 
+// steps says whether memory of Ruby has risen, although nobody can say yet that it grows. So
+// does the table of a Set or the buffer of a String: each is twice as large as the one
+// before, so that the verdict may stay open however long the run is.
+func (s *session) steps() bool {
+	for i, k := range Deciding() {
+		if k.Key == GoHeap || i >= len(s.places.Measures) {
+			continue
+		}
+		m := s.places.Measures[i]
+		if m.Growth == verdict.Undecided && (m.Slope > s.o.Budget || m.Change != nil && m.Change.Jump > 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // explain finds out which class and which line it is.
 func (s *session) explain(ctx context.Context) error {
 	defer func() {
 		s.result.Run.Took = time.Since(s.began)
 	}()
-	if err := s.attribute(ctx); err != nil {
-		return err
+	if s.grows() {
+		if err := s.attribute(ctx); err != nil {
+			return err
+		}
 	}
 	return s.suspects(ctx)
 }
@@ -158,7 +176,7 @@ func (s *session) suspects(ctx context.Context) error {
 			return err
 		}
 	}
-	if !place("ruby_heap") && !place("native") {
+	if !place("ruby_heap") && !place("native") && !s.steps() {
 		return nil
 	}
 	_ = s.version.runner.Close() // the other one takes its database

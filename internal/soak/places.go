@@ -26,7 +26,7 @@ func (s *session) findPlaces() {
 			p.Kind, p.Text = "ruby_heap", "objects of Ruby, "+growth(m)+s.mostly()
 		case GoHeap:
 			p.Kind, p.Text = "go_heap", "the heap of Go, "+growth(m)
-			p.Hint = "If no handler is written in Go, this is a defect of tasker-rb; please report it with the page."
+			p.Hint = p.hint("If no handler is written in Go, this is a defect of tasker-rb; please report it with the page.")
 		default:
 			s.native(&p, m)
 		}
@@ -43,13 +43,27 @@ func (s *session) native(p *Place, m verdict.Measure) {
 	switch half := m.Slope / 2; {
 	case m.Slope > 0 && bridge > half:
 		p.Kind, p.Text = "bridge", "the bridge between Go and Ruby, "+growth(m)
-		p.Hint = "This is a defect of tasker-rb; please report it with the page."
+		p.Hint = p.hint("This is a defect of tasker-rb; please report it with the page.")
 	case m.Slope > 0 && objects > half:
 		p.Kind, p.Text = "ruby_heap", "native memory that objects of Ruby own (characters, elements, tables), "+growth(m)
 	default:
 		p.Kind, p.Text = "native", "native memory that no object of Ruby owns, "+growth(m)
-		p.Hint = "A C extension, or a library that it calls, does not free what it allocates."
+		p.Hint = p.hint("A C extension, or a library that it calls, does not free what it allocates.")
+		if s.slope(Threads) >= growingThreads && m.Slope > 0 {
+			p.Hint = "Threads grow, too, and each has memory of its own: see the note."
+		}
 	}
+}
+
+// growingThreads is the growth of threads per step from which they explain native memory.
+const growingThreads = 0.001
+
+// hint is the hint if the growth is certain. What is undecided may end.
+func (p *Place) hint(text string) string {
+	if p.Growth != verdict.Leak.String() {
+		return ""
+	}
+	return text
 }
 
 func (s *session) slope(key string) float64 {
@@ -96,13 +110,20 @@ func (s *session) mostly() string {
 	return "; mostly " + strings.Join(names, ", ")
 }
 
+// fragmented says whether resident memory has grown by a hundredth in the part of the run
+// that counts. Less is a matter of some pages.
+func fragmented(m Measure) bool {
+	grown := m.Trend.Low * float64(m.Trend.LastStep-m.Trend.WarmUpEnd)
+	return grown > float64(m.Values[len(m.Values)-1])/100
+}
+
 // fragmentation is RSS that rises while what is in use does not.
 func (s *session) fragmentation() {
 	if s.places.Growth != verdict.Flat || len(s.places.Measures) == 0 {
 		return
 	}
 	for _, m := range s.result.Measures {
-		if m.Key != RSS || m.Trend == nil || m.Trend.Growth != verdict.Leak.String() {
+		if m.Key != RSS || m.Trend == nil || m.Trend.Growth != verdict.Leak.String() || !fragmented(m) {
 			continue
 		}
 		s.result.Where = append(s.result.Where, Place{

@@ -10,17 +10,17 @@ import (
 
 // bytes is a size with its unit.
 func bytes(n float64) string {
-	if verdict.Figure(n) == "1" {
+	if figure(n) == "1" {
 		return "1 byte"
 	}
-	return verdict.Figure(n) + " bytes"
+	return figure(n) + " bytes"
 }
 
 // growth is the slope of a measure in bytes, with its interval.
 func growth(m verdict.Measure) string { return growthIn(m, "bytes") }
 
 func growthIn(m verdict.Measure, unit string) string {
-	return fmt.Sprintf("%s %s a step (%s to %s)", verdict.Figure(m.Slope), unit, verdict.Figure(m.Low), verdict.Figure(m.High))
+	return fmt.Sprintf("%s %s a step (%s to %s)", figure(m.Slope), unit, figure(m.Low), figure(m.High))
 }
 
 // thousands is a whole number with two digits that count, and commas.

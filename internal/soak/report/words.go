@@ -138,6 +138,8 @@ func holderName(h soak.Holder) string {
 		return kind + " " + name
 	case name != "":
 		return name
+	case h.Kind == "element": // the class is that of the object itself
+		return "an element"
 	case class != "" && (kind == "" || h.Kind == "reference"):
 		return class
 	case class != "":

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -228,6 +229,26 @@ func failureOf(task string, cause *orchestration.StepError) *soak.Failure {
 // empty empties the engine's tables, and leaves those of the handlers alone. The numbers of
 // tasks go on.
 func (r *engineRuns) empty(ctx context.Context) error {
+	r.cancels.Wait()
+	err := r.truncate(ctx)
+	for range deadlocks {
+		if !isDeadlock(err) { // with the worker, which still notes the end of a step
+			break
+		}
+		err = r.truncate(ctx)
+	}
+	return errors.Wrap(err, "emptying the engine's tables")
+}
+
+// deadlocks is how often the tables are emptied again. PostgreSQL takes a second to notice one.
+const deadlocks = 10
+
+func isDeadlock(err error) bool {
+	var p *pgconn.PgError
+	return errors.As(err, &p) && p.Code == "40P01"
+}
+
+func (r *engineRuns) truncate(ctx context.Context) error {
 	_, err := r.engine.Pool().Exec(ctx, `do $$ declare list text; begin
 		select string_agg(format('%I.%I', n.nspname, c.relname), ', ') into list
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -235,7 +256,7 @@ func (r *engineRuns) empty(ctx context.Context) error {
 			and c.relname not in ('workers', 'schema_version', 'schema_support', 'templates');
 		execute 'truncate ' || list;
 	end $$`, pgx.QueryExecModeSimpleProtocol)
-	return errors.Wrap(err, "emptying the engine's tables")
+	return err
 }
 
 // connections counts the connections to the database, and the statements that they have

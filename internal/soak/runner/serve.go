@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
@@ -285,5 +286,10 @@ func failed(err error) *soak.Failure {
 	if errors.As(err, &f) {
 		return f
 	}
-	return &soak.Failure{Message: err.Error(), Hint: errors.FlattenHints(err)}
+	hint := errors.FlattenHints(err)
+	var gone *pgconn.ConnectError
+	if hint == "" && errors.As(err, &gone) {
+		hint = "The database was there at the start. A restart of it ends the run: there is no verdict across one."
+	}
+	return &soak.Failure{Message: err.Error(), Hint: hint}
 }

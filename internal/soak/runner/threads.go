@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 
