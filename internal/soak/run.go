@@ -63,7 +63,7 @@ func Execute(ctx context.Context, o Options) (*Result, error) {
 	if err := s.conclude(); err != nil {
 		return nil, err
 	}
-	if !s.interrupted && s.grows() {
+	if !s.interrupted && (s.grows() || s.steps()) {
 		if err := s.explain(ctx); err != nil {
 			s.result.Notes = append(s.result.Notes, unexplained(ctx, err))
 		}

@@ -23,6 +23,15 @@ func growthIn(m verdict.Measure, unit string) string {
 	return fmt.Sprintf("%s %s a step (%s to %s)", figure(m.Slope), unit, figure(m.Low), figure(m.High))
 }
 
+// figure is a number with three digits that count, or a whole one with commas.
+func figure(n float64) string {
+	text := verdict.Figure(n)
+	if whole, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return Commas(whole)
+	}
+	return text
+}
+
 // thousands is a whole number with two digits that count, and commas.
 func thousands(n int64) string {
 	if n >= 1000 {

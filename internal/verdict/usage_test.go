@@ -39,11 +39,6 @@ func ExampleReason_String() {
 	// Output: something changed late, and too little follows it
 }
 
-func ExampleFigure() {
-	fmt.Println(verdict.Figure(1234.5), verdict.Figure(0.012345))
-	// Output: 1234 0.0123
-}
-
 func ExampleVerdict_String() {
 	// Too much noise for a budget as small as this one.
 	v, err := verdict.Decide([]verdict.Series{sampled("bytes in use", 0)}, verdict.Options{Budget: 0.01})

@@ -29,8 +29,9 @@ type engineRuns struct {
 	stop    context.CancelFunc // of the worker
 	stopped chan error
 
-	progress chan struct{}
-	newest   int64 // the highest number of a task so far
+	cancelling sync.WaitGroup // cancels that are under way
+	progress   chan struct{}
+	newest     int64 // the highest number of a task so far
 
 	mu      sync.Mutex
 	ended   int64                              // tasks of this batch
@@ -142,7 +143,7 @@ func (r *engineRuns) onEvent(e orchestration.Event) {
 	switch e.Kind {
 	case orchestration.EventStepStarted:
 		if r.cancels(e.TaskID) {
-			go r.cancel(e.TaskID)
+			r.cancelling.Go(func() { r.cancel(e.TaskID) })
 		}
 	case orchestration.EventStepFailed:
 		if !r.allowFailed {
@@ -229,7 +230,7 @@ func failureOf(task string, cause *orchestration.StepError) *soak.Failure {
 // empty empties the engine's tables, and leaves those of the handlers alone. The numbers of
 // tasks go on.
 func (r *engineRuns) empty(ctx context.Context) error {
-	r.cancels.Wait()
+	r.cancelling.Wait()
 	err := r.truncate(ctx)
 	for range deadlocks {
 		if !isDeadlock(err) { // with the worker, which still notes the end of a step
