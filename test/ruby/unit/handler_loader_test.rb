@@ -3,10 +3,13 @@
 require_relative "helper"
 
 class HandlerLoaderTest < Minitest::Test
+  Registry = Tasker::HandlerLoader::Registry
+
   # What these tests load stays loaded, so each test has a module of its own.
   @@serial = 0
 
   def setup
+    @named = Registry.remember
     @space = "LoaderSpace#{@@serial += 1}"
     @dir = File.realpath(Dir.mktmpdir("handlers"))
     @loader = Tasker::HandlerLoader.new
@@ -14,6 +17,7 @@ class HandlerLoaderTest < Minitest::Test
   end
 
   def teardown
+    Registry.restore(@named)
     $LOAD_PATH.replace(@load_path)
     FileUtils.remove_entry(@dir)
   end
@@ -234,6 +238,35 @@ class HandlerLoaderTest < Minitest::Test
 
     error = assert_raises(NameError) { @loader.resolve("#{@space}::Broken") }
     assert_match(/NoSuchBase/, error.message)
+  end
+
+  def test_a_handler_with_a_name_of_its_own
+    one = handler { def process(*) = 1 }
+    Registry.register("shop.validate_cart", one, "a.rb:1")
+    Registry.register(:pay, one, "a.rb:2")
+
+    assert_same one, @loader.resolve("shop.validate_cart")
+    assert_same one, @loader.resolve("pay")
+    assert_raises(Tasker::HandlerNotFound) { @loader.resolve("shop.validate_card") }
+    assert_match(/no step_handler of this name is loaded; did you mean "shop.validate_cart"\?/, unresolved("shop.validate_card"))
+    assert_match(/did you mean "shop.validate_cart"\?/, unresolved("validate_cart"))
+    refute_match(/did you mean/, unresolved("ship_order"))
+    assert_equal "a.rb:1", Registry.place_of(one)
+  end
+
+  def test_a_handler_that_is_defined_twice
+    one, other, third = Array.new(3) { handler { def process(*) = 1 } }
+    text = logged do
+      Registry.register("twice", one, "a.rb:1")
+      Registry.register("twice", other, "a.rb:1")
+      Registry.register("again", one, "a.rb:5")
+      Registry.register("twice", third, "b.rb:2")
+    end
+
+    assert_match(/the handler "twice" is defined at b\.rb:2, and at a\.rb:1 too/, text)
+    assert_equal 1, text.lines.size, text
+    assert_match(/defined more than once, at a\.rb:1 and at b\.rb:2/, unresolved("twice"))
+    assert_same one, @loader.resolve("again")
   end
 
   def test_no_hook_is_left_behind

@@ -2,6 +2,7 @@
 
 require "tasker"
 require "tasker/execution"
+require_relative "handler_loader/registry"
 require_relative "handler_loader/names"
 require_relative "handler_loader/wording"
 require_relative "handler_loader/load_order"
@@ -72,12 +73,13 @@ module Tasker
       true
     end
 
-    # Finds a class by its name.
+    # Finds a class by its name, or by the name that it was registered with.
     #
-    # @param name [String] such as "Payments::ChargeCard"
+    # @param name [String] such as "Payments::ChargeCard" or "validate_cart"
     # @return [Class]
     # @raise [HandlerNotFound] when there is no such class. The message says in
     #   which file it was expected, and which names are near.
+    # @raise [HandlerError] when the name is registered twice
     def resolve(name)
       load_postponed
       @names.resolve(name.to_s)

@@ -165,8 +165,7 @@ module Tasker
       end
 
       def permanent(exception)
-        KIND_OF.bind_call(exception, PermanentError) || KIND_OF.bind_call(exception, ConfigurationError) ||
-          KIND_OF.bind_call(exception, SQLError::TransactionControl)
+        KIND_OF.bind_call(exception, Permanent) || KIND_OF.bind_call(exception, SQLError::TransactionControl)
       rescue Exception # rubocop:disable Lint/RescueException
         false
       end
