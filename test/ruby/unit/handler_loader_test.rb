@@ -136,6 +136,58 @@ class HandlerLoaderTest < Minitest::Test
     assert_includes message, "#{@dir}/two.rb:3: uninitialized constant #{@space}::Nothing"
   end
 
+  def test_a_constant_that_many_files_need_is_told_once
+    %w[one two three].each { |name| write("#{name}.rb", "\nclass SPACE#{name} < TaskerCore::StepHandler::Base; end\n") }
+    write("other.rb", "module SPACE\n  One = Nowhere\nend\n")
+    message = refused
+
+    assert_match(/\A4 files need constants that nothing defines:/, message)
+    assert_equal 1, message.scan(%r{require "tasker/compat/tasker_core"}).size
+    assert_includes message, "#{@dir}/one.rb:2: uninitialized constant TaskerCore; require"
+    assert_includes message, "\n    #{@dir}/three.rb:2 too\n    #{@dir}/two.rb:2 too"
+    assert_includes message, "#{@dir}/other.rb:2: uninitialized constant #{@space}::Nowhere"
+  end
+
+  def test_hints_at_load
+    {
+      "Rails.logger" => %r{/bad\.rb:1: uninitialized constant Rails; require "tasker/compat/rails"},
+      "X1 = 3.days" => %r{/bad\.rb:1: undefined method .*days.*active_support/all},
+      "require 'tasker_core'" => %r{/bad\.rb:1: LoadError: cannot load such file -- tasker_core; require "tasker/compat/tasker_core"}
+    }.each do |text, expected|
+      write("bad.rb", text)
+      assert_match expected, refused
+    end
+  end
+
+  def test_an_anonymous_argument
+    write("bad.rb", "module SPACE\n  def self.a(**) = b(1, **)\n  def self.b(*) = 1\nend\n")
+    return @loader.load_dir(@dir) if RUBY_VERSION >= "3.2"
+
+    capture_io do # Ruby warns of the indentation, which it cannot follow
+      assert_match(%r{/bad\.rb:2: syntax error.*an anonymous \* or \*\* as an argument needs Ruby 3\.2, and this is 3\.1}m, refused)
+    end
+  end
+
+  def test_a_feature_that_fails
+    inner = write("inner.rb", "module SPACE; end\n\nraise 'boom'\n")
+    outer = write("outer.rb", "require_relative 'inner'\n")
+    failing = ->(feature) { assert_raises(Tasker::HandlerError) { @loader.require_feature(feature) }.message }
+
+    assert_equal "#{inner}:3: RuntimeError: boom", failing.call(outer)
+    write("inner.rb", "\nRails.logger\n")
+    assert_match(%r{\A#{inner}:2: uninitialized constant Rails; require "tasker/compat/rails"}, failing.call(outer))
+    write("inner.rb", "require 'json'\nJSON.parse('{')\n")
+    assert_match(/\A#{inner}:2: JSON::ParserError: /, failing.call(outer))
+    write("inner.rb", "require 'not_there'\n")
+    assert_match(/\A#{inner}:1: LoadError: cannot load such file -- not_there/, failing.call(outer))
+    write("inner.rb", "def x(\n")
+    assert_match(/\A#{inner}:\d+: /, failing.call(outer))
+    assert_equal "not_there", assert_raises(LoadError) { @loader.require_feature("not_there") }.path
+    assert_raises(LoadError) { @loader.require_feature("./not_there.rb") }
+    write("inner.rb", "SPACE_FINE = 1\n")
+    assert @loader.require_feature(outer)
+  end
+
   def test_a_circle_that_can_be_undone
     write("a.rb", "module SPACE\n  A1 = 1\n  A2 = B1\nend\n")
     write("b.rb", "module SPACE\n  B1 = A1\n  B2 = A2\nend\n")

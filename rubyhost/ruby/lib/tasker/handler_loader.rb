@@ -43,6 +43,24 @@ module Tasker
       Execution.forget
     end
 
+    # Requires a feature as a folder's file is required: its error has file and line.
+    #
+    # @param feature [String] as for require, or a file as ./FILE
+    # @return [Boolean]
+    # @raise [HandlerError] with the place, when the feature cannot be loaded
+    # @raise [LoadError] when there is no such feature
+    def require_feature(feature)
+      path = feature.start_with?("./") ? File.expand_path(feature) : feature
+      require path
+    rescue SyntaxError => e
+      raise HandlerError, @wording.syntax(e)
+    rescue *LoadOrder::RAISED => e
+      place = @wording.place_outside(e)
+      raise if place.nil? || (e.is_a?(LoadError) && e.path == path)
+
+      raise HandlerError, @wording.failure_at(place, e)
+    end
+
     # Puts the folders on the load path, and leaves their files to {#load_postponed},
     # which {#resolve} calls too.
     #

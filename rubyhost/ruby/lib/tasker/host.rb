@@ -199,7 +199,7 @@ module Tasker
 
     # The constants op… in call.go have the same order.
     register OthersCode.new { |path| changing_classes { load(Lineage.own(File.expand_path(path))) } }
-    register OthersCode.new { |feature| changing_classes { require(feature.start_with?("./") ? File.expand_path(feature) : feature) } }
+    register OthersCode.new { |feature| changing_classes { loader.require_feature(feature) } }
     register OthersCode.new { |*dirs| loader.load_dir(*dirs) && nil }
     register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, Lineage.own(file), 1) } # rubocop:disable Security/Eval
     register(OthersCode.new do |name|
