@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/planted test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos lint lint/ruby bench bench/setup bench/micro bench/suite docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/planted test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos soak soak/controls lint lint/ruby bench bench/setup bench/micro bench/suite docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -111,6 +111,19 @@ chaos: setup ## CHAOS_TASKS tasks (default 10000) while processes, networks and 
 	CHAOS_TASKS=$(CHAOS_TASKS) CHAOS_FOR=$(CHAOS_FOR) $(GO) test -vet=off -count 1 -v -timeout 30m -run '^TestChaos$$' ./orchestration
 	FAILOVERS=20 $(GO) test -vet=off -count 1 -v -timeout 5m -run '^TestFailovers$$' ./orchestration
 
+SOAK_CONTROLS ?= 20
+soak/controls: test/setup ## tasker-rb soak on leaks and no leaks, SOAK_CONTROLS times each (default 20): cmd/tasker-rb/testdata/controls.txt
+	SOAK_CONTROLS=$(SOAK_CONTROLS) $(GO) test -vet=off -count 1 -v -timeout 6h -run '^TestSoakControlsTable$$' ./cmd/tasker-rb
+
+# The project's own proof. Each task has nine steps, and some attempts fail on purpose.
+SOAK_TASKS ?= 110000
+SOAK_THREADS ?= 8
+SOAK_REPORT ?= .build/soak
+soak: build test/setup ## a million steps that use all that a handler may use (SOAK_TASKS tasks of 9 steps, default 110000; SOAK_THREADS), with the report in .build/soak
+	@mkdir -p $(SOAK_REPORT)
+	cd test/ruby/soak/proof && $(abspath $(BIN)) soak template.yaml --require ./setup.rb --contexts contexts.rb --cancel-every 25 \
+		--iterations $(SOAK_TASKS) --threads $(SOAK_THREADS) $(addprefix --report $(abspath $(SOAK_REPORT))/soak,.html .svg .png)
+
 guard/update: test/setup ## accept what steps and calls cost now: write the testdata/costs.txt anew
 	$(GO) test -vet=off -count 1 -run '^TestCosts$$' ./orchestration ./rubyhost -update
 
@@ -127,7 +140,7 @@ lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
 	@test -z "$$(gofmt -l $(GO_DIRS))" || { echo "not formatted (make fmt):"; gofmt -l $(GO_DIRS); exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags upgrade ./cmd/tasker-rb
-	$(GO) vet -tags planted ./rubyhost
+	$(GO) vet -tags planted ./rubyhost ./cmd/tasker-rb
 	cd bench && $(GO) vet ./...
 	CGO_ENABLED=0 $(GO) vet $(PURE_GO)
 	$(GO) run $(STATICCHECK) ./...
@@ -161,7 +174,6 @@ BENCHTIME ?= 2s
 bench/micro: setup ## measure the parts by themselves: the bridge, SQL from Ruby, the parser
 	RUBYHOST_BENCH_THREADS=1 $(GO) test -run '^$$' -bench 'Empty|Task' -benchtime $(BENCHTIME) ./rubyhost
 	RUBYHOST_BENCH_THREADS=8 $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./rubyhost
-	RUBYHOST_GROWTH_CALLS=1000000 $(GO) test -count 1 -v -run TestNothingGrows ./rubyhost
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./templates/... ./orchestration/...
 
 bench/suite: build ## time `tasker-rb test` on EXAMPLES examples (default 200) of a task of four steps

@@ -124,5 +124,8 @@ func (s *shownStep) appendHead(b []byte, taskID int64) []byte {
 	b = appendTexts(append(b, `,"parents":`...), s.template.Parents)
 	b = appendTexts(append(b, `,"children":`...), s.template.Children)
 	b = appendText(append(b, `,"handler_class":`...), s.template.HandlerClass)
+	if s.template.HandlerMethod != "" {
+		b = appendText(append(b, `,"handler_method":`...), s.template.HandlerMethod)
+	}
 	return append(b, '}')
 }

@@ -50,7 +50,8 @@ const statsSQL = `
 		else (select count(*) from tasker.tasks where state = 'complete') end
 	from q, o, e`
 
-// oldestDueSQL also finds what no worker has brought in yet. It leaves out what has the due_at of atOnceSQL: nobody knows since when it waits.
+// oldestDueSQL also finds what no worker has brought in yet. It leaves out what has the
+// due_at of atOnceSQL: nobody knows since when it waits.
 const oldestDueSQL = `
 	select q.task_id, t.namespace, t.name, q.due_at, clock_timestamp() - q.due_at
 	from (select task_id, template, due_at from tasker.queue

@@ -386,3 +386,16 @@ func TestProgramDoesNotNeedLibrubyToStart(t *testing.T) {
 	require.NotEmpty(t, symbols)
 	require.Empty(t, missing, "functions are missing from the list in libruby.c")
 }
+
+func residentKB() int {
+	status, err := os.ReadFile("/proc/self/status")
+	must(err)
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			must(err)
+			return n
+		}
+	}
+	return 0
+}

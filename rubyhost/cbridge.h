@@ -60,7 +60,7 @@ typedef struct tasker_job {
     uint32_t segments; /* how many */
     uint64_t *lengths; /* of each segment, bytes */
     char *payload;     /* the segments, one after the other */
-    char *result;      /* malloc'd, or NULL; kept for the next call */
+    char *result;      /* of tasker_alloc, or NULL; kept for the next call */
     uint64_t result_len;
     uint64_t result_cap;
     uint64_t room;     /* bytes behind the struct */

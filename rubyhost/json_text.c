@@ -5,7 +5,6 @@
  */
 #include "json_writer.h"
 
-
 static VALUE values;
 static ID id_to_s, id_utf8;
 static int utf8_index, ascii_index;

@@ -7,9 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -136,73 +133,4 @@ func TestGCCompact(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, `"two"`, out)
 	}
-}
-
-// Nothing grows with the number of calls, in a process that does nothing else.
-// RUBYHOST_GROWTH_CALLS=1000000 runs the million of docs/performance.md.
-func init() {
-	children["growth"] = func() {
-		h := mustBoot(rubyhost.Options{Threads: 8})
-		_, err := h.Eval(context.Background(), `class ::Grow; def process(task, sequence, step) = { id: task.context["order_id"], r: sequence.find_step_by_name("one").results["total"] }; end; nil`, "grow.rb")
-		must(err)
-		handler, err := h.Handler(context.Background(), "Grow")
-		must(err)
-		calls := func(n int) {
-			must(each(8, n, func() error { _, err := handler.Run(context.Background(), aStep()); return err }))
-		}
-		measure := func() (rss, slots, threads, goroutines int) {
-			out, err := h.Eval(context.Background(), "GC.start; GC.start; GC.stat(:heap_live_slots)", "grow.rb")
-			must(err)
-			slots, err = strconv.Atoi(string(out))
-			must(err)
-			debug.FreeOSMemory()
-			entries, err := os.ReadDir("/proc/self/task")
-			must(err)
-			return residentKB(), slots, len(entries), runtime.NumGoroutine()
-		}
-		n := 160_000
-		if wanted, err := strconv.Atoi(os.Getenv("RUBYHOST_GROWTH_CALLS")); err == nil {
-			n = wanted
-		}
-		// One measurement is noise (a stack that grew, a page that is not given
-		// back yet); a leak shows in every later one.
-		calls(100_000)
-		for range 6 {
-			calls(n / 6)
-			rss, slots, threads, goroutines := measure()
-			fmt.Println(rss, slots, threads, goroutines)
-		}
-		must(h.Close())
-	}
-}
-
-func TestNothingGrows(t *testing.T) {
-	out, err := inChild(t, "growth")
-	require.NoError(t, err, out)
-	t.Log("\n" + out)
-	var rss, slots, threads, goroutines [6]int
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	require.Len(t, lines, 6)
-	for i, line := range lines {
-		_, err := fmt.Sscan(line, &rss[i], &slots[i], &threads[i], &goroutines[i])
-		require.NoError(t, err, out)
-	}
-	grown := func(v [6]int) int { return slices.Min(v[3:]) - slices.Max(v[:3]) }
-	require.LessOrEqual(t, grown(rss), 1024, "KB")
-	require.LessOrEqual(t, grown(slots), 100)
-	require.LessOrEqual(t, grown(threads), 1) // Go's own come and go
-	require.LessOrEqual(t, grown(goroutines), 0)
-}
-
-func residentKB() int {
-	status, err := os.ReadFile("/proc/self/status")
-	must(err)
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, err := strconv.Atoi(strings.Fields(rest)[0])
-			must(err)
-			return n
-		}
-	}
-	return 0
 }

@@ -16,23 +16,24 @@ type stepDraft struct {
 	parents []*tree.Node
 }
 
-// steps reads step_templates, checks the dependencies, and puts the steps in
-// order.
-func (b *builder) steps(root *tree.Node, t *Template) {
-	m := root.Get("step_templates")
+// steps reads the list of steps, checks the dependencies, and puts the steps in
+// order. read reads one step.
+func (b *builder) steps(root *tree.Node, t *Template, read func(*tree.Node, int, *Template) *stepDraft) {
+	list := b.format.list
+	m := root.Get(list)
 	if m == nil {
-		b.problems.at(root, "Add step_templates: with a list of steps.", "the template has no step_templates")
+		b.problems.at(root, "Add "+list+": with a list of steps.", "the template has no %s", list)
 		return
 	}
 	items := b.list(*m)
 	if m.Value.Kind == tree.Array && len(items) == 0 {
-		b.problems.at(m.Value, "Add a step.", "step_templates is empty")
+		b.problems.at(m.Value, "Add a step.", "%s is empty", list)
 	}
 	var drafts []*stepDraft
 	first := make(map[string]*tree.Node)
 	complete := true
 	for i, item := range items {
-		d := b.step(item, i, t)
+		d := read(item, i, t)
 		if d == nil {
 			complete = false
 			continue
@@ -71,26 +72,14 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 		KeepThreads:     b.boolean(n.Get("keep_threads"), false),
 	}
 	d := &stepDraft{step: s}
-	named, who := false, "the step"
-	if m := n.Get("name"); m != nil {
-		d.name = m.Value
-		s.Name, named = b.label(*m)
-		s.Position = b.problems.position(m.Value.Line, m.Value.Column)
-		who = "the step " + strconv.Quote(tree.Shorten(s.Name))
-	} else {
-		b.problems.at(n, "Add a name.", "the step has no name")
-	}
+	who, named := b.stepName(n, d)
 	if m := n.Get("handler_class"); m != nil {
-		s.HandlerClass = b.constant(*m)
-		s.HandlerPosition = b.problems.position(m.Value.Line, m.Value.Column)
+		b.handlerName(*m, s)
 	} else {
 		b.problems.at(n, "Add handler_class: with the name of a Ruby class.", "%s has no handler_class", who)
 	}
-	s.Description = s.Name
-	if m := n.Get("description"); m != nil {
-		if text, ok := b.text(*m); ok {
-			s.Description = text
-		}
+	if m := n.Get("handler_method"); m != nil {
+		s.HandlerMethod = b.methodName(*m)
 	}
 	if m := n.Get("dependent_system"); m != nil {
 		if system, ok := b.label(*m); ok {
@@ -106,6 +95,28 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 		return nil
 	}
 	return d
+}
+
+// stepName reads the name and the description of a step. who names the step in
+// messages. named says whether the name can be used.
+func (b *builder) stepName(n *tree.Node, d *stepDraft) (who string, named bool) {
+	s := d.step
+	who = "the step"
+	if m := n.Get("name"); m != nil {
+		d.name = m.Value
+		s.Name, named = b.label(*m)
+		s.Position = b.problems.position(m.Value.Line, m.Value.Column)
+		who = "the step " + strconv.Quote(tree.Shorten(s.Name))
+	} else {
+		b.problems.at(n, "Add a name.", "the step has no name")
+	}
+	s.Description = s.Name
+	if m := n.Get("description"); m != nil {
+		if text, ok := b.text(*m); ok {
+			s.Description = text
+		}
+	}
+	return who, named
 }
 
 // execution reads the keys that tell the engine how to run the step.
@@ -154,6 +165,11 @@ func (b *builder) parents(n *tree.Node, name string) []*tree.Node {
 	if m := n.Get("depends_on_steps"); m != nil {
 		named = append(named, b.labels(*m)...)
 	}
+	return b.distinctParents(named, name)
+}
+
+// distinctParents returns each parent of a step once.
+func (b *builder) distinctParents(named []*tree.Node, name string) []*tree.Node {
 	var parents []*tree.Node
 	seen := make(map[string]bool)
 	for _, p := range named {

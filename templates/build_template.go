@@ -34,11 +34,16 @@ type builder struct {
 	// version of this program. Checks that only concern new tasks are skipped,
 	// so that running tasks do not fail because of them.
 	stored bool
+	// format is the format of the document.
+	format *format
 }
 
 // build returns the Template. It is valid only if build reported no problem.
 func (b *builder) build(root *tree.Node) *Template {
-	b.checkKeys(root, templateKeys, "a template")
+	b.checkKeys(root, b.format.template, "a template")
+	if b.format == coreFormat {
+		return b.coreTemplate(root)
+	}
 	t := &Template{
 		Namespace:              defaultNamespace,
 		Version:                defaultVersion,
@@ -77,9 +82,9 @@ func (b *builder) build(root *tree.Node) *Template {
 	}
 	if m := root.Get("schema"); m != nil && b.object(*m) {
 		t.Schema = rawJSON(m.Value)
-		t.schema = b.compile(m.Value)
+		t.schema = b.compile(*m)
 	}
-	b.steps(root, t)
+	b.steps(root, t, b.step)
 	return t
 }
 

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
 	"strconv"
@@ -197,17 +198,21 @@ func oneOf[T ~string](b *builder, m tree.Member, fallback T, allowed ...T) T {
 	return fallback
 }
 
-// checkKeys reports the keys of a mapping that are not known.
+// checkKeys reports the keys of a mapping that are not known. In an environment
+// that is not in use they are warnings.
 func (b *builder) checkKeys(n *tree.Node, known []key, what string) {
-	checkKeys(b.problems, n, known, what)
-}
-
-func checkKeys(problems *collector, n *tree.Node, known []key, what string) {
 	names := keyNames(known)
 	for _, m := range n.Members {
-		if !slices.Contains(names, m.Key) {
-			problems.key(m, problems.suggestion(m.Key, names, "Known keys: "+strings.Join(names, ", ")+"."),
-				"%s has no key %q", what, tree.Shorten(m.Key))
+		if slices.Contains(names, m.Key) {
+			continue
 		}
+		hint, foreign := b.format.foreign[m.Key]
+		if !foreign {
+			hint = b.problems.suggestion(m.Key, names, "Known keys: "+strings.Join(names, ", ")+".")
+		}
+		b.problems.add(Problem{
+			File: b.problems.file, Warning: b.problems.unused, Line: m.Line, Column: m.Column,
+			Message: fmt.Sprintf("%s has no key %q", what, tree.Shorten(m.Key)), Hint: hint,
+		})
 	}
 }

@@ -33,6 +33,13 @@ func TestDocumentationNamesEveryKey(t *testing.T) {
 		"### Backoff":           backoffKeys,
 		"### Custom events":     customEventKeys,
 		"## Environments":       environmentKeys[:1],
+		"### Its template":      coreTemplateKeys,
+		"### Its steps":         coreStepKeys,
+		"### Its handler":       coreHandlerKeys,
+		"### Its task_handler":  coreTaskHandlerKeys,
+		"### Its retry":         coreRetryKeys,
+		"### Its systems":       coreSystemKeys,
+		"### Its events":        coreEventKeys,
 	} {
 		table := section(t, doc, heading)
 		for _, k := range keys {
@@ -56,4 +63,12 @@ func TestExampleOfTheDocumentationIsSound(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, tmpl.Step("charge").RetryLimit)
 	require.Equal(t, strings.TrimSpace(blocks[3]), strings.TrimSpace(tmpl.Text()))
+
+	_, core, found := strings.Cut(string(data), "## Tasker Core's format\n")
+	require.True(t, found)
+	text := strings.TrimPrefix(strings.Split(core, "```")[1], "yaml\n")
+	tmpl, err = Parse([]byte(text), "docs/templates.md", WithEnvironment("test"))
+	require.NoError(t, err)
+	require.Equal(t, "settle", tmpl.Step("charge").HandlerMethod)
+	require.Equal(t, 2.0, tmpl.Step("hold").Timeout.Seconds())
 }

@@ -31,7 +31,7 @@ func Decode(data []byte) (*Template, error) {
 		problems.at(root, "", "a template must be a mapping, found %s", root.Describe())
 		return nil, problems.err()
 	}
-	t, err := parseDocument(root, "", &builder{problems: problems, stored: true})
+	t, err := parseDocument(root, "", &builder{problems: problems, stored: true, format: engineFormat})
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +88,7 @@ func (s *Step) document() *tree.Node {
 	d := object()
 	d.text("name", s.Name)
 	d.text("handler_class", s.HandlerClass)
+	d.optional("handler_method", s.HandlerMethod) // left out otherwise: the digests of stored templates stay as they are
 	d.text("description", s.Description)
 	d.text("dependent_system", s.DependentSystem)
 	d.boolean("default_retryable", s.Retryable)

@@ -32,41 +32,40 @@ func withoutEnvironments(root *tree.Node) *tree.Node {
 // overlay applies an environment to the document. Mappings are merged key by
 // key and steps by name. Everything else is replaced. Values keep their place in
 // the file, so a problem found later points into the environment.
-func overlay(base *tree.Node, env tree.Member, problems *collector) *tree.Node {
-	b := &builder{problems: problems}
+func (b *builder) overlay(base *tree.Node, env tree.Member) *tree.Node {
 	if env.Value.Kind == tree.Null {
 		return base
 	}
 	if !b.object(env) {
 		return base
 	}
-	b.checkKeys(env.Value, environmentKeys, "an environment")
-	known := keyNames(environmentKeys)
+	b.checkKeys(env.Value, b.format.environment, "an environment")
+	known := keyNames(b.format.environment)
 	merged := *base
 	merged.Members = slices.Clone(base.Members)
 	for _, m := range env.Value.Members {
 		switch {
 		case !slices.Contains(known, m.Key), m.Key == "step_overrides":
-		case m.Key == "step_templates":
-			overlaySteps(&merged, m, problems)
+		case m.Key == b.format.list:
+			b.overlaySteps(&merged, m)
 		default:
-			overlayMember(&merged, m, false)
+			b.overlayMember(&merged, m, false)
 		}
 	}
 	// The older form is applied last, whatever the order in the file.
 	if m := env.Value.Get("step_overrides"); m != nil && m.Value.Kind != tree.Null && b.object(*m) {
 		for _, override := range m.Value.Members {
 			if b.object(override) {
-				overlayStep(&merged, override.Key, override, override.Value, problems)
+				b.overlayStep(&merged, override.Key, override, override.Value)
 			}
 		}
 	}
 	return &merged
 }
 
-// overlaySteps applies environments.<name>.step_templates to the document's.
-func overlaySteps(merged *tree.Node, m tree.Member, problems *collector) {
-	b := &builder{problems: problems}
+// overlaySteps applies the steps of an environment to the document's.
+func (b *builder) overlaySteps(merged *tree.Node, m tree.Member) {
+	problems := b.problems
 	first := make(map[string]*tree.Node)
 	for _, item := range b.list(m) {
 		element := tree.Member{Key: "a step of an environment", Value: item}
@@ -88,29 +87,36 @@ func overlaySteps(merged *tree.Node, m tree.Member, problems *collector) {
 		}
 		first[name.Value.Text] = name.Value
 		place := tree.Member{Line: name.Value.Line, Column: name.Value.Column}
-		overlayStep(merged, name.Value.Text, place, item, problems)
+		b.overlayStep(merged, name.Value.Text, place, item)
 	}
 }
 
 // overlayStep changes one step of the document. place is the place of its name
-// in the environment.
-func overlayStep(merged *tree.Node, name string, place tree.Member, override *tree.Node, problems *collector) {
-	steps := merged.Get("step_templates")
+// in the environment. Some formats have a name that stands for every step.
+func (b *builder) overlayStep(merged *tree.Node, name string, place tree.Member, override *tree.Node) {
+	problems := b.problems
+	steps := merged.Get(b.format.list)
 	if steps == nil || steps.Value.Kind != tree.Array {
 		return
 	}
+	all := b.format.everyStep != "" && name == b.format.everyStep
+	list := *steps.Value
+	list.Items = slices.Clone(list.Items)
 	var names []string
-	for i, step := range steps.Value.Items {
+	found := all
+	for i, step := range list.Items {
 		own := step.Get("name")
 		if own == nil || own.Value.Kind != tree.String {
 			continue
 		}
 		names = append(names, own.Value.Text)
-		if own.Value.Text != name {
+		if found && !all || !all && own.Value.Text != name {
 			continue
 		}
+		found = true
 		changed := *step
 		changed.Members = slices.Clone(step.Members)
+		b.dropSynonyms(&changed, override)
 		for _, m := range override.Members {
 			if m.Key == "name" {
 				if m.Value.Kind != tree.String || m.Value.Text != name {
@@ -118,12 +124,12 @@ func overlayStep(merged *tree.Node, name string, place tree.Member, override *tr
 				}
 				continue
 			}
-			overlayMember(&changed, m, false)
+			b.overlayMember(&changed, m, false)
 		}
-		list := *steps.Value
-		list.Items = slices.Clone(list.Items)
 		list.Items[i] = &changed
-		overlayMember(merged, tree.Member{Key: steps.Key, Line: steps.Line, Column: steps.Column, Value: &list}, false)
+	}
+	if found {
+		b.overlayMember(merged, tree.Member{Key: steps.Key, Line: steps.Line, Column: steps.Column, Value: &list}, false)
 		return
 	}
 	problems.key(place, problems.suggestion(name, names, "An environment can change steps, not add them."),
@@ -132,8 +138,8 @@ func overlayStep(merged *tree.Node, name string, place tree.Member, override *tr
 
 // overlayMember sets a member of an object. Two mappings are merged. A null
 // removes the key, so its default applies again. In free data (handler_config,
-// schema) null is an ordinary value.
-func overlayMember(object *tree.Node, m tree.Member, free bool) {
+// schema and the like) null is an ordinary value.
+func (b *builder) overlayMember(object *tree.Node, m tree.Member, free bool) {
 	i := slices.IndexFunc(object.Members, func(own tree.Member) bool { return own.Key == m.Key })
 	switch {
 	case m.Value.Kind == tree.Null && !free:
@@ -145,8 +151,12 @@ func overlayMember(object *tree.Node, m tree.Member, free bool) {
 	case object.Members[i].Value.Kind == tree.Object && m.Value.Kind == tree.Object:
 		both := *object.Members[i].Value
 		both.Members = slices.Clone(both.Members)
+		free = free || slices.Contains(b.format.free, m.Key)
+		if !free {
+			b.dropSynonyms(&both, m.Value)
+		}
 		for _, inner := range m.Value.Members {
-			overlayMember(&both, inner, free || m.Key == "handler_config" || m.Key == "schema")
+			b.overlayMember(&both, inner, free)
 		}
 		object.Members[i].Value = &both
 	default:

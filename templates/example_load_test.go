@@ -30,7 +30,9 @@ func ExampleLoadDir() {
 	for _, tmpl := range registry.All() {
 		fmt.Println(tmpl.ID())
 	}
-	// Output: ecommerce/fulfil_order 1.2.0
+	// Output:
+	// ecommerce/fulfil_order 1.2.0
+	// theatre/print_ticket 2.1.0
 }
 
 // Parse reads a text. The name of the file is for messages and positions.

@@ -20,9 +20,15 @@ func FuzzParse(f *testing.F) {
 	for _, tc := range problemCases {
 		f.Add([]byte(tc.yaml))
 	}
-	order, err := os.ReadFile("testdata/order.yml")
-	require.NoError(f, err)
-	f.Add(order)
+	for _, tc := range coreProblemCases {
+		f.Add([]byte(tc.yaml))
+	}
+	for _, file := range []string{"testdata/order.yml", "testdata/ticket.yml"} {
+		data, err := os.ReadFile(file)
+		require.NoError(f, err)
+		f.Add(data)
+	}
+	f.Add([]byte(":name: x\n:steps:\n  - :name: a\n    :handler:\n      :callable: a.b\n      :initialization:\n        :a: 1\n        a: 2\n"))
 	f.Add([]byte("a: &a [*a, {<<: *a}]\n? {b: c}\n: !!binary d\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		tmpl, err := templates.Parse(data, "t.yml")

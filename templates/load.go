@@ -57,7 +57,12 @@ func Parse(data []byte, file string, opts ...Option) (*Template, error) {
 		problems.at(root, "Begin with name: and step_templates:.", "a template must be a mapping, found %s", root.Describe())
 		return nil, problems.err()
 	}
-	return parseDocument(root, o.environment, &builder{problems: problems})
+	root = withoutSymbols(root)
+	b := &builder{problems: problems, format: formatOf(root)}
+	if b.format.nullIsNothing {
+		root = withoutNulls(root, b.format)
+	}
+	return parseDocument(root, o.environment, b)
 }
 
 // parseDocument builds the template in every environment. It returns the one of
@@ -70,7 +75,8 @@ func parseDocument(root *tree.Node, environment string, b *builder) (*Template, 
 	var names []string
 	for _, env := range environments(root, problems) {
 		names = append(names, env.Key)
-		t := b.build(overlay(base, env, problems))
+		problems.unused = env.Key != environment
+		t := b.build(b.overlay(base, env))
 		if env.Key == environment {
 			selected = t
 		}
@@ -79,6 +85,7 @@ func parseDocument(root *tree.Node, environment string, b *builder) (*Template, 
 		return nil, err
 	}
 	selected.Environment, selected.Environments = environment, names
+	selected.Warnings = problems.sorted()
 	return selected, nil
 }
 

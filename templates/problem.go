@@ -9,9 +9,11 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// Problem is one fault of a template file.
+// Problem is one fault of a template file, or a warning.
 type Problem struct {
 	File string
+	// Warning says that the template is valid nevertheless.
+	Warning bool
 	// Line and Column count from 1. They are 0 when the fault has no place in
 	// the file, for example when the file does not exist.
 	Line, Column int
@@ -30,7 +32,7 @@ func (p Problem) String() string {
 }
 
 // Problems is the error of [Load], [Parse] and [LoadDir]. It lists every fault in
-// the order of their places. It has at least one Problem.
+// the order of their places. At least one Problem is not a warning.
 type Problems struct {
 	List []Problem
 	// cause is the operating system's error when a file could not be read.
@@ -43,6 +45,9 @@ func (p *Problems) Error() string {
 	for i, problem := range p.List {
 		if i > 0 {
 			out.WriteByte('\n')
+		}
+		if problem.Warning {
+			out.WriteString("warning: ")
 		}
 		out.WriteString(problem.String())
 		if problem.Hint != "" {
@@ -64,14 +69,20 @@ const maxProblems = 200
 type collector struct {
 	file string
 	list []Problem
-	seen map[Problem]bool
+	// seen holds the index of each problem in list, as if it were no warning.
+	seen map[Problem]int
+	// kinds are the kinds of warnings that were given.
+	kinds map[string]bool
+	// unused says that an environment is read that is not in use. Its unknown keys
+	// are warnings.
+	unused bool
 	// suggestions is how many more suggestions may be computed. Each one costs a
 	// pass over all names.
 	suggestions int
 }
 
 func newCollector(file string) *collector {
-	return &collector{file: file, seen: make(map[Problem]bool), suggestions: 50}
+	return &collector{file: file, seen: make(map[Problem]int), kinds: make(map[string]bool), suggestions: 50}
 }
 
 // at reports a problem at a node; hint may be empty.
@@ -85,29 +96,54 @@ func (c *collector) key(m tree.Member, hint, format string, args ...any) {
 }
 
 func (c *collector) place(line, column int, hint, format string, args ...any) {
-	p := Problem{File: c.file, Line: line, Column: column, Message: fmt.Sprintf(format, args...), Hint: hint}
-	if !c.seen[p] {
-		c.seen[p] = true
-		c.list = append(c.list, p)
+	c.add(Problem{File: c.file, Line: line, Column: column, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// warn gives a warning at the key of a member. A file gets one warning of a kind.
+func (c *collector) warn(kind string, m tree.Member, hint, format string, args ...any) {
+	if c.kinds[kind] {
+		return
 	}
+	c.kinds[kind] = true
+	c.add(Problem{File: c.file, Warning: true, Line: m.Line, Column: m.Column, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// add adds a problem. What is a warning at first and a fault later is a fault.
+func (c *collector) add(p Problem) {
+	id := p
+	id.Warning = false
+	i, known := c.seen[id]
+	if !known {
+		c.seen[id] = len(c.list)
+		c.list = append(c.list, p)
+		return
+	}
+	c.list[i].Warning = c.list[i].Warning && p.Warning
 }
 
 func (c *collector) position(line, column int) Position {
 	return Position{File: c.file, Line: line, Column: column}
 }
 
-// err returns nil, or a *Problems in the order of the places.
+// err returns nil, or a *Problems in the order of the places. It has the warnings
+// as well, but they alone are no error.
 func (c *collector) err() error {
-	if len(c.list) == 0 {
+	if !slices.ContainsFunc(c.list, func(p Problem) bool { return !p.Warning }) {
 		return nil
 	}
-	slices.SortStableFunc(c.list, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	list := c.list
+	list := c.sorted()
 	if len(list) > maxProblems {
 		more := Problem{File: c.file, Message: fmt.Sprintf("%d more problems are not shown", len(list)-maxProblems)}
 		list = append(slices.Clone(list[:maxProblems]), more)
 	}
 	return &Problems{List: list}
+}
+
+// sorted returns the problems in the order of their places.
+func (c *collector) sorted() []Problem {
+	list := slices.Clone(c.list)
+	slices.SortStableFunc(list, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return list
 }

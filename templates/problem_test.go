@@ -256,11 +256,11 @@ environments:
     schema: {type: 5}
 `, []string{
 		`5:8: dev must be a mapping, found the value 5`,
-		`7:5: an environment has no key "name" | Known keys: ` + environmentKeyNames + `.`,
-		`8:5: an environment has no key "verson" | Known keys: ` + environmentKeyNames + `.`,
+		`warning: 7:5: an environment has no key "name" | Known keys: ` + environmentKeyNames + `.`,
+		`warning: 8:5: an environment has no key "verson" | Known keys: ` + environmentKeyNames + `.`,
 		`10:16: the environment changes the step "chrage", which is not a step of this template | Did you mean "charge"?`,
 		`11:45: default_retry_limit must be an integer, found the text "many"`,
-		`11:51: a step has no key "retires" | Known keys: ` + strings.Join(stepKeyNames, ", ") + `.`,
+		`warning: 11:51: a step has no key "retires" | Known keys: ` + strings.Join(stepKeyNames, ", ") + `.`,
 		`12:16: the environment changes the step "charge" twice, first at t.yml:11:16 | Merge the two.`,
 		`13:9: a step of an environment has no name | Add the name of the step that it changes.`,
 		`14:9: a step of an environment must be a mapping, found the text "text"`,
@@ -276,7 +276,7 @@ const environmentKeyNames = "step_overrides, description, task_handler_class, mo
 	"default_dependent_system, named_steps, schema, handler_config, custom_events, queue, keep, step_templates"
 
 var stepKeyNames = []string{
-	"name", "handler_class", "description", "dependent_system", "default_retryable", "default_retry_limit",
+	"name", "handler_class", "handler_method", "description", "dependent_system", "default_retryable", "default_retry_limit",
 	"skippable", "depends_on_step", "depends_on_steps", "handler_config", "custom_events", "timeout_seconds",
 	"backoff", "transaction", "isolation", "concurrency_key", "concurrency_limit", "keep_threads",
 }
@@ -290,18 +290,26 @@ func TestProblems(t *testing.T) {
 			require.Nil(t, tmpl)
 			var problems *templates.Problems
 			require.ErrorAs(t, err, &problems)
-			var got []string
-			for _, p := range problems.List {
-				require.Equal(t, "t.yml", p.File)
-				line := strings.TrimPrefix(p.String(), "t.yml:")
-				if p.Hint != "" {
-					line += " | " + p.Hint
-				}
-				got = append(got, line)
-			}
-			require.Equal(t, tc.want, got)
+			require.Equal(t, tc.want, lines(t, problems.List))
 		})
 	}
+}
+
+// lines writes problems as the tables have them.
+func lines(t *testing.T, list []templates.Problem) (lines []string) {
+	t.Helper()
+	for _, p := range list {
+		require.Equal(t, "t.yml", p.File)
+		line := strings.TrimPrefix(p.String(), "t.yml:")
+		if p.Warning {
+			line = "warning: " + line
+		}
+		if p.Hint != "" {
+			line += " | " + p.Hint
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func TestProblemsAreShownWithHints(t *testing.T) {

@@ -13,6 +13,39 @@ import (
 // with an upper-case letter of any script.
 var constantPattern = regexp.MustCompile(`^(?:::)?[\p{Lu}\p{Lt}][\p{L}\p{Mn}\p{Nd}_]*(?:::[\p{Lu}\p{Lt}][\p{L}\p{Mn}\p{Nd}_]*)*$`)
 
+// registeredPattern matches the name that a handler is registered with. It begins
+// with a lower-case letter, so no constant path matches.
+var registeredPattern = regexp.MustCompile(`^[a-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*$`)
+
+// methodPattern matches the name of a Ruby method that a handler may have.
+var methodPattern = regexp.MustCompile(`^[a-z_][A-Za-z0-9_]*[?!]?$`)
+
+// handlerName reads the handler of a step: the name of a Ruby class, or the name
+// that a handler is registered with.
+func (b *builder) handlerName(m tree.Member, s *Step) {
+	s.HandlerPosition = b.problems.position(m.Value.Line, m.Value.Column)
+	if m.Value.Kind == tree.String && registeredPattern.MatchString(m.Value.Text) && len(m.Value.Text) <= maxNameRunes &&
+		!strings.HasSuffix(m.Value.Text, ".rb") {
+		s.HandlerClass = m.Value.Text
+		return
+	}
+	s.HandlerClass = b.constant(m)
+}
+
+// methodName reads the name of a method.
+func (b *builder) methodName(m tree.Member) string {
+	text, ok := b.text(m)
+	switch {
+	case !ok:
+		return ""
+	case !methodPattern.MatchString(text) || len(text) > maxNameRunes:
+		b.problems.at(m.Value, "Write the name of a public method of the handler, such as call.",
+			"%s %q is not the name of a Ruby method", m.Key, tree.Shorten(text))
+		return ""
+	}
+	return text
+}
+
 // constant reads the name of a Ruby class or module. It returns the name
 // without a leading "::".
 func (b *builder) constant(m tree.Member) string {

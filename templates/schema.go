@@ -27,7 +27,8 @@ type schemaFault struct {
 
 // compile compiles the schema of a document. Environments that share a schema
 // share the result.
-func (b *builder) compile(n *tree.Node) *contextSchema {
+func (b *builder) compile(m tree.Member) *contextSchema {
+	n := m.Value
 	if known, ok := b.schemas[n]; ok {
 		return known
 	}
@@ -37,7 +38,7 @@ func (b *builder) compile(n *tree.Node) *contextSchema {
 	}
 	for _, f := range faults {
 		line, column := n.At(f.path)
-		where := "schema"
+		where := m.Key
 		for _, token := range f.path {
 			where += "." + token
 		}

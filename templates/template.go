@@ -40,6 +40,9 @@ type Template struct {
 	// Neither is part of the encoding.
 	Environment  string
 	Environments []string
+	// Warnings are what the file says and nothing reads. They are not part of the
+	// encoding either.
+	Warnings []Problem
 	// Position is the place of the template's name.
 	Position Position
 
@@ -54,8 +57,12 @@ type Step struct {
 	Index       int
 	Name        string
 	Description string
-	// HandlerClass is a Ruby constant path without a leading "::".
-	HandlerClass    string
+	// HandlerClass is a Ruby constant path without a leading "::", or the name that
+	// a handler is registered with, such as shop.validate_cart.
+	HandlerClass string
+	// HandlerMethod is the method of the handler that is called. It is "" when the
+	// template names none.
+	HandlerMethod   string
 	DependentSystem string
 	Retryable       bool
 	// RetryLimit counts all attempts, the first one included.

@@ -33,6 +33,7 @@ var templateKeys = []key{
 var stepKeys = []key{
 	{"name", "text", required},
 	{"handler_class", "Ruby constant", required},
+	{"handler_method", "text", "none"},
 	{"description", "text", "the name"},
 	{"dependent_system", "text", "default_dependent_system"},
 	{"default_retryable", "Boolean", "true"},

@@ -36,6 +36,11 @@ func taskContext(t *templates.Template, from string, stdin io.Reader) (json.RawM
 	if err != nil {
 		return nil, err
 	}
+	return checkContext(t, given, from)
+}
+
+// checkContext checks what was read from a flag --context.
+func checkContext(t *templates.Template, given json.RawMessage, from string) (json.RawMessage, error) {
 	checked, err := t.ValidateContext(given)
 	var wrong *templates.ContextError
 	if errors.As(err, &wrong) {

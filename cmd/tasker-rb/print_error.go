@@ -53,7 +53,18 @@ func printProblem(w io.Writer, p templates.Problem) {
 	if hint == "" {
 		hint = "Correct that place; docs/templates.md says what every key takes."
 	}
+	if p.Warning {
+		printAs(w, "warning", p.String(), p.Hint)
+		return
+	}
 	printCause(w, p.String(), hint)
+}
+
+// printWarnings prints what a valid template says in vain.
+func printWarnings(w io.Writer, t *templates.Template) {
+	for _, p := range t.Warnings {
+		printProblem(w, p)
+	}
 }
 
 // packagePrefix matches the package name at the beginning of an error. Users do
@@ -62,8 +73,10 @@ var packagePrefix = regexp.MustCompile(`^(localpg|rubyhost|orchestration|templat
 
 func plain(cause string) string { return packagePrefix.ReplaceAllString(strings.TrimSpace(cause), "") }
 
-func printCause(w io.Writer, cause, remedy string) {
-	fmt.Fprintf(w, "error: %s\n", strings.ReplaceAll(plain(cause), "\n", "\n  "))
+func printCause(w io.Writer, cause, remedy string) { printAs(w, "error", cause, remedy) }
+
+func printAs(w io.Writer, what, cause, remedy string) {
+	fmt.Fprintf(w, "%s: %s\n", what, strings.ReplaceAll(plain(cause), "\n", "\n  "))
 	if remedy != "" {
 		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(strings.TrimSpace(remedy), "\n--\n", " "))
 	}

@@ -77,6 +77,7 @@ func (r *runCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
+	printWarnings(cmd.ErrOrStderr(), template)
 	input, err := taskContext(template, r.context, cmd.InOrStdin())
 	if err != nil {
 		return err

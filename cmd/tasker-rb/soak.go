@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,15 +119,15 @@ func (s *soakCommand) run(cmd *cobra.Command, path string) (err error) {
 	result, err := soak.Execute(ctx, options)
 	display.end()
 	if err != nil {
-		return s.failed(cmd, err, place)
+		return s.failed(cmd, err)
 	}
 	if err := s.write(cmd, result); err != nil {
 		return err
 	}
-	switch {
-	case result.Verdict.Growth == "flat":
+	switch result.Verdict.Growth {
+	case "flat":
 		return nil
-	case result.Verdict.Growth == "leak":
+	case "leak":
 		return &exitError{exitTaskFailed}
 	}
 	return &exitError{exitUndecided}
@@ -150,7 +151,7 @@ func (s *soakCommand) check(cmd *cobra.Command) error {
 		return errors.WithHint(errors.Newf("--cancel-every cannot be %d", s.cancelEvery), "Give a number of tasks, or 0 for none.")
 	case s.cancelEvery > 0 && s.noDB:
 		return errors.WithHint(errors.New("--cancel-every needs the engine, and --no-db leaves it out"), "Leave one of them out.")
-	case !(s.budget > 0):
+	case !(s.budget > 0) || math.IsInf(s.budget, 0):
 		return errors.WithHint(errors.Newf("--budget cannot be %v", s.budget), "Give a number of bytes a step above 0. No run can tell a growth of exactly 0.")
 	}
 	return nil
@@ -166,6 +167,14 @@ func (s *soakCommand) spec(cmd *cobra.Command, path string) (*soak.Spec, error) 
 		Environment: s.env, Requires: s.handlers.requires, LoadPath: s.handlers.loadPath, Gemfile: s.handlers.gemfile, Threads: s.handlers.threads,
 		YJIT: s.handlers.yjit, YJITMemory: s.handlers.yjitMemory, CancelEvery: s.cancelEvery, AllowFailed: s.allowFailed,
 	}
+	if s.contexts != "" {
+		spec.Contexts, err = readContexts(s.contexts)
+	} else {
+		spec.Contexts.Same, err = readDocument("context", s.sameContext(), cmd.InOrStdin())
+	}
+	if err != nil {
+		return nil, err
+	}
 	for _, file := range files {
 		absolute, err := filepath.Abs(file)
 		if err != nil {
@@ -176,20 +185,10 @@ func (s *soakCommand) spec(cmd *cobra.Command, path string) (*soak.Spec, error) 
 		if err != nil {
 			return nil, err
 		}
-		if s.contexts == "" {
-			if spec.Contexts.Same, err = taskContext(t, s.sameContext(), cmd.InOrStdin()); err != nil {
+		if s.contexts == "" { // the runner fills in the defaults, which each template has of its own
+			if _, err := checkContext(t, spec.Contexts.Same, s.sameContext()); err != nil {
 				return nil, err
 			}
-		}
-	}
-	if s.contexts == "" && s.context != "-" && len(files) > 1 { // each template fills in its own defaults
-		if spec.Contexts.Same, err = readDocument("context", s.sameContext(), nil); err != nil {
-			return nil, err
-		}
-	}
-	if s.contexts != "" {
-		if spec.Contexts, err = readContexts(s.contexts); err != nil {
-			return nil, err
 		}
 	}
 	if spec.Handlers, err = s.handlers.folders(files[0]); err != nil {
@@ -290,14 +289,15 @@ func writeReport(file string, r *soak.Result) error {
 }
 
 // failed prints why there is no verdict.
-func (s *soakCommand) failed(cmd *cobra.Command, err error, place *soakPlace) error {
+func (s *soakCommand) failed(cmd *cobra.Command, err error) error {
 	var f *soak.Failure
+	var gone *soak.Gone
 	switch {
 	case errors.As(err, &f):
 		printCause(cmd.ErrOrStderr(), strings.Join(append([]string{err.Error()}, f.Detail...), "\n"), f.Hint)
 		return &exitError{exitBadInput}
-	case errors.Is(err, soak.ErrRunnerGone):
-		_, _ = cmd.ErrOrStderr().Write(place.said())
+	case errors.As(err, &gone) && gone.Said != "":
+		fmt.Fprintln(cmd.ErrOrStderr(), strings.TrimSpace(gone.Said))
 		return errors.WithHint(err, "What it printed last is above.")
 	}
 	return err

@@ -97,6 +97,9 @@ func (o *otherVersion) there(path string) string {
 	if real, err := filepath.EvalSymlinks(absolute); err == nil {
 		absolute = real
 	}
+	if absolute == o.from {
+		return o.to
+	}
 	below, inside := strings.CutPrefix(absolute, o.from+"/")
 	if !inside {
 		return path

@@ -137,6 +137,7 @@ func TestSoakControlsTable(t *testing.T) {
 			}
 		})
 		table = controlsTable(round+1, counts, sizes)
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
 		require.NoError(t, os.WriteFile("testdata/controls.txt", []byte(table), 0o644))
 	}
 	t.Log("\n" + table)

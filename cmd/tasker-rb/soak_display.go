@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,9 +23,10 @@ type soakDisplay struct {
 	block    terminalBlock
 	marks    marks
 
-	mu    sync.Mutex
-	drawn time.Time
-	phase string
+	mu     sync.Mutex
+	drawn  time.Time
+	phase  string
+	judged bool // there were samples enough to say how much grows
 }
 
 // plainInterval is the time between two lines without a terminal.
@@ -47,16 +47,17 @@ func (d *soakDisplay) show(p soak.Progress) {
 	if d.terminal != nil {
 		wait = repaint
 	}
-	if time.Since(d.drawn) < wait && p.Phase == d.phase {
+	news := p.Phase != d.phase || d.terminal == nil && d.judged != (p.Growth != nil)
+	if time.Since(d.drawn) < wait && !news {
 		return
 	}
-	d.drawn, d.phase = time.Now(), p.Phase
+	d.drawn, d.phase, d.judged = time.Now(), p.Phase, p.Growth != nil
 	if d.terminal == nil {
 		fmt.Fprintln(d.out, strings.TrimSpace(d.headline(p)))
 		return
 	}
 	columns, _ := d.block.size()
-	lines := []string{d.headline(p), d.bar(p, min(columns-2, 60))}
+	lines := []string{d.headline(p), d.bar(p, max(min(columns-2, 60), 0))}
 	lines = append(lines, d.figures(p)...)
 	for i, line := range lines {
 		lines[i] = d.marks.cut(line, columns-1)
@@ -74,12 +75,12 @@ func (d *soakDisplay) end() {
 }
 
 func (d *soakDisplay) headline(p soak.Progress) string {
-	line := fmt.Sprintf("%s: %s tasks", p.Phase, commas(p.Tasks))
+	line := fmt.Sprintf("%s: %s tasks", p.Phase, soak.Commas(p.Tasks))
 	if p.Of > 0 {
-		line += " of " + commas(p.Of)
+		line += " of " + soak.Commas(p.Of)
 	}
 	if p.Steps > 0 {
-		line += fmt.Sprintf(", %s steps", commas(p.Steps))
+		line += fmt.Sprintf(", %s steps", soak.Commas(p.Steps))
 	}
 	line += ", " + p.Took.Round(time.Second).String()
 	if p.Limit > 0 {
@@ -134,15 +135,6 @@ func (d *soakDisplay) figures(p soak.Progress) []string {
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/1e6) }
-
-// commas is a whole number with commas.
-func commas(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
 
 // textOptions say how the result is printed on out.
 func textOptions(out io.Writer) report.TextOptions {

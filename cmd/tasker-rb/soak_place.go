@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
@@ -26,8 +27,6 @@ type soakPlace struct {
 	second     string // the address of the other version's database, or ""
 	secondName string
 	other      *otherVersion
-	mu         sync.Mutex
-	lastRunner *tail
 }
 
 // open opens the database, which is new or one for tests.
@@ -62,19 +61,27 @@ func (p *soakPlace) open(ctx context.Context, second bool) (err error) {
 	if err != nil {
 		return err
 	}
-	p.secondName = conn.Config().Database + "_other"
-	name := pgx.Identifier{p.secondName}.Sanitize()
-	_, err = conn.Exec(ctx, "drop database if exists "+name)
-	if err == nil {
-		_, err = conn.Exec(ctx, "create database "+name)
+	defer func() { err = errors.CombineErrors(err, conn.Close(context.WithoutCancel(ctx))) }()
+	name := conn.Config().Database + secondSuffix
+	if len(name) > longestName {
+		return errors.WithHintf(errors.Newf("the name %s of the database for the other version is too long", name),
+			"Give the database of DATABASE_URL a name of at most %d bytes.", longestName-len(secondSuffix))
 	}
-	if err = errors.CombineErrors(err, conn.Close(ctx)); err != nil {
-		p.secondName = ""
-		return copyError(err, p.secondName)
+	if _, err = conn.Exec(ctx, "drop database if exists "+pgx.Identifier{name}.Sanitize()); err == nil { // of a run that was killed
+		_, err = conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize())
 	}
-	p.second, err = p.db.under(p.secondName)
+	if err != nil {
+		return errors.WithHint(errors.Wrapf(err, "making the database %s for the other version", name),
+			"The user needs the right CREATEDB. Or unset DATABASE_URL for a private server.")
+	}
+	p.secondName = name
+	p.second, err = p.db.under(name)
 	return err
 }
+
+// secondSuffix follows the name of the database in that of the other version's. A database
+// of that name is dropped, so it is one that nobody else chooses.
+const secondSuffix = "_soak_against"
 
 func (p *soakPlace) close() error {
 	var err error
@@ -88,16 +95,6 @@ func (p *soakPlace) close() error {
 		err = errors.CombineErrors(err, p.db.drop(context.Background(), []string{p.secondName}))
 	}
 	return errors.CombineErrors(err, p.db.close())
-}
-
-// said is what the latest runner has written to its standard error.
-func (p *soakPlace) said() []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.lastRunner == nil {
-		return nil
-	}
-	return p.lastRunner.bytes()
 }
 
 // soakRoleVariable tells a process that it is a runner.
@@ -120,18 +117,11 @@ func (p *soakPlace) start(ctx context.Context, trace, other bool) (*soak.Remote,
 		p.other.use(&spec)
 		spec.Database = p.second
 	}
-	orders, toRunner, err := os.Pipe()
+	pipes, err := openSoakPipes()
 	if err != nil {
-		return nil, errors.WithStack(err)
-	}
-	fromRunner, answers, err := os.Pipe()
-	if err != nil {
-		return nil, errors.WithStack(err)
+		return nil, err
 	}
 	said := &tail{}
-	p.mu.Lock()
-	p.lastRunner = said
-	p.mu.Unlock()
 	child := exec.Command(self, "soak", "runner")
 	child.Args[0] = os.Args[0]
 	child.Env = append(os.Environ(), soakRoleVariable+"=runner", withoutThreadCaches())
@@ -139,7 +129,8 @@ func (p *soakPlace) start(ctx context.Context, trace, other bool) (*soak.Remote,
 		child.Env = append(child.Env, databaseURL+"="+forRuby(spec.Database))
 	}
 	child.Stderr, child.Stdout = said, said
-	child.ExtraFiles = []*os.File{orders, answers}
+	child.ExtraFiles = []*os.File{pipes.orders, pipes.answers}
+	child.WaitDelay = time.Second // a daemon of a handler may keep stderr open
 	// ^C is for this process, which still wants the report; and the child must not outlive it.
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error, 1)
@@ -150,19 +141,34 @@ func (p *soakPlace) start(ctx context.Context, trace, other bool) (*soak.Remote,
 		<-stop
 	}()
 	err = <-started
-	_, _ = orders.Close(), answers.Close()
+	_, _ = pipes.orders.Close(), pipes.answers.Close()
 	if err != nil {
 		close(stop)
+		_, _ = pipes.toRunner.Close(), pipes.fromRunner.Close()
 		return nil, errors.Wrap(err, "starting the process that runs the tasks")
 	}
-	end := func() error {
-		_ = toRunner.Close()
+	end := func() (soak.End, error) {
+		_ = pipes.toRunner.Close()
 		_ = syscall.Kill(-child.Process.Pid, syscall.SIGKILL) // it has nothing to lose, and its children neither
-		_ = child.Wait()
+		_ = child.Wait()                                      // the state says it
 		close(stop)
-		return errors.Wrap(fromRunner.Close(), "closing a pipe")
+		return soak.End{State: child.ProcessState.String(), Said: string(said.bytes())}, errors.Wrap(pipes.fromRunner.Close(), "closing a pipe")
 	}
-	return soak.Connect(ctx, fromRunner, toRunner, end, &spec)
+	return soak.Connect(ctx, pipes.fromRunner, pipes.toRunner, end, &spec)
+}
+
+// soakPipes are the ends of two pipes: orders and answers are for the runner.
+type soakPipes struct{ orders, toRunner, fromRunner, answers *os.File }
+
+func openSoakPipes() (p soakPipes, err error) {
+	if p.orders, p.toRunner, err = os.Pipe(); err != nil {
+		return p, errors.Wrap(err, "a pipe to the process that runs the tasks")
+	}
+	if p.fromRunner, p.answers, err = os.Pipe(); err != nil {
+		_, _ = p.orders.Close(), p.toRunner.Close()
+		return p, errors.Wrap(err, "a pipe from the process that runs the tasks")
+	}
+	return p, nil
 }
 
 // withoutThreadCaches turns off glibc's caches of free blocks, one a thread, which count as

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
@@ -206,26 +209,74 @@ func TestSoakSkipsWaits(t *testing.T) {
 
 func TestSoakIsStopped(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ name, samples, text string }{
-		{"early", "400", "the run was stopped after"},
-		{"late", "400", "the run was stopped"},
+	for _, c := range []struct{ name, iterations, shown, says string }{
+		{"before there are samples", "100000000", `running: `, "the run was stopped after"},
+		{"when there are enough", "400000", `, ([4-9]|\d\d)\d samples`, "the run was stopped; until then it was "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := newSoakProject(t, soakFiles(false))
-			cmd := p.command("soak", "order.yaml", "--no-db", "--iterations", "100000000", "--samples", c.samples, "--report", "r.html")
-			var stdout, stderr bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			cmd := p.command("soak", "order.yaml", "--no-db", "--iterations", c.iterations, "--samples", "400", "--report", "r.html")
+			var stdout bytes.Buffer
+			cmd.Stdout = &stdout
+			stderr, err := cmd.StderrPipe()
+			require.NoError(t, err)
 			require.NoError(t, cmd.Start())
-			time.Sleep(map[string]time.Duration{"early": 1500 * time.Millisecond, "late": 3 * time.Second}[c.name])
-			require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+			shown, said := regexp.MustCompile(c.shown), ""
+			for lines := bufio.NewScanner(stderr); lines.Scan(); {
+				said += lines.Text() + "\n"
+				if shown != nil && shown.MatchString(lines.Text()) {
+					shown = nil
+					require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+				}
+			}
 			_ = cmd.Wait()
-			require.Equal(t, exitUndecided, cmd.ProcessState.ExitCode(), stdout.String()+stderr.String())
+			require.Equal(t, exitUndecided, cmd.ProcessState.ExitCode(), stdout.String()+said)
 			require.Contains(t, stdout.String(), "undecided: ")
-			require.Contains(t, stdout.String(), c.text)
+			require.Contains(t, stdout.String(), c.says)
 			require.FileExists(t, filepath.Join(p.dir, "r.html"))
 		})
 	}
+}
+
+// The other version of a folder that is a repository by itself is the whole worktree.
+func TestOtherVersionOfAPath(t *testing.T) {
+	t.Parallel()
+	o := &otherVersion{from: t.TempDir(), to: t.TempDir()}
+	require.NoError(t, os.MkdirAll(filepath.Join(o.from, "app", "handlers"), 0o755))
+	require.Equal(t, o.to, o.there(o.from))
+	require.Equal(t, filepath.Join(o.to, "app/handlers"), o.there(filepath.Join(o.from, "app/handlers")))
+	for _, elsewhere := range []string{"", "json", o.from + "-too"} {
+		require.Equal(t, elsewhere, o.there(elsewhere))
+	}
+}
+
+// The database of the other version is a new one, and leaves those of others alone.
+func TestSoakMakesADatabaseForTheOtherVersion(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, soakFiles(false))
+	config, err := pgx.ParseConfig(p.url)
+	require.NoError(t, err)
+	theirs := pgx.Identifier{config.Database + "_other"}.Sanitize()
+	p.change("create database %s", theirs)
+	t.Cleanup(func() { p.change("drop database %s", theirs) })
+	p.change("create database %s", pgx.Identifier{config.Database + "_soak_against"}.Sanitize()) // of a run that was killed
+	r := p.run("soak", "order.yaml", "--force", "--against", "handlers", "--iterations", "39")
+	require.Contains(t, r.stderr, "39 iterations are too few", "which is only looked at when the databases are there")
+	require.Equal(t, 1, p.count("select count(*) from pg_database where datname = current_database() || '_other'"))
+	require.Zero(t, p.count("select count(*) from pg_database where datname = current_database() || '_soak_against'"))
+}
+
+// Standard input is read once, although each template checks the context.
+func TestSoakOfSeveralTemplatesWithOneContext(t *testing.T) {
+	t.Parallel()
+	files := soakFiles(false)
+	files["again.yaml"] = strings.Replace(files["order.yaml"], "name: order", "name: again", 1)
+	p := newSoakProject(t, files)
+	cmd := p.command("soak", ".", "--no-db", "--context", "-", "--iterations", "39")
+	cmd.Stdin = strings.NewReader(`{"n": 1}`)
+	out, _ := cmd.CombinedOutput()
+	require.Contains(t, string(out), "39 iterations are too few", "which is only looked at when the contexts fit")
 }
 
 func TestSoakRefuses(t *testing.T) {
@@ -252,13 +303,14 @@ func TestSoakRefuses(t *testing.T) {
 		{"its cause", "the card was declined", "", []string{"fails.yaml"}},
 		{"SQL without a database", "with --no-db there is no database", "", []string{"sql.yaml", "--no-db"}},
 		{"a class that is missing", "absent.yaml:4", "Correct handler_class:", []string{"absent.yaml", "--no-db"}},
-		{"a handler that ends the process", "the process that runs the tasks has ended", "", []string{"dies.yaml", "--no-db"}},
+		{"a handler that ends the process", "the process that runs the tasks has ended: signal: killed", "", []string{"dies.yaml", "--no-db"}},
 		{"too few iterations", "39 iterations are too few for any verdict", "--iterations 40", []string{"order.yaml", "--iterations", "39"}},
 		{"too short", "are too few for any verdict, which needs 40", "--duration", []string{"order.yaml", "--no-db", "--duration", "200ms"}},
 		{"no iterations", "--iterations cannot be 0", "20000", []string{"order.yaml", "--iterations", "0"}},
 		{"both", "--iterations and --duration", "Choose", []string{"order.yaml", "--iterations", "50", "--duration", "1s"}},
 		{"no budget", "--budget cannot be 0", "above 0", []string{"order.yaml", "--budget", "0"}},
 		{"an odd budget", "--budget cannot be NaN", "above 0", []string{"order.yaml", "--budget", "nan"}},
+		{"an endless budget", "--budget cannot be +Inf", "above 0", []string{"order.yaml", "--budget", "inf"}},
 		{"few samples", "30 samples are asked for", "needs 40", []string{"order.yaml", "--samples", "30"}},
 		{"a ref that is none", "--against v9: there is no such folder", "other version", []string{"order.yaml", "--against", "v9"}},
 		{"no report of that kind", "--report r.pdf", ".html, .svg or .png", []string{"order.yaml", "--report", "r.pdf"}},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -20,7 +21,8 @@ func newTemplatesLint() *cobra.Command {
 		Long: `Check templates and print every problem with its place and a hint. With
 --handlers or --require, also check that every handler class exists.
 
-The exit code is 0 when all is well, 1 when there are problems.`,
+The exit code is 0 when all is well, 1 when there are problems. A warning is no
+problem: it names what a template says and nothing reads.`,
 		Example: `  tasker-rb templates lint config/tasker
   tasker-rb templates lint order.yaml --handlers app/handlers`,
 		Args: atLeastOne("PATH"),
@@ -50,7 +52,17 @@ func lint(cmd *cobra.Command, paths []string, handlers *handlerFlags, output str
 		}
 		found = append(found, missing...)
 	}
-	return reportLint(cmd, files, found, output)
+	var warnings []templates.Problem
+	for _, t := range sound {
+		warnings = append(warnings, t.Warnings...)
+	}
+	for _, p := range found {
+		if p.Warning {
+			warnings = append(warnings, p)
+		}
+	}
+	found = slices.DeleteFunc(found, func(p templates.Problem) bool { return p.Warning })
+	return reportLint(cmd, files, found, warnings, output)
 }
 
 func lintHandlers(cmd *cobra.Command, list []*templates.Template, handlers *handlerFlags) (found []templates.Problem, err error) {
@@ -70,30 +82,40 @@ func lintHandlers(cmd *cobra.Command, list []*templates.Template, handlers *hand
 	return found, nil
 }
 
-func reportLint(cmd *cobra.Command, files []string, found []templates.Problem, output string) error {
+func reportLint(cmd *cobra.Command, files []string, found, warnings []templates.Problem, output string) error {
 	if output == "json" {
-		type problem struct {
-			File    string `json:"file"`
-			Line    int    `json:"line"`
-			Column  int    `json:"column"`
-			Message string `json:"message"`
-			Hint    string `json:"hint"`
-		}
-		list := make([]problem, len(found))
-		for i, p := range found {
-			list[i] = problem{p.File, p.Line, p.Column, p.Message, p.Hint}
-		}
-		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"files": files, "problems": list}); err != nil {
+		report := map[string]any{"files": files, "problems": lintList(found), "warnings": lintList(warnings)}
+		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(report); err != nil {
 			return err
 		}
 	} else {
-		for _, p := range found {
+		for _, p := range slices.Concat(found, warnings) {
 			printProblem(cmd.OutOrStdout(), p)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s, %s\n", plural(len(files), "template"), plural(len(found), "problem"))
+		text := plural(len(files), "template") + ", " + plural(len(found), "problem")
+		if len(warnings) > 0 {
+			text += ", " + plural(len(warnings), "warning")
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), text)
 	}
 	if len(found) > 0 {
 		return &exitError{exitTaskFailed}
 	}
 	return nil
+}
+
+type lintProblem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+	Hint    string `json:"hint"`
+}
+
+func lintList(found []templates.Problem) []lintProblem {
+	list := make([]lintProblem, len(found))
+	for i, p := range found {
+		list[i] = lintProblem{p.File, p.Line, p.Column, p.Message, p.Hint}
+	}
+	return list
 }

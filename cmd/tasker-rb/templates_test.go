@@ -45,6 +45,43 @@ func TestLint(t *testing.T) {
 	require.NotEmpty(t, report.Problems[0].Hint)
 }
 
+// withMetadata is a template with a part that only describes it.
+const withMetadata = `
+name: described
+metadata: {author: A}
+steps:
+  - {name: only, handler: {callable: Fine}}
+`
+
+func TestLintPrintsWarnings(t *testing.T) {
+	t.Parallel()
+	p := &project{t: t, dir: t.TempDir()}
+	p.write(map[string]string{"good.yaml": withMetadata, "bad.yaml": withMetadata + "  - {name: second}\n", "handlers/fine.rb": fine})
+
+	r := p.run("templates", "lint", "good.yaml", "--handlers", "handlers")
+	require.Zero(t, r.code, r.stderr)
+	require.Equal(t, "warning: good.yaml:3:1: nothing reads metadata\nhint: It only describes the template. It may stay.\n"+
+		"1 template, 0 problems, 1 warning\n", r.stdout)
+
+	r = p.run("templates", "lint", "bad.yaml", "--output", "json")
+	require.Equal(t, exitTaskFailed, r.code, r.stderr)
+	var report struct{ Problems, Warnings []struct{ Line int } }
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &report))
+	require.Len(t, report.Problems, 1)
+	require.Equal(t, 6, report.Problems[0].Line)
+	require.Len(t, report.Warnings, 1)
+	require.Equal(t, 3, report.Warnings[0].Line)
+}
+
+func TestRunPrintsWarnings(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"described.yaml": withMetadata, "handlers/fine.rb": fine})
+	r := p.run("run", "described.yaml")
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stderr, "warning: described.yaml:3:1: nothing reads metadata\n")
+	require.NotContains(t, r.stdout, "warning")
+}
+
 func TestShow(t *testing.T) {
 	t.Parallel()
 	p := &project{t: t, dir: t.TempDir()}

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ func (s *session) conclude() error {
 	}
 	r.Environment = s.plan.Environment
 	r.Run = Run{
-		Command: s.o.Command, Contexts: s.o.Contexts.Words(), Tasks: s.version.tasks(), Steps: s.version.steps(), Threads: s.o.Threads,
+		Command: s.o.Command, Contexts: s.o.Contexts.Words(), Tasks: s.version.ended, Steps: s.version.steps(), Threads: s.o.Threads,
 		NoDatabase: s.o.NoDB, Interrupted: s.interrupted, Began: s.began, Took: time.Since(s.began),
 		Ran: s.version.ran, Sampling: s.version.taking, Samples: len(s.version.samples),
 	}
@@ -60,7 +61,7 @@ func (s *session) verdict() Verdict {
 	case verdict.Leak:
 		v.Text = fmt.Sprintf("%s grows by %s%s, above the budget of %s", worst.Name, growth(worst), than, bytes(s.o.Budget))
 	default:
-		v.Text = fmt.Sprintf("%s may grow by %s%s, and the budget is %s: %s", worst.Name, growth(worst), than, bytes(s.o.Budget), why(worst))
+		v.Text = fmt.Sprintf("%s may grow by %s%s, and the budget is %s: %s", worst.Name, growth(worst), than, bytes(s.o.Budget), worst.Reason)
 		if v.MoreTasks > 0 {
 			v.Text += fmt.Sprintf("; about %s more tasks would decide", thousands(v.MoreTasks))
 		} else if worst.Reason == verdict.Noisy {
@@ -80,35 +81,10 @@ func (s *session) worst() verdict.Measure {
 	list := slices.DeleteFunc(slices.Clone(s.places.Measures), func(m verdict.Measure) bool { return m.Growth != s.places.Growth })
 	return slices.MaxFunc(list, func(a, b verdict.Measure) int {
 		if s.places.Growth == verdict.Leak {
-			return compare(a.Slope, b.Slope)
+			return cmp.Compare(a.Slope, b.Slope)
 		}
-		return compare(a.High, b.High)
+		return cmp.Compare(a.High, b.High)
 	})
-}
-
-func compare(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// why says in words what forbids a verdict.
-func why(m verdict.Measure) string {
-	switch m.Reason {
-	case verdict.Late:
-		return "something changed late, and too little follows it"
-	case verdict.Slowing:
-		return "growth slows, as when a cache fills"
-	case verdict.Settling:
-		return "growth ended too late to be called a warm-up"
-	case verdict.Fading:
-		return "growth is not confirmed by the second half of the run, as when a cache has filled"
-	}
-	return "the budget lies within the interval"
 }
 
 // measures are all that a version has used. Kinds and types of slots come after the others.
@@ -118,7 +94,8 @@ func (s *session) measures(v *series) []Measure {
 	}
 	var list []Measure
 	for _, k := range append(slices.Clone(kinds), v.slotKinds()...) {
-		if _, there := v.samples[0].Values[k.Key]; !there {
+		_, there := v.samples[0].Values[k.Key]
+		if !there && !slots(k) { // Ruby names no type of which there is no object
 			continue
 		}
 		m := Measure{Key: k.Key, Name: k.Name, Unit: k.Unit, Decides: k.Decides}
@@ -129,6 +106,10 @@ func (s *session) measures(v *series) []Measure {
 		list = append(list, m)
 	}
 	return list
+}
+
+func slots(k Kind) bool {
+	return strings.HasPrefix(k.Key, SlotsOfType) || strings.HasPrefix(k.Key, SlotsOfPool)
 }
 
 // slotKinds are the slots by type and by size.
@@ -145,12 +126,19 @@ func (s *series) slotKinds() []Kind {
 	return list
 }
 
+// shared is the confidence of one deciding measure, if all of them together are to have
+// that of the run.
+func (s *session) shared() float64 { return 1 - (1-s.o.Confidence)/float64(len(Deciding())) }
+
 // trend is the growth of one measure by itself, or for a deciding one with its share of the
-// allowed error.
+// allowed error. Bytes have the budget of the run, whatever they are of.
 func (s *session) trend(v *series, k Kind) *Trend {
 	confidence, budget := s.o.Confidence, k.smallest
 	if k.Decides {
-		confidence, budget = 1-(1-s.o.Confidence)/float64(len(Deciding())), s.o.Budget
+		confidence = s.shared()
+	}
+	if k.Unit == "bytes" {
+		budget = s.o.Budget
 	}
 	d, err := verdict.Decide([]verdict.Series{v.of(k)}, verdict.Options{Budget: budget, Confidence: confidence})
 	if err != nil {
@@ -169,12 +157,8 @@ func trendOf(m verdict.Measure, k Kind) *Trend {
 // differences are what the verdict is about when two versions are compared.
 func (s *session) differences() {
 	for i, k := range Deciding() {
-		if i < len(s.places.Measures) {
-			for j := range s.result.Measures {
-				if s.result.Measures[j].Key == k.Key {
-					s.result.Measures[j].Difference = trendOf(s.places.Measures[i], k)
-				}
-			}
+		if m := s.measured(k.Key); m != nil && i < len(s.places.Measures) {
+			m.Difference = trendOf(s.places.Measures[i], k)
 		}
 	}
 }

@@ -11,6 +11,7 @@ func TestExamples(t *testing.T) {
 	exampletest.Check(t, map[string]string{
 		"package":       "ExampleExecute is the package in use",
 		"Failure.Error": "it is the message",
+		"Gone.Error":    "it is a sentence",
 		"Remote.Close":  "ExampleConnect shows it",
 		"Remote.Do":     "ExampleConnect shows it",
 	})

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
@@ -14,7 +13,9 @@ import (
 type uses = func(calls map[string]int64, tasks int64) map[string]int64
 
 func grows(key string, bytes int64) uses {
-	return func(calls map[string]int64, _ int64) map[string]int64 { return map[string]int64{key: bytes * calls["Charge"]} }
+	return func(calls map[string]int64, _ int64) map[string]int64 {
+		return map[string]int64{key: bytes * calls["Charge"]}
+	}
 }
 
 func TestVerdicts(t *testing.T) {
@@ -33,25 +34,29 @@ func TestVerdicts(t *testing.T) {
 	for _, c := range []struct {
 		name, growth, where string
 		uses                uses
+		budget              float64
 	}{
-		{"nothing grows", "flat", "", nil},
-		{"slots", "leak", "ruby_heap", grows(soak.RubySlots, 40)},
-		{"what objects own", "leak", "ruby_heap", both(grows(soak.MallocInUse, 64), grows(soak.ObjectMemory, 60))},
-		{"native", "leak", "native", grows(soak.MallocInUse, 64)},
-		{"the bridge", "leak", "bridge", both(grows(soak.MallocInUse, 64), grows(soak.BridgeBytes, 64))},
-		{"Go", "leak", "go_heap", grows(soak.GoHeap, 64)},
-		{"only RSS", "flat", "fragmentation", grows(soak.RSS, 100)},
+		{"nothing grows", "flat", "", nil, 0},
+		{"slots", "leak", "ruby_heap", grows(soak.RubySlots, 40), 0},
+		{"what objects own", "leak", "ruby_heap", both(grows(soak.MallocInUse, 64), grows(soak.ObjectMemory, 60)), 0},
+		{"native", "leak", "native", grows(soak.MallocInUse, 64), 0},
+		{"the bridge", "leak", "bridge", both(grows(soak.MallocInUse, 64), grows(soak.BridgeBytes, 64)), 0},
+		{"Go", "leak", "go_heap", grows(soak.GoHeap, 64), 0},
+		{"only RSS", "flat", "fragmentation", grows(soak.RSS, 100), 0},
+		{"only RSS, within the budget", "flat", "", grows(soak.RSS, 100), 500},
 		{"a cache that fills early", "flat", "", func(_ map[string]int64, tasks int64) map[string]int64 {
 			return map[string]int64{soak.RubySlots: 400 * min(tasks, 1000)}
-		}},
+		}, 0},
 		{"a cache that fills late", "undecided", "", func(_ map[string]int64, tasks int64) map[string]int64 {
 			return map[string]int64{soak.RubySlots: 400 * min(tasks, 11000)}
-		}},
+		}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &simulated{classes: []string{"Charge"}, uses: c.uses}
-			r, err := soak.Execute(t.Context(), s.options(12_000))
+			o := s.options(12_000)
+			o.Budget = c.budget
+			r, err := soak.Execute(t.Context(), o)
 			require.NoError(t, err)
 			require.Equal(t, c.growth, r.Verdict.Growth, r.Verdict.Text)
 			if c.where == "" && c.growth == "flat" {
@@ -72,6 +77,88 @@ func TestALeakIsConfirmed(t *testing.T) {
 	r, err := soak.Execute(t.Context(), s.options(12_000))
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, r.Run.Tasks, int64(18_000))
+}
+
+// So is one that only a later look finds.
+func TestALeakThatIsFoundLateIsConfirmed(t *testing.T) {
+	t.Parallel()
+	s := &simulated{classes: []string{"Charge"}, uses: func(_ map[string]int64, tasks int64) map[string]int64 {
+		return map[string]int64{soak.RubySlots: 400 * max(tasks-4800, 0)}
+	}}
+	o := s.options(5000)
+	o.UntilDecided = true
+	var phases []string
+	o.Progress = func(p soak.Progress) {
+		if len(phases) == 0 || phases[len(phases)-1] != p.Phase {
+			phases = append(phases, p.Phase)
+		}
+	}
+	r, err := soak.Execute(t.Context(), o)
+	require.NoError(t, err)
+	require.Equal(t, "leak", r.Verdict.Growth, r.Verdict.Text)
+	require.Equal(t, []string{"running", "undecided, going on", "confirming"}, phases[:3])
+}
+
+// The number of tasks goes on when samples are dropped, and when no handler was called.
+func TestAllTasksAreCounted(t *testing.T) {
+	t.Parallel()
+	s := &simulated{classes: []string{"Charge"}, idle: 100}
+	o := s.options(1000)
+	o.Samples = 400 // two tasks a sample, so that there are more samples than are kept
+	most := int64(0)
+	o.Progress = func(p soak.Progress) {
+		require.GreaterOrEqual(t, p.Tasks, most)
+		most = p.Tasks
+	}
+	r, err := soak.Execute(t.Context(), o)
+	require.NoError(t, err)
+	require.Equal(t, s.tasks, r.Run.Tasks)
+	require.Less(t, r.Run.Tasks, int64(1010))
+	require.Less(t, r.Run.Steps, r.Run.Tasks)
+
+	s = &simulated{classes: []string{"Charge"}, idle: 1000}
+	_, err = soak.Execute(t.Context(), s.options(1000))
+	var f *soak.Failure
+	require.ErrorAs(t, err, &f)
+	require.Contains(t, f.Message, "too few for any verdict")
+}
+
+// A type of object that only appears later counts, too.
+func TestATypeThatAppearsLaterIsNamed(t *testing.T) {
+	t.Parallel()
+	s := &simulated{classes: []string{"Charge"}, uses: func(calls map[string]int64, tasks int64) map[string]int64 {
+		if tasks < 2000 {
+			return nil
+		}
+		return map[string]int64{soak.SlotsOfType + "T_MATCH": calls["Charge"], soak.RubySlots: 40 * calls["Charge"]}
+	}}
+	r, err := soak.Execute(t.Context(), s.options(12_000))
+	require.NoError(t, err)
+	require.Equal(t, "leak", r.Verdict.Growth, r.Verdict.Text)
+	require.Contains(t, r.Where[0].Text, "; mostly MATCH")
+}
+
+// The verdict stands when the search for the line fails.
+func TestASearchThatFails(t *testing.T) {
+	t.Parallel()
+	s := &simulated{classes: []string{"Charge"}, uses: grows(soak.RubySlots, 40), late: &soak.Failure{Message: "no objspace", Hint: "Install it.", Detail: []string{"LoadError"}}}
+	r, err := soak.Execute(t.Context(), s.options(12_000))
+	require.NoError(t, err)
+	require.Equal(t, "leak", r.Verdict.Growth)
+	require.Contains(t, r.Notes, soak.Note{Text: "looking for the class and the line has failed: no objspace: LoadError", Hint: "Install it."})
+
+	ctx, stop := context.WithCancel(t.Context())
+	o := s.options(12_000)
+	o.Progress = func(p soak.Progress) {
+		if p.Phase == "telling the classes apart" {
+			stop()
+		}
+	}
+	s.late, s.classes = nil, []string{"Charge", "Ship"}
+	r, err = soak.Execute(ctx, o)
+	require.NoError(t, err)
+	require.Equal(t, "leak", r.Verdict.Growth)
+	require.Contains(t, r.Notes, soak.Note{Text: "the run was stopped before the class and the line were found"})
 }
 
 func TestTheClassThatGrowsIsNamed(t *testing.T) {
@@ -155,6 +242,22 @@ func TestAStoppedRunReports(t *testing.T) {
 	require.True(t, r.Run.Interrupted)
 }
 
+func TestARunThatIsStoppedBeforeItsFirstTask(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	s := &simulated{classes: []string{"Charge"}, deaf: true}
+	o := s.options(1000)
+	start := o.Start
+	o.Start = func(ctx context.Context, trace, other bool) (*soak.Remote, error) {
+		stop()
+		return start(ctx, trace, other)
+	}
+	r, err := soak.Execute(ctx, o)
+	require.NoError(t, err)
+	require.Equal(t, "undecided", r.Verdict.Growth)
+	require.Contains(t, r.Verdict.Text, "the run was stopped after 0 samples")
+}
+
 func TestErrorsOfARun(t *testing.T) {
 	t.Parallel()
 	t.Run("a task fails", func(t *testing.T) {
@@ -169,7 +272,10 @@ func TestErrorsOfARun(t *testing.T) {
 		t.Parallel()
 		s := &simulated{classes: []string{"Charge"}, dies: true}
 		_, err := soak.Execute(t.Context(), s.options(1000))
-		require.ErrorIs(t, err, soak.ErrRunnerGone)
+		var gone *soak.Gone
+		require.ErrorAs(t, err, &gone)
+		require.Equal(t, "the process that runs the tasks has ended: exit status 7", err.Error())
+		require.Equal(t, "out of memory", gone.Said)
 	})
 	for _, c := range []struct {
 		name, says string
@@ -197,5 +303,4 @@ func TestADuration(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, r.Run.Samples, 40)
 	require.Less(t, r.Run.Took, 20*time.Second)
-	require.False(t, errors.Is(err, context.Canceled))
 }

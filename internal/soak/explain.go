@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cockroachdb/errors"
 
 	"github.com/tasker-rb/tasker-rb/internal/verdict"
 )
@@ -31,6 +34,19 @@ func (s *session) explain(ctx context.Context) error {
 	return s.suspects(ctx)
 }
 
+// unexplained says that the search has ended too early. The verdict stands without it.
+func unexplained(ctx context.Context, err error) Note {
+	if ctx.Err() != nil {
+		return Note{Text: "the run was stopped before the class and the line were found"}
+	}
+	n := Note{Text: "looking for the class and the line has failed: " + err.Error(), Hint: errors.FlattenHints(err)}
+	var f *Failure
+	if errors.As(err, &f) {
+		n.Text, n.Hint = strings.Join(append([]string{n.Text}, f.Detail[:min(len(f.Detail), 1)]...), ": "), f.Hint
+	}
+	return n
+}
+
 // attributed is how many samples are taken to tell classes apart.
 const attributed = 60
 
@@ -39,14 +55,7 @@ const attributed = 60
 func (s *session) attribute(ctx context.Context) error {
 	classes := s.classes()
 	if len(classes) == 1 {
-		for i, k := range Deciding() {
-			m := s.places.Measures[i]
-			if m.Growth != verdict.Flat {
-				s.result.Classes = append(s.result.Classes, Share{
-					Measure: k.Key, Classes: classes, Bytes: m.Slope, Low: m.Low, High: m.High, Calls: m.LastStep - m.WarmUpEnd, Grows: m.Low > 0,
-				})
-			}
-		}
+		s.shareOfOne(classes)
 		return nil
 	}
 	cuts := &series{runner: s.version.runner}
@@ -66,13 +75,27 @@ func (s *session) attribute(ctx context.Context) error {
 	slices.SortStableFunc(s.result.Classes, func(x, y Share) int { // what certainly grows comes first
 		switch {
 		case x.Grows == y.Grows:
-			return compare(y.Bytes, x.Bytes)
+			return cmp.Compare(y.Bytes, x.Bytes)
 		case x.Grows:
 			return -1
 		}
 		return 1
 	})
 	return nil
+}
+
+// shareOfOne gives all growth to the only class. With another version that is its own growth,
+// as that of several classes is, and not the difference.
+func (s *session) shareOfOne(classes []string) {
+	for i, k := range Deciding() {
+		m := s.measured(k.Key)
+		if s.places.Measures[i].Growth != verdict.Flat && m != nil && m.Trend != nil {
+			t := m.Trend
+			s.result.Classes = append(s.result.Classes, Share{
+				Measure: k.Key, Classes: classes, Bytes: t.Slope, Low: t.Low, High: t.High, Calls: t.LastStep - t.WarmUpEnd, Grows: t.Low > 0,
+			})
+		}
+	}
 }
 
 // cut shares a batch among the templates, each cut off after a step by chance.
@@ -109,7 +132,7 @@ func (s *session) share(cuts *series, k Kind, classes []string) {
 		}
 		list = append(list, c)
 	}
-	a, err := verdict.Attribute(cuts.of(k), list, verdict.Options{Budget: s.o.Budget, Confidence: s.o.Confidence})
+	a, err := verdict.Attribute(cuts.of(k), list, verdict.Options{Budget: s.o.Budget, Confidence: s.shared()})
 	if err != nil {
 		s.result.Notes = append(s.result.Notes, Note{Text: fmt.Sprintf("the classes could not be told apart: %v", err)})
 		return
@@ -144,60 +167,65 @@ func (s *session) suspects(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = runner.Close() }() // it has nothing to lose
-	n := s.traced()
-	total, done := n/2+2*n+n/10+1, int64(0)
-	run := func(tasks int64) error {
-		_, err := runner.Do(ctx, Order{Op: OpBatch, Portions: s.evenly(tasks), NoSample: true}, func(ended int64) {
-			s.o.Progress(Progress{Phase: "looking for the line", Tasks: done + ended, Of: total, Took: time.Since(s.began)})
-		})
-		done += tasks
-		return err
-	}
-	order := func(o Order) (Answer, error) { return runner.Do(ctx, o, nil) }
-	for _, tasks := range []int64{n/2 + 1, n, n} {
-		if err := run(tasks); err != nil {
-			return err
-		}
-		if done < n/2+1+2*n {
-			if _, err := order(Order{Op: OpMark}); err != nil {
-				return err
-			}
-		}
-	}
-	a, err := order(Order{Op: OpSuspects, Limit: listed, Tasks: n})
-	if err != nil {
-		return err
-	}
-	s.result.Suspects = a.Suspects
-	for i := range s.result.Suspects {
-		suspect := &s.result.Suspects[i]
-		suspect.Allocated.shorten()
-		for _, h := range suspect.Path {
+	found, stores, err := s.search(ctx, runner)
+	for i := range found {
+		found[i].Allocated.shorten()
+		for _, h := range found[i].Path {
 			h.At.shorten()
 		}
 	}
-	if len(a.Suspects) == 0 {
-		return nil
-	}
-	if err := run(n/10 + 1); err != nil {
-		return err
-	}
-	if a, err = order(Order{Op: OpStores}); err != nil {
-		return err
-	}
-	for index, line := range a.Stores {
-		if i, err := strconv.Atoi(index); err == nil && i < len(s.result.Suspects) {
+	for index, line := range stores {
+		if i, err := strconv.Atoi(index); err == nil && i < len(found) {
 			line.shorten()
-			s.result.Suspects[i].Stored = &line
+			found[i].Stored = &line
 		}
 	}
-	return nil
+	s.result.Suspects = found
+	return err
+}
+
+// search runs a warm-up, two equal parts whose objects are compared, and a short part in
+// which it is watched who stores what.
+func (s *session) search(ctx context.Context, runner *Remote) (found []Suspect, stores map[string]Line, err error) {
+	n := s.traced()
+	warmUp, last := s.evenly(n/2+1), s.evenly(n/10+1)
+	part := s.evenly(n)
+	total, done := tasksOf(warmUp)+2*tasksOf(part)+tasksOf(last), int64(0)
+	for _, o := range []Order{
+		{Op: OpBatch, Portions: warmUp}, {Op: OpMark}, {Op: OpBatch, Portions: part}, {Op: OpMark}, {Op: OpBatch, Portions: part},
+		{Op: OpSuspects, Limit: listed, Tasks: tasksOf(part)}, {Op: OpBatch, Portions: last}, {Op: OpStores},
+	} {
+		o.NoSample = true
+		a, err := runner.Do(ctx, o, func(ended int64) {
+			s.o.Progress(Progress{Phase: "looking for the line", Tasks: done + ended, Of: total, Took: time.Since(s.began)})
+		})
+		if err != nil {
+			return found, nil, err
+		}
+		done += tasksOf(o.Portions)
+		switch o.Op {
+		case OpSuspects:
+			if found = a.Suspects; len(found) == 0 {
+				return nil, nil, nil
+			}
+		case OpStores:
+			stores = a.Stores
+		}
+	}
+	return found, stores, nil
+}
+
+func tasksOf(portions []Portion) (sum int64) {
+	for _, p := range portions {
+		sum += p.Tasks
+	}
+	return sum
 }
 
 // traced is how many tasks run between two marks: enough that what happens in one of a
 // thousand steps happens in each part, and no more than take some seconds.
 func (s *session) traced() int64 {
-	tasks := s.version.tasks()
+	tasks := s.version.ended
 	n := min(max(tasks/8, 20), 5000)
 	if s.version.ran > 0 {
 		inTime := int64(float64(tasks) * float64(5*time.Second) / float64(s.version.ran) / 3) // tracing is about three times slower

@@ -40,7 +40,7 @@ const DefaultSamples = 120
 
 // Progress is how far a run is.
 type Progress struct {
-	Phase   string // in words, such as "running", "confirming", "tracing"
+	Phase   string // in words, such as "running", "confirming", "looking for the line"
 	Tasks   int64  // so far, in this phase
 	Of      int64  // 0 if it is not known
 	Steps   int64  // so far

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (s *session) findPlaces() {
 		}
 		r.Where = append(r.Where, p)
 	}
-	slices.SortStableFunc(r.Where, func(a, b Place) int { return compare(b.Bytes, a.Bytes) })
+	slices.SortStableFunc(r.Where, func(a, b Place) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	s.fragmentation()
 }
 
@@ -52,11 +53,20 @@ func (s *session) native(p *Place, m verdict.Measure) {
 }
 
 func (s *session) slope(key string) float64 {
-	i := slices.IndexFunc(s.result.Measures, func(m Measure) bool { return m.Key == key })
-	if i < 0 || s.result.Measures[i].Trend == nil {
+	m := s.measured(key)
+	if m == nil || m.Trend == nil {
 		return 0
 	}
-	return s.result.Measures[i].Trend.Slope
+	return m.Trend.Slope
+}
+
+// measured is one measure of the result, or nil.
+func (s *session) measured(key string) *Measure {
+	i := slices.IndexFunc(s.result.Measures, func(m Measure) bool { return m.Key == key })
+	if i < 0 {
+		return nil
+	}
+	return &s.result.Measures[i]
 }
 
 // mostly names the types of objects that grow.
@@ -73,7 +83,7 @@ func (s *session) mostly() string {
 			sum += m.Trend.Slope
 		}
 	}
-	slices.SortFunc(parts, func(a, b part) int { return compare(b.slope, a.slope) })
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(b.slope, a.slope) })
 	var names []string
 	for _, p := range parts[:min(len(parts), 3)] {
 		if p.slope > sum/10 {

@@ -98,7 +98,6 @@ type Plan struct {
 // PlannedTemplate is a template as a runner has loaded it.
 type PlannedTemplate struct {
 	ID      string
-	File    string
 	Classes []string // of the steps, in their order
 }
 

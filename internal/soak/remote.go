@@ -19,13 +19,31 @@ type Remote struct {
 	closing chan struct{}
 	ended   chan struct{} // no answer comes any more
 	err     error         // why; read after ended
-	end     func() error
+	end     func() (End, error)
+	gone    Gone // read after close
 	close   sync.Once
 }
 
+// End is how the process of a runner has ended.
+type End struct {
+	State string // such as "exit status 2" or "signal: killed"; "" if nobody knows
+	Said  string // the last part of what it has written to its standard error
+}
+
+// Gone is the error when the process under measurement has ended by itself.
+type Gone struct{ End }
+
+func (g *Gone) Error() string {
+	if g.State == "" {
+		return "the process that runs the tasks has ended"
+	}
+	return "the process that runs the tasks has ended: " + g.State
+}
+
 // Connect gives a runner its spec, over pipes to and from it, and waits until it is ready.
-// end ends its process and closes the pipes; Connect calls it if there is an error.
-func Connect(ctx context.Context, in io.Reader, out io.Writer, end func() error, spec *Spec) (*Remote, error) {
+// end ends its process, if it still runs, and closes the pipes. Connect calls it if there
+// is an error.
+func Connect(ctx context.Context, in io.Reader, out io.Writer, end func() (End, error), spec *Spec) (*Remote, error) {
 	r := &Remote{encoder: json.NewEncoder(out), answers: make(chan Answer), closing: make(chan struct{}), ended: make(chan struct{}), end: end}
 	go r.read(in)
 	a, err := r.exchange(ctx, spec, nil)
@@ -40,7 +58,7 @@ func Connect(ctx context.Context, in io.Reader, out io.Writer, end func() error,
 func (r *Remote) Close() (err error) {
 	r.close.Do(func() {
 		close(r.closing)
-		err = r.end()
+		r.gone.End, err = r.end()
 		<-r.ended
 	})
 	return err
@@ -62,22 +80,22 @@ func (r *Remote) read(in io.Reader) {
 	}
 }
 
-// ErrRunnerGone says that the process under measurement has ended.
-var ErrRunnerGone = errors.New("the process that runs the tasks has ended")
-
 // Do has the runner obey an order. progress is told how many tasks of a batch have ended;
-// it may be nil. A [*Failure] is the runner's own. After another error, or the end of ctx,
-// the runner can only be closed.
+// it may be nil. A [*Failure] is the runner's own, and [*Gone] says that its process has ended.
+// After another error, or the end of ctx, the runner can only be closed.
 func (r *Remote) Do(ctx context.Context, order Order, progress func(done int64)) (Answer, error) {
 	return r.exchange(ctx, order, progress)
 }
 
 func (r *Remote) exchange(ctx context.Context, message any, progress func(done int64)) (Answer, error) {
-	if err := r.encoder.Encode(message); err != nil {
-		return Answer{}, errors.CombineErrors(ErrRunnerGone, err)
-	}
+	sent := make(chan error, 1)
+	go func() { sent <- r.encoder.Encode(message) }() // a runner that hangs does not empty its pipe
 	for {
 		select {
+		case err := <-sent:
+			if err != nil {
+				return Answer{}, r.lost(err)
+			}
 		case a := <-r.answers:
 			switch {
 			case a.Failure != nil:
@@ -88,9 +106,14 @@ func (r *Remote) exchange(ctx context.Context, message any, progress func(done i
 				progress(a.Done)
 			}
 		case <-r.ended:
-			return Answer{}, errors.CombineErrors(ErrRunnerGone, r.err)
+			return Answer{}, r.lost(r.err)
 		case <-ctx.Done():
 			return Answer{}, ctx.Err()
 		}
 	}
+}
+
+// lost says how the process has ended. The answer to that is complete when it is closed.
+func (r *Remote) lost(cause error) error {
+	return errors.WithSecondaryError(&r.gone, errors.CombineErrors(cause, r.Close()))
 }

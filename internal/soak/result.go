@@ -144,7 +144,7 @@ type Run struct {
 	NoDatabase  bool          `json:"no_database"`
 	Interrupted bool          `json:"interrupted"`
 	Began       time.Time     `json:"began"`
-	Took        time.Duration `json:"took"`     // in all
+	Took        time.Duration `json:"took"`     // in all, in nanoseconds as the others
 	Ran         time.Duration `json:"ran"`      // running tasks
 	Sampling    time.Duration `json:"sampling"` // taking samples
 	Samples     int           `json:"samples"`

@@ -35,6 +35,7 @@ type session struct {
 type series struct {
 	runner  *Remote
 	samples []Sample
+	ended   int64 // tasks, those after the last sample that was kept too
 	ran     time.Duration
 	taking  time.Duration // of samples
 }
@@ -42,26 +43,29 @@ type series struct {
 // Execute runs tasks until there is a verdict, or as long as the options say. The end of ctx
 // stops the run, and the result says what is known until then.
 //
-// The error is a [*Failure] if a task has failed or the input was wrong.
+// The error is a [*Failure] if a task has failed or the input was wrong, and a [*Gone] if the
+// process that ran them has ended. After a verdict there is none: a search that fails is a
+// note.
 func Execute(ctx context.Context, o Options) (*Result, error) {
 	o, err := o.filled()
 	if err != nil {
 		return nil, err
 	}
-	s := &session{o: o, began: time.Now(), rand: rand.New(rand.NewPCG(1, 2)), result: &Result{}}
+	s := &session{o: o, began: time.Now(), rand: rand.New(rand.NewPCG(1, 2)), plan: &Plan{}, version: &series{}, result: &Result{}}
 	defer s.close()
-	if err := s.start(ctx); err != nil {
-		return nil, err
+	err = s.start(ctx)
+	if err == nil {
+		err = s.measure(ctx)
 	}
-	if err := s.measure(ctx); err != nil && !s.stopped(ctx, err) {
+	if err != nil && !s.stopped(ctx, err) {
 		return nil, err
 	}
 	if err := s.conclude(); err != nil {
 		return nil, err
 	}
 	if !s.interrupted && s.grows() {
-		if err := s.explain(ctx); err != nil && !s.stopped(ctx, err) {
-			return nil, err
+		if err := s.explain(ctx); err != nil {
+			s.result.Notes = append(s.result.Notes, unexplained(ctx, err))
 		}
 	}
 	return s.result, nil
@@ -77,15 +81,23 @@ func (s *session) start(ctx context.Context) error {
 		return nil
 	}
 	if runner, err = s.o.Start(ctx, false, true); err != nil {
-		return errors.Wrapf(err, "the handlers of %s", s.o.Name)
+		return s.named(nil, err)
 	}
 	s.other = &series{runner: runner}
 	return nil
 }
 
+// named says of which version an error is, if it is the other one.
+func (s *session) named(v *series, err error) error {
+	if v == s.version {
+		return err
+	}
+	return errors.Wrapf(err, "the handlers of %s", s.o.Name)
+}
+
 func (s *session) close() {
 	for _, v := range []*series{s.version, s.other} {
-		if v != nil {
+		if v != nil && v.runner != nil {
 			_ = v.runner.Close() // it has nothing to lose
 		}
 	}
@@ -110,7 +122,7 @@ func (s *session) measure(ctx context.Context) error {
 		return err
 	}
 	goal := s.o.Iterations
-	phase := "running"
+	phase, confirmed := "running", false
 	for {
 		if err := s.until(ctx, phase, goal); err != nil {
 			return err
@@ -119,10 +131,11 @@ func (s *session) measure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		done := s.version.tasks()
+		done := s.version.ended
 		switch {
-		case v.Growth == verdict.Leak && s.looks == 1:
+		case v.Growth == verdict.Leak && !confirmed:
 			// A leak goes on. What only looked like one, such as a cache that filled late, ends.
+			confirmed = true
 			phase, goal = "confirming", done+done/2
 		case s.o.UntilDecided && v.Growth == verdict.Undecided && v.More > 0:
 			phase, goal = "undecided, going on", done+min(max(s.tasksFor(v.More), done/4), 2*done)
@@ -151,6 +164,9 @@ func (s *session) firstBatch(ctx context.Context) error {
 		}
 		s.per *= 2
 	}
+	if len(s.version.samples) == 0 { // no handler was called yet
+		return nil
+	}
 	// The last batch was about the fourth part of what fits between two samples.
 	last := s.version.samples[len(s.version.samples)-1]
 	versions := 1
@@ -167,7 +183,7 @@ func (s *session) firstBatch(ctx context.Context) error {
 // until runs batches up to so many tasks, or with a goal of 0 until the time is over.
 func (s *session) until(ctx context.Context, phase string, goal int64) error {
 	for {
-		done := s.version.tasks()
+		done := s.version.ended
 		if goal > 0 && done >= goal || goal == 0 && time.Since(s.began) >= s.o.Duration {
 			return nil
 		}
@@ -191,17 +207,18 @@ func (s *session) batch(ctx context.Context, phase string, goal int64) error {
 		}
 	}
 	for _, v := range versions {
-		before := v.tasks()
+		before := v.ended
 		a, err := v.runner.Do(ctx, Order{Op: OpBatch, Portions: portions}, func(done int64) { s.tell(phase, before+done, goal) })
 		if err != nil {
-			return err
+			return s.named(v, err)
 		}
-		if len(v.samples) == 0 || a.Sample.Steps > v.samples[len(v.samples)-1].Steps {
+		v.ended = a.Sample.Tasks
+		if a.Sample.Steps > v.steps() { // growth is counted by steps
 			v.samples = append(v.samples, *a.Sample)
 		}
 		v.ran, v.taking = v.ran+a.Sample.Ran, v.taking+a.Sample.Sampling
 	}
-	s.tell(phase, s.version.tasks(), goal)
+	s.tell(phase, s.version.ended, goal)
 	return nil
 }
 
@@ -246,13 +263,7 @@ func (s *session) thin() {
 	s.per *= 2
 }
 
-func (s *series) tasks() int64 {
-	if len(s.samples) == 0 {
-		return 0
-	}
-	return s.samples[len(s.samples)-1].Tasks
-}
-
+// steps are those until the last sample.
 func (s *series) steps() int64 {
 	if len(s.samples) == 0 {
 		return 0
@@ -266,7 +277,7 @@ func (s *session) tasksFor(steps int64) int64 {
 	if ran == 0 {
 		return steps
 	}
-	return int64(float64(steps) * float64(s.version.tasks()) / float64(ran))
+	return int64(float64(steps) * float64(s.version.ended) / float64(ran))
 }
 
 // look asks for a verdict. Who asks until the answer is pleasant would be wrong too often,

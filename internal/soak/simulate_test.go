@@ -19,6 +19,9 @@ type simulated struct {
 	pace     time.Duration // of a task, as it says
 	failure  *soak.Failure // after the first batch
 	dies     bool          // in the second batch
+	late     *soak.Failure // in the search for suspects
+	deaf     bool          // it reads nothing
+	idle     int64         // so many tasks at first call no handler
 	suspects []soak.Suspect
 
 	orders atomic.Int64
@@ -36,6 +39,10 @@ func (s *simulated) start(ctx context.Context, trace bool) (*soak.Remote, error)
 		defer func() { _ = answersOut.Close() }()
 		orders, answers := json.NewDecoder(ordersIn), json.NewEncoder(answersOut)
 		var spec soak.Spec
+		if s.deaf {
+			<-ctx.Done()
+			return
+		}
 		if orders.Decode(&spec) != nil {
 			return
 		}
@@ -56,7 +63,10 @@ func (s *simulated) start(ctx context.Context, trace bool) (*soak.Remote, error)
 			}
 		}
 	}()
-	end := func() error { _ = ordersOut.Close(); return answersIn.Close() }
+	end := func() (soak.End, error) {
+		_ = ordersOut.Close()
+		return soak.End{State: "exit status 7", Said: "out of memory"}, answersIn.Close()
+	}
 	return soak.Connect(ctx, answersIn, ordersOut, end, &soak.Spec{Trace: trace})
 }
 
@@ -69,7 +79,9 @@ func (s *simulated) obey(order soak.Order, n int64) soak.Answer {
 			if steps == 0 {
 				steps = len(s.classes)
 			}
-			s.tasks += p.Tasks
+			if s.tasks += p.Tasks; s.tasks <= s.idle {
+				steps = 0
+			}
 			for _, class := range s.classes[:steps] {
 				s.calls[class] += p.Tasks
 			}
@@ -79,6 +91,7 @@ func (s *simulated) obey(order soak.Order, n int64) soak.Answer {
 			a.Failure = s.failure
 		}
 	case soak.OpSuspects:
+		a.Failure = s.late
 		a.Suspects = s.suspects
 	case soak.OpStores:
 		a.Stores = map[string]soak.Line{"0": {File: "charge.rb", Line: 7}}

@@ -40,6 +40,11 @@ func ExampleContexts_Words() {
 	// made by contexts.rb
 }
 
+func ExampleCommas() {
+	fmt.Println(soak.Commas(20_000), soak.Commas(-999))
+	// Output: 20,000 -999
+}
+
 // Connect waits for the runner's plan, and Do gives it orders.
 func ExampleConnect() {
 	s := &simulated{classes: []string{"Charge"}}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/tasker-rb/tasker-rb/internal/verdict"
 )
@@ -30,13 +29,17 @@ func thousands(n int64) string {
 		unit := int64(math.Pow10(len(strconv.FormatInt(n, 10)) - 2))
 		n = (n + unit - 1) / unit * unit
 	}
-	text := strconv.FormatInt(n, 10)
-	var b strings.Builder
-	for i, digit := range text {
-		if i > 0 && (len(text)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
+	return Commas(n)
+}
+
+// Commas is a whole number with commas between thousands.
+func Commas(n int64) string {
+	text, sign := strconv.FormatInt(n, 10), ""
+	if n < 0 {
+		text, sign = text[1:], "-"
 	}
-	return b.String()
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return sign + text
 }

@@ -24,7 +24,7 @@ func grown(r *rand.Rand, steps, samples int, noise float64, level func(step floa
 var words = map[Reason]string{
 	Noisy:    "and the budget of 1 lies between",
 	Late:     "too ", // little follows a change, or the last samples are too few
-	Slowing:  "a cache may be filling",
+	Slowing:  "as when a cache fills",
 	Settling: "too late to be called a warm-up",
 	Fading:   "growth is not confirmed by its second half",
 }

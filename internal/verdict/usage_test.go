@@ -34,6 +34,16 @@ func ExampleGrowth_String() {
 	// Output: flat undecided leak
 }
 
+func ExampleReason_String() {
+	fmt.Println(verdict.Late)
+	// Output: something changed late, and too little follows it
+}
+
+func ExampleFigure() {
+	fmt.Println(verdict.Figure(1234.5), verdict.Figure(0.012345))
+	// Output: 1234 0.0123
+}
+
 func ExampleVerdict_String() {
 	// Too much noise for a budget as small as this one.
 	v, err := verdict.Decide([]verdict.Series{sampled("bytes in use", 0)}, verdict.Options{Budget: 0.01})
@@ -92,4 +102,10 @@ func ExampleAttribution_String() {
 	// Output:
 	// Grow: 64 bytes a call (99 % interval 64 to 64.1), 19800 calls
 	// Never: no calls after the warm-up
+}
+
+// Figures have the digits that count.
+func ExampleFigure() {
+	fmt.Println(verdict.Figure(0.02346), verdict.Figure(-3.14159), verdict.Figure(1234.7))
+	// Output: 0.0235 -3.14 1235
 }

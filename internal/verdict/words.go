@@ -48,15 +48,27 @@ func (m Measure) why(budget string) string {
 		return fmt.Sprintf("something changed at step %d (by %s bytes), and too little follows it", m.Change.Step, Figure(m.Change.Jump))
 	case Slowing:
 		if m.Change == nil {
-			return "growth slows: a cache may be filling"
+			return m.Reason.String()
 		}
-		return fmt.Sprintf("growth slowed at step %d from %s to %s: a cache may be filling", m.Change.Step, Figure(m.Change.Before), Figure(m.Change.After))
+		return fmt.Sprintf("growth slowed at step %d from %s to %s, as when a cache fills", m.Change.Step, Figure(m.Change.Before), Figure(m.Change.After))
 	case Settling:
 		return fmt.Sprintf("growth ended at step %d, too late to be called a warm-up", m.Change.Step)
 	case Fading:
-		return "growth is not confirmed by its second half: a cache may have filled"
+		return m.Reason.String()
 	}
 	return "and the budget of " + budget + " lies between"
+}
+
+// String says in words what forbids a verdict.
+func (r Reason) String() string {
+	return [...]string{
+		Decided:  "nothing is in the way",
+		Noisy:    "the budget lies within the interval",
+		Late:     "something changed late, and too little follows it",
+		Slowing:  "growth slows, as when a cache fills",
+		Settling: "growth ended too late to be called a warm-up",
+		Fading:   "growth is not confirmed by its second half, as when a cache has filled",
+	}[r]
 }
 
 func (m Measure) next() string {

@@ -95,6 +95,13 @@ func TestActiveRecordSteps(t *testing.T) {
 		require.Equal(t, []string{"destroyed 1"}, a.told(t))
 		require.Empty(t, a.orders(t))
 	})
+	run("TheReaperOutlivesTheStepThatHasStartedIt", func(t *testing.T) {
+		a.completes(t, "starts_a_reaper", oneAttempt, "")
+		s := a.body(t, "reaps", oneAttempt)
+		require.Equal(t, orchestration.StepComplete, s.State, "%+v", s.Last().Err)
+		require.NotContains(t, string(s.Results()), "Error")
+		require.Contains(t, string(s.Results()), `"dead":0`)
+	})
 	run("CallbacksOfAStepThatFails", func(t *testing.T) {
 		require.Equal(t, "ArgumentError", a.fails(t, "raises", oneAttempt, 1).Class)
 		require.Equal(t, []string{"rolled back 1"}, a.told(t))

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"gonum.org/v1/plot"
+
+	"github.com/tasker-rb/tasker-rb/internal/soak"
 )
 
 // ticks are the marks of an axis at round numbers, at most so many.
@@ -57,10 +59,10 @@ func levelTicks(most int, unit string, reach float64) ticks {
 	label := func(v, step float64) string {
 		decimals := max(int(math.Ceil(-math.Log10(step/scale)-1e-9)), 0)
 		if decimals > 3 && unit == bytesUnit {
-			return count(int64(math.Round(v))) + " B"
+			return soak.Commas(int64(math.Round(v))) + " B"
 		}
 		if decimals == 0 {
-			return count(int64(math.Round(v/scale))) + name
+			return soak.Commas(int64(math.Round(v/scale))) + name
 		}
 		return strconv.FormatFloat(v/scale, 'f', decimals, 64) + name
 	}

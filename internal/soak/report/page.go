@@ -245,7 +245,7 @@ func (p *page) classes(r *soak.Result) {
 			return 4 + 92*math.Min(math.Max((v-from)/(to-from), 0), 1)
 		}
 		p.Classes = append(p.Classes, classRow{
-			Name: classNames(s), Measure: name, Said: amount(s.Bytes, unit), Interval: interval(s.Low, s.High), Calls: count(s.Calls),
+			Name: classNames(s), Measure: name, Said: amount(s.Bytes, unit), Interval: interval(s.Low, s.High), Calls: soak.Commas(s.Calls),
 			Grows: s.Grows, From: at(s.Low), To: at(s.High), At: at(s.Bytes), Zero: at(0),
 		})
 		p.Tied = p.Tied || len(s.Classes) > 1
@@ -279,12 +279,12 @@ func (p *page) facts(r *soak.Result) {
 		add(&p.Run, first(i, "templates"), t)
 	}
 	add(&p.Run, "contexts", run.Contexts)
-	add(&p.Run, "tasks", count(run.Tasks))
-	add(&p.Run, "steps", count(run.Steps))
-	add(&p.Run, "threads", count(int64(run.Threads)))
-	add(&p.Run, "samples", count(int64(run.Samples)))
+	add(&p.Run, "tasks", soak.Commas(run.Tasks))
+	add(&p.Run, "steps", soak.Commas(run.Steps))
+	add(&p.Run, "threads", soak.Commas(int64(run.Threads)))
+	add(&p.Run, "samples", soak.Commas(int64(run.Samples)))
 	if run.NoDatabase {
-		add(&p.Run, "database", "none: the engine ran without one")
+		add(&p.Run, "database", "none: the steps ran through the bridge alone")
 	}
 	if !run.Began.IsZero() {
 		add(&p.Run, "began", run.Began.Format(time.RFC3339))
@@ -298,7 +298,7 @@ func (p *page) facts(r *soak.Result) {
 	add(&p.Environment, "allocator", e.Allocator)
 	add(&p.Environment, "system", e.System)
 	if e.CPUs > 0 {
-		add(&p.Environment, "CPUs", count(int64(e.CPUs)))
+		add(&p.Environment, "CPUs", soak.Commas(int64(e.CPUs)))
 	}
 	if run.Took > 0 && run.Sampling > 0 {
 		p.SamplingPercent = 100 * math.Min(float64(run.Sampling)/float64(run.Took), 1)

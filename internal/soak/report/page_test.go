@@ -122,6 +122,9 @@ func TestPageSaysWhatWouldDecide(t *testing.T) {
 	next = section(elements(t, pageOf(t, r)), "next")
 	require.Contains(t, next, "No reasonable number of tasks would decide, but a budget of 0.4 bytes a step could be resolved.")
 	require.NotContains(t, next, "--iterations")
+
+	r.Run.Interrupted = true
+	require.NotContains(t, pageOf(t, r), "No reasonable number of tasks", "after so few, nobody knows")
 }
 
 func TestPageSaysWhatAFlatRunHoldsFor(t *testing.T) {
@@ -209,7 +212,7 @@ func TestPageSaysThatARunWasInterrupted(t *testing.T) {
 	t.Parallel()
 	page := pageOf(t, odd()["interrupted"])
 	require.Contains(t, page, "The run was interrupted.")
-	require.Contains(t, page, "none: the engine ran without one")
+	require.Contains(t, page, "none: the steps ran through the bridge alone")
 	require.NotContains(t, page, "Repeat it")
 	require.NotContains(t, pageOf(t, open()), "The run was interrupted.")
 }

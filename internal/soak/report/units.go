@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
+	"github.com/tasker-rb/tasker-rb/internal/verdict"
 )
 
 const bytesUnit = "bytes"
@@ -22,12 +23,9 @@ func figure(v float64) string {
 	case a >= 1e15:
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	case a >= 99.95:
-		return count(int64(math.Round(v)))
-	case a < 1e-6: // nothing measures a millionth of a byte
-		return "0"
+		return soak.Commas(int64(math.Round(v)))
 	}
-	digits := 2 - int(math.Floor(math.Log10(a)))
-	return trimZeros(strconv.FormatFloat(v, 'f', digits, 64))
+	return verdict.Figure(v)
 }
 
 // trimZeros drops the zeros at the end of a fraction.
@@ -36,19 +34,6 @@ func trimZeros(s string) string {
 		return s
 	}
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
-}
-
-// count has commas between thousands.
-func count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	sign := ""
-	if n < 0 {
-		sign, digits = "-", digits[1:]
-	}
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return sign + digits
 }
 
 // amount is a figure with its unit: 66 bytes, 1 thread.
@@ -65,7 +50,7 @@ func counted(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return count(n) + " " + what + "s"
+	return soak.Commas(n) + " " + what + "s"
 }
 
 // interval is 64 to 68.
@@ -111,7 +96,7 @@ func steps(v, reach float64) string {
 	case reach >= 1e4:
 		return trimZeros(strconv.FormatFloat(v/1e3, 'f', 3, 64)) + "k"
 	}
-	return count(int64(math.Round(v)))
+	return soak.Commas(int64(math.Round(v)))
 }
 
 // duration has two significant parts: 350 ms, 3.1 s, 24 s, 2 min 5 s, 1 h 3 min.

@@ -86,6 +86,9 @@ func outlook(r *soak.Result) []string {
 		if v.MoreTasks > 0 {
 			return []string{"About " + counted(v.MoreTasks, "more task") + " would decide."}
 		}
+		if r.Run.Interrupted { // nobody knows
+			return nil
+		}
 		text := "No reasonable number of tasks would decide"
 		if v.Resolvable > 0 {
 			text += ", but a budget of " + amount(v.Resolvable, bytesUnit) + " a step could be resolved"

@@ -141,13 +141,17 @@ func taskHead(id int64, t *templates.Template) json.RawMessage {
 }
 
 func stepHead(task int64, s *templates.Step, status string, attempts int) json.RawMessage {
-	return mustMarshal(map[string]any{
+	head := map[string]any{
 		"workflow_step_id": task<<13 + int64(s.Index), "task_id": task, "name": s.Name, "description": s.Description,
 		"dependent_system": s.DependentSystem, "status": status, "attempts": attempts, "retry_limit": s.RetryLimit,
 		"retryable": s.Retryable, "processed": status == "complete", "in_process": status == "in_progress", "inputs": nil,
 		"last_attempted_at": nil, "backoff_request_seconds": nil,
 		"parents": append([]string{}, s.Parents...), "children": append([]string{}, s.Children...), "handler_class": s.HandlerClass,
-	})
+	}
+	if s.HandlerMethod != "" {
+		head["handler_method"] = s.HandlerMethod
+	}
+	return mustMarshal(head)
 }
 
 func arrayOf(documents []json.RawMessage) json.RawMessage { return mustMarshal(documents) }

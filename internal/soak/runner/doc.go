@@ -8,6 +8,9 @@
 //	program.go   the templates, and their first steps alone
 //	engine.go    runs tasks through the engine and its database
 //	bridge.go    runs them through the bridge alone
+//	contexts.go  what the tasks are given
 //	clock.go     skips the waits for retries
 //	sample.go    what the process uses
+//	go_heap.go   and Go's heap, without what Go keeps for later
+//	threads.go   makes Go's threads before the first sample
 package runner

@@ -28,16 +28,19 @@ type engineRuns struct {
 	stop    context.CancelFunc // of the worker
 	stopped chan error
 
-	ended    atomic.Int64 // tasks
 	progress chan struct{}
-	mu       sync.Mutex
-	failure  *soak.Failure                      // of the first task that has failed
-	failed   map[int64]*orchestration.StepError // the latest failure of a step, by its task
-	over     map[int64]bool                     // of the tasks that are cancelled, those that have ended
+	newest   int64 // the highest number of a task so far
+
+	mu      sync.Mutex
+	ended   int64                              // tasks of this batch
+	before  int64                              // the highest number of a task of another batch
+	failure *soak.Failure                      // of the first task that has failed
+	failed  map[int64]*orchestration.StepError // the latest failure of a step, by its task
+	over    map[int64]bool                     // of the tasks that are cancelled, those that have ended
 }
 
-// submitted is how many tasks are submitted in one transaction.
-const submitted = 200
+// together is how many tasks are submitted in one transaction.
+const together = 200
 
 func openEngine(ctx context.Context, spec *soak.Spec, handlers *rubysteps.Handlers, calls *calls) (*engineRuns, error) {
 	r := &engineRuns{
@@ -64,28 +67,39 @@ func (r *engineRuns) close() error {
 
 // run runs the tasks to their ends. tell is called with how many have ended.
 func (r *engineRuns) run(ctx context.Context, list []work, tell func(int64)) error {
-	r.ended.Store(0)
-	r.mu.Lock()
-	clear(r.over)
-	r.mu.Unlock()
+	r.begin()
 	r.clock.running(true)
 	defer r.clock.running(false)
 	for rest := list; len(rest) > 0; {
-		n := min(len(rest), submitted)
+		n := min(len(rest), together)
 		var some []orchestration.Submission
 		for _, w := range rest[:n] {
 			some = append(some, orchestration.Submission{Template: w.template, Context: w.context})
 		}
-		if _, err := r.engine.SubmitMany(ctx, some); err != nil {
+		submitted, err := r.engine.SubmitMany(ctx, some)
+		if err != nil {
 			return err
+		}
+		for _, s := range submitted {
+			r.newest = max(r.newest, s.TaskID)
 		}
 		rest = rest[n:]
 		// No more than two transactions' tasks wait, so that they use little memory.
-		if err := r.await(ctx, int64(len(list)-len(rest)-submitted), tell); err != nil {
+		if err := r.await(ctx, int64(len(list)-len(rest)-together), tell); err != nil {
 			return err
 		}
 	}
 	return r.await(ctx, int64(len(list)), tell)
+}
+
+// begin begins a batch. What is still to come of the one before must not count in it: of a
+// cancelled task both the call and the worker say that it has ended, at different times.
+func (r *engineRuns) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended, r.before = 0, r.newest
+	clear(r.over)
+	clear(r.failed)
 }
 
 // await waits until so many tasks have ended.
@@ -93,9 +107,9 @@ func (r *engineRuns) await(ctx context.Context, n int64, tell func(int64)) error
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		ended := r.ended.Load()
-		if f := r.firstFailure(); f != nil {
-			return f
+		ended, err := r.soFar()
+		if err != nil {
+			return err
 		}
 		if ended >= n {
 			return nil
@@ -106,26 +120,27 @@ func (r *engineRuns) await(ctx context.Context, n int64, tell func(int64)) error
 			tell(ended)
 		case err := <-r.stopped:
 			r.stopped <- err
-			return errors.Wrap(err, "the worker has ended")
+			return errors.CombineErrors(errors.New("the worker has ended"), err)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-func (r *engineRuns) firstFailure() error {
+// soFar is how many tasks of the batch have ended, and the first failure.
+func (r *engineRuns) soFar() (ended int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.failure == nil {
-		return nil
+	if r.failure != nil {
+		err = r.failure
 	}
-	return r.failure
+	return r.ended, err
 }
 
 func (r *engineRuns) onEvent(e orchestration.Event) {
 	switch e.Kind {
 	case orchestration.EventStepStarted:
-		if r.cancelEvery > 0 && e.TaskID%r.cancelEvery == 0 {
+		if r.cancels(e.TaskID) {
 			go r.cancel(e.TaskID)
 		}
 	case orchestration.EventStepFailed:
@@ -164,20 +179,21 @@ func (r *engineRuns) taskEnded(e orchestration.Event) {
 	r.countEnded(e.TaskID)
 }
 
-// countEnded counts a task that has ended, once.
+// countEnded counts a task of this batch that has ended, once.
 func (r *engineRuns) countEnded(task int64) {
-	if r.cancelEvery > 0 && task%r.cancelEvery == 0 {
-		r.mu.Lock()
-		before := r.over[task]
-		r.over[task] = true
-		r.mu.Unlock()
-		if before {
-			return
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if task <= r.before || r.over[task] {
+		return
 	}
-	r.ended.Add(1)
+	if r.cancels(task) { // of the others only the worker says it, once
+		r.over[task] = true
+	}
+	r.ended++
 	r.proceed()
 }
+
+func (r *engineRuns) cancels(task int64) bool { return r.cancelEvery > 0 && task%r.cancelEvery == 0 }
 
 // proceed has await look again.
 func (r *engineRuns) proceed() {

@@ -9,6 +9,7 @@ import (
 // goHeap is what living objects of Go use. After a collection, nothing else is counted.
 func goHeap() int64 {
 	fillWaits()
+	fillWaits() // on a busy machine one can end before it has begun to wait
 	runtime.GC()
 	runtime.GC() // what the first one has found to be garbage may have had finalizers
 	read := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}

@@ -12,7 +12,6 @@ import (
 // program is a template that is run, whole or only its first steps.
 type program struct {
 	whole *templates.Template
-	file  string
 	first map[int]*templates.Template
 }
 
@@ -23,7 +22,7 @@ func loadPrograms(spec *soak.Spec) ([]*program, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, &program{whole: t, file: file, first: map[int]*templates.Template{}})
+		list = append(list, &program{whole: t, first: map[int]*templates.Template{}})
 	}
 	return list, nil
 }
@@ -44,7 +43,7 @@ func (p *program) part(n int) (*templates.Template, error) {
 }
 
 func (p *program) planned() soak.PlannedTemplate {
-	planned := soak.PlannedTemplate{ID: p.whole.ID(), File: p.file}
+	planned := soak.PlannedTemplate{ID: p.whole.ID()}
 	for _, s := range p.whole.Steps {
 		planned.Classes = append(planned.Classes, s.HandlerClass)
 	}

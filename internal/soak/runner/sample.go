@@ -16,6 +16,11 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	began := time.Now()
 	s := &soak.Sample{Tasks: r.tasks, Values: map[string]int64{}}
 	if r.engine != nil {
+		if r.spec.CancelEvery > 0 { // a step of a task that was cancelled may not have stopped yet
+			if err := r.awaitQuiet(ctx); err != nil {
+				return nil, err
+			}
+		}
 		if err := r.engine.empty(ctx); err != nil {
 			return nil, err
 		}
@@ -24,7 +29,7 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 		return nil, err
 	}
 	s.Calls, s.Steps = r.calls.now()
-	runtime.GC()
+	runtime.GC() // finalizers of Go may free native memory
 	memory, err := r.host.Memory(ctx, rubyhost.MemoryOptions{Collect: true, Objects: true})
 	if err != nil {
 		return nil, err
@@ -33,7 +38,6 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.environment.Allocator = memory.Allocator
 	v := s.Values
 	v[soak.MallocInUse] = int64(memory.MallocInUse)
 	v[soak.MallocFree] = int64(memory.MallocFree)
@@ -52,6 +56,7 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	}
 	v[soak.RSS], v[soak.PSS] = int64(stat.RSS), int64(stat.PSS)
 	v[soak.Threads], v[soak.Descriptors] = int64(stat.Threads), int64(stat.Descriptors)
+	v[soak.ReplacedThreads] = int64(r.host.Stats().Respawns)
 	v[soak.GoHeap] = goHeap()
 	v[soak.Goroutines] = int64(runtime.NumGoroutine())
 	if r.engine != nil {

@@ -95,6 +95,9 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 		if r.engine, err = openEngine(ctx, &r.spec, handlers, r.calls); err != nil {
 			return err
 		}
+		if err := makeConnections(ctx, r.engine.engine.Pool()); err != nil {
+			return err
+		}
 		r.runs = r.engine
 		openPool = func(context.Context) (*pgxpool.Pool, error) { return r.engine.engine.Pool(), nil }
 	} else {
@@ -112,6 +115,7 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 	if err := makeThreads(); err != nil {
 		return err
 	}
+	makeGoroutines()
 	if r.contexts, err = openContexts(ctx, r.host, r.spec.Contexts); err != nil {
 		return err
 	}
@@ -129,7 +133,7 @@ func (r *runner) resolve(ctx context.Context) error {
 				at := s.HandlerPosition
 				problems.List = append(problems.List, templates.Problem{File: at.File, Line: at.Line, Column: at.Column,
 					Message: "the handler of step " + s.Name + ": " + ruby.Message,
-					Hint:    "Correct handler_class:, or define the class with a public process(task, sequence, step)."})
+					Hint:    "Correct handler_class: or callable:, or define the class with a public process(task, sequence, step)."})
 			} else if err != nil {
 				return err
 			}
@@ -149,6 +153,7 @@ func (r *runner) plan() *soak.Plan {
 	return p
 }
 
+// close ends Ruby first: its at_exit blocks may use the database.
 func (r *runner) close() error {
 	var err error
 	if r.host != nil {
@@ -190,7 +195,6 @@ func (r *runner) batch(ctx context.Context, order *soak.Order) (*soak.Sample, er
 	began := time.Now()
 	err = r.runs.run(ctx, list, func(done int64) { _ = r.answer(soak.Answer{Done: done}) }) // a broken pipe is noticed at the next answer
 	r.tasks += int64(len(list))
-	list = nil
 	ran := time.Since(began)
 	if err != nil || order.NoSample {
 		return nil, err

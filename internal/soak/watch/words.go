@@ -20,8 +20,7 @@ func (r Report) Waits() string {
 	return text + ", in " + about(float64(r.Needed-r.Samples)*r.Window) + " or more"
 }
 
-// Words is the growth in words. rate is how many steps end in
-// a second, 0 if nobody knows.
+// Words is the growth in words. rate is how many steps end in a second, 0 if nobody knows.
 func (g Growth) Words(rate float64) string {
 	switch {
 	case g.Now == Unknown:

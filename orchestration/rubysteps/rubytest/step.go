@@ -58,6 +58,7 @@ func (s *service) runStep(ctx context.Context, r *request) (reply, error) {
 type stepText struct {
 	Name        string          `json:"name"`
 	Class       string          `json:"handler_class"`
+	Method      string          `json:"handler_method,omitempty"`
 	Config      json.RawMessage `json:"handler_config,omitempty"`
 	Parents     []string        `json:"depends_on_steps,omitempty"`
 	RetryLimit  int             `json:"default_retry_limit,omitempty"`
@@ -70,7 +71,7 @@ type stepText struct {
 // textOf is a step of a template without its place among the others.
 func textOf(s *templates.Step) stepText {
 	return stepText{
-		Name: s.Name, Class: s.HandlerClass, Config: s.HandlerConfig, Timeout: s.Timeout.Seconds(),
+		Name: s.Name, Class: s.HandlerClass, Method: s.HandlerMethod, Config: s.HandlerConfig, Timeout: s.Timeout.Seconds(),
 		Transaction: string(s.Transaction), Isolation: string(s.Isolation), KeepThreads: s.KeepThreads,
 	}
 }

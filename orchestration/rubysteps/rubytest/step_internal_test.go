@@ -23,6 +23,7 @@ step_templates:
     transaction: always
     isolation: serializable
     keep_threads: true
+    handler_method: settle
     handler_config: `+config+"\n"), "order.yaml")
 	require.NoError(t, err)
 	step := textOf(given.Step("charge"))
@@ -37,6 +38,7 @@ step_templates:
 	require.Equal(t, was.Transaction, is.Transaction)
 	require.Equal(t, was.Isolation, is.Isolation)
 	require.Equal(t, was.KeepThreads, is.KeepThreads)
+	require.Equal(t, "settle", is.HandlerMethod)
 	require.Equal(t, string(was.HandlerConfig), string(is.HandlerConfig))
 	require.Contains(t, string(is.HandlerConfig), "123456789012345678901234567890")
 

@@ -17,6 +17,34 @@ module Suite
       Ours::Order.create!(number: number, account: account)
     end
 
+    # Starts a thread that outlives the step, as ActiveRecord's reaper does.
+    def starts_a_reaper
+      Suite.reaper_orders = Queue.new
+      Suite.reaper_answers = Queue.new
+      Tasker.keep_thread do
+        Thread.new do
+          while (order = Suite.reaper_orders.pop)
+            Suite.reaper_answers << begin
+              order.call
+            rescue StandardError => e
+              "#{e.class}: #{e.message}"
+            end
+          end
+        end
+      end
+      {}
+    end
+
+    # The reaper's thread takes back what a dead thread of this step has left.
+    def reaps
+      pool = ActiveRecord::Base.connection_pool
+      Thread.new { connection.select_value("SELECT 1") }.join
+      Suite.reaper_orders << -> { pool.reap || "reaped" }
+      Suite.reaper_orders << -> { pool.flush(0) || "flushed" }
+      Suite.reaper_orders << nil
+      { answers: Array.new(2) { Suite.reaper_answers.pop }.map { |a| a.is_a?(String) ? a : "done" }, dead: pool.stat[:dead] }
+    end
+
     def saves_again_and_again
       o = order("1")
       o.update!(placed_on: Date.today)

@@ -18,6 +18,8 @@ module Suite
   class << self
     # @return [Hash] of the server, as the pg gem wants it
     attr_reader :server
+    # What a reaper is told, and what it says.
+    attr_accessor :reaper_orders, :reaper_answers
 
     def prepare(server)
       @server = server.transform_keys(&:to_sym)

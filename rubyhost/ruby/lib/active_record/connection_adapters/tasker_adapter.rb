@@ -118,8 +118,14 @@ module ActiveRecord
 
       # Inside a step the engine looks after the connection. A lost connection
       # fails the step, and the next attempt gets another one.
+      #
+      # A thread that outlives the step which has started it may send nothing. The one
+      # of ActiveRecord's reaper is such a thread. It removes connections that are not
+      # active, and an error would end it: nobody would take back what dead threads leave.
       def active?
         in_step? ? open? : super
+      rescue Tasker::SQLError::TransactionControl
+        false
       end
 
       def reconnect!(**options)

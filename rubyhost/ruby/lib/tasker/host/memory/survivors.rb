@@ -12,10 +12,10 @@ module Tasker
         SHARE = 100
         # Fewer objects count if they are so large.
         LARGE = 64 * 1024
-        # So do at least so many in each run, if they are so many bytes a task: what
+        # So do at least so many in each of two long runs, if they are a byte a task: what
         # happens in one of a thousand tasks.
         RARE = 2
-        RARE_BYTES = 4
+        LONG = 1000
         # The growth of one run is at most so many times that of the other.
         UNEQUAL = 4
 
@@ -100,7 +100,7 @@ module Tasker
 
         def least(group)
           return 1 if group.bytes >= LARGE * 2 * group.runs.max
-          return [RARE, Survivors.least(@tasks)].min if group.bytes >= RARE_BYTES * 2 * @tasks
+          return RARE if @tasks >= LONG && group.bytes >= 2 * @tasks
 
           Survivors.least(@tasks)
         end
