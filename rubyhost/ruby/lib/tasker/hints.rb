@@ -35,6 +35,8 @@ module Tasker
       TaskerCore: LAYER, Rails: RAILS, ActiveSupport: ACTIVE_SUPPORT, HashWithIndifferentAccess: ACTIVE_SUPPORT,
       ActiveRecord: 'require "tasker/active_record" in a handler file, or give --require tasker/active_record',
       ApplicationRecord: 'it is a class of a Rails application; define it: class ApplicationRecord < ActiveRecord::Base, after require "tasker/active_record"',
+      ActiveModel: 'it is of the gem activemodel: require "active_model"',
+      ApplicationController: "it is a class of a Rails application, which tasker-rb does not run; keep the file out of the handlers folder",
       Dry: "it is of a gem such as dry-struct: name the gem in the Gemfile, and require it",
       Faraday: "it is of the gem faraday: install it, and require it"
     }.freeze

@@ -4,6 +4,10 @@ module Tasker
   class HandlerLoader
     # Words the errors of the loader.
     class Wording
+      # How many more files are named of those that need the same constant.
+      SHOWN = 5
+      private_constant :SHOWN
+
       # @param folders [Array<String>] of the loader, which adds to them
       def initialize(folders)
         @folders = folders
@@ -102,7 +106,8 @@ module Tasker
       # The files that need one constant.
       def once(group)
         first, *others = group
-        places = others.map { |w| "#{place_of(w.error, w.file)} too" }
+        places = others.first(SHOWN).map { |w| "#{place_of(w.error, w.file)} too" }
+        places << "and #{others.size - SHOWN} more" if others.size > SHOWN
         [failure(first.error, first.file), *places].join("\n    ")
       end
 
