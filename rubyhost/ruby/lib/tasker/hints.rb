@@ -28,8 +28,10 @@ module Tasker
       Date => %i[ago since in_time_zone to_fs advance change yesterday tomorrow yesterday? tomorrow? today? past? future? beginning_of_day end_of_day
                  beginning_of_week end_of_week beginning_of_month end_of_month beginning_of_year end_of_year weeks_ago days_ago months_ago years_ago next_week
                  prev_week all_day],
-      Module => %i[delegate mattr_accessor cattr_accessor class_attribute module_parent concerning current zone yesterday tomorrow]
+      Module => %i[delegate mattr_accessor cattr_accessor class_attribute module_parent concerning]
     }.freeze
+    # Methods of ActiveSupport for Time and Date themselves.
+    CLOCKS = %i[current zone yesterday tomorrow find_zone use_zone].freeze
 
     CONSTANTS = {
       TaskerCore: LAYER, Rails: RAILS, ActiveSupport: ACTIVE_SUPPORT, HashWithIndifferentAccess: ACTIVE_SUPPORT,
@@ -49,7 +51,7 @@ module Tasker
     }.freeze
 
     ANONYMOUS = /[(,\[]\s*\*\*?\s*[,)\]]/
-    private_constant :METHODS, :CONSTANTS, :FEATURES, :ANONYMOUS
+    private_constant :METHODS, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS
 
     class << self
       # @param error [Exception]
@@ -70,8 +72,9 @@ module Tasker
         receiver = error.receiver
         return "tasker/compat/rails has no Rails.#{error.name}" if stand_in?(receiver)
 
-        known = METHODS.any? { |kind, names| kind === receiver && names.include?(error.name) } # rubocop:disable Style/CaseEquality
-        "#{"#{receiver}." if receiver.equal?(Time) || receiver.equal?(Date)}#{error.name} is a method of ActiveSupport: #{ACTIVE_SUPPORT}" if known
+        clock = [Time, Date, DateTime].include?(receiver) && CLOCKS.include?(error.name)
+        known = clock || METHODS.any? { |kind, names| kind === receiver && names.include?(error.name) } # rubocop:disable Style/CaseEquality
+        "#{"#{receiver}." if clock}#{error.name} is a method of ActiveSupport: #{ACTIVE_SUPPORT}" if known
       rescue ArgumentError
         nil # the error has no receiver
       end
