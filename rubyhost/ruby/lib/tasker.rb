@@ -39,6 +39,7 @@ module Tasker
   autoload :Execution, "tasker/execution"
   autoload :HandlerFactory, "tasker/task_handler"
   autoload :HandlerLoader, "tasker/handler_loader"
+  autoload :Hints, "tasker/hints"
   autoload :Postgres, "tasker/postgres"
   autoload :SQLError, "tasker/sql_error"
   autoload :TaskHandler, "tasker/task_handler"

@@ -1,7 +1,6 @@
 # frozen_string_literal: true
 
 require "tasker"
-require_relative "hints"
 require_relative "execution/construction"
 require_relative "execution/entry"
 require_relative "execution/finder"
