@@ -65,9 +65,11 @@ type callableCache struct {
 	handlers map[string]*Handler
 }
 
-// Handler finds a loaded step-handler class by its Ruby name. When there is no
-// such class, the error names the file where it was expected and the names that
-// are nearest.
+// Handler finds a loaded step-handler class by its Ruby name, or by the name that it
+// was registered with, such as "validate_cart". After a "#" there may be the method that
+// is called instead of process: "Shop::Payments#refund". The method that the step's head
+// has as its handler_method is called otherwise. When there is no such class, the error
+// names the file where it was expected and the names that are nearest.
 func (h *Host) Handler(ctx context.Context, class string) (*Handler, error) {
 	h.mu.Lock()
 	known := h.handlers[class]

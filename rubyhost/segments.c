@@ -78,6 +78,24 @@ static VALUE segments_blank(VALUE self, VALUE index)
     return blank ? Qtrue : Qfalse;
 }
 
+/* Whether the bytes of text are in a document. */
+static VALUE segments_mentions(VALUE self, VALUE index, VALUE text)
+{
+    TASKER_GVL;
+    StringValue(text);
+    uint64_t length = 0, i = NUM2ULL(index), size = (uint64_t)RSTRING_LEN(text);
+    const char *at = segment(job_of(self), i, &length), *wanted = RSTRING_PTR(text);
+    if (!at || !size) return Qfalse;
+    while (length >= size) {
+        const char *next = memchr(at, wanted[0], length - size + 1);
+        if (!next) return Qfalse;
+        if (!memcmp(next, wanted, size)) return Qtrue;
+        length -= (uint64_t)(next + 1 - at);
+        at = next + 1;
+    }
+    return Qfalse;
+}
+
 static VALUE segments_results_index(VALUE self, VALUE name)
 {
     TASKER_GVL;
@@ -135,6 +153,7 @@ void tasker_segments_init(VALUE host_module)
     rb_define_method(segments_class, "read", segments_read, 1);
     rb_define_method(segments_class, "read_indifferent", segments_read_indifferent, 1);
     rb_define_method(segments_class, "blank?", segments_blank, 1);
+    rb_define_method(segments_class, "mentions?", segments_mentions, 2);
     rb_define_method(segments_class, "results_index", segments_results_index, 1);
     rb_define_method(segments_class, "to_a", segments_to_a, 0);
     rb_define_method(segments_class, "serial", segments_serial, 0);

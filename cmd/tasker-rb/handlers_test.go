@@ -30,6 +30,8 @@ func TestBadHandlers(t *testing.T) {
 			errors: []string{"/handlers/idle.rb:1) has no public method process(task, sequence, step); the one it has is of the class itself"}, hint: "process(task, sequence, step)"},
 		{name: "no such folder", args: []string{"--handlers", "elsewhere"}, errors: []string{"--handlers elsewhere: no such file or directory"}, hint: "Name the folder"},
 		{name: "not a folder", args: []string{"--handlers", "handlers/fine.rb"}, errors: []string{"--handlers handlers/fine.rb is not a folder"}, hint: "--require ./handlers/fine.rb"},
+		{name: "feature raises", files: map[string]string{"setup.rb": "\nraise 'not today'\n"}, args: []string{"--require", "./setup.rb"},
+			errors: []string{"/setup.rb:2: RuntimeError: not today"}, hint: "--require ./setup.rb"},
 		{name: "feature not there", args: []string{"--require", "no_such_feature"}, errors: []string{"cannot load such file -- no_such_feature"}, hint: "--require no_such_feature"},
 	})
 }

@@ -34,11 +34,15 @@ require_relative "tasker/step_handler/base"
 #   end
 module Tasker
   autoload :AfterCommit, "tasker/after_commit"
+  autoload :ConfiguredTask, "tasker/task_handler"
   autoload :DB, "tasker/db"
   autoload :Execution, "tasker/execution"
+  autoload :HandlerFactory, "tasker/task_handler"
   autoload :HandlerLoader, "tasker/handler_loader"
+  autoload :Hints, "tasker/hints"
   autoload :Postgres, "tasker/postgres"
   autoload :SQLError, "tasker/sql_error"
+  autoload :TaskHandler, "tasker/task_handler"
   autoload :Testing, "tasker/testing/handlers"
 
   class << self

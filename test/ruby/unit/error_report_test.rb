@@ -42,6 +42,7 @@ class ErrorReportTest < Minitest::Test
     assert_equal ["CARD_DECLINED", true, nil], report.values_at("error_code", "permanent", "context")
     assert_equal "E7", describe(Tasker::PermanentError.new("no", error_code: :E7))["error_code"]
     assert describe(Tasker::ConfigurationError.new)["permanent"]
+    assert describe(Class.new(StandardError) { include Tasker::Permanent }.new)["permanent"]
     refute describe(Tasker::RetryableError.new)["permanent"]
     refute describe(StandardError.new)["permanent"]
   end

@@ -78,8 +78,8 @@ class ExecutionTest < Minitest::Test
     assert_match(/invalid value for Integer/, assert_raises(ArgumentError) { run_step(raising) }.message)
   end
 
-  def refused(handler_class)
-    assert_raises(Tasker::HandlerError) { Tasker::Execution.check(handler_class) }.message
+  def refused(handler_class, method = nil)
+    assert_raises(Tasker::HandlerError) { Tasker::Execution.check(handler_class, method) }.message
   end
 
   def test_check_refuses_what_cannot_handle_steps
@@ -108,6 +108,52 @@ class ExecutionTest < Minitest::Test
       handler(Object) { def process(_task, _sequence, _step, _more = nil) = nil },
       handler(Object) { def process(_task, _sequence, _step, quick: true) = quick }
     ].each { |handler_class| assert_same handler_class, Tasker::Execution.check(handler_class) }
+  end
+
+  def test_a_class_with_only_handle
+    assert_equal 1, run_step(handler(Object) { def handle(task, _sequence, _step) = task.context[:a] }, context: { a: 1 })
+    assert_equal 2, run_step(handler { def handle(task, _sequence, _step) = task.context[:a] }, context: { a: 2 })
+    assert_equal [3], run_step(handler { def handle(_task, _sequence, step) = (step.results = [3]) && 4 })
+    assert_equal 5, run_step(handler(Object) do
+      def process(*) = 5
+      def handle(event) = event
+    end)
+    assert_match(/#handle has to take 3 arguments.*not 1 \(.*execution_test\.rb:\d+\); for methods that take one context.*tasker_core"/,
+                 refused(handler(Object) { def handle(event) = event }))
+  end
+
+  def test_the_template_may_name_the_method
+    many = handler(Object) do
+      def process(*) = 1
+      def refund(task, _sequence, _step) = task.context[:a]
+      def short(context) = context
+      private def hidden(*) = nil
+    end
+
+    assert_equal 1, run_step(many)
+    assert_equal 2, run_step(many, context: { a: 2 }, step: { handler_method: "refund" })
+    assert_equal 3, Tasker::Execution.run(many, segments_of(context: { a: 3 }), "refund")
+    assert_equal 1, run_step(many, step: { description: 'the "handler_method": of none' })
+    below = handler do
+      def process(*) = 1
+      def other(task, *) = task.context[:a]
+    end
+    assert_equal [1, 4], [run_step(below, step: { handler_method: "process" }), run_step(below, context: { a: 4 }, step: { handler_method: "other" })]
+    assert_equal 1, run_step(below, step: { handler_method: "handle" })
+    assert_match(/has no public method none/, refused(many, "none"))
+    assert_match(/has no public method hidden/, refused(many, "hidden"))
+    assert_match(/did you mean refund\?/, refused(many, "refnd"))
+    assert_match(/#short has to take 3 arguments/, refused(many, "short"))
+  end
+
+  def test_a_method_that_is_not_there_fails_the_step_for_good
+    error = assert_raises(Tasker::HandlerError) { Tasker::Execution.run(handler { def process(*) = 1 }, segments_of(step: { handler_method: "none" })) }
+
+    assert Tasker::Execution.describe(error)["permanent"]
+  end
+
+  def segments_of(context: {}, step: {})
+    Tasker::Testing.send(:segments, nil, context: context, results: {}, config: {}, step: step, task: {})
   end
 
   def test_a_class_with_call_is_told_of_the_compatibility_layer

@@ -3,10 +3,13 @@
 require_relative "helper"
 
 class HandlerLoaderTest < Minitest::Test
+  Registry = Tasker::HandlerLoader::Registry
+
   # What these tests load stays loaded, so each test has a module of its own.
   @@serial = 0
 
   def setup
+    @named = Registry.remember
     @space = "LoaderSpace#{@@serial += 1}"
     @dir = File.realpath(Dir.mktmpdir("handlers"))
     @loader = Tasker::HandlerLoader.new
@@ -14,6 +17,7 @@ class HandlerLoaderTest < Minitest::Test
   end
 
   def teardown
+    Registry.restore(@named)
     $LOAD_PATH.replace(@load_path)
     FileUtils.remove_entry(@dir)
   end
@@ -132,6 +136,58 @@ class HandlerLoaderTest < Minitest::Test
     assert_includes message, "#{@dir}/two.rb:3: uninitialized constant #{@space}::Nothing"
   end
 
+  def test_a_constant_that_many_files_need_is_told_once
+    %w[one two three].each { |name| write("#{name}.rb", "\nclass SPACE#{name} < TaskerCore::StepHandler::Base; end\n") }
+    write("other.rb", "module SPACE\n  One = Nowhere\nend\n")
+    message = refused
+
+    assert_match(/\A4 files need constants that nothing defines:/, message)
+    assert_equal 1, message.scan(%r{require "tasker/compat/tasker_core"}).size
+    assert_includes message, "#{@dir}/one.rb:2: uninitialized constant TaskerCore; require"
+    assert_includes message, "\n    #{@dir}/three.rb:2 too\n    #{@dir}/two.rb:2 too"
+    assert_includes message, "#{@dir}/other.rb:2: uninitialized constant #{@space}::Nowhere"
+  end
+
+  def test_hints_at_load
+    {
+      "Rails.logger" => %r{/bad\.rb:1: uninitialized constant Rails; require "tasker/compat/rails"},
+      "X1 = 3.days" => %r{/bad\.rb:1: undefined method .*days.*active_support/all},
+      "require 'tasker_core'" => %r{/bad\.rb:1: LoadError: cannot load such file -- tasker_core; require "tasker/compat/tasker_core"}
+    }.each do |text, expected|
+      write("bad.rb", text)
+      assert_match expected, refused
+    end
+  end
+
+  def test_an_anonymous_argument
+    write("bad.rb", "module SPACE\n  def self.a(**) = b(1, **)\n  def self.b(*) = 1\nend\n")
+    return @loader.load_dir(@dir) if RUBY_VERSION >= "3.2"
+
+    capture_io do # Ruby warns of the indentation, which it cannot follow
+      assert_match(%r{/bad\.rb:2: syntax error.*an anonymous \* or \*\* as an argument needs Ruby 3\.2, and this is 3\.1}m, refused)
+    end
+  end
+
+  def test_a_feature_that_fails
+    inner = write("inner.rb", "module SPACE; end\n\nraise 'boom'\n")
+    outer = write("outer.rb", "require_relative 'inner'\n")
+    failing = ->(feature) { assert_raises(Tasker::HandlerError) { @loader.require_feature(feature) }.message }
+
+    assert_equal "#{inner}:3: RuntimeError: boom", failing.call(outer)
+    write("inner.rb", "\nRails.logger\n")
+    assert_match(%r{\A#{inner}:2: uninitialized constant Rails; require "tasker/compat/rails"}, failing.call(outer))
+    write("inner.rb", "require 'json'\nJSON.parse('{')\n")
+    assert_match(/\A#{inner}:2: JSON::ParserError: /, failing.call(outer))
+    write("inner.rb", "require 'not_there'\n")
+    assert_match(/\A#{inner}:1: LoadError: cannot load such file -- not_there/, failing.call(outer))
+    write("inner.rb", "def x(\n")
+    assert_match(/\A#{inner}:\d+: /, failing.call(outer))
+    assert_equal "not_there", assert_raises(LoadError) { @loader.require_feature("not_there") }.path
+    assert_raises(LoadError) { @loader.require_feature("./not_there.rb") }
+    write("inner.rb", "SPACE_FINE = 1\n")
+    assert @loader.require_feature(outer)
+  end
+
   def test_a_circle_that_can_be_undone
     write("a.rb", "module SPACE\n  A1 = 1\n  A2 = B1\nend\n")
     write("b.rb", "module SPACE\n  B1 = A1\n  B2 = A2\nend\n")
@@ -234,6 +290,35 @@ class HandlerLoaderTest < Minitest::Test
 
     error = assert_raises(NameError) { @loader.resolve("#{@space}::Broken") }
     assert_match(/NoSuchBase/, error.message)
+  end
+
+  def test_a_handler_with_a_name_of_its_own
+    one = handler { def process(*) = 1 }
+    Registry.register("shop.validate_cart", one, "a.rb:1")
+    Registry.register(:pay, one, "a.rb:2")
+
+    assert_same one, @loader.resolve("shop.validate_cart")
+    assert_same one, @loader.resolve("pay")
+    assert_raises(Tasker::HandlerNotFound) { @loader.resolve("shop.validate_card") }
+    assert_match(/no step_handler of this name is loaded; did you mean "shop.validate_cart"\?/, unresolved("shop.validate_card"))
+    assert_match(/did you mean "shop.validate_cart"\?/, unresolved("validate_cart"))
+    refute_match(/did you mean/, unresolved("ship_order"))
+    assert_equal "a.rb:1", Registry.place_of(one)
+  end
+
+  def test_a_handler_that_is_defined_twice
+    one, other, third = Array.new(3) { handler { def process(*) = 1 } }
+    text = logged do
+      Registry.register("twice", one, "a.rb:1")
+      Registry.register("twice", other, "a.rb:1")
+      Registry.register("again", one, "a.rb:5")
+      Registry.register("twice", third, "b.rb:2")
+    end
+
+    assert_match(/the handler "twice" is defined at b\.rb:2, and at a\.rb:1 too/, text)
+    assert_equal 1, text.lines.size, text
+    assert_match(/defined more than once, at a\.rb:1 and at b\.rb:2/, unresolved("twice"))
+    assert_same one, @loader.resolve("again")
   end
 
   def test_no_hook_is_left_behind

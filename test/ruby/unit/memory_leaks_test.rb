@@ -231,7 +231,8 @@ class MemoryLeaksTest < Minitest::Test
   # The list is the handler's, and so is the line that stores. What the library's object
   # holds is of no interest.
   def test_an_object_of_a_library
-    assert_leak(<<~'RUBY', "Tasker::Events::Event", ["constant Tasks::EVENTS", "element [249]"], stored: "stored")
+    # Which of the events is shown, depends on where the heap has put them.
+    assert_leak(<<~'RUBY', "Tasker::Events::Event", nil, stored: "stored") { |found| assert_match(/\Aconstant Tasks::EVENTS element \[[12]\d\d\]\z/, found.way.join(" ")) }
       module Tasks
         EVENTS = []
         Tasker::Events.subscribe("order.made") { |event| EVENTS << event } # stored

@@ -160,6 +160,37 @@ class SequenceTest < Minitest::Test
     assert_equal 1, [@step, other.current_step].uniq.size
   end
 
+  def test_inputs_are_a_copy_of_the_tasks_context
+    sequence = Tasker::Testing.sequence(context: { a: { b: 1 } }, step: { inputs: nil }, results: { first: {} })
+    step = sequence.current_step
+    step.inputs[:a][:b] = 2
+
+    assert_equal [2, 1], [step.inputs[:a][:b], sequence.task.context[:a][:b]]
+    assert_equal 1, sequence["first"].inputs["a"]["b"]
+    refute_predicate step, :skippable
+    assert_predicate Tasker::Testing.sequence(step: { skippable: true }).current_step, :skippable?
+  end
+
+  def test_siblings
+    assert_empty @sequence["left"].siblings, "a step that depends on nothing has none"
+    assert_empty @step.siblings
+    heads = [%w[a], %w[b], %w[one a], %w[two a], %w[three a b], %w[four b a]].map do |name, *parents|
+      { name: name, workflow_step_id: name.hash, parents: parents, children: [] }
+    end
+    heads.first(2).each { |head| head[:children] = heads.filter_map { |other| other[:name] if other[:parents].include?(head[:name]) } }
+    sequence = Tasker::Sequence.new([{}, {}, heads.last, {}, heads].map { |v| JSON.generate(v) })
+
+    assert_equal [[], %w[two], %w[four], %w[three]], %w[a one three four].map { |name| sequence[name].siblings.map(&:name) }
+  end
+
+  def test_as_hashes
+    assert_equal @sequence.steps, @sequence.to_h[:steps]
+    assert_equal({ "left" => 1 }, @sequence.to_h { |step| [step.name, 1] }.slice("left"))
+    assert_equal [@task.task_id, @task.context.to_h], @task.to_h.values_at(:task_id, :context)
+    assert_equal ["join", %w[left right], 2, { "a" => { "b" => 1 } }], @step.to_h.values_at(:name, :parents, :attempts, :inputs)
+    assert_instance_of Hash, JSON.parse(JSON.generate(@task.to_h))
+  end
+
   def test_each
     assert_equal %w[left right join after], @sequence.each.map(&:name)
     assert_same(@sequence, @sequence.each { |step| step })

@@ -4,9 +4,14 @@ module Tasker
   # The superclass of all errors of Tasker's own.
   class Error < StandardError; end
 
+  # Marks the errors that no retry can help. A class of your own may include it.
+  module Permanent; end
+
   # A handler's config, an option or a subscriber is wrong. In a step this error
   # is permanent.
-  class ConfigurationError < Error; end
+  class ConfigurationError < Error
+    include Permanent
+  end
 
   # A failure of a step's work. A handler raises one of the two classes below. Any
   # other StandardError counts as retryable.
@@ -38,6 +43,8 @@ module Tasker
   # @example
   #   raise Tasker::PermanentError.new("card was declined", error_code: "CARD_DECLINED")
   class PermanentError < ProceduralError
+    include Permanent
+
     # @return [String, nil] a name by which programs recognise the failure
     attr_reader :error_code
     # @return [Hash] facts for the reader of the failure; kept as JSON

@@ -2,6 +2,7 @@
 
 require "tasker"
 require "tasker/execution"
+require_relative "handler_loader/registry"
 require_relative "handler_loader/names"
 require_relative "handler_loader/wording"
 require_relative "handler_loader/load_order"
@@ -42,6 +43,24 @@ module Tasker
       Execution.forget
     end
 
+    # Requires a feature as a folder's file is required: its error has file and line.
+    #
+    # @param feature [String] as for require, or a file as ./FILE
+    # @return [Boolean]
+    # @raise [HandlerError] with the place, when the feature cannot be loaded
+    # @raise [LoadError] when there is no such feature
+    def require_feature(feature)
+      path = feature.start_with?("./") ? File.expand_path(feature) : feature
+      require path
+    rescue SyntaxError => e
+      raise HandlerError, @wording.syntax(e)
+    rescue *LoadOrder::RAISED => e
+      place = @wording.place_outside(e)
+      raise if place.nil? || (e.is_a?(LoadError) && e.path == path)
+
+      raise HandlerError, @wording.failure_at(place, e)
+    end
+
     # Puts the folders on the load path, and leaves their files to {#load_postponed},
     # which {#resolve} calls too.
     #
@@ -72,12 +91,13 @@ module Tasker
       true
     end
 
-    # Finds a class by its name.
+    # Finds a class by its name, or by the name that it was registered with.
     #
-    # @param name [String] such as "Payments::ChargeCard"
+    # @param name [String] such as "Payments::ChargeCard" or "validate_cart"
     # @return [Class]
     # @raise [HandlerNotFound] when there is no such class. The message says in
     #   which file it was expected, and which names are near.
+    # @raise [HandlerError] when the name is registered twice
     def resolve(name)
       load_postponed
       @names.resolve(name.to_s)

@@ -57,13 +57,14 @@ module Tasker
 
     # A step-handler class, registered for calls.
     class StepCallable
-      def initialize(handler_class)
+      def initialize(handler_class, method)
         @handler_class = handler_class
+        @method = method
       end
 
       def run(segments)
         StepEnd.clear if StepEnd.due # of steps that were interrupted while they did this
-        Execution.run(@handler_class, segments)
+        Execution.run(@handler_class, segments, @method)
       ensure
         StepEnd.run if StepEnd.due
       end
@@ -198,13 +199,14 @@ module Tasker
 
     # The constants op… in call.go have the same order.
     register OthersCode.new { |path| changing_classes { load(Lineage.own(File.expand_path(path))) } }
-    register OthersCode.new { |feature| changing_classes { require(feature.start_with?("./") ? File.expand_path(feature) : feature) } }
+    register OthersCode.new { |feature| changing_classes { loader.require_feature(feature) } }
     register OthersCode.new { |*dirs| loader.load_dir(*dirs) && nil }
     register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, Lineage.own(file), 1) } # rubocop:disable Security/Eval
     register(OthersCode.new do |name|
-      handler_class = loader.resolve(name)
-      Execution.check(handler_class)
-      register(StepCallable.new(handler_class))
+      name, method = name.split("#", 2) # Shop::Payments#refund: another method than process
+      handler_class = loader.resolve(name.to_s)
+      Execution.check(handler_class, method)
+      register(StepCallable.new(handler_class, method))
     end)
     register Operation.new { gc_stats }
     register OthersCode.new { |name| register(find_method(name)) }

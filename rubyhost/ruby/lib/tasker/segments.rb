@@ -37,6 +37,12 @@ module Tasker
       NOTHING.include?(@list[index])
     end
 
+    # @param text [String]
+    # @return [Boolean] whether the document has this text in it
+    def mentions?(index, text)
+      @list[index].to_s.include?(text)
+    end
+
     # Asks for a document that is not in the list. Outside the host there is none.
     #
     # @param _question [String] "heads", "head NAME" or "results NAME"

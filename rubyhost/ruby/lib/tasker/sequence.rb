@@ -9,6 +9,9 @@ module Tasker
   class Sequence
     include Enumerable
 
+    HANDLER_METHOD = '"handler_method":'
+    private_constant :HANDLER_METHOD
+
     # @return [Task]
     attr_reader :task
 
@@ -69,6 +72,12 @@ module Tasker
     # @return [Boolean]
     def empty? = heads.empty?
 
+    # @return [Hash{Symbol => Array<Step>}] the steps, under +:steps+; with a block, like
+    #   Enumerable#to_h
+    def to_h(&block)
+      block ? super : { steps: steps }
+    end
+
     def inspect
       "#<#{self.class} #{heads.keys.join(", ")}>"
     end
@@ -81,13 +90,29 @@ module Tasker
 
     # @api private
     def stored_results(name)
+      results_of(name) { {} }
+    end
+
+    # @api private
+    # @yield when there are no results that the running step may read
+    # @return [Object] the step's results, parsed anew; or what the block returns
+    def results_of(name)
       place = @segments.results_index(name)
       return @segments.read(place) if place
 
       text = ask("results", name)
-      return {} unless text
+      return yield unless text
 
       Document.parse(text).tap { text.clear } # it may be large, and the next GC far away
+    end
+
+    # The method that the template names for the running step's handler. Few do, so
+    # the head is not parsed for those that do not.
+    #
+    # @api private
+    # @return [String, nil]
+    def handler_method
+      own_head["handler_method"] if @segments.mentions?(2, HANDLER_METHOD)
     end
 
     # @api private

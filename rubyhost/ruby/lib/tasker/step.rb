@@ -79,12 +79,14 @@ module Tasker
     def in_process = head.fetch("in_process", false)
     alias in_process? in_process
 
-    # @return [Context, nil]
+    # @return [Context] a copy of the task's context
     def inputs
-      return @inputs if defined?(@inputs)
-
-      @inputs = Context.wrap(head["inputs"])
+      @inputs ||= head["inputs"] ? Context.wrap(head["inputs"]) : task.context_copy
     end
+
+    # @return [Boolean] whether the template calls it skippable; nothing skips it
+    def skippable = head.fetch("skippable", false)
+    alias skippable? skippable
 
     # @return [Time, nil]
     def last_attempted_at
@@ -109,6 +111,15 @@ module Tasker
 
     # @return [Array<Step>] the steps that depend on it directly
     def children = @sequence.named(head["children"])
+
+    # @return [Array<Step>] the other steps that depend on the same steps as this one;
+    #   none for a step that depends on nothing
+    def siblings
+      mine = head["parents"].to_a.sort
+      return [] if mine.empty?
+
+      parents.flat_map(&:children).uniq.select { |step| step.name != name && step.parent_names.sort == mine }
+    end
 
     def complete? = DONE.include?(status)
     def in_progress? = status == "in_progress"
@@ -158,6 +169,18 @@ module Tasker
 
     # @return [Boolean] whether nothing depends on it
     def leaf_step? = head["children"].to_a.empty?
+
+    # @return [Hash{Symbol => Object}] what the methods above say
+    def to_h
+      { workflow_step_id: workflow_step_id, task_id: task_id, name: name, description: description, dependent_system: dependent_system,
+        status: status, attempts: attempts, retry_limit: retry_limit, retryable: retryable, skippable: skippable, processed: processed,
+        in_process: in_process, backoff_request_seconds: backoff_request_seconds, last_attempted_at: last_attempted_at,
+        handler_class: handler_class, inputs: inputs.to_h, results: results, parents: parent_names, children: head["children"].to_a }
+    end
+
+    # @api private
+    # @return [Array<String>]
+    def parent_names = head["parents"].to_a
 
     def ==(other)
       equal?(other) || (other.is_a?(Step) && other.workflow_step_id == workflow_step_id)

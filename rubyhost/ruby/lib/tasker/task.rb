@@ -20,6 +20,12 @@ module Tasker
       @context ||= @segments.read_indifferent(1) || Context.new
     end
 
+    # The context once more, parsed anew: a step's inputs are a copy of their own.
+    #
+    # @api private
+    # @return [Context]
+    def context_copy = @segments.read_indifferent(1) || Context.new
+
     # @return [Integer]
     def task_id = head["task_id"]
     alias id task_id
@@ -65,6 +71,12 @@ module Tasker
 
     # @return [Boolean] whether every step is done
     def all_steps_complete? = workflow_steps.all?(&:complete?)
+
+    # @return [Hash{Symbol => Object}] what the methods above say, without the steps
+    def to_h
+      { task_id: task_id, name: name, namespace_name: namespace_name, version: version, status: status, context: context.to_h,
+        tags: tags, initiator: initiator, source_system: source_system, reason: reason, requested_at: requested_at }
+    end
 
     def ==(other)
       equal?(other) || (other.is_a?(Task) && other.task_id == task_id)

@@ -3,10 +3,15 @@
 require "pathname"
 require "tasker"
 
-# For handlers that use only Rails.logger, Rails.env and Rails.root of Rails:
-# require "tasker/compat/rails". It does nothing when the real Rails is loaded.
+# For handlers that use little of Rails: its logger, its environment, its root folder, a
+# cache, and config files. require "tasker/compat/rails". It does nothing when the real
+# Rails is loaded.
 unless defined?(Rails)
-  # Has the three methods named above, and no other part of Rails.
+  require_relative "rails/cache"
+  require_relative "rails/options"
+  require_relative "rails/time_zone"
+
+  # Has the methods below, and no other part of Rails.
   module Rails
     # The name of the environment, with methods such as +production?+.
     class Environment < String
@@ -21,7 +26,46 @@ unless defined?(Rails)
       end
     end
 
+    # What there is of an application.
+    class Application
+      # @return [Tasker::Compat::RailsParts::Options] see {Rails.configuration}
+      def config = Rails.configuration
+
+      # Reads a file of the folder config. ERB in it is evaluated. Of its environments it
+      # takes the one that is in use, on top of +shared+.
+      #
+      # @param name [Symbol, String, Pathname] +:payments+ for config/payments.yml, or a
+      #   file
+      # @param env [String]
+      # @return [Tasker::Compat::RailsParts::Options] with Symbol keys, which are methods
+      #   too; another object when the file holds one; nil when it has nothing for this
+      #   environment
+      # @raise [RuntimeError] when there is no such file
+      def config_for(name, env: Rails.env)
+        file = name.is_a?(Pathname) ? name : Rails.root.join("config", "#{name}.yml")
+        raise "there is no config file #{file}" unless file.file?
+
+        Tasker::Compat::RailsParts::ConfigFile.new(file).for(env.to_s)
+      end
+    end
+
+    @cache = Tasker::Compat::RailsParts::Cache.new
+    @configuration = Tasker::Compat::RailsParts::Options.new.merge!(x: Tasker::Compat::RailsParts::Custom.new)
+    @application = Application.new
+
     class << self
+      # @return [Tasker::Compat::RailsParts::Cache] in the memory of this process
+      attr_reader :cache
+
+      # @return [Application]
+      attr_reader :application
+
+      # Handlers' own settings: +Rails.configuration.gateway = "acme"+. Below +x+ they may
+      # be nested.
+      #
+      # @return [Tasker::Compat::RailsParts::Options]
+      attr_reader :configuration
+
       # @return [Logger] {Tasker.logger}
       def logger = Tasker.logger
 

@@ -27,7 +27,8 @@ module Tasker
       KIND_OF = ::Kernel.instance_method(:is_a?)
       RESPONDS_TO = ::Kernel.instance_method(:respond_to?)
       NAME_OF = ::Module.instance_method(:name)
-      private_constant :CLASS_OF, :KIND_OF, :RESPONDS_TO, :NAME_OF
+      HINTED = [::NoMethodError, ::NameError, ::LoadError, ::SyntaxError].freeze
+      private_constant :HINTED, :CLASS_OF, :KIND_OF, :RESPONDS_TO, :NAME_OF
 
       def initialize
         @seen = {}.compare_by_identity
@@ -92,9 +93,21 @@ module Tasker
       def message(exception)
         text = exception.message
         text = no_message(text) unless KIND_OF.bind_call(text, String)
-        fit(text, MESSAGE_BYTES)
+        fit(with_hint(text, exception), MESSAGE_BYTES)
       rescue Exception => e # rubocop:disable Lint/RescueException
         "(its message cannot be had: #{class_name(e)} was raised)"
+      end
+
+      # Only for Ruby's own classes, whose methods do what they say.
+      def with_hint(text, exception)
+        return text unless HINTED.include?(class_of(exception))
+
+        hint = Hints.of(exception)
+        return text unless hint
+
+        text.include?("\n") ? "#{text.chomp}\n#{hint}" : "#{text}; #{hint}"
+      rescue Exception # rubocop:disable Lint/RescueException
+        text
       end
 
       # The text instead of a message that is no String. It shows only a number or a
@@ -165,8 +178,7 @@ module Tasker
       end
 
       def permanent(exception)
-        KIND_OF.bind_call(exception, PermanentError) || KIND_OF.bind_call(exception, ConfigurationError) ||
-          KIND_OF.bind_call(exception, SQLError::TransactionControl)
+        KIND_OF.bind_call(exception, Permanent) || KIND_OF.bind_call(exception, SQLError::TransactionControl)
       rescue Exception # rubocop:disable Lint/RescueException
         false
       end

@@ -65,8 +65,7 @@ module Tasker
       end
 
       def raise_missing(waiting)
-        failures = waiting.map { |w| @wording.failure(w.error, w.file) }
-        raise HandlerError, @wording.missing(failures), cause: waiting.first.error
+        raise HandlerError, @wording.missing(waiting), cause: waiting.first.error
       end
     end
   end

@@ -16,11 +16,13 @@ module Tasker
       # @raise [HandlerNotFound] when there is no such class
       # @raise [HandlerError] when it is something else
       def resolve(name)
-        raise HandlerError, "#{name.inspect} is not a class name such as Payments::ChargeCard" unless name.match?(NAME)
+        registered = Registry.find(name)
+        return registered if registered
 
+        refuse(name) unless name.match?(NAME)
         path = name.delete_prefix("::")
         found = constant(path)
-        raise HandlerNotFound, @wording.no_class(path, near(path)) if found.nil?
+        raise HandlerNotFound, @wording.no_class(path, near(path) + near_registered(name)) if found.nil?
         raise HandlerError, "#{name} is a #{found.class}, not a class" unless found.is_a?(Class)
 
         found
@@ -29,13 +31,33 @@ module Tasker
       # @return [Array<String>] of the classes that could handle steps
       def handlers
         ObjectSpace.each_object(Class).filter_map do |klass|
-          next unless klass.public_method_defined?(:process) && klass != StepHandler::Base
+          next unless klass.public_method_defined?(:process) && klass != StepHandler::Base && klass != Execution::Entry.layer&.base
 
           Module.instance_method(:name).bind_call(klass)
         end.uniq.sort
       end
 
       private
+
+      # For a name that is no class's.
+      def refuse(name)
+        raise HandlerError, "#{name.inspect} is not a class name such as Payments::ChargeCard" unless name.match?(Registry::NAME)
+
+        found = near_registered(name)
+        raise HandlerNotFound, "#{name.inspect} is not a class name such as Payments::ChargeCard, and no step_handler of this name is loaded" \
+                               "#{"; did you mean #{found.map(&:inspect).join(" or ")}?" if found.any?}"
+      end
+
+      # Registered names are compared whole, and by their last parts.
+      def near_registered(name)
+        require "did_you_mean" unless defined?(DidYouMean::SpellChecker)
+        names = Registry.names
+        by_last = names.group_by { |candidate| candidate[/[\w-]+[?!]?\z/] }
+        part = name[/[\w-]+[?!]?\z/]
+        (by_last.fetch(part, []) + close(name, names) + by_last.values_at(*close(part, by_last.keys)).flatten).uniq.first(3)
+      rescue LoadError
+        []
+      end
 
       def constant(name)
         name.split("::").reduce(Object) do |scope, part|

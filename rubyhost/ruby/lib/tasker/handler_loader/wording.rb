@@ -4,6 +4,10 @@ module Tasker
   class HandlerLoader
     # Words the errors of the loader.
     class Wording
+      # How many more files are named of those that need the same constant.
+      SHOWN = 5
+      private_constant :SHOWN
+
       # @param folders [Array<String>] of the loader, which adds to them
       def initialize(folders)
         @folders = folders
@@ -13,12 +17,14 @@ module Tasker
       # @param file [String]
       # @return [String]
       def failure(error, file)
-        place = place_of(error, file)
-        case error
-        when SystemExit then "#{place}: the file called exit"
-        when NameError then "#{place}: #{text_of(error)}"
-        else "#{place}: #{error.class}: #{text_of(error)}"
-        end
+        failure_at(place_of(error, file), error)
+      end
+
+      # @param place [String]
+      # @param error [Exception]
+      # @return [String]
+      def failure_at(place, error)
+        "#{said(place, error)}#{hint(error)}"
       end
 
       # A SyntaxError says file:line itself.
@@ -26,15 +32,19 @@ module Tasker
       # @param error [SyntaxError]
       # @return [String]
       def syntax(error)
-        error.message.to_s.strip
+        "#{error.message.to_s.strip}#{"\n" if Hints.of(error)}#{hint(error)&.delete_prefix("; ")}"
       end
 
-      # @param failures [Array<String>] one for each file
+      # Says each missing constant once, with the files that need it.
+      #
+      # @param waiting [Array<LoadOrder::Waiting>] one for each file
       # @return [String]
-      def missing(failures)
-        return failures.first if failures.one?
+      def missing(waiting)
+        return failure(waiting.first.error, waiting.first.file) if waiting.one?
 
-        "#{failures.size} files need constants that nothing defines:\n  #{failures.join("\n  ")}"
+        constants = waiting.group_by { |w| text_of(w.error)[/\Auninitialized constant (\S+)/, 1] && [w.error.name, Hints.of(w.error)] }
+        lines = constants.map { |key, group| group.one? || key.nil? ? group.map { |w| failure(w.error, w.file) } : [once(group)] }.flatten
+        "#{waiting.size} files need constants that nothing defines:\n  #{lines.join("\n  ")}"
       end
 
       # For a file that defines a class or module differently than an earlier
@@ -68,7 +78,38 @@ module Tasker
         ours ? "#{ours.absolute_path}:#{ours.lineno}" : file
       end
 
+      # @param error [Exception]
+      # @return [String, nil] where it was raised, outside Ruby's library and this one
+      def place_outside(error)
+        place = error.backtrace_locations.to_a.find do |l|
+          path = l.absolute_path.to_s
+          !path.empty? && !path.start_with?(RbConfig::CONFIG["rubylibdir"], RbConfig::CONFIG["vendordir"].to_s, File.expand_path("../..", __dir__))
+        end
+        place && "#{place.absolute_path}:#{place.lineno}"
+      end
+
       private
+
+      def said(place, error)
+        case error
+        when SystemExit then "#{place}: the file called exit"
+        when NameError then "#{place}: #{text_of(error)}"
+        else "#{place}: #{error.class}: #{text_of(error)}"
+        end
+      end
+
+      def hint(error)
+        hint = Hints.of(error)
+        "; #{hint}" if hint
+      end
+
+      # The files that need one constant.
+      def once(group)
+        first, *others = group
+        places = others.first(SHOWN).map { |w| "#{place_of(w.error, w.file)} too" }
+        places << "and #{others.size - SHOWN} more" if others.size > SHOWN
+        [failure(first.error, first.file), *places].join("\n    ")
+      end
 
       # The message without the additions of did_you_mean and error_highlight.
       def text_of(error)

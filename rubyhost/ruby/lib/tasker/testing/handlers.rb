@@ -25,7 +25,7 @@ module Tasker
       # @raise the handler's own exceptions
       # @raise [HandlerError] when the class cannot handle steps
       def run(handler_class, context: {}, results: {}, config: {}, step: {}, task: {})
-        Execution.check(handler_class)
+        Execution.check(handler_class, step[:handler_method] || step["handler_method"])
         segments = segments(handler_class.name, context: context, results: results, config: config, step: step, task: task)
         Document.parse(generate(Execution.run(handler_class, segments)))
       end

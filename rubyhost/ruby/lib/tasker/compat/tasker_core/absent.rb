@@ -1,0 +1,163 @@
+# frozen_string_literal: true
+
+module TaskerCore
+  # What tasker-rb does not do: steps that are made at run time, and domain events. The
+  # names are here, so that a folder with such handlers can be loaded and its other
+  # handlers run. A template that uses one of these is refused.
+  module Absent
+    # A handler called for what tasker-rb does not do.
+    class UnsupportedError < Errors::PermanentError
+      def initialize(message = nil, **options)
+        super(message, error_code: "UNSUPPORTED", **options)
+      end
+    end
+
+    REASONS = {
+      Decision: "is a decision point, and tasker-rb makes no steps at run time; let each branch be a step that does nothing " \
+                "unless it is its turn",
+      Batchable: "is part of a batch, and tasker-rb makes no steps at run time; let one step do the whole work, or write a step for each part"
+    }.freeze
+    private_constant :REASONS
+
+    class << self
+      # @param handler_class [Class]
+      # @return [String, nil] why a template cannot use it
+      def refusal(handler_class)
+        REASONS.each { |name, reason| return reason if handler_class.include?(StepHandler::Mixins.const_get(name)) }
+        nil
+      end
+
+      # Says that a class is never used, with its place. Its name is not known yet.
+      #
+      # @param what [String]
+      # @return [nil]
+      def warn_of(what)
+        place = caller_locations.find { |l| !l.path.start_with?(__dir__) && l.label != "inherited" }
+        Tasker.logger.warn("#{place&.path}:#{place&.lineno}: #{what}")
+        nil
+      end
+
+      # Defines methods that refuse to work.
+      #
+      # @api private
+      def refuse(mixin, reason, *names)
+        names.each do |name|
+          mixin.define_method(name) { |*, **| raise UnsupportedError, "#{name} is not possible: #{reason}" }
+        end
+      end
+    end
+  end
+
+  module StepHandler
+    # What classes include for more methods.
+    module Mixins
+      # For decision points, which are refused.
+      module Decision
+        Absent.refuse(self, "tasker-rb makes no steps at run time",
+                      :decision_success, :decision_no_branches, :skip_branches, :decision_with_custom_outcome, :validate_decision_outcome!)
+      end
+
+      # For batches, which are refused.
+      module Batchable
+        Absent.refuse(self, "tasker-rb makes no steps at run time",
+                      :get_batch_context, :detect_aggregation_scenario, :handle_no_op_worker, :create_cursor_configs, :no_batches_outcome,
+                      :create_batches_outcome, :batch_worker_success, :checkpoint_yield, :no_batches_aggregation_result,
+                      :aggregate_batch_worker_results)
+      end
+    end
+
+    # The base class of decision points, which are refused.
+    class Decision < Base
+      include Mixins::Decision
+    end
+
+    # The base class of the handlers of batches, which are refused.
+    class Batchable < Base
+      include Mixins::Batchable
+    end
+  end
+
+  module TaskHandler
+    # The early gem's task handlers. They are loaded; the host does not call them.
+    class Base
+      # @return [Logger]
+      attr_reader :logger
+      # @return [Hash, nil]
+      attr_reader :task_config
+
+      def initialize(task_config_path: nil, task_config: nil)
+        @logger = Logger.instance
+        @task_config = task_config || (task_config_path && load_task_config(task_config_path))
+      end
+
+      private
+
+      def load_task_config(path)
+        require "yaml"
+        YAML.safe_load_file(path, aliases: true)
+      end
+    end
+  end
+
+  # Domain events, which nothing publishes.
+  module DomainEvents
+    # Subclasses are loaded and never called, with a warning.
+    class BasePublisher
+      def self.inherited(publisher)
+        super
+        Absent.warn_of("domain events are not published, so this publisher is never called")
+      end
+
+      # @return [Logger]
+      def logger = Logger.instance
+    end
+
+    # Subclasses are loaded and never called, with a warning.
+    class BaseSubscriber
+      class << self
+        def inherited(subscriber)
+          super
+          Absent.warn_of("domain events are not published, so this subscriber is never called; for the events of steps " \
+                         "there is Tasker::Events.subscribe")
+        end
+
+        # @param patterns [Array<String>]
+        # @return [Array<String>]
+        def subscribes_to(*patterns)
+          @patterns = patterns.flatten
+        end
+
+        # @return [Array<String>]
+        def patterns = @patterns || ["*"]
+      end
+
+      # @return [Logger]
+      def logger = Logger.instance
+
+      # @return [nil]
+      def start! = nil
+      alias stop! start!
+
+      # @return [Boolean]
+      def active? = false
+    end
+
+    # Takes what is registered, and does nothing with it.
+    class Registry
+      class << self
+        # @return [Registry]
+        def instance = @instance ||= new
+      end
+
+      # @return [nil]
+      def register(*) = nil
+      alias register_instance register
+      alias start_all! register
+      alias stop_all! register
+      alias reset! register
+    end
+
+    PublisherRegistry = Class.new(Registry)
+    SubscriberRegistry = Class.new(Registry)
+  end
+end

@@ -1,0 +1,113 @@
+# frozen_string_literal: true
+
+module Tasker
+  # Says what to do about an error whose cause is known: a handler uses something that
+  # Rails, a gem or a newer Ruby has.
+  #
+  # @api private
+  module Hints
+    ACTIVE_SUPPORT = 'require "active_support/all" in a handler file, or give --require active_support/all'
+    LAYER = 'require "tasker/compat/tasker_core" in a handler file, or give --require tasker/compat/tasker_core'
+    RAILS = 'require "tasker/compat/rails" in a handler file, or give --require tasker/compat/rails'
+    private_constant :ACTIVE_SUPPORT, :LAYER, :RAILS
+
+    # Methods of ActiveSupport, by the class of the object that they were called on.
+    METHODS = {
+      BasicObject => %i[blank? present? presence presence_in try try! in? deep_dup to_query html_safe],
+      Hash => %i[deep_symbolize_keys deep_stringify_keys symbolize_keys symbolize_keys! stringify_keys stringify_keys! with_indifferent_access deep_merge
+                 deep_merge! reverse_merge reverse_merge! deep_transform_keys deep_transform_values assert_valid_keys extract! compact_blank],
+      Enumerable => %i[index_by index_with pluck pick many? exclude? including excluding without in_groups_of in_groups compact_blank sole in_order_of],
+      Array => %i[to_sentence second third from to],
+      String => %i[squish titleize camelize underscore constantize safe_constantize demodulize humanize parameterize pluralize singularize truncate classify
+                   tableize dasherize starts_with? ends_with? remove to_date to_time to_datetime in_time_zone first last at from to exclude?],
+      Numeric => %i[second seconds minute minutes hour hours day days week weeks fortnight fortnights month months year years kilobyte kilobytes megabyte
+                    megabytes gigabyte gigabytes ordinalize ordinal to_fs],
+      Time => %i[ago since in_time_zone to_fs advance change yesterday tomorrow yesterday? tomorrow? today? past? future? beginning_of_day end_of_day
+                 beginning_of_hour beginning_of_week end_of_week beginning_of_month end_of_month beginning_of_year end_of_year weeks_ago days_ago months_ago
+                 years_ago next_day prev_day next_week next_month all_day],
+      Date => %i[ago since in_time_zone to_fs advance change yesterday tomorrow yesterday? tomorrow? today? past? future? beginning_of_day end_of_day
+                 beginning_of_week end_of_week beginning_of_month end_of_month beginning_of_year end_of_year weeks_ago days_ago months_ago years_ago next_week
+                 prev_week all_day],
+      Module => %i[delegate mattr_accessor cattr_accessor class_attribute module_parent concerning]
+    }.freeze
+    # Methods of ActiveSupport for Time and Date themselves.
+    CLOCKS = %i[current zone yesterday tomorrow find_zone use_zone].freeze
+
+    CONSTANTS = {
+      TaskerCore: LAYER, Rails: RAILS, ActiveSupport: ACTIVE_SUPPORT, HashWithIndifferentAccess: ACTIVE_SUPPORT,
+      ActiveRecord: 'require "tasker/active_record" in a handler file, or give --require tasker/active_record',
+      ApplicationRecord: 'it is a class of a Rails application; define it: class ApplicationRecord < ActiveRecord::Base, after require "tasker/active_record"',
+      ActiveModel: 'it is of the gem activemodel: require "active_model"',
+      ApplicationController: "it is a class of a Rails application, which tasker-rb does not run; keep the file out of the handlers folder",
+      Dry: "it is of a gem such as dry-struct: name the gem in the Gemfile, and require it",
+      Faraday: "it is of the gem faraday: install it, and require it"
+    }.freeze
+
+    FEATURES = {
+      "tasker_core" => LAYER, "tasker-rb" => LAYER, "rails" => RAILS, "rails/all" => RAILS, "tasker-engine" => "the host provides what it has; leave the line out",
+      "tasker_engine" => "the host provides what it has; leave the line out", "tasker/engine" => "the host provides what it has; leave the line out",
+      "active_support" => "install the gem activesupport", "active_support/all" => "install the gem activesupport",
+      "active_record" => "install the gem activerecord"
+    }.freeze
+
+    ANONYMOUS = /[(,\[]\s*\*\*?\s*[,)\]]/
+    private_constant :METHODS, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS
+
+    class << self
+      # @param error [Exception]
+      # @param ruby [String] the version that runs
+      # @return [String, nil]
+      def of(error, ruby: RUBY_VERSION)
+        case error
+        when NoMethodError then of_method(error)
+        when NameError then of_constant(error, ruby)
+        when LoadError then FEATURES[error.path.to_s]
+        when SyntaxError then of_syntax(error, ruby)
+        end
+      end
+
+      private
+
+      def of_method(error)
+        receiver = error.receiver
+        return "tasker/compat/rails has no Rails.#{error.name}" if stand_in?(receiver)
+
+        clock = [Time, Date, DateTime].include?(receiver) && CLOCKS.include?(error.name)
+        known = clock || METHODS.any? { |kind, names| kind === receiver && names.include?(error.name) } # rubocop:disable Style/CaseEquality
+        "#{"#{receiver}." if clock}#{error.name} is a method of ActiveSupport: #{ACTIVE_SUPPORT}" if known
+      rescue ArgumentError
+        nil # the error has no receiver
+      end
+
+      def stand_in?(receiver)
+        defined?(Compat::RailsParts) && receiver.equal?(::Rails)
+      end
+
+      def of_constant(error, ruby)
+        name = error.name
+        return CONSTANTS[name] if CONSTANTS.key?(name)
+        return older_than("3.2", ruby, "the class Data") if name == :Data
+
+        scope = scope_of(error)
+        return unless scope&.match?(/\ATaskerCore\b/)
+
+        Execution::Entry.layer ? "tasker/compat/tasker_core has no #{scope}::#{name}" : LAYER
+      end
+
+      def scope_of(error)
+        receiver = error.receiver
+        Module.instance_method(:name).bind_call(receiver) if Module === receiver # rubocop:disable Style/CaseEquality
+      rescue ArgumentError
+        nil
+      end
+
+      def of_syntax(error, ruby)
+        older_than("3.2", ruby, "an anonymous * or ** as an argument") if error.message.to_s.match?(ANONYMOUS)
+      end
+
+      def older_than(needed, ruby, what)
+        "#{what} needs Ruby #{needed}, and this is #{ruby}" if (ruby.split(".").map(&:to_i) <=> needed.split(".").map(&:to_i)).negative?
+      end
+    end
+  end
+end

@@ -1,0 +1,111 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+require "fileutils"
+
+# Folders of handlers beside the old gem's own files.
+class FilesSuite < Minitest::Test
+  def setup
+    @dir = File.realpath(Dir.mktmpdir("handlers"))
+    @load_path = $LOAD_PATH.dup
+  end
+
+  def teardown
+    $LOAD_PATH.replace(@load_path)
+    FileUtils.remove_entry(@dir)
+    super
+  end
+
+  def write(path, text)
+    full = File.join(@dir, path)
+    FileUtils.mkdir_p(File.dirname(full))
+    File.write(full, text)
+    full
+  end
+
+  OLD_ERRORS = <<~RUBY
+    module TaskerCore
+      module Errors
+        class Error < StandardError; end
+        class ConfigurationError < Error; end
+        class ProceduralError < Error; end
+        class OrchestrationError < Error; end
+        class DatabaseError < Error; end
+        class RetryableError < ProceduralError; end
+        class PermanentError < ProceduralError; end
+        class TimeoutError < ProceduralError; end
+        class NetworkError < ProceduralError; end
+        class ValidationError < PermanentError; end
+        class NotFoundError < PermanentError; end
+        class FFIError < Error; end
+        class ServerError < Error; end
+        LOADED = true
+      end
+    end
+  RUBY
+
+  def test_an_old_file_of_errors_is_replaced
+    write("lib/tasker_core/errors.rb", OLD_ERRORS)
+    write("lib/tasker_core/own_helper.rb", "OwnHelper = 1\n")
+    write("handlers/pay.rb", <<~RUBY)
+      require_relative "../lib/tasker_core/errors"
+      require_relative "../lib/tasker_core/own_helper.rb"
+      class FilesPay < TaskerCore::StepHandler::Base
+        def call(_context) = raise(TaskerCore::Errors::PermanentError.new("no", error_code: "E"))
+      end
+    RUBY
+    loader = Tasker::HandlerLoader.new
+    loader.load_dir(File.join(@dir, "handlers"))
+
+    assert report(loader.resolve("FilesPay"))["permanent"]
+    refute TaskerCore::Errors.const_defined?(:LOADED)
+    assert_equal 1, OwnHelper
+  end
+
+  def test_a_copy_of_the_errors_under_another_name_does_not_clash
+    Tasker.logger = Object.new
+    load write("copied.rb", OLD_ERRORS.sub("LOADED", "COPIED"))
+
+    assert TaskerCore::Errors::COPIED
+    assert report(core { def call(_context) = raise(TaskerCore::Errors::ValidationError, "x") })["permanent"]
+  end
+
+  def test_the_old_errors_may_come_first
+    first = write("first.rb", OLD_ERRORS)
+    out, ok = ruby(<<~RUBY)
+      require "tasker"
+      load #{first.inspect}
+      require "tasker/compat/tasker_core"
+      errors = TaskerCore::Errors
+      print [errors::ConfigurationError, errors::PermanentError, errors::RetryableError].map { |c| Tasker::Execution.describe(c.new("x"))["permanent"] }
+    RUBY
+    assert ok, out
+    assert_equal "[true, true, false]", out.lines.last
+  end
+
+  def test_a_missing_file_is_still_an_error
+    write("handlers/needs.rb", "require_relative 'not_here'\n")
+    error = assert_raises(Tasker::HandlerError) { Tasker::HandlerLoader.new.load_dir(File.join(@dir, "handlers")) }
+    assert_match(%r{handlers/needs\.rb:1: LoadError: cannot load such file -- .*handlers/not_here}, error.message)
+    assert_raises(LoadError) { eval("require_relative 'x'") } # rubocop:disable Security/Eval
+  end
+
+  def test_task_handlers_and_domain_events_are_loaded_and_not_used
+    file = write("handlers/events.rb", <<~RUBY)
+      class FilesTask < TaskerCore::TaskHandler::Base
+        def handle(_task, _sequence, step) = { step: step.step_name }
+      end
+      class FilesPublisher < TaskerCore::DomainEvents::BasePublisher; end
+      class FilesSubscriber < TaskerCore::DomainEvents::BaseSubscriber
+        subscribes_to "payment.*"
+      end
+      TaskerCore::DomainEvents::SubscriberRegistry.instance.register(FilesSubscriber)
+    RUBY
+    loader = Tasker::HandlerLoader.new
+    text = logged(level: :warn) { loader.load_dir(File.join(@dir, "handlers")) }
+
+    assert_match(/#{file}:4: domain events are not published, so this publisher/, text)
+    assert_match(/#{file}:5: domain events are not published, so this subscriber/, text)
+    assert_equal({ "step" => "step_under_test" }, run_step(loader.resolve("FilesTask")))
+  end
+end
