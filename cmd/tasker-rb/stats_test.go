@@ -116,7 +116,7 @@ func TestStatsMemoryNamesTheClassThatLeaks(t *testing.T) {
 	}
 	text := p.run("stats", "--memory").stdout
 	t.Log(text)
-	require.Regexp(t, `^\S+, process \d+, since [-0-9]+ [:0-9]+: \d+ MB of 2.0 GB \(--max-rss\), \d+s ago\n  \d+ steps, [.0-9]+ a second of late\n`, text)
+	require.Regexp(t, `^\S+, process \d+, since [-0-9]+ [:0-9]+: [.\d]+ MB of 2.0 GB \(--max-rss\), \d+s ago\n  \d+ steps, [.0-9]+ a second of late\n`, text)
 	requireInOrder(t, text, "  native memory ", "leak: ", "  old Ruby objects ", "  Go heap ", "  resident memory ", "CLASS ", "BYTES A CALL", "Leaks ", "native memory", "grows\n", "Honest ")
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, worker.Wait(), log)
