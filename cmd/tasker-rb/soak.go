@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,8 +153,8 @@ func (s *soakCommand) check(cmd *cobra.Command) error {
 		return errors.WithHint(errors.Newf("--cancel-every cannot be %d", s.cancelEvery), "Give a number of tasks, or 0 for none.")
 	case s.cancelEvery > 0 && s.noDB:
 		return errors.WithHint(errors.New("--cancel-every needs the engine, and --no-db leaves it out"), "Leave one of them out.")
-	case !(s.budget > 0) || math.IsInf(s.budget, 0):
-		return errors.WithHint(errors.Newf("--budget cannot be %v", s.budget), "Give a number of bytes a step above 0. No run can tell a growth of exactly 0.")
+	case !(s.budget > 0 && s.budget <= maxBudget):
+		return errors.WithHint(errors.Newf("--budget cannot be %v", s.budget), "Give a number of bytes a step above 0, at most 1e9. No run can tell a growth of exactly 0.")
 	case flags.Changed("against") && s.against == "":
 		return errors.WithHint(errors.New("--against is empty"), "Name a git ref or a folder. A variable of a shell that is not set is empty.")
 	}
