@@ -11,9 +11,10 @@
 
 static const char *plant;
 
-/* Before any thread of ours. */
+/* [any] Before any thread of ours. */
 __attribute__((constructor)) static void read_plant(void)
 {
+    TASKER_ANY;
     plant = getenv("TASKER_PLANT");
 }
 

@@ -205,13 +205,13 @@ func (w *workerCommand) tellOfDrain(ctx, working context.Context, second, over <
 	if !begins(working, over) {
 		return
 	}
-	log.Info(fmt.Sprintf("stopping; running steps have %v to finish (--drain); %s interrupts them", time.Duration(w.drain), nextSignal(ctx, "a second")))
-	timer := time.NewTimer(time.Duration(w.drain))
-	defer timer.Stop()
 	asked := ctx.Done()
 	if ctx.Err() != nil { // then that has begun the drain
 		asked = nil
 	}
+	log.Info(fmt.Sprintf("stopping; running steps have %v to finish (--drain); %s interrupts them", time.Duration(w.drain), nextSignal(ctx, "a second")))
+	timer := time.NewTimer(time.Duration(w.drain))
+	defer timer.Stop()
 	said := ""
 	for interrupted := false; !interrupted; {
 		select {

@@ -120,7 +120,9 @@ func TestAWorkerGoesOnAfterCrashes(t *testing.T) {
 	require.NoError(t, <-worked)
 	orchestrationtest.RequireComplete(t, task)
 	require.Len(t, task.Steps[0].History, 3)
-	require.Equal(t, began, env.Now())
+	// The worker may have looked at the task while env.Run was running it. Then it comes again
+	// after 250 ms, which the clock skips.
+	require.Less(t, env.Now().Sub(began), time.Second)
 	require.Equal(t, 1, charged(t, env))
 }
 

@@ -27,10 +27,18 @@ module Tasker
       # The method of a class whose template names none. The layer's classes have call
       # first: their process is one of several methods, which a template may name.
       def default
-        return %i[call process handle].find { |name| own?(name) } if layered?
-        return %i[process handle].find { |name| own?(name) } if @class <= StepHandler::Base
+        return first_of(%i[call process handle]) if layered?
+        return first_of(%i[process handle]) if @class <= StepHandler::Base
 
-        [:process, (:call if @layer), :handle].compact.find { |name| own?(name) }
+        first_of(@layer ? %i[process call handle] : %i[process handle])
+      end
+
+      # The first name that is the class's own. What runs with each step uses none of the
+      # methods of Array that a handler may have replaced; the same holds for parameters.
+      def first_of(names)
+        i = 0
+        i += 1 until i == names.size || own?(names[i])
+        names[i]
       end
 
       def named(name)
@@ -70,7 +78,8 @@ module Tasker
       end
 
       def parameters(name)
-        @class.instance_method(name).parameters.map(&:first)
+        list = @class.instance_method(name).parameters
+        Array.new(list.size) { |i| list[i][0] }
       end
 
       def three?(name)
