@@ -164,7 +164,10 @@ func TestMemoryShowsWhatGrows(t *testing.T) {
 
 	require.InDelta(t, 10_000, grown(1, live), 200, "objects")
 	require.InDelta(t, 10_000, int64(m[1].SlotsByType["T_OBJECT"])-int64(m[0].SlotsByType["T_OBJECT"]), 20)
-	require.InDelta(t, 10_000*float64(m[0].SlotBytes)/float64(m[0].LiveSlots), grown(1, slots), 100_000)
+	// Objects without variables have the smallest slots. CRuby 3.2 does not say which pool has
+	// how many live slots, so there they count as slots of the mean size.
+	require.Greater(t, grown(1, slots), int64(390_000))
+	require.Less(t, grown(1, slots), int64(10_000*float64(m[0].SlotBytes)/float64(m[0].LiveSlots))+100_000)
 	require.InDelta(t, 9_800_000, grown(2, native), 600_000, "buffers of strings")
 	require.InDelta(t, 9_800_000, grown(2, ofObjects), 100_000)
 	require.InDelta(t, 100, int64(m[2].SlotsByType["T_STRING"])-int64(m[1].SlotsByType["T_STRING"]), 50)
