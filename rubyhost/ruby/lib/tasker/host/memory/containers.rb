@@ -21,7 +21,8 @@ module Tasker
 
         class << self
           # To ask what it uses is fast, and most objects are small. A native object's
-          # measure is what it says of its memory; a thread's says little: its stack.
+          # measure is what it says of its memory; a thread's says little: its stack. The
+          # VM's has the table of object ids, which marks fill.
           #
           # @return [Integer, nil] elements or bytes; nil for what has none, or cannot grow
           def measure(object)
@@ -29,7 +30,7 @@ module Tasker
             return (Plain.size(object) if Plain.set?(object)) if bytes <= SMALL # what a Set uses is in its Hash
 
             case object
-            when ::Thread, ::Fiber, ::ObjectSpace::WeakMap, ::Symbol then nil
+            when ::Thread, ::Fiber, ::RubyVM, ::ObjectSpace::WeakMap, ::Symbol then nil
             when ::Array then filled(object) unless Plain::FROZEN.bind_call(object)
             when ::Hash, ::Thread::Queue then Plain.size(object) unless Plain::FROZEN.bind_call(object)
             when ::String then Plain::BYTES.bind_call(object) unless bytes <= HEAVY || Plain::FROZEN.bind_call(object)
