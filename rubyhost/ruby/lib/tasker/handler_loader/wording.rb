@@ -79,12 +79,15 @@ module Tasker
       end
 
       # @param error [Exception]
-      # @return [String, nil] where it was raised, outside Ruby's library and this one
+      # @return [String, nil] where it was raised, outside Ruby's library and this one; in a
+      #   gem only if nothing else is
       def place_outside(error)
-        place = error.backtrace_locations.to_a.find do |l|
+        lines = error.backtrace_locations.to_a.reject do |l|
           path = l.absolute_path.to_s
-          !path.empty? && !path.start_with?(RbConfig::CONFIG["rubylibdir"], RbConfig::CONFIG["vendordir"].to_s, File.expand_path("../..", __dir__))
+          path.empty? || path.start_with?(RbConfig::CONFIG["rubylibdir"], RbConfig::CONFIG["vendordir"].to_s, File.expand_path("../..", __dir__))
         end
+        gems = defined?(Gem) ? Gem.path : []
+        place = lines.find { |l| gems.none? { |dir| l.absolute_path.start_with?("#{dir}/") } } || lines.first
         place && "#{place.absolute_path}:#{place.lineno}"
       end
 
