@@ -215,12 +215,16 @@ func TestACrashMeetsAllTasksOfTheEngine(t *testing.T) {
 func TestALateResultOfADroppedEngineIsRefused(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
-	release := make(chan struct{})
+	begun, release := make(chan struct{}), make(chan struct{})
 	byClass := map[string]orchestration.StepHandler{
-		"Charge": orchestration.Handle(charge),
-		"Thank":  orchestration.Handle(thank),
+		"Charge": orchestration.Handle(func(ctx context.Context, in order, x *orchestration.StepExecution) (int64, error) {
+			<-begun // the engine is dropped after this handler, and then the other one must run
+			return charge(ctx, in, x)
+		}),
+		"Thank": orchestration.Handle(thank),
 		"Slow": orchestration.Handle(func(ctx context.Context, in order, x *orchestration.StepExecution) (int64, error) {
 			if calls.Add(1) == 1 {
+				close(begun)
 				<-release // it does not listen to its context
 			}
 			return charge(ctx, in, x)
