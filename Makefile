@@ -116,10 +116,10 @@ soak/controls: test/setup ## tasker-rb soak on leaks and no leaks, SOAK_CONTROLS
 	SOAK_CONTROLS=$(SOAK_CONTROLS) $(GO) test -vet=off -count 1 -v -timeout 6h -run '^TestSoakControlsTable$$' ./cmd/tasker-rb
 
 # The project's own proof. Each task has nine steps, and some attempts fail on purpose.
-SOAK_TASKS ?= 110000
+SOAK_TASKS ?= 140000
 SOAK_THREADS ?= 8
 SOAK_REPORT ?= .build/soak
-soak: build test/setup ## a million steps that use all that a handler may use (SOAK_TASKS tasks of 9 steps, default 110000; SOAK_THREADS), with the report in .build/soak
+soak: build test/setup ## a million steps that use all that a handler may use (SOAK_TASKS tasks of 9 steps, default 140000; SOAK_THREADS), with the report in .build/soak
 	@mkdir -p $(SOAK_REPORT)
 	cd test/ruby/soak/proof && $(abspath $(BIN)) soak template.yaml --require ./setup.rb --contexts contexts.rb --cancel-every 25 \
 		--iterations $(SOAK_TASKS) --threads $(SOAK_THREADS) $(addprefix --report $(abspath $(SOAK_REPORT))/soak,.html .svg .png)
