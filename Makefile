@@ -113,7 +113,7 @@ chaos: setup ## CHAOS_TASKS tasks (default 10000) while processes, networks and 
 
 SOAK_CONTROLS ?= 20
 soak/controls: test/setup ## tasker-rb soak on leaks and no leaks, SOAK_CONTROLS times each (default 20): cmd/tasker-rb/testdata/controls.txt
-	SOAK_CONTROLS=$(SOAK_CONTROLS) $(GO) test -vet=off -count 1 -v -timeout 6h -run '^TestSoakControlsTable$$' ./cmd/tasker-rb
+	SOAK_CONTROLS=$(SOAK_CONTROLS) $(GO) test -vet=off -count 1 -v -tags controls -timeout 6h -run '^TestSoakControlsTable$$' ./cmd/tasker-rb
 
 # The project's own proof. Each task has nine steps, and some attempts fail on purpose.
 SOAK_TASKS ?= 140000
@@ -141,6 +141,7 @@ lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
 	$(GO) vet ./...
 	$(GO) vet -tags upgrade ./cmd/tasker-rb
 	$(GO) vet -tags planted ./rubyhost ./cmd/tasker-rb
+	$(GO) vet -tags controls ./cmd/tasker-rb
 	cd bench && $(GO) vet ./...
 	CGO_ENABLED=0 $(GO) vet $(PURE_GO)
 	$(GO) run $(STATICCHECK) ./...

@@ -129,6 +129,22 @@ func (b *builder) version(m tree.Member, t *Template) {
 	b.problems.at(m.Value, hint, "version must be a semantic version, found %s", m.Value.Describe())
 }
 
+// nameEvent reads the name of an event. first has the place of each name so far; a second
+// event of a name is a problem.
+func (b *builder) nameEvent(event *CustomEvent, name tree.Member, first map[string]*tree.Node) bool {
+	var ok bool
+	if event.Name, ok = b.label(name); !ok {
+		return false
+	}
+	if before := first[event.Name]; before != nil {
+		b.problems.at(name.Value, "Remove one of the two.", "the event %q is given twice, first at %s",
+			event.Name, b.problems.position(before.Line, before.Column))
+		return false
+	}
+	first[event.Name] = name.Value
+	return true
+}
+
 // customEvents reads the events of a template or of a step.
 func (b *builder) customEvents(m *tree.Member) []CustomEvent {
 	if m == nil {
@@ -151,17 +167,9 @@ func (b *builder) customEvents(m *tree.Member) []CustomEvent {
 			b.problems.at(item, "Add a name.", "%s has no name", element.Key)
 			continue
 		}
-		var ok bool
-		if event.Name, ok = b.label(*name); !ok {
-			continue
+		if b.nameEvent(&event, *name, first) {
+			events = append(events, event)
 		}
-		if before := first[event.Name]; before != nil {
-			b.problems.at(name.Value, "Remove one of the two.", "the event %q is given twice, first at %s",
-				event.Name, b.problems.position(before.Line, before.Column))
-			continue
-		}
-		first[event.Name] = name.Value
-		events = append(events, event)
 	}
 	return events
 }

@@ -117,17 +117,9 @@ func (b *builder) coreEvents(m *tree.Member) []CustomEvent {
 				continue
 			}
 		}
-		var ok bool
-		if event.Name, ok = b.label(*name); !ok {
-			continue
+		if b.nameEvent(&event, *name, first) {
+			events = append(events, event)
 		}
-		if before := first[event.Name]; before != nil {
-			b.problems.at(name.Value, "Remove one of the two.", "the event %q is given twice, first at %s",
-				event.Name, b.problems.position(before.Line, before.Column))
-			continue
-		}
-		first[event.Name] = name.Value
-		events = append(events, event)
 	}
 	if len(events) > 0 {
 		b.problems.warn(m.Key, *m, "Publish them in the handlers.",

@@ -150,7 +150,11 @@ func resolveHandlers(ctx context.Context, host *rubyhost.Host, list ...*template
 		steps = append(steps, t.Steps...)
 	}
 	for _, step := range steps {
-		_, err := host.Handler(ctx, step.HandlerClass)
+		name := step.HandlerClass
+		if step.HandlerMethod != "" {
+			name += "#" + step.HandlerMethod
+		}
+		_, err := host.Handler(ctx, name)
 		var ruby *rubyhost.Error
 		if errors.As(err, &ruby) {
 			p := step.HandlerPosition

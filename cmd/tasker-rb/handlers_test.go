@@ -28,6 +28,8 @@ func TestBadHandlers(t *testing.T) {
 			errors: []string{"/handlers/idle.rb:1) does not say what process(task, sequence, step) does; did you mean proccess to be it?"}, hint: "process(task, sequence, step)"},
 		{name: "process of the class", template: one("Idle"), files: map[string]string{"handlers/idle.rb": "class Idle\n  def self.process(*) = nil\nend\n"},
 			errors: []string{"/handlers/idle.rb:1) has no public method process(task, sequence, step); the one it has is of the class itself"}, hint: "process(task, sequence, step)"},
+		{name: "no such method", template: "name: t\nsteps:\n  - {name: only, handler: {callable: Fine, method: refund}}\n",
+			errors: []string{"/handlers/fine.rb:2) has no public method refund, which the template names as the handler's method"}, hint: "callable:"},
 		{name: "no such folder", args: []string{"--handlers", "elsewhere"}, errors: []string{"--handlers elsewhere: no such file or directory"}, hint: "Name the folder"},
 		{name: "not a folder", args: []string{"--handlers", "handlers/fine.rb"}, errors: []string{"--handlers handlers/fine.rb is not a folder"}, hint: "--require ./handlers/fine.rb"},
 		{name: "feature raises", files: map[string]string{"setup.rb": "\nraise 'not today'\n"}, args: []string{"--require", "./setup.rb"},

@@ -1,3 +1,5 @@
+//go:build controls
+
 package main
 
 import (
@@ -113,10 +115,9 @@ var leakedBytes = []int{1, 2, 4, 8, 16, 32, 64}
 // TestSoakControlsTable runs each control as often as SOAK_CONTROLS says, and writes
 // testdata/controls.txt. It takes half an hour with 20 runs: `make soak/controls`.
 func TestSoakControlsTable(t *testing.T) {
-	runs, _ := strconv.Atoi(os.Getenv("SOAK_CONTROLS"))
-	if runs == 0 {
-		t.Skip("SOAK_CONTROLS says how often to run each control")
-	}
+	runs, err := strconv.Atoi(os.Getenv("SOAK_CONTROLS"))
+	require.NoError(t, err, "SOAK_CONTROLS says how often to run each control")
+	require.Positive(t, runs)
 	var counts, sizes []*controlCounts
 	for _, c := range controls {
 		counts = append(counts, &controlCounts{control: c, flags: []string{"--iterations", strconv.Itoa(c.fullTasks())}})

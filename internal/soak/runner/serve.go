@@ -41,6 +41,8 @@ type Options struct {
 	// Boot starts Ruby, and Load loads the handlers, as other commands do.
 	Boot func(*soak.Spec) (*rubyhost.Host, error)
 	Load func(context.Context, *rubyhost.Host, *soak.Spec) error
+	// Resolve finds all handlers, so that a missing one is known before any task runs.
+	Resolve func(context.Context, *rubyhost.Host, ...*templates.Template) error
 }
 
 // Serve reads a [soak.Spec] and then orders, and writes answers, until in ends. What the
@@ -110,7 +112,7 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 	if err := o.Load(ctx, r.host, &r.spec); err != nil {
 		return err
 	}
-	if err := r.resolve(ctx); err != nil {
+	if err := o.Resolve(ctx, r.host, r.templates()...); err != nil {
 		return err
 	}
 	if err := makeThreads(); err != nil {
@@ -123,27 +125,13 @@ func (r *runner) open(ctx context.Context, o Options) (err error) {
 	return r.describe(ctx, o.Version)
 }
 
-// resolve finds all handler classes, so that a missing one is known before any task runs.
-func (r *runner) resolve(ctx context.Context) error {
-	var problems templates.Problems
+// templates are the whole ones.
+func (r *runner) templates() []*templates.Template {
+	var list []*templates.Template
 	for _, p := range r.programs {
-		for _, s := range p.whole.Steps {
-			_, err := r.host.Handler(ctx, s.HandlerClass)
-			var ruby *rubyhost.Error
-			if errors.As(err, &ruby) {
-				at := s.HandlerPosition
-				problems.List = append(problems.List, templates.Problem{File: at.File, Line: at.Line, Column: at.Column,
-					Message: "the handler of step " + s.Name + ": " + ruby.Message,
-					Hint:    "Correct handler_class: or callable:, or define the class with a public process(task, sequence, step)."})
-			} else if err != nil {
-				return err
-			}
-		}
+		list = append(list, p.whole)
 	}
-	if len(problems.List) > 0 {
-		return &problems
-	}
-	return nil
+	return list
 }
 
 func (r *runner) plan() *soak.Plan {
