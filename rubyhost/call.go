@@ -112,7 +112,7 @@ func (h *Host) perform(ctx context.Context, target uint32, endThreads bool, with
 	h.inFlight.Add(-1)
 	value, err := h.outcome(j)
 	h.release(c)
-	return value, err
+	return value, h.byItsContext(ctx, err)
 }
 
 // acquire takes a call from the pool, and waits while there is none. The size

@@ -131,6 +131,18 @@ func (h *Host) interrupted(c *call, cause error, began time.Time) error {
 	return e
 }
 
+// byItsContext returns an interrupt for the error of a service that gave up because the
+// call's context had ended. Such an error can reach the Ruby code, and end the call,
+// before the interrupt does.
+func (h *Host) byItsContext(ctx context.Context, err error) error {
+	var ruby *Error
+	if err == nil || ctx.Err() == nil || !errors.As(err, &ruby) || ruby.Class != serviceErrorClass {
+		return err
+	}
+	h.timeouts.Add(1)
+	return &InterruptedError{Cause: context.Cause(ctx), Backtrace: ruby.Backtrace}
+}
+
 // splitLines returns the lines of the text without their ends.
 func splitLines(text []byte) []string {
 	return strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' })

@@ -16,6 +16,31 @@ import (
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
+func init() {
+	// The caller polls for longer than the question takes, so it sees the end of the call
+	// before the end of its context.
+	children["a service that gives up with the call"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1, Spin: time.Minute})
+		must(serveMixed(h))
+		mustEval(h, `class Asks < Tasker::StepHandler::Base; def process(task, sequence, step) = Tasker::Host.ask("slow", ""); end; nil`)
+		handler, err := h.Handler(context.Background(), "Asks")
+		must(err)
+		for range 20 {
+			_, err := runFor(handler, time.Millisecond)
+			fmt.Println(endedAs(err))
+		}
+		must(h.Close())
+	}
+}
+
+// A service often learns that the time is up before the Ruby code does.
+func TestInterruptIsTheErrorWhenAServiceGivesUp(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "a service that gives up with the call")
+	require.NoError(t, err, out)
+	require.Equal(t, strings.Repeat("interrupted\n", 20), out)
+}
+
 // Each body would run for ever; its context ends as soon as it has begun.
 func TestInterrupt(t *testing.T) {
 	for _, c := range []struct {

@@ -151,9 +151,12 @@ func (h *Host) requestCancelled(key unsafe.Pointer) {
 	}
 }
 
+// serviceErrorClass is what Ruby raises for an error of a service that is no [*Error].
+const serviceErrorClass = "Tasker::Host::ServiceError"
+
 // encodeError writes the error that Ruby is to raise as JSON.
 func encodeError(err error) []byte {
-	wire := map[string]any{"class": "Tasker::Host::ServiceError", "message": err.Error()}
+	wire := map[string]any{"class": serviceErrorClass, "message": err.Error()}
 	var ruby *Error
 	if errors.As(err, &ruby) {
 		wire["class"], wire["message"] = ruby.Class, ruby.Message
@@ -163,7 +166,7 @@ func encodeError(err error) []byte {
 	}
 	b, marshalErr := json.Marshal(wire)
 	if marshalErr != nil {
-		return []byte(`{"class":"Tasker::Host::ServiceError","message":"the error could not be encoded"}`)
+		return []byte(`{"class":"` + serviceErrorClass + `","message":"the error could not be encoded"}`)
 	}
 	return b
 }
