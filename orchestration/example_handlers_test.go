@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // receipts is a handler that needs something from its program: a StepHandler is
@@ -127,4 +128,15 @@ func ExampleHandlers_ResolveHandler() {
 	// Receipts true <nil>
 	// Echo::Hello true <nil>
 	// Silence false Silence is not an echo
+}
+
+// Next may know the task handlers of templates, and refuse a context for them.
+func ExampleHandlers_CheckContext() {
+	template, err := templates.Parse([]byte("name: order\ntask_handler_class: Shop::Order\nstep_templates:\n  - {name: pay, handler_class: Pay}\n"), "order.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	handlers := orchestration.Handlers{} // all in Go: nobody objects
+	fmt.Println(handlers.CheckContext(context.Background(), template, []byte(`{}`)))
+	// Output: <nil>
 }

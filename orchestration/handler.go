@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
+	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // StepHandler runs one attempt of a step and returns its results as JSON. It
@@ -65,6 +66,22 @@ func (h Handlers) ThreadsOf(class string) *Threads {
 	return nil
 }
 
+// ContextChecker is a [HandlerResolver] that also knows what a template's task handler
+// says of contexts. A submission is refused with its error.
+type ContextChecker interface {
+	// CheckContext checks the context of a new task, which fits the template's own schema.
+	// Its error is a [*templates.ContextError] if the context does not fit.
+	CheckContext(ctx context.Context, t *templates.Template, context json.RawMessage) error
+}
+
+// CheckContext implements [ContextChecker]: Next checks, if it can.
+func (h Handlers) CheckContext(ctx context.Context, t *templates.Template, context json.RawMessage) error {
+	if next, ok := h.Next.(ContextChecker); ok {
+		return next.CheckContext(ctx, t, context)
+	}
+	return nil
+}
+
 // ErrNotBegun is returned by a handler that has waited in vain for its code to begin. The
 // attempt does not count.
 var ErrNotBegun = errors.New("no thread has begun the handler")
@@ -82,6 +99,10 @@ type StepExecution struct {
 	StepName  string
 	Class     string // of the handler, as the template names it
 	Attempt   int    // counted from 1, this one included
+
+	// TaskHandler is the class of the task's own handler, as the template names it. Empty if
+	// it names none.
+	TaskHandler string
 
 	Context json.RawMessage // the task's context, an object
 	Config  json.RawMessage // handler_config, an object

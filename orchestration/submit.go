@@ -55,10 +55,13 @@ var ErrTemplateChanged = errors.New("the template has changed under the same ver
 // the template's schema, the error is a [*templates.ContextError].
 func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	var done Submitted
+	if err := e.askHandlers(ctx, &s); err != nil {
+		return done, err
+	}
 	err := e.inOwnTx(ctx, func(tx pgx.Tx) (err error) {
 		quiet := s
 		quiet.NoWake = true // until it is committed
-		done, err = e.SubmitTx(ctx, tx, quiet)
+		done, err = e.submitTx(ctx, tx, quiet)
 		return err
 	})
 	if err == nil {
@@ -74,6 +77,30 @@ func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 // the workers are woken then. A transaction that wakes workers cannot be prepared (PREPARE
 // TRANSACTION), and PostgreSQL lets one of them commit at a time; NoWake avoids both.
 func (e *Engine) SubmitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
+	if err := e.askHandlers(ctx, &s); err != nil {
+		return Submitted{}, err
+	}
+	return e.submitTx(ctx, tx, s)
+}
+
+// askHandlers has the context checked by those who know the task handler. It is to be done
+// before a transaction begins: they may wait for a thread.
+func (e *Engine) askHandlers(ctx context.Context, s *Submission) error {
+	if s.Template == nil || s.Template.TaskHandlerClass == "" {
+		return nil
+	}
+	checker, ok := e.cfg.Handlers.(ContextChecker)
+	if !ok {
+		return nil
+	}
+	checked := *s
+	if err := checked.check(e.cfg.MaxDocumentBytes); err != nil {
+		return err
+	}
+	return checker.CheckContext(ctx, s.Template, checked.Context)
+}
+
+func (e *Engine) submitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitted, error) {
 	if err := s.check(e.cfg.MaxDocumentBytes); err != nil {
 		return Submitted{}, err
 	}

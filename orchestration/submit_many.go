@@ -22,6 +22,9 @@ const manyAtOnce = 2000
 // If one submission is refused, nothing is written, and the error names its place.
 func (e *Engine) SubmitMany(ctx context.Context, list []Submission) ([]Submitted, error) {
 	var done []Submitted
+	if err := e.askHandlersOfMany(ctx, list); err != nil {
+		return nil, err
+	}
 	err := e.inOwnTx(ctx, func(tx pgx.Tx) (err error) {
 		done, err = e.submitMany(ctx, tx, list)
 		return err
@@ -42,12 +45,32 @@ func wakes(list []Submission) bool {
 // transaction that has the same keys, like any statements that insert the same keys in
 // different orders.
 func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission) ([]Submitted, error) {
+	if err := e.askHandlersOfMany(ctx, list); err != nil {
+		return nil, err
+	}
 	done, err := e.submitMany(ctx, tx, list)
 	if err == nil && wakes(list) {
 		_, err = tx.Exec(ctx, notifyWakeSQL)
 		err = errors.Wrap(err, "waking the workers")
 	}
 	return done, err
+}
+
+func (e *Engine) askHandlersOfMany(ctx context.Context, list []Submission) error {
+	for i := range list {
+		if err := e.askHandlers(ctx, &list[i]); err != nil {
+			return ofMany(err, i, len(list))
+		}
+	}
+	return nil
+}
+
+// ofMany names the place of a submission that is refused.
+func ofMany(err error, i, n int) error {
+	if n == 1 {
+		return err
+	}
+	return errors.Wrapf(err, "submission %d of %d", i+1, n)
 }
 
 // submitMany inserts the tasks in the order of their keys: a transaction that has inserted
@@ -100,10 +123,8 @@ func (e *Engine) taskRows(list []Submission) (rows []taskRow, kinds []templateKi
 	rows = make([]taskRow, len(list))
 	digests, stored := map[*templates.Template]string{}, map[string]bool{} // a digest is expensive to compute
 	for i, s := range list {
-		if err := s.check(e.cfg.MaxDocumentBytes); err != nil && len(list) == 1 {
-			return nil, nil, err
-		} else if err != nil {
-			return nil, nil, errors.Wrapf(err, "submission %d of %d", i+1, len(list))
+		if err := s.check(e.cfg.MaxDocumentBytes); err != nil {
+			return nil, nil, ofMany(err, i, len(list))
 		}
 		digest, known := digests[s.Template]
 		if !known {

@@ -64,7 +64,7 @@ func (e *Engine) Try(ctx context.Context, o TryOptions) (*TryResult, error) {
 	seen := t.snapshot()
 	x := &StepExecution{
 		TaskID: t.id, StepID: s.id, Namespace: t.template.Namespace, TaskName: t.template.Name,
-		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts,
+		StepName: s.template.Name, Class: s.template.HandlerClass, Attempt: s.attempts, TaskHandler: t.template.TaskHandlerClass,
 		Steps: len(t.steps), Parents: s.template.Parents,
 		Context: t.context, Config: s.template.HandlerConfig,
 		TaskHead: t.taskHeadJSON(), StepHead: seen.headOf(s.index),

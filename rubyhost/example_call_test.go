@@ -110,6 +110,38 @@ func ExampleHandler_Run() {
 	// Output: {"order":42,"weight":1250,"attempt":1} <nil>
 }
 
+// Within has the hooks of a task handler called around the handler.
+func ExampleHandler_Within() {
+	ctx := context.Background()
+	host := bootedHost()
+	_, err := host.Eval(ctx, `
+		class ExampleWeigh
+			def process(task, *) = { grams: task.context[:grams], unit: task.context[:unit] }
+		end
+		class ExampleParcel
+			include Tasker::TaskHandler
+			def establish_step_dependencies_and_defaults(task, steps) = task.context[:unit] ||= "g"
+		end
+		nil`, "parcel.rb")
+	if err != nil {
+		log.Fatal(err)
+	}
+	weigh, err := host.Handler(ctx, "ExampleWeigh")
+	if err != nil {
+		log.Fatal(err)
+	}
+	within, err := weigh.Within(ctx, "ExampleParcel")
+	if err != nil {
+		log.Fatal(err)
+	}
+	results, err := within.Run(ctx, &rubyhost.Step{
+		Task: []byte(`{"task_id": 1}`), Context: []byte(`{"grams": 1250}`), Step: []byte(`{"name": "weigh", "attempts": 1}`),
+		Config: []byte(`{}`), Steps: []byte(`[{"name": "weigh"}]`),
+	})
+	fmt.Println(string(results), err)
+	// Output: {"grams":1250,"unit":"g"} <nil>
+}
+
 // Calls that wait overlap.
 func ExampleHost_Eval_concurrently() {
 	ctx, host := context.Background(), bootedHost()

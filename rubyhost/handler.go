@@ -91,6 +91,29 @@ func (h *Host) Handler(ctx context.Context, class string) (*Handler, error) {
 	return handler, nil
 }
 
+// Within returns the same handler within a task handler, a class with hooks: Run calls those
+// that it has before and after the step's own code. docs/rubyhost.md names them. If there is
+// no class of that name, or it has none, only the handler runs.
+func (hd *Handler) Within(ctx context.Context, taskHandler string) (*Handler, error) {
+	key := hd.class + "\x00" + taskHandler
+	h := hd.host
+	h.mu.Lock()
+	known := h.handlers[key]
+	h.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	target, err := h.register(ctx, opResolve, hd.class, taskHandler)
+	if err != nil {
+		return nil, err
+	}
+	within := &Handler{host: h, class: hd.class, target: target}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.handlers[key] = within
+	return within, nil
+}
+
 // register asks Ruby for a callable and returns its index.
 func (h *Host) register(ctx context.Context, op uint32, args ...string) (uint32, error) {
 	segments := make([][]byte, len(args))

@@ -3,6 +3,7 @@ package templates_test
 import (
 	"errors"
 	"fmt"
+	"log"
 
 	"github.com/tasker-rb/tasker-rb/templates"
 )
@@ -27,4 +28,20 @@ func ExampleContextError() {
 	// Output:
 	// context.order_id must be at least 1, got 0
 	// context.priority must be one of "standard", "express", got "fast"
+}
+
+// The schema of a task handler in Ruby is in no template. Its contexts are checked alike.
+func ExampleCheckContext() {
+	violations, err := templates.CheckContext([]byte(`{"required": ["order_id"]}`), []byte(`{"id": 7}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, v := range violations {
+		fmt.Println(v)
+	}
+	_, err = templates.CheckContext([]byte(`{"type": "objekt"}`), []byte(`{}`))
+	fmt.Println(err != nil)
+	// Output:
+	// context.order_id is required
+	// true
 }

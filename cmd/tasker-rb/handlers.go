@@ -141,6 +141,31 @@ func loadHint(err error) string {
 	}
 }
 
+// absentTaskHandlers warns of templates whose task handler is not there. It is no problem:
+// only its hooks are not called.
+func absentTaskHandlers(ctx context.Context, host *rubyhost.Host, list []*templates.Template) (warnings []templates.Problem, err error) {
+	is, err := host.Method(ctx, "Tasker::Host.class?")
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range list {
+		if t.TaskHandlerClass == "" {
+			continue
+		}
+		there, err := rubyhost.Call[bool](ctx, is, t.TaskHandlerClass)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			p := t.Position
+			warnings = append(warnings, templates.Problem{File: p.File, Line: p.Line, Column: p.Column, Warning: true,
+				Message: "no file defines the task handler " + t.TaskHandlerClass + ", so there are no hooks to call",
+				Hint:    "Remove the name from the template, or load the class with --handlers DIR or --require FILE."})
+		}
+	}
+	return warnings, nil
+}
+
 // resolveHandlers finds the class of every step, so that a missing class is known
 // before anything is written. It reports all missing classes at once.
 func resolveHandlers(ctx context.Context, host *rubyhost.Host, list ...*templates.Template) error {

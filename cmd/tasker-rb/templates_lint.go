@@ -73,13 +73,17 @@ func lintHandlers(cmd *cobra.Command, list []*templates.Template, handlers *hand
 		return nil, err
 	}
 	defer func() { err = errors.CombineErrors(err, host.Close()) }()
+	absent, err := absentTaskHandlers(cmd.Context(), host, list)
+	if err != nil {
+		return nil, err
+	}
 	var problems *templates.Problems
 	if err := resolveHandlers(cmd.Context(), host, list...); errors.As(err, &problems) {
 		found = problems.List
 	} else if err != nil {
 		return nil, err
 	}
-	return found, nil
+	return append(found, absent...), nil
 }
 
 func reportLint(cmd *cobra.Command, files []string, found, warnings []templates.Problem, output string) error {

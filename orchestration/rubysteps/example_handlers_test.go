@@ -91,3 +91,29 @@ func ExampleHandlers_ThreadsOf() {
 	fmt.Println(handlers.ThreadsOf("ExampleCharge").Count() == host.Threads())
 	// Output: true
 }
+
+// A task handler may have a method schema. A submission is refused if its context does not
+// fit.
+func ExampleHandlers_CheckContext() {
+	ctx := context.Background()
+	host := bootedHost()
+	_, err := host.Eval(ctx, `
+		class ExampleOrder
+			include Tasker::TaskHandler
+			def schema = { type: :object, required: [:order_id] }
+		end
+		nil`, "order.rb")
+	if err != nil {
+		log.Fatal(err)
+	}
+	template, err := templates.Parse([]byte("name: order\ntask_handler_class: ExampleOrder\nstep_templates:\n  - {name: pay, handler_class: Pay}\n"), "order.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	handlers := rubysteps.New(host)
+	fmt.Println(handlers.CheckContext(ctx, template, []byte(`{"order_id": 7}`)))
+	fmt.Println(handlers.CheckContext(ctx, template, []byte(`{}`)))
+	// Output:
+	// <nil>
+	// bad context for default/order 0.1.0: context.order_id is required
+}

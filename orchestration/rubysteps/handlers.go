@@ -16,11 +16,14 @@ import (
 type Handlers struct {
 	host    *rubyhost.Host
 	threads *orchestration.Threads
+	schemas schemas
 }
 
 // New returns the handlers of a host. They run on its Ruby threads.
 func New(host *rubyhost.Host) *Handlers {
-	return &Handlers{host: host, threads: orchestration.NewQueuedThreads(host.Threads(), 8*host.Threads())}
+	return &Handlers{
+		host: host, threads: orchestration.NewQueuedThreads(host.Threads(), 8*host.Threads()), schemas: schemas{host: host},
+	}
 }
 
 // ThreadsOf implements [orchestration.Threaded].
@@ -39,10 +42,13 @@ func (h *Handlers) ResolveHandler(ctx context.Context, class string) (orchestrat
 	if err != nil {
 		return nil, toStepError(err)
 	}
-	return handler{found}, nil
+	return handler{found, &h.schemas}, nil
 }
 
-type handler struct{ ruby *rubyhost.Handler }
+type handler struct {
+	ruby    *rubyhost.Handler
+	schemas *schemas
+}
 
 func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 	step := rubyhost.Step{
@@ -51,7 +57,14 @@ func (h handler) HandleStep(ctx context.Context, x *orchestration.StepExecution)
 	sendAlong(&step, x)
 	ctx = context.WithValue(ctx, executionKey{}, x)
 	ctx = rubyhost.WithLogAttrs(ctx, slog.Int64("task", x.TaskID), slog.String("step", x.StepName), slog.Int("attempt", x.Attempt), slog.String("class", x.Class))
-	results, err := h.ruby.Run(ctx, &step)
+	ruby := h.ruby
+	if x.TaskHandler != "" {
+		var err error
+		if ruby, err = h.within(ctx, x.TaskHandler); err != nil {
+			return nil, toStepError(err)
+		}
+	}
+	results, err := ruby.Run(ctx, &step)
 	if errors.Is(err, rubyhost.ErrNotBegun) {
 		return nil, orchestration.ErrNotBegun
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/errors"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // resolver gives each attempt its faults.
@@ -34,6 +35,14 @@ func (r resolver) ResolveHandler(ctx context.Context, class string) (orchestrati
 func (r resolver) ThreadsOf(class string) *orchestration.Threads {
 	if threaded, ok := r.next.(orchestration.Threaded); ok {
 		return threaded.ThreadsOf(class)
+	}
+	return nil
+}
+
+// CheckContext implements orchestration.ContextChecker.
+func (r resolver) CheckContext(ctx context.Context, t *templates.Template, context json.RawMessage) error {
+	if checker, ok := r.next.(orchestration.ContextChecker); ok {
+		return checker.CheckContext(ctx, t, context)
 	}
 	return nil
 }

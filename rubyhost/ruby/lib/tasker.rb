@@ -34,16 +34,24 @@ require_relative "tasker/step_handler/base"
 #   end
 module Tasker
   autoload :AfterCommit, "tasker/after_commit"
-  autoload :ConfiguredTask, "tasker/task_handler"
+  autoload :ConfiguredTask, "tasker/configured_task"
   autoload :DB, "tasker/db"
   autoload :Execution, "tasker/execution"
-  autoload :HandlerFactory, "tasker/task_handler"
+  autoload :HandlerFactory, "tasker/handler_factory"
   autoload :HandlerLoader, "tasker/handler_loader"
+  autoload :HashIdentityStrategy, "tasker/identity_strategy"
   autoload :Hints, "tasker/hints"
+  autoload :IdentityStrategy, "tasker/identity_strategy"
   autoload :Postgres, "tasker/postgres"
   autoload :SQLError, "tasker/sql_error"
+  autoload :StepTemplate, "tasker/task_handler"
   autoload :TaskHandler, "tasker/task_handler"
   autoload :Testing, "tasker/testing/handlers"
+
+  module Types
+    autoload :StepTemplate, "tasker/task_handler"
+    autoload :TaskRequest, "tasker/task_request"
+  end
 
   class << self
     # The database. Inside a step, all statements run in the transaction that

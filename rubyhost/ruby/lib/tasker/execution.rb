@@ -18,8 +18,11 @@ module Tasker
       # @param segments [Array<String>] see {Sequence#initialize}
       # @param method [String, nil] the method to call instead of +process+; without it
       #   the step's head may name one
+      # @param hooks [TaskHandler::Hooks, nil] of the template's task handler
       # @return [Object] the step's final results
-      def run(handler_class, segments, method = nil)
+      def run(handler_class, segments, method = nil, hooks = nil)
+        return within(hooks, handler_class, segments, method) if hooks
+
         sequence = Sequence.new(segments)
         step = sequence.current_step
         entry = Entry.of(handler_class, method || sequence.handler_method)
@@ -65,9 +68,26 @@ module Tasker
       def forget
         Entry.forget
         Construction.forget
+        TaskHandler.forget unless Tasker.autoload?(:TaskHandler)
       end
 
       private
+
+      # The same as run, with the task handler's hooks around the handler.
+      def within(hooks, handler_class, segments, method)
+        sequence = Sequence.new(segments)
+        step = sequence.current_step
+        hooks.around(sequence) do
+          entry = Entry.of(handler_class, method || sequence.handler_method)
+          handler = Construction.build(handler_class, sequence)
+          if entry == Entry::STANDARD
+            handler.handle(sequence.task, sequence, step)
+          else
+            by_entry(entry, handler, sequence.task, sequence, step)
+          end
+        end
+        step.results
+      end
 
       def by_entry(entry, handler, task, sequence, step)
         return Events.around(step) { work(entry, handler, task, sequence, step) } if Events.listened_to?

@@ -70,6 +70,22 @@ module Tasker
       end
     end
 
+    # The same within a task handler, whose hooks are called.
+    class StepWithinTaskHandler
+      def initialize(handler_class, method, task_handler)
+        @handler_class = handler_class
+        @method = method
+        @task_handler = task_handler
+      end
+
+      def run(segments)
+        StepEnd.clear if StepEnd.due
+        Execution.run(@handler_class, segments, @method, Host.hooks_of(@task_handler))
+      ensure
+        StepEnd.run if StepEnd.due
+      end
+    end
+
     # A public method of a constant, called with parsed JSON.
     class MethodCallable
       def initialize(receiver, name)
@@ -176,6 +192,27 @@ module Tasker
       end
 
       # @!visibility private
+      # @return [TaskHandler::Hooks, nil]
+      def hooks_of(task_handler)
+        TaskHandler::Hooks.of(task_handler) { loader.resolve(task_handler) }
+      end
+
+      # For Go, which checks a new task's context.
+      #
+      # @!visibility private
+      # @return [String, nil] JSON
+      def schema_of(task_handler) = hooks_of(task_handler)&.schema_json
+
+      # @!visibility private
+      # @return [Boolean] whether there is such a class
+      def class?(name)
+        loader.resolve(name)
+        true
+      rescue HandlerNotFound
+        false
+      end
+
+      # @!visibility private
       def gc_stats
         stat = GC.stat
         {
@@ -202,11 +239,16 @@ module Tasker
     register OthersCode.new { |feature| changing_classes { loader.require_feature(feature) } }
     register OthersCode.new { |*dirs| loader.load_dir(*dirs) && nil }
     register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, Lineage.own(file), 1) } # rubocop:disable Security/Eval
-    register(OthersCode.new do |name|
+    register(OthersCode.new do |name, task_handler = nil|
       name, method = name.split("#", 2) # Shop::Payments#refund: another method than process
       handler_class = loader.resolve(name.to_s)
       Execution.check(handler_class, method)
-      register(StepCallable.new(handler_class, method))
+      if task_handler
+        hooks_of(task_handler) # its file is not to be looked for in a step's time
+        register(StepWithinTaskHandler.new(handler_class, method, task_handler))
+      else
+        register(StepCallable.new(handler_class, method))
+      end
     end)
     register Operation.new { gc_stats }
     register OthersCode.new { |name| register(find_method(name)) }

@@ -116,6 +116,10 @@ module Tasker
     end
 
     # @api private
+    # @return [Boolean, nil] whether a task handler may change what the steps say
+    attr_accessor :changeable
+
+    # @api private
     def own_head
       @own_head ||= @segments.read(2) || {}
     end

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "step_changes"
+
 module Tasker
   # A step of the task: the step that runs now, or another step of its
   # {Sequence}.
@@ -8,6 +10,8 @@ module Tasker
   # seen within its own execution only, with one exception: the running step
   # ends with the {#results} assigned to it.
   class Step
+    include StepChanges
+
     # States in which a step counts as done for the steps that depend on it.
     DONE = %w[complete resolved_manually].freeze
     # States from which a step never begins again.

@@ -10,7 +10,7 @@ module Tasker
     module Hook
       # Prepended to Execution's class methods.
       module ForExecution
-        def run(handler_class, segments, method = nil)
+        def run(handler_class, segments, method = nil, hooks = nil)
           example = Example.current
           # Testing.run gives an Array: it has no engine, and no attempt.
           return super if example.nil? || segments.is_a?(Array)
