@@ -91,11 +91,11 @@ test/asan: setup ## ASAN_CALLS mixed calls (default 200000) under the address sa
 test/race: setup ## run the Go tests under the race detector
 	$(GO) test -race -timeout 30m ./...
 
-# The commits before the tables changed: the last ones of schema versions 5, 6 and 7.
-UPGRADE_FROM ?= c53ae84 ca4e7dd 13c3f44
+# The commits before the tables changed: the last ones of schema versions 5 to 8.
+UPGRADE_FROM ?= c53ae84 ca4e7dd 13c3f44 41c88d0
 empty :=
 space := $(empty) $(empty)
-test/upgrade: setup ## migrate while workers of versions before work (UPGRADE_FROM: the last commits of versions 5, 6 and 7 of the tables)
+test/upgrade: setup ## migrate while workers of versions before work (UPGRADE_FROM: the last commits of versions 5 to 8 of the tables)
 	@rm -rf .build/upgrade && mkdir -p .build/upgrade
 	@for commit in $(UPGRADE_FROM); do \
 		git cat-file -e "$$commit^{commit}" 2>/dev/null || { echo "make test/upgrade: the commit $$commit is not here: it needs the history of the repository" >&2; exit 1; }; \

@@ -30,6 +30,7 @@ type TaskDetail struct {
 	WaitsFor     *Unserved    // as in [TaskSummary]
 	Steps        []StepDetail // in topological order
 	Transitions  []Transition // oldest first
+	Annotations  []Annotation // oldest first
 	// Template is the template that the task began with. It is nil if this program
 	// cannot read it.
 	Template *templates.Template
@@ -68,6 +69,13 @@ type Transition struct {
 	Reason  string
 	Actor   string // a person or an engine; empty means the engine that had the claim
 	At      time.Time
+}
+
+// Annotation is what a handler has written about a task, with Tasker::TaskAnnotation.
+type Annotation struct {
+	Type  string // the name of its type
+	Value json.RawMessage
+	At    time.Time
 }
 
 // Last returns the latest recorded attempt, or nil.
@@ -132,6 +140,11 @@ const (
 	attemptsSQL = `
 	select step_id, attempt, outcome, coalesce(results::text, ''), coalesce(error::text, ''), started_at, a.ended_at
 	from tasker.attempts a join tasker.steps using (step_id) where task_id = $1 order by step_id, attempt`
+
+	annotationsSQL = `
+	select y.name, a.annotation::text, a.created_at
+	from tasker.task_annotations a join tasker.annotation_types y using (annotation_type_id)
+	where a.task_id = $1 order by a.task_annotation_id`
 
 	taskHistorySQL = `
 	select 0::bigint, coalesce(from_state, ''), to_state, 0, coalesce(reason, ''), at, coalesce(actor, '')
@@ -205,6 +218,18 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 			s := &d.Steps[byID[id]]
 			s.Transitions = append(s.Transitions, w)
 		})
+	})
+	batch.Queue(annotationsSQL, d.TaskID).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var a Annotation
+			var value string
+			if err := rows.Scan(&a.Type, &value, &a.At); err != nil {
+				return err
+			}
+			a.Value = json.RawMessage(value)
+			d.Annotations = append(d.Annotations, a)
+		}
+		return rows.Err()
 	})
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil || !ready {
 		return err

@@ -38,6 +38,14 @@ type exportDocument struct {
 	Template     json.RawMessage `json:"template"`
 	Context      json.RawMessage `json:"context"`
 	Steps        exportedSteps   `json:"steps"`
+
+	Annotations []exportedAnnotation `json:"annotations,omitempty"`
+}
+
+type exportedAnnotation struct {
+	Type  string          `json:"type"`
+	Value json.RawMessage `json:"annotation"`
+	At    *time.Time      `json:"created_at,omitempty"`
 }
 
 type exportedStep struct {
@@ -127,6 +135,9 @@ func (x *Export) Encode() ([]byte, error) {
 		}
 		d.Steps = append(d.Steps, step)
 	}
+	for _, a := range t.Annotations {
+		d.Annotations = append(d.Annotations, exportedAnnotation{a.Type, a.Value, orNull(a.At)})
+	}
 	b, err := marshalExact(d)
 	if err != nil {
 		return nil, errors.Wrapf(err, "writing the export of task %d", t.TaskID)
@@ -190,6 +201,9 @@ func (d *exportDocument) export() (*Export, error) {
 			Initiator: d.Initiator, SourceSystem: d.SourceSystem, Reason: d.Reason, Tags: d.Tags, Priority: d.Priority,
 			RunAt: orZero(d.RunAt), CreatedAt: orZero(d.CreatedAt), EndedAt: orZero(d.EndedAt), Template: t,
 		},
+	}
+	for _, a := range d.Annotations {
+		x.Task.Annotations = append(x.Task.Annotations, Annotation{a.Type, a.Value, orZero(a.At)})
 	}
 	recorded := map[string]*exportedStep{}
 	for i := range d.Steps {

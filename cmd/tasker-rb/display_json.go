@@ -30,7 +30,14 @@ type taskJSON struct {
 	Status    string     `json:"status"`
 	Steps     []stepJSON `json:"steps"`
 
-	WaitsFor *unservedJSON `json:"waits_for,omitempty"` // for tasks show
+	WaitsFor    *unservedJSON    `json:"waits_for,omitempty"` // for tasks show
+	Annotations []annotationJSON `json:"annotations,omitempty"`
+}
+
+type annotationJSON struct {
+	Type       string          `json:"type"`
+	Annotation json.RawMessage `json:"annotation"`
+	CreatedAt  *moment         `json:"created_at"`
 }
 
 type stepJSON struct {
@@ -74,6 +81,9 @@ func (d *jsonDisplay) result(t *orchestration.TaskDetail) error {
 	}
 	for i := range t.Steps {
 		document.Steps[i] = stepAsJSON(&t.Steps[i])
+	}
+	for _, a := range t.Annotations {
+		document.Annotations = append(document.Annotations, annotationJSON{a.Type, a.Value, momentOf(a.At)})
 	}
 	e := json.NewEncoder(d.out)
 	e.SetEscapeHTML(false)

@@ -75,11 +75,22 @@ func printTask(w io.Writer, t *orchestration.TaskDetail, history bool) error {
 	}
 	b.WriteString("\nsteps\n")
 	printSteps(&b, t)
+	printAnnotations(&b, t)
 	if history {
 		printHistory(&b, t)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func printAnnotations(b *strings.Builder, t *orchestration.TaskDetail) {
+	if len(t.Annotations) == 0 {
+		return
+	}
+	b.WriteString("\nannotations\n")
+	for _, a := range t.Annotations {
+		fmt.Fprintf(b, "  %s  %s\n", printable(a.Type), printable(string(a.Value)))
+	}
 }
 
 // entry is a line of a task's history.

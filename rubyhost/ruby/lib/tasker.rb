@@ -34,6 +34,8 @@ require_relative "tasker/step_handler/base"
 #   end
 module Tasker
   autoload :AfterCommit, "tasker/after_commit"
+  autoload :AnnotationType, "tasker/annotations"
+  autoload :Annotations, "tasker/annotations"
   autoload :ConfiguredTask, "tasker/configured_task"
   autoload :DB, "tasker/db"
   autoload :Execution, "tasker/execution"
@@ -45,6 +47,7 @@ module Tasker
   autoload :Postgres, "tasker/postgres"
   autoload :SQLError, "tasker/sql_error"
   autoload :StepTemplate, "tasker/task_handler"
+  autoload :TaskAnnotation, "tasker/annotations"
   autoload :TaskHandler, "tasker/task_handler"
   autoload :Testing, "tasker/testing/handlers"
 

@@ -78,6 +78,14 @@ module Tasker
         tags: tags, initiator: initiator, source_system: source_system, reason: reason, requested_at: requested_at }
     end
 
+    # What is written about the task: see {TaskAnnotation}.
+    #
+    # @return [Annotations]
+    # @example
+    #   task.annotations.create!(annotation_type: "large order", annotation: { total: 1200 })
+    def annotations = Annotations.new(task_id)
+    alias task_annotations annotations
+
     def ==(other)
       equal?(other) || (other.is_a?(Task) && other.task_id == task_id)
     end
