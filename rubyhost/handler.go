@@ -92,7 +92,7 @@ func (h *Host) Handler(ctx context.Context, class string) (*Handler, error) {
 }
 
 // Within returns the same handler within a task handler, a class with hooks: Run calls those
-// that it has before and after the step's own code. docs/rubyhost.md names them. If there is
+// that it has before and after the step's own code. docs/handlers.md names them. If there is
 // no class of that name, or it has none, only the handler runs.
 func (hd *Handler) Within(ctx context.Context, taskHandler string) (*Handler, error) {
 	key := hd.class + "\x00" + taskHandler

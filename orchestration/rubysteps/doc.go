@@ -22,6 +22,7 @@
 //	sql.go                                        finds the session, and runs it there
 //	orchestration/sqlsession                      checks it and sends it to PostgreSQL
 //
-// open.go opens an engine, Ruby and the handlers in one call. handlers.go has the rest: how a step is given to its handler, and how a Ruby
-// exception becomes an [orchestration.StepError].
+// open.go opens an engine, Ruby and the handlers in one call. task_handlers.go checks contexts
+// against the schemas of task handlers. handlers.go has the rest: how a step is given to its
+// handler, and how a Ruby exception becomes an [orchestration.StepError].
 package rubysteps

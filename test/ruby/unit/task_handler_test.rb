@@ -139,6 +139,38 @@ class TaskHandlerTest < Minitest::Test
     Tasker::TaskHandler.forget
   end
 
+  # As the host does it, but without a database.
+  def test_hooks_around_a_handler
+    calls = []
+    task = Class.new do
+      include Tasker::TaskHandler
+
+      define_method(:establish_step_dependencies_and_defaults) do |given, steps|
+        calls << [:before, given.context[:limit], steps.map(&:status)]
+        steps.first.retry_limit = given.context[:limit]
+      end
+      define_method(:update_annotations) { |_, sequence, steps| calls << [:after, sequence.get_results("step"), steps.map(&:status)] }
+    end
+    hooks = Tasker::TaskHandler::Hooks.new(task)
+    run = lambda do |limit, body|
+      step = { name: "step", status: "in_progress", retry_limit: 3, attempts: 1 }
+      segments = Tasker::Testing.__send__(:segments, nil, context: { limit: limit }, results: {}, config: {}, step: step, task: {})
+      Tasker::Execution.run(handler { define_method(:process) { |*| body.call } }, segments, nil, hooks)
+    end
+
+    assert_equal 7, run.call(2, -> { 7 })
+    assert_equal [[:before, 2, ["in_progress"]], [:after, 7, ["complete"]]], calls
+    text = logged { assert_equal 1, run.call(4, -> { 1 }) }
+    assert_match(/task_handler_test.rb:\d+: .* sets the retry_limit of step to 4; the template's, 3, is the highest/, text)
+    calls.clear
+    refute_kind_of Tasker::Permanent, assert_raises(RuntimeError) { run.call(2, -> { raise "no" }) }
+    error = assert_raises(RuntimeError) { run.call(1, -> { raise "no" }) }
+    assert_equal [true, "RuntimeError"], Tasker::Execution.describe(error).values_at("permanent", "class")
+    error = assert_raises(Tasker::PermanentError) { run.call(1, -> { raise RuntimeError.new("no").freeze }) }
+    assert_equal "RuntimeError: no", error.message
+    assert_equal %i[before before before], calls.map(&:first)
+  end
+
   def test_what_a_task_handler_sets
     sequence = Tasker::Testing.sequence(context: { a: 1 }, step: { attempts: 1, retry_limit: 3 })
     step = sequence.current_step

@@ -78,7 +78,8 @@ module TaskerCore
   end
 
   module TaskHandler
-    # The early gem's task handlers. They are loaded; the host does not call them.
+    # The early gem's task handlers. They have no hooks, unless a class defines those of
+    # tasker-engine.
     class Base
       # @return [Logger]
       attr_reader :logger
