@@ -61,6 +61,15 @@ class AnnotationsTest < Minitest::Test
     end
   end
 
+  def test_a_task_that_is_not_there
+    with([], []) do
+      text = logged { assert_nil Tasker::TaskAnnotation.create(task_id: 7, annotation_type_id: 3, annotation: { a: 1 }) }
+      assert_match(/no task 7 in this database, so this annotation is not kept: {"a":1}/, text)
+      error = assert_raises(Tasker::Error) { Tasker::TaskAnnotation.create!(task_id: 7, annotation_type_id: 3) }
+      assert_match(/no task 7 in this database/, error.message)
+    end
+  end
+
   def test_what_is_refused
     with do |db|
       { "an annotation needs task:" => -> { Tasker::TaskAnnotation.create!(annotation_type_id: 1) },

@@ -14,7 +14,9 @@ module Tasker
 
     # (see TaskAnnotation.create!)
     def create!(**facts) = TaskAnnotation.create!(**facts, task_id: @task_id)
-    alias create create!
+
+    # (see TaskAnnotation.create)
+    def create(**facts) = TaskAnnotation.create(**facts, task_id: @task_id)
 
     # @yieldparam annotation [TaskAnnotation]
     def each(&block)

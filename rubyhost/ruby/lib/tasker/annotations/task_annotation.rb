@@ -32,19 +32,36 @@ module Tasker
       # @param annotation [Object] what JSON can hold; content: is the same
       # @return [TaskAnnotation]
       # @raise [ArgumentError, SQLError]
-      def create!(annotation: {}, task: nil, task_id: nil, annotation_type: nil, annotation_type_id: nil, content: nil)
+      # @raise [Error] when there is no such task
+      def create!(**facts)
+        create(**facts) { |task_id| raise Tasker::Error, "there is no task #{task_id} in this database to annotate" }
+      end
+
+      # {.create!}, but without a task it only warns. So a recorded step can be repeated in
+      # a database that does not have its task.
+      #
+      # @return [TaskAnnotation, nil]
+      def create(annotation: {}, task: nil, task_id: nil, annotation_type: nil, annotation_type_id: nil, content: nil)
         task_id ||= task&.task_id
         raise ArgumentError, "an annotation needs task: or task_id:" if task_id.nil?
 
         type = type_of(annotation_type, annotation_type_id)
         text = RubyVersions.generate_json(content.nil? ? annotation : content)
-        row = Tasker.db.first("insert into tasker.task_annotations (task_id, annotation_type_id, annotation, created_at) " \
-                              "values ($1, $2, $3::text::json, now()) returning task_annotation_id", [task_id, type, text])
-        find(row["task_annotation_id"])
+        row = insert(task_id, type, text)
+        return find(row["task_annotation_id"]) if row
+
+        yield task_id if block_given?
+        Tasker.logger.warn("there is no task #{task_id} in this database, so this annotation is not kept: #{text[0, 200]}")
+        nil
       end
-      alias create create!
 
       private
+
+      def insert(task_id, type, text)
+        Tasker.db.first("insert into tasker.task_annotations (task_id, annotation_type_id, annotation, created_at) " \
+                        "select task_id, $2, $3::text::json, now() from tasker.tasks where task_id = $1 returning task_annotation_id",
+                        [task_id, type, text])
+      end
 
       def type_of(type, id)
         type = AnnotationType.find_or_create_by!(name: type) if type.is_a?(String) || type.is_a?(Symbol)
