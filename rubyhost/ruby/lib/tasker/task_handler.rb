@@ -52,7 +52,7 @@ module Tasker
     # The methods of the class.
     module ClassMethods
       # @param name [String, Symbol] of the task
-      # @param namespace_name [String]
+      # @param namespace_name [String, Symbol]
       # @param version [String]
       # @return [Class] itself
       def register_handler(name, namespace_name: "default", version: "0.1.0", **)
@@ -81,7 +81,9 @@ module Tasker
 
     # The hooks, which do nothing.
     module InstanceMethods
+      # @return [nil]
       def establish_step_dependencies_and_defaults(_task, _steps) = nil
+      # @return [nil]
       def update_annotations(_task, _sequence, _steps) = nil
 
       # @return [Hash, nil] the JSON schema of the context
