@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/planted test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos soak soak/controls lint lint/ruby bench bench/setup bench/micro bench/suite docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/planted test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos soak soak/controls lint lint/ruby lint/signatures signatures bench bench/setup bench/micro bench/suite docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -146,7 +146,7 @@ lint: setup ## gofmt, vet, staticcheck, C warnings, ruby -wc, sh -n
 	CGO_ENABLED=0 $(GO) vet $(PURE_GO)
 	$(GO) run $(STATICCHECK) ./...
 	cd bench && $(GO) run $(STATICCHECK) ./...
-	@$(MAKE) --no-print-directory lint/ruby
+	@$(MAKE) --no-print-directory lint/ruby lint/signatures
 	@for f in scripts/*.sh bench/*.sh; do sh -n $$f || exit 1; done; bash -n .ci/run; echo "sh -n: no error"
 
 # These depend on the version of Ruby, so test/on runs them, too.
@@ -155,6 +155,22 @@ lint/ruby: setup # C warnings with this Ruby's headers, ruby -wc
 		$(CC) $(C_WARNINGS) $$(pkg-config --cflags ruby | sed 's/-I/-isystem /g') -O2 -c $$f -o /dev/null || exit 1; \
 	done; echo "C: $(words $(C_FILES)) files, no warning"
 	@scripts/lint-ruby.sh "$(RUBY)"
+
+# The classes of a layer stay loaded, so each suite of a layer runs by itself.
+lint/signatures: test/setup # the YARD comments, the RBS signatures, and whether calls are as the signatures say
+	@$(RUBY) scripts/signatures.rb --check
+	@$(RUBY) -rrbs -rrbs/cli -e 'RBS::CLI.new(stdout: $$stdout, stderr: $$stderr).run(ARGV)' -- \
+		$(foreach l,$(shell sed -n 's/.*name: /-r /p' rubyhost/ruby/sig/manifest.yaml),$l) -I rubyhost/ruby/sig validate --silent
+	@for f in "$(SIGNATURE_TESTS:%=test/ruby/unit/%_test.rb)" test/ruby/unit/compat/*_suite.rb; do \
+		out=$$($(RUBY) -Irubyhost/ruby/lib test/ruby/signatures/run.rb $$f 2>&1) || { echo "$$out" >&2; exit 1; }; \
+		echo "signatures: $$(echo "$$out" | tail -1)"; \
+	done
+
+signatures: test/setup ## write the RBS signatures of the gem anew, from its comments
+	@$(RUBY) scripts/signatures.rb
+
+SIGNATURE_TESTS = sequence context step_handler events task_handler api execution logging testing_checks testing_frameworks \
+	testing_exactly_once testing_run_task testing_clock testing_faults
 
 ROUNDS ?= 5
 BENCH_FOR ?= 2s

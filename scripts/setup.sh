@@ -21,7 +21,7 @@ ruby_lacks() {
 have_ruby() { [ -z "$(ruby_lacks)" ]; }
 
 # The gems of the tests, by the names to require.
-test_gems="minitest rspec simplecov timecop faraday pg sequel active_record"
+test_gems="minitest rspec simplecov timecop faraday pg sequel active_record yard"
 have_gem() { ruby -e 'require ARGV[0]' "$1" >/dev/null 2>&1; }
 
 # Looks in the same folders as orchestration/localpg. On Debian they are not in
@@ -90,6 +90,7 @@ packages() {
 	apt-get:sanitizers) echo "gcc libc6-dev" ;;
 	apt-get:minitest | apt-get:rspec | apt-get:simplecov | apt-get:timecop) echo "ruby-$1" ;;
 	apt-get:faraday) echo ruby-faraday ;;
+	apt-get:yard) echo yard ;;
 	apt-get:pg) echo ruby-pg ;;
 	apt-get:sequel) echo ruby-sequel ;;
 	apt-get:active_record) echo ruby-activerecord ;;
@@ -120,7 +121,7 @@ packages() {
 	apt-get:valgrind) echo "valgrind libc6-dbg" ;;
 	*:pgbouncer | *:valgrind) echo "$1" ;;
 	*:active_record) echo "gem:activerecord" ;;
-	*:faraday | *:minitest | *:rspec | *:simplecov | *:timecop | *:pg | *:sequel) echo "gem:$1" ;;
+	*:faraday | *:minitest | *:rspec | *:simplecov | *:timecop | *:pg | *:sequel | *:yard) echo "gem:$1" ;;
 	esac
 }
 

@@ -81,3 +81,22 @@ func TestPlaceOfAnError(t *testing.T) {
 	require.NotContains(t, r.stdout+r.stderr, "<internal:")
 	require.NotContains(t, r.stdout+r.stderr, "bundled_gems")
 }
+
+// Users name the gem tasker-host in their Gemfile, for their unit tests. Inside the
+// program its copy is never loaded, whatever version it has.
+func TestGemfileWithTheGemOfTheAPI(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"t.yaml":                               one("Pay"),
+		"handlers/pay.rb":                      "require \"tasker-host\"\nclass Pay < Tasker::StepHandler::Base\n  def process(*) = { rows: Tasker.db.exec(\"SELECT 1 AS n\").to_a, limit: Tasker::VERSION.size < 20, core: defined?(TaskerCore) }\nend\n",
+		"Gemfile":                              `gem "tasker-host", path: "gem"`,
+		"gem/tasker-host.gemspec":              `Gem::Specification.new { |s| s.name = "tasker-host"; s.version = "99.9"; s.summary = "-"; s.authors = ["-"]; s.files = [] }`,
+		"gem/lib/tasker-host.rb":               "require \"tasker\"\n",
+		"gem/lib/tasker.rb":                    "raise 'the copy of the gem was loaded'\n",
+		"gem/lib/tasker/db.rb":                 "raise 'the copy of the gem was loaded'\n",
+		"gem/lib/tasker/compat/tasker_core.rb": "raise 'the copy of the gem was loaded'\n",
+	})
+	r := p.run("run", "t.yaml", "--gemfile", "Gemfile", "--require", "tasker/compat/tasker_core", "--output", "json")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+	require.Contains(t, r.stdout, `"core": "constant"`)
+}

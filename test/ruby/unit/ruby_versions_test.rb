@@ -174,7 +174,7 @@ class BundledGemsTest < Minitest::Test
 
   # Outside the host, the gem names what it needs.
   def test_the_gem_of_the_api
-    out, ok = with_gemfile(<<~RUBY, gemfile: %(gem "tasker-rb", path: "#{File.dirname(LIB)}"\n))
+    out, ok = with_gemfile(<<~RUBY, gemfile: %(gem "tasker-host", path: "#{File.dirname(LIB)}"\n))
       require "tasker"
       Tasker.logger.level = Logger::INFO
       puts BigDecimal("1.50").to_s("F"), Base64.strict_encode64("a"), Benchmark.realtime { 1 }.class, OpenStruct.new(a: 1).a

@@ -3,6 +3,7 @@
 module Tasker
   # The constants that tasker-engine's handlers and subscribers use.
   module Constants
+    # What a task's status can be.
     module TaskStatuses
       PENDING = "pending"
       IN_PROGRESS = "in_progress"
@@ -12,12 +13,14 @@ module Tasker
       RESOLVED_MANUALLY = "resolved_manually"
     end
 
+    # What a step's status can be.
     module WorkflowStepStatuses
       include TaskStatuses
 
       WAITING_FOR_RETRY = "waiting_for_retry"
     end
 
+    # The names of the events of steps.
     module StepEvents
       EXECUTION_REQUESTED = Events::STEP_STARTED
       BEFORE_HANDLE = Events::STEP_BEFORE_HANDLE

@@ -105,6 +105,8 @@ module Tasker
 
     # @param others [Array<Hash>]
     # @yieldparam key [String] a key that both have
+    # @yieldparam old [Object]
+    # @yieldparam new [Object]
     # @return [self]
     def update(*others)
       others.each do |other|

@@ -9,6 +9,8 @@ require_relative "execution/error_report"
 module Tasker
   # The host runs steps through this module. Handlers do not need it, and tests
   # of handlers use {Testing}.
+  #
+  # @api private
   module Execution
     class << self
       # Runs one step: a new instance of the class, +process+, then

@@ -12,7 +12,7 @@ module Tasker
       @logger || @logger_lock.synchronize { @logger ||= default_logger }
     end
 
-    # @param logger [Logger, nil] nil goes back to +$stderr+
+    # @return [Logger, Object, nil] nil goes back to +$stderr+
     attr_writer :logger
 
     private

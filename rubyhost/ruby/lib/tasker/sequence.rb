@@ -35,7 +35,7 @@ module Tasker
       @steps ||= heads.each_key.map { |name| find_step_by_name(name) }.freeze
     end
 
-    # @param name [String, Symbol]
+    # @param name [String, Symbol, nil]
     # @return [Step, nil] the same object each time
     def find_step_by_name(name)
       return nil if name.nil?
@@ -72,7 +72,7 @@ module Tasker
     # @return [Boolean]
     def empty? = heads.empty?
 
-    # @return [Hash{Symbol => Array<Step>}] the steps, under +:steps+; with a block, like
+    # @return [Hash] the steps, under +:steps+; with a block, like
     #   Enumerable#to_h
     def to_h(&block)
       block ? super : { steps: steps }

@@ -101,7 +101,7 @@ module Tasker
     # @return [Numeric, nil] the wait that its last failure asked for, seconds
     def backoff_request_seconds = head["backoff_request_seconds"]
 
-    # @return [String] the name of its handler's class
+    # @return [String, nil] the name of its handler's class
     def handler_class = head["handler_class"]
 
     # @return [Context, nil] the handler_config of the template; nil unless

@@ -231,6 +231,10 @@ module Tasker
         def ask(payload)
           forget_connections unless @forgotten.empty?
           Host.ask("sql", payload)
+        rescue NameError => e
+          raise if e.name != :Host || Tasker.const_defined?(:Host)
+
+          raise ConfigurationError, "there is no database outside of tasker-rb; in a unit test, stub what asks it, or run the test with tasker-rb test"
         end
 
         def forget_connections

@@ -40,7 +40,7 @@ module Tasker
       # @param config [Hash, Config, nil] see {Config}
       # @yieldparam connection [Faraday::Connection] to add middleware to
       def initialize(config: nil, &connection_block)
-        super(config: Config.from(config))
+        super(config: Config.from(config), &nil)
         @connection_block = connection_block
       end
 

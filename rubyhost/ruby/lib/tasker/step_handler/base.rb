@@ -31,7 +31,7 @@ module Tasker
         []
       end
 
-      # @param config [Context, nil] the handler_config of the template; nil
+      # @param config [Context, Hash, Api::Config, nil] the handler_config of the template; nil
       #   when it has none
       def initialize(config: nil)
         @config = config
@@ -54,9 +54,9 @@ module Tasker
       # Does the step's work.
       #
       # @abstract
-      # @param task [Task]
-      # @param sequence [Sequence]
-      # @param step [Step]
+      # @param _task [Task]
+      # @param _sequence [Sequence]
+      # @param _step [Step]
       # @return [Object] the step's results, unless {#process_results} says otherwise
       # @raise [RetryableError, PermanentError]
       def process(_task, _sequence, _step)

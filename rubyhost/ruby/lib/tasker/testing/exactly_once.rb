@@ -11,8 +11,6 @@ module Tasker
   module Testing
     # Runs a task once for each point at which its worker can die, and compares what is
     # left in the database with undisturbed runs; see {API#assert_exactly_once}.
-    #
-    # @api private
     module ExactlyOnce
       # What {API#assert_exactly_once} returns when it has found nothing.
       #
@@ -33,6 +31,8 @@ module Tasker
       end
 
       # What went wrong, as the lines of a message.
+      #
+      # @api private
       class Failed < Error
         # @return [Task, nil]
         attr_reader :task
@@ -44,6 +44,8 @@ module Tasker
       end
 
       # One call of assert_exactly_once.
+      #
+      # @api private
       class Check
         # @param allow [Array<Symbol>] kinds of effects
         # @yield returns the rows

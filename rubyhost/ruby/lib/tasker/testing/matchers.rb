@@ -20,9 +20,7 @@ module Tasker
     #   expect(task).to have_committed("SELECT 1 FROM charges", 1)
     #   expect(task).to have_published("payment.charged").with(cents: 500)
     module Matchers
-      # A matcher whose check says why it does not hold.
-      #
-      # @api private
+      # A matcher whose check says why it does not hold. RSpec calls its methods.
       class Matcher
         include ::RSpec::Matchers::Composable if defined?(::RSpec::Matchers::Composable)
 
@@ -30,18 +28,21 @@ module Tasker
         attr_reader :failure_message, :description
 
         # @yieldparam actual [Object]
-        # @yieldreturn [String, nil]
+        # @yieldreturn [String, nil] why not
+        # @api private
         def initialize(description, &check)
           @description = description
           @check = check
         end
 
+        # @return [Boolean]
         def matches?(actual)
           @actual = actual
           @failure_message = @check.call(actual)
           @failure_message.nil?
         end
 
+        # @return [String]
         def failure_message_when_negated
           "expected #{@actual.respond_to?(:name) ? Checks.subject(@actual) : @actual.inspect} not to #{description}"
         end

@@ -59,6 +59,8 @@ module Tasker
         #
         # @param force [Boolean] whether to write in any case
         # @param skip_nil [Boolean] whether not to write nil
+        # @yieldparam name [Object]
+        # @yieldreturn [Object]
         # @return [Object]
         def fetch(name, force: false, skip_nil: false, **options)
           entry = @lock.synchronize { find(key(name)) } unless force && block_given?

@@ -77,6 +77,7 @@ module TaskerCore
     end
   end
 
+  # Holds the base class of task handlers.
   module TaskHandler
     # The early gem's task handlers. They have no hooks, unless a class defines those of
     # tasker-engine.

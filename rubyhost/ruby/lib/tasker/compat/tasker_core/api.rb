@@ -143,6 +143,7 @@ module TaskerCore
 
   # The names of the base classes under another module.
   module Handlers
+    # Those of steps.
     module Steps
       Base = StepHandler::Base
       Mixins = StepHandler::Mixins

@@ -83,7 +83,7 @@ module TaskerCore
       def api_handler(name, base_url:, depends_on: {}, inputs: [], version: "1.0.0", timeout: nil, open_timeout: nil, headers: {}, &block)
         config = { url: base_url, timeout: timeout, open_timeout: open_timeout, headers: headers }.compact
         Definition.new(name, depends_on, inputs, version, block, extra: :api).build(Api) do
-          define_method(:initialize) { super(config: config) }
+          define_method(:initialize) { super(config: config, &nil) } # not the block of this method
         end
       end
 

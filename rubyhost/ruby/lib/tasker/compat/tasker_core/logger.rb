@@ -78,7 +78,10 @@ module TaskerCore
     private :method_missing
 
     # Kernel has a method of this name.
-    def warn(...) = Tasker.logger.warn(...)
+    #
+    # @param message [Object]
+    # @yieldreturn [Object] the message
+    def warn(message = nil, &block) = Tasker.logger.warn(message, &block)
   end
 
   # The early gem has the logger here too.

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 module TaskerCore
+  # Holds the registry of handlers.
   module Registry
     # Handlers by names of their own.
     class HandlerRegistry

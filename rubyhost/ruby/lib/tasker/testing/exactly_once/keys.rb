@@ -28,7 +28,6 @@ module Tasker
           before.rows.each { |table, row| row.each { |column, value| fix(table, column, value) } }
         end
 
-        # @param table [String]
         # @param column [String]
         # @return [Boolean]
         def named?(column)
