@@ -169,7 +169,7 @@ lint/signatures: test/setup # the YARD comments, the RBS signatures, and whether
 signatures: test/setup ## write the RBS signatures of the gem anew, from its comments
 	@$(RUBY) scripts/signatures.rb
 
-SIGNATURE_TESTS = sequence context step_handler events task_handler api execution logging testing_checks testing_frameworks \
+SIGNATURE_TESTS = sequence context step_handler events task_handler annotations api execution logging testing_checks testing_frameworks \
 	testing_exactly_once testing_run_task testing_clock testing_faults
 
 ROUNDS ?= 5

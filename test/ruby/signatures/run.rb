@@ -14,7 +14,8 @@ require "tasker"
 module SignatureChecks
   GEM = File.expand_path("../../../rubyhost/ruby", __dir__)
   # Loaded first, since a check is put around what is there.
-  PARTS = [Tasker::DB, Tasker::Events::Subscribers::BaseSubscriber, Tasker::Execution, Tasker::SQLError, Tasker::TaskHandler, Tasker::Testing].freeze
+  PARTS = [Tasker::DB, Tasker::Events::Subscribers::BaseSubscriber, Tasker::Execution, Tasker::SQLError, Tasker::TaskHandler, Tasker::Testing,
+           Tasker::ConfiguredTask, Tasker::HandlerFactory, Tasker::IdentityStrategy, Tasker::TaskAnnotation, Tasker::Types::TaskRequest].freeze
 
   # The checks make objects, and lines of a backtrace.
   TESTS_LEFT_OUT = %w[test_an_empty_call_makes_few_objects test_task_handlers_and_domain_events_are_loaded_and_not_used

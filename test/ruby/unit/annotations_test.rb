@@ -6,20 +6,18 @@ require_relative "helper"
 # by Go.
 class AnnotationsTest < Minitest::Test
   # Keeps the statements, and answers with the rows that it is given.
-  class FakeDB
+  class FakeDB < Tasker::DB
     attr_reader :asked
 
-    def initialize(*answers)
+    def initialize(*answers) # rubocop:disable Lint/MissingSuper
       @answers = answers
       @asked = []
     end
 
     def exec(sql, params = [])
       @asked << [sql, params]
-      @answers.shift || []
+      Rows.new(@answers.shift || [], [], 0)
     end
-
-    def first(sql, params = []) = exec(sql, params).first
   end
 
   TYPE = { "annotation_type_id" => 3, "name" => "paid", "description" => nil, "created_at" => Time.at(0) }.freeze

@@ -43,7 +43,9 @@ class TaskHandlerTest < Minitest::Test
     other = Tasker::Testing.sequence(step: { name: "other" }).current_step
     assert_match(/defines no step other/, assert_raises(Tasker::ProceduralError) { task.get_step_handler(other) }.message)
     assert_match(/tasker-rb worker runs tasks/, assert_raises(Tasker::ProceduralError) { task.handle(sequence.task) }.message)
-    [task.establish_step_dependencies_and_defaults(nil, []), task.update_annotations(nil, nil, []), task.schema].each { |value| assert_nil value }
+    assert_nil task.establish_step_dependencies_and_defaults(sequence.task, sequence.steps)
+    assert_nil task.update_annotations(sequence.task, sequence, sequence.steps)
+    assert_nil task.schema
   end
 
   def test_step_templates
@@ -90,13 +92,15 @@ class TaskHandlerTest < Minitest::Test
   end
 
   def test_identities
-    own = Class.new(Tasker::IdentityStrategy) { def generate_identity_hash(task, options) = "#{task}-#{options[:a]}" }
+    own = Class.new(Tasker::IdentityStrategy) { def generate_identity_hash(task, options) = "#{task.name}-#{options[:a]}" }
+    one, other = %w[one other].map { |name| Tasker::Testing.sequence(task: { name: name }).task }
+    random = Tasker::IdentityStrategy.new
     by_hash = Tasker::HashIdentityStrategy.new
 
-    refute_equal Tasker::IdentityStrategy.new.generate_identity_hash(nil, {}), Tasker::IdentityStrategy.new.generate_identity_hash(nil, {})
-    assert_equal by_hash.generate_identity_hash(nil, { a: 1 }), by_hash.generate_identity_hash(1, { a: 1 })
-    assert_equal Digest::SHA256.hexdigest('{"a":1}'), by_hash.generate_identity_hash(nil, { a: 1 })
-    assert_equal "t-1", own.new.generate_identity_hash("t", { a: 1 })
+    refute_equal random.generate_identity_hash(one, {}), random.generate_identity_hash(one, {})
+    assert_equal by_hash.generate_identity_hash(one, { a: 1 }), by_hash.generate_identity_hash(other, { a: 1 })
+    assert_equal Digest::SHA256.hexdigest('{"a":1}'), by_hash.generate_identity_hash(one, { a: 1 })
+    assert_equal "one-1", own.new.generate_identity_hash(one, { a: 1 })
   end
 
   def test_hooks_are_not_warned_of

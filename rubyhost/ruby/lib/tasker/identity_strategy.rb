@@ -12,15 +12,17 @@ module Tasker
   #     def generate_identity_hash(task, _options) = "order-#{task.context[:order_id]}"
   #   end
   class IdentityStrategy
-    # @param task [Task]
-    # @param task_options [Hash]
+    # @param _task [Task]
+    # @param _task_options [Hash]
     # @return [String]
     def generate_identity_hash(_task, _task_options) = SecureRandom.uuid
   end
 
   # The same identity for the same options.
   class HashIdentityStrategy < IdentityStrategy
-    # (see IdentityStrategy#generate_identity_hash)
+    # @param _task [Task]
+    # @param task_options [Hash]
+    # @return [String]
     def generate_identity_hash(_task, task_options)
       Digest::SHA256.hexdigest(task_options.to_json)
     end

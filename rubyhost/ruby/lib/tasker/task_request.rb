@@ -11,7 +11,16 @@ module Tasker
       ATTRIBUTES = (%i[name context requested_at] + DEFAULTS.keys).freeze
       private_constant :DEFAULTS, :ATTRIBUTES
 
-      attr_reader(*ATTRIBUTES)
+      # @return [String]
+      attr_reader :name, :namespace, :version, :status, :initiator, :source_system, :reason
+      # @return [Hash]
+      attr_reader :context
+      # @return [Boolean] whether it is done
+      attr_reader :complete
+      # @return [Array<String>]
+      attr_reader :tags, :bypass_steps
+      # @return [Time]
+      attr_reader :requested_at
 
       # @param attributes [Hash] name: and context: are needed; unknown ones are left out
       # @raise [ArgumentError] when one is missing, or is of the wrong kind

@@ -7,6 +7,7 @@ module Tasker
   #   Tasker::AnnotationType.find_or_create_by!(name: "large order") { |type| type.description = "above 1000" }
   class AnnotationType
     include Annotations::Row
+    extend Annotations::Row::ClassMethods
 
     # @return [Integer, nil] nil until it is stored
     attr_reader :annotation_type_id
@@ -27,6 +28,7 @@ module Tasker
       # once, one waits for the other's commit.
       #
       # @param name [String, Symbol]
+      # @param description [String, nil]
       # @yieldparam type [AnnotationType] before it is stored
       # @return [AnnotationType]
       # @raise [ArgumentError] when the name is empty
@@ -43,6 +45,8 @@ module Tasker
       alias find_or_create_by find_or_create_by!
 
       # @param name [String, Symbol]
+      # @param description [String, nil]
+      # @yieldparam type [AnnotationType] before it is stored
       # @return [AnnotationType]
       # @raise [SQLError] when there is one of this name
       def create!(name:, description: nil)

@@ -5,11 +5,10 @@ module Tasker
     # What the rows of annotations and of their types share. A row is an object that is
     # read once. Reading and writing go through {Tasker.db}: inside a step they are part of
     # its transaction, and commit or roll back with it.
-    #
-    # @api private
     module Row
       # The methods of the classes.
       module ClassMethods
+        # @param conditions [Hash{Symbol => Object}]
         # @return [Array] all rows that have these values, oldest first
         def where(**conditions)
           names = conditions.keys.each do |name|
@@ -30,19 +29,16 @@ module Tasker
         # @raise [Error] when there is none
         def find(id) = find_by!(columns.first => id)
 
+        # @param conditions [Hash{Symbol => Object}]
         # @return [Object, nil] the first row that has these values
         def find_by(**conditions) = where(**conditions).first
 
+        # @param conditions [Hash{Symbol => Object}]
         # @return [Object] the same
         # @raise [Error] when there is none
         def find_by!(**conditions)
           find_by(**conditions) || raise(Tasker::Error, "there is no #{name} with #{conditions.map { |n, value| "#{n}: #{value.inspect}" }.join(", ")}")
         end
-      end
-
-      def self.included(base)
-        super
-        base.extend(ClassMethods)
       end
 
       def ==(other) = equal?(other) || (other.instance_of?(self.class) && !id.nil? && other.id == id)

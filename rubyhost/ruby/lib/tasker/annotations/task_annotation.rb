@@ -8,6 +8,7 @@ module Tasker
   #   Tasker::TaskAnnotation.create!(task: task, annotation_type: type, annotation: { total: 1200 })
   class TaskAnnotation
     include Annotations::Row
+    extend Annotations::Row::ClassMethods
 
     # @return [Integer]
     attr_reader :task_annotation_id
@@ -26,10 +27,9 @@ module Tasker
       # @api private
       def columns = %i[task_annotation_id task_id annotation_type_id]
 
-      # @param task [Task, nil] it, or its task_id:
-      # @param annotation_type [AnnotationType, String, Symbol, nil] it, or its
-      #   annotation_type_id:; a name is that of a type, which is stored if need be
-      # @param annotation [Object] what JSON can hold; content: is the same
+      # {.create}, for a task that has to be there.
+      #
+      # @param facts [Hash] as for {.create}
       # @return [TaskAnnotation]
       # @raise [ArgumentError, SQLError]
       # @raise [Error] when there is no such task
@@ -37,10 +37,19 @@ module Tasker
         create(**facts) { |task_id| raise Tasker::Error, "there is no task #{task_id} in this database to annotate" }
       end
 
-      # {.create!}, but without a task it only warns. So a recorded step can be repeated in
-      # a database that does not have its task.
+      # Writes an annotation. Where the database does not have the task it only warns, so a
+      # recorded step can be repeated anywhere.
       #
+      # @param task [Task, nil] it, or its task_id:
+      # @param task_id [Integer, nil]
+      # @param annotation_type [AnnotationType, String, Symbol, nil] it, or its
+      #   annotation_type_id:; a name is that of a type, which is stored if need be
+      # @param annotation_type_id [Integer, nil]
+      # @param annotation [Object] what JSON can hold
+      # @param content [Object] the same
+      # @yieldparam task_id [Integer] when the database does not have it
       # @return [TaskAnnotation, nil]
+      # @raise [ArgumentError, SQLError]
       def create(annotation: {}, task: nil, task_id: nil, annotation_type: nil, annotation_type_id: nil, content: nil)
         task_id ||= task&.task_id
         raise ArgumentError, "an annotation needs task: or task_id:" if task_id.nil?

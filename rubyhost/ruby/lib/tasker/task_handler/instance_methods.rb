@@ -6,16 +6,16 @@ module Tasker
     module InstanceMethods
       # Called before the handler of each attempt of each step.
       #
-      # @param task [Task] a change of its context is seen by the step's handler
-      # @param steps [Array<Step>] all of the task
+      # @param _task [Task] a change of its context is seen by the step's handler
+      # @param _steps [Array<Step>] all of the task
       # @return [void]
       def establish_step_dependencies_and_defaults(_task, _steps) = nil
 
       # Called when a step's handler has returned.
       #
-      # @param task [Task]
-      # @param sequence [Sequence]
-      # @param steps [Array<Step>] those that were handled since the last call: one
+      # @param _task [Task]
+      # @param _sequence [Sequence]
+      # @param _steps [Array<Step>] those that were handled since the last call: one
       # @return [void]
       def update_annotations(_task, _sequence, _steps) = nil
 
