@@ -52,7 +52,8 @@ type Submitted struct {
 var ErrTemplateChanged = errors.New("the template has changed under the same version")
 
 // Submit writes the task and its steps in one transaction. If the context does not fit
-// the template's schema, the error is a [*templates.ContextError].
+// the template's schema, or what Config.Handlers knows as a [ContextChecker], the error is a
+// [*templates.ContextError].
 func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	var done Submitted
 	if err := e.askHandlers(ctx, &s); err != nil {
