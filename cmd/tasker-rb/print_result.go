@@ -49,26 +49,3 @@ func indent(results json.RawMessage) string {
 	}
 	return "  " + b.String()
 }
-
-// printFailure prints an error and its causes. From the backtrace it prints only
-// the user's own lines, because neither the library's lines nor those of Ruby's
-// own methods help the author of the handler.
-func printFailure(b *strings.Builder, e *orchestration.StepError) {
-	for at := e; at != nil; at = at.Cause {
-		if at != e {
-			b.WriteString("  caused by\n")
-		}
-		text := shorten(at.Error(), mostOfText, "… (and %d more characters, which --output json has)")
-		fmt.Fprintf(b, "  %s\n", strings.ReplaceAll(printable(text), "\n", "\n  "))
-		if at.ErrorCode != "" {
-			fmt.Fprintf(b, "  error code %s\n", printable(at.ErrorCode))
-		}
-		shown := 0
-		for _, line := range at.Backtrace {
-			if !strings.Contains(line, "/tasker-rb/ruby-") && !strings.HasPrefix(line, "<internal:") && shown < 8 {
-				fmt.Fprintf(b, "    from %s\n", printable(line))
-				shown++
-			}
-		}
-	}
-}
