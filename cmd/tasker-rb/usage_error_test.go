@@ -63,5 +63,5 @@ func TestVersion(t *testing.T) {
 	p := &project{t: t, dir: t.TempDir()}
 	r := p.run("--version")
 	require.Zero(t, r.code, r.stderr)
-	require.Regexp(t, `^tasker-rb (\(devel\)|v\d+\.\d+\.\d+\S*)\n$`, r.stdout)
+	require.Regexp(t, `^tasker-rb (development|v\d+\.\d+\.\d+\S* \(commit [0-9a-f]{12}(, with changes)?\))\n$`, r.stdout)
 }
