@@ -29,6 +29,9 @@ func addCompletions(cmd *cobra.Command) {
 		"handlers": folders, "templates": folders,
 	}
 	for name, words := range of {
+		if name == "output" && cmd.CommandPath() == "tasker-rb templates show" {
+			words = fixed("text", "ascii", "mermaid", "json")
+		}
 		if cmd.Flags().Lookup(name) != nil && cmd.Name() != "test" {
 			_ = cmd.RegisterFlagCompletionFunc(name, words) // it fails for a flag that is not there
 		}

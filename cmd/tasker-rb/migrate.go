@@ -20,6 +20,7 @@ func newMigrate() *cobra.Command {
 		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	var output string
 	up := &cobra.Command{
 		Use: "up", Short: "Bring the tables to this program's version", Args: exactly(),
 		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate up",
@@ -28,7 +29,7 @@ func newMigrate() *cobra.Command {
 				if err := orchestration.Migrate(cmd.Context(), conn); err != nil {
 					return err
 				}
-				return printSchema(cmd, conn, "text")
+				return printSchema(cmd, conn, output)
 			})
 		},
 	}
@@ -52,23 +53,21 @@ With --yes it goes on.`,
 				if err := orchestration.MigrateDown(cmd.Context(), conn, int32(version)); err != nil {
 					return err
 				}
-				return printSchema(cmd, conn, "text")
+				return printSchema(cmd, conn, output)
 			})
 		},
 	}
 	down.Flags().BoolVar(&yes, "yes", false, "go on although there are tasks")
-	var output string
 	status := &cobra.Command{
 		Use: "status", Short: "Print the version of the tables", Args: exactly(),
 		Example: "  tasker-rb migrate status --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("output", output, "text", "json"); err != nil {
-				return err
-			}
 			return withConnection(cmd, (*database).dial, func(conn *pgx.Conn) error { return printSchema(cmd, conn, output) })
 		},
 	}
-	status.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
+	for _, sub := range []*cobra.Command{up, down, status} {
+		sub.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
+	}
 	cmd.AddCommand(up, down, status)
 	return cmd
 }
@@ -93,6 +92,9 @@ func confirmLoss(ctx context.Context, conn *pgx.Conn, version int32, yes bool) e
 }
 
 func withConnection(cmd *cobra.Command, dial func(*database, context.Context) (*pgx.Conn, error), f func(*pgx.Conn) error) (err error) {
+	if err := oneOf("output", cmd.Flag("output").Value.String(), "text", "json"); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	db, err := openDatabase(ctx, false)
 	if err != nil {

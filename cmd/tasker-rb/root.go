@@ -18,7 +18,12 @@ transaction mode, TASKER_SESSION_URL is the engine's way to the server itself.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          subcommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(cmd *cobra.Command, args []string) {
+			if wantsJSON(cmd, args) {
+				cmd.SetOut(&jsonOutput{out: cmd.OutOrStdout()})
+			}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)

@@ -41,7 +41,7 @@ func TestBadUsage(t *testing.T) {
 		{"templates lint one.yaml --output xml", `--output cannot be "xml"`, "Give text or json."},
 		{"templates lint empty", "there is no template below empty", ".yaml or .yml"},
 		{"templates show", "TEMPLATE is missing", "`tasker-rb templates show --help`"},
-		{"templates show one.yaml --format png", `--format cannot be "png"`, "Give text, ascii, mermaid or json."},
+		{"templates show one.yaml --output png", `--output cannot be "png"`, "Give text, ascii, mermaid or json."},
 		{"doctor now", "one argument too many: now", "`tasker-rb doctor --help`"},
 		{"migrate down", "VERSION is missing", "`tasker-rb migrate down --help`"},
 		{"migrate down latest", `"latest" is not a version`, "migrate status"},
