@@ -18,11 +18,12 @@ import (
 // liveDisplay keeps a line for each step on the terminal, with its time and its
 // retries. The output of handlers scrolls above these lines.
 type liveDisplay struct {
-	out   *os.File
-	log   *stepLog
-	marks marks
-	title string
-	names int
+	out     *os.File
+	log     *stepLog
+	marks   marks
+	title   string
+	names   int
+	results resultOptions
 
 	mu      sync.Mutex // guards the fields below
 	steps   []liveStep
@@ -57,6 +58,20 @@ func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
 	}
 	d.log = newStepLog(out)
 	return d
+}
+
+// resume shows the steps that are done.
+func (d *liveDisplay) resume(t *orchestration.TaskDetail) {
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		if at, known := d.index[s.Name]; known && s.State.Done() {
+			e := orchestration.Event{Kind: orchestration.EventStepCompleted, Step: s.Name, Attempt: s.Attempts, RetryLimit: s.RetryLimit}
+			if last := s.Last(); last != nil && !last.StartedAt.IsZero() {
+				e.Duration = last.EndedAt.Sub(last.StartedAt)
+			}
+			d.steps[at].last = e
+		}
+	}
 }
 
 func (d *liveDisplay) begin() {
@@ -109,7 +124,9 @@ func (d *liveDisplay) end() error {
 	return errors.Wrap(d.err, "writing to the terminal")
 }
 
-func (d *liveDisplay) result(t *orchestration.TaskDetail) error { return printResult(d.out, t) }
+func (d *liveDisplay) result(t *orchestration.TaskDetail) error {
+	return printResult(d.out, t, d.results)
+}
 
 func (d *liveDisplay) logHandler() slog.Handler { return d.log }
 
