@@ -35,7 +35,7 @@ setup: ## install what is missing: Ruby with headers, PostgreSQL, pkg-config, a 
 
 build: setup ## build bin/tasker-rb
 	@mkdir -p bin
-	$(GO) build -o $(BIN) ./cmd/tasker-rb
+	$(GO) build -buildvcs=auto -o $(BIN) ./cmd/tasker-rb
 
 demo: build ## run the order example on the private database
 	$(BIN) run $(EXAMPLE)/order_fulfillment.yaml --context @$(EXAMPLE)/context.json

@@ -137,3 +137,19 @@ func ExampleSchemaDigest() {
 	fmt.Println(len(kept))
 	// Output: 25
 }
+
+// ReadContents counts before something is dropped.
+func ExampleReadContents() {
+	ctx := context.Background()
+	conn := connectToEmptyDatabase(ctx)
+	defer conn.Close(ctx)
+	if err := orchestration.Migrate(ctx, conn); err != nil {
+		log.Fatal(err)
+	}
+	c, err := orchestration.ReadContents(ctx, conn)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%d tasks, %d of them unfinished, %d attempts\n", c.Tasks, c.Unfinished, c.Attempts)
+	// Output: 0 tasks, 0 of them unfinished, 0 attempts
+}

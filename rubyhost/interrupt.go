@@ -135,8 +135,11 @@ func (h *Host) interrupted(c *call, cause error, began time.Time) error {
 // call's context had ended. Such an error can reach the Ruby code, and end the call,
 // before the interrupt does.
 func (h *Host) byItsContext(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
 	var ruby *Error
-	if err == nil || ctx.Err() == nil || !errors.As(err, &ruby) || ruby.Class != serviceErrorClass {
+	if !errors.As(err, &ruby) || ruby.Class != serviceErrorClass {
 		return err
 	}
 	h.timeouts.Add(1)

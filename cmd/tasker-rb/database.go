@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 
@@ -33,6 +34,10 @@ func openDatabase(ctx context.Context, ephemeral bool) (*database, error) {
 	server, err := localpg.Start(ctx, localpg.Options{Ephemeral: ephemeral})
 	if err != nil {
 		return nil, err
+	}
+	if server.Made() && !ephemeral {
+		project, _ := localpg.Project() // Start has found it
+		fmt.Fprintf(os.Stderr, "made a private database for %s, in %s\n", project, server.Dir())
 	}
 	return &database{url: server.URL(), local: server}, nil
 }

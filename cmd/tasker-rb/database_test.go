@@ -238,7 +238,7 @@ func TestSchemasOfOtherVersions(t *testing.T) {
 	require.Equal(t, before, p.written())
 
 	p.change("update tasker.schema_version set version = version - 1; update tasker.schema_support set oldest = oldest - 2")
-	require.Zero(t, p.run("migrate", "down", "1").code)
+	require.Zero(t, p.run("migrate", "down", "1", "--yes").code)
 	before = p.written()
 	requireRefused(t, p.run("run", "one.yaml"), []string{"the database's tables are older than this program: they are at version 1, it needs "}, "tasker-rb migrate up")
 	require.Equal(t, before, p.written())

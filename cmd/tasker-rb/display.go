@@ -14,6 +14,7 @@ import (
 
 // display shows the progress of a task and its result.
 type display interface {
+	resume(*orchestration.TaskDetail) // before begin, for a task that has begun before
 	begin()
 	event(orchestration.Event)
 	end() error // after the last event
@@ -21,17 +22,26 @@ type display interface {
 	logHandler() slog.Handler // receives the lines that handlers print and log
 }
 
+type displayOptions struct {
+	output  string // text or json
+	lines   bool   // a terminal gets lines too
+	quiet   bool   // only the result, and what handlers print
+	results resultOptions
+}
+
 // newDisplay returns the display for --output json, for a terminal, or for a pipe
-// or file. With lines, a terminal gets lines too.
-func newDisplay(output string, lines bool, t *templates.Template, out, errOut io.Writer) display {
+// or file.
+func newDisplay(o displayOptions, t *templates.Template, out, errOut io.Writer) display {
 	file, isFile := out.(*os.File)
 	switch {
-	case output == "json":
+	case o.output == "json":
 		return &jsonDisplay{out: out, log: newStepLog(errOut)}
-	case isFile && !lines && isatty.IsTerminal(file.Fd()) && !dumbTerminal():
-		return newLiveDisplay(t, file)
+	case isFile && !o.lines && !o.quiet && isatty.IsTerminal(file.Fd()) && !dumbTerminal():
+		d := newLiveDisplay(t, file)
+		d.results = o.results
+		return d
 	default:
-		return &plainDisplay{out: out, log: newStepLog(out), names: nameWidth(t)}
+		return &plainDisplay{out: out, log: newStepLog(out), names: nameWidth(t), quiet: o.quiet, results: o.results}
 	}
 }
 

@@ -16,10 +16,11 @@ type jsonDisplay struct {
 	log slog.Handler
 }
 
-func (d *jsonDisplay) begin()                    {}
-func (d *jsonDisplay) event(orchestration.Event) {}
-func (d *jsonDisplay) end() error                { return nil }
-func (d *jsonDisplay) logHandler() slog.Handler  { return d.log }
+func (d *jsonDisplay) resume(*orchestration.TaskDetail) {}
+func (d *jsonDisplay) begin()                           {}
+func (d *jsonDisplay) event(orchestration.Event)        {}
+func (d *jsonDisplay) end() error                       { return nil }
+func (d *jsonDisplay) logHandler() slog.Handler         { return d.log }
 
 // taskJSON is the document of --output json. docs/cli.md describes it.
 type taskJSON struct {

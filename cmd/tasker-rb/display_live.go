@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -17,15 +18,17 @@ import (
 // liveDisplay keeps a line for each step on the terminal, with its time and its
 // retries. The output of handlers scrolls above these lines.
 type liveDisplay struct {
-	out   *os.File
-	log   *stepLog
-	marks marks
-	title string
-	names int
+	out     *os.File
+	log     *stepLog
+	marks   marks
+	title   string
+	names   int
+	results resultOptions
 
 	mu      sync.Mutex // guards the fields below
 	steps   []liveStep
 	index   map[string]int
+	begun   time.Time
 	pending []string // lines to print above the picture
 	block   terminalBlock
 	frame   int
@@ -57,8 +60,23 @@ func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
 	return d
 }
 
+// resume shows the steps that are done.
+func (d *liveDisplay) resume(t *orchestration.TaskDetail) {
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		if at, known := d.index[s.Name]; known && s.State.Done() {
+			e := orchestration.Event{Kind: orchestration.EventStepCompleted, Step: s.Name, Attempt: s.Attempts, RetryLimit: s.RetryLimit}
+			if last := s.Last(); last != nil && !last.StartedAt.IsZero() {
+				e.Duration = last.EndedAt.Sub(last.StartedAt)
+			}
+			d.steps[at].last = e
+		}
+	}
+}
+
 func (d *liveDisplay) begin() {
 	d.block = terminalBlock{out: d.out}
+	d.begun = time.Now()
 	d.log.redirect(func(line string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -106,7 +124,9 @@ func (d *liveDisplay) end() error {
 	return errors.Wrap(d.err, "writing to the terminal")
 }
 
-func (d *liveDisplay) result(t *orchestration.TaskDetail) error { return printResult(d.out, t) }
+func (d *liveDisplay) result(t *orchestration.TaskDetail) error {
+	return printResult(d.out, t, d.results)
+}
 
 func (d *liveDisplay) logHandler() slog.Handler { return d.log }
 
@@ -115,16 +135,18 @@ func (d *liveDisplay) paint(last bool) {
 	defer d.mu.Unlock()
 	d.frame++
 	columns, rows := d.block.size()
-	shown := d.steps
-	if !last && len(shown) > rows-3 {
-		shown = busiest(shown, rows-3)
+	room := rows - 3 // for the title, what is left out, and the cursor
+	if last {
+		room = math.MaxInt
 	}
-	lines := []string{bold.Render(d.title)}
+	names := min(d.names, max(columns-besideName, leastName))
+	shown, hidden := d.choose(room)
+	lines := []string{d.heading()}
 	for _, s := range shown {
-		lines = append(lines, d.line(s))
+		lines = append(lines, d.lines(s, names)...)
 	}
-	if hidden := len(d.steps) - len(shown); hidden > 0 {
-		lines = append(lines, faint.Render(fmt.Sprintf("  and %s", plural(hidden, "other step"))))
+	if len(hidden) > 0 {
+		lines = append(lines, faint.Render("  and "+d.others(hidden)))
 	}
 	for i, line := range lines {
 		lines[i] = d.marks.cut(line, columns)
@@ -136,29 +158,118 @@ func (d *liveDisplay) paint(last bool) {
 	}
 }
 
-// busiest chooses the steps to show when there is no room for all. First come the
-// steps that run, wait or failed, then the ones not yet begun, then the done ones.
-func busiest(steps []liveStep, room int) []liveStep {
-	ranks := make([][]liveStep, 3)
-	for _, s := range steps {
-		rank := 0
-		switch s.last.Kind {
-		case "":
-			rank = 1
-		case orchestration.EventStepCompleted:
-			rank = 2
-		}
-		ranks[rank] = append(ranks[rank], s)
+// A name is made shorter before its time and its attempts are. These are the columns that
+// the time and the attempts take, and what a name keeps in any case.
+const (
+	besideName = 38
+	leastName  = 12
+)
+
+// The ranks of steps, by how much there is to see: those that run, wait or failed, those
+// that have not begun, those that are done.
+const (
+	rankBusy = iota
+	rankPending
+	rankDone
+)
+
+func (s liveStep) rank() int {
+	switch s.last.Kind {
+	case "":
+		return rankPending
+	case orchestration.EventStepCompleted:
+		return rankDone
+	default:
+		return rankBusy
 	}
-	var chosen []liveStep
-	for _, r := range ranks {
-		chosen = append(chosen, r[:min(len(r), max(room, 0)-len(chosen))]...)
-	}
-	return chosen
 }
 
-func (d *liveDisplay) line(s liveStep) string {
-	name := pad(s.name, d.names)
+// height is how many lines a step takes.
+func (s liveStep) height() int {
+	if s.last.Err != nil && s.rank() == rankBusy {
+		return 2
+	}
+	return 1
+}
+
+// choose returns the steps for which there is room, in the order of the template if it is
+// enough for all, and the steps that are left out.
+func (d *liveDisplay) choose(room int) (shown, hidden []liveStep) {
+	height := 0
+	for _, s := range d.steps {
+		height += s.height()
+	}
+	if height <= room {
+		return d.steps, nil
+	}
+	for rank := rankBusy; rank <= rankDone; rank++ {
+		for _, s := range d.steps {
+			switch {
+			case s.rank() != rank:
+			case s.height() <= room:
+				room -= s.height()
+				shown = append(shown, s)
+			default:
+				hidden = append(hidden, s)
+			}
+		}
+	}
+	return shown, hidden
+}
+
+// heading is the title with how far the task is.
+func (d *liveDisplay) heading() string {
+	var done, retrying, failed int
+	for _, s := range d.steps {
+		switch s.last.Kind {
+		case orchestration.EventStepCompleted:
+			done++
+		case orchestration.EventStepRetrying:
+			retrying++
+		case orchestration.EventStepFailed:
+			failed++
+		}
+	}
+	text := fmt.Sprintf("%d/%d done", done, len(d.steps))
+	if retrying > 0 {
+		text += fmt.Sprintf(", %d retrying", retrying)
+	}
+	if failed > 0 {
+		text += fmt.Sprintf(", %d failed", failed)
+	}
+	return bold.Render(d.title) + "  " + text + faint.Render(fmt.Sprintf(", %.1fs", time.Since(d.begun).Truncate(100*time.Millisecond).Seconds()))
+}
+
+// others counts the steps for which there is no room.
+func (d *liveDisplay) others(steps []liveStep) string {
+	counts := [3]int{}
+	for _, s := range steps {
+		counts[s.rank()]++
+	}
+	var each []string
+	for rank, what := range []string{"under way", "not begun", "done"} {
+		if counts[rank] > 0 {
+			each = append(each, fmt.Sprintf("%d %s", counts[rank], what))
+		}
+	}
+	return fmt.Sprintf("%d more: %s", len(steps), strings.Join(each, ", "))
+}
+
+// lines describes a step: its state, and below it its last error.
+func (d *liveDisplay) lines(s liveStep, names int) []string {
+	line := d.line(s, names)
+	if s.height() == 1 {
+		return []string{line}
+	}
+	colour := faint
+	if s.last.Kind == orchestration.EventStepFailed {
+		colour = red
+	}
+	return []string{line, colour.Render("      " + oneLine(s.last.Err))}
+}
+
+func (d *liveDisplay) line(s liveStep, names int) string {
+	name := pad(d.marks.shrink(s.name, names), names)
 	e := s.last
 	switch e.Kind {
 	case orchestration.EventStepStarted:
@@ -173,9 +284,9 @@ func (d *liveDisplay) line(s liveStep) string {
 	case orchestration.EventStepRetrying:
 		wait := max(time.Until(s.until), 0)
 		return fmt.Sprintf("  %s %s  %s%s", yellow.Render(d.marks.retrying), name,
-			yellow.Render(fmt.Sprintf("again in %.1fs", wait.Seconds())), faint.Render(attemptOf(e)+" "+oneLine(e.Err)))
+			yellow.Render(fmt.Sprintf("again in %.1fs", wait.Seconds())), faint.Render(attemptOf(e)))
 	case orchestration.EventStepFailed:
-		return fmt.Sprintf("  %s %s %s %s", red.Render(d.marks.failed), name, faint.Render(attemptOf(e)), red.Render(oneLine(e.Err)))
+		return fmt.Sprintf("  %s %s %s", red.Render(d.marks.failed), name, faint.Render(attemptOf(e)))
 	case orchestration.EventStepReleased:
 		return fmt.Sprintf("  %s %s  %s", yellow.Render(d.marks.pending), name, yellow.Render("interrupted"))
 	case orchestration.EventStepCancelled:

@@ -131,16 +131,17 @@ end
 func TestTheLiveDisplay(t *testing.T) {
 	t.Parallel()
 	p := liveProject(t)
-	const printed = `reserve \| reserving\ndefault/order 0.1.0\n  \S reserve  \d+\.\ds\n  · charge\n  · ship\n`
+	const printed = `reserve \| reserving\ndefault/order 0.1.0  0/3 done, \d+\.\ds\n  \S reserve  \d+\.\ds\n  · charge\n  · ship\n`
 	said := p.onUntilShown(printed, openTerminal(t, 100, 40), "run", "order.yaml")
 	frames := pictures(said)
 	seen := strings.Join(frames, "\n")
 	require.Regexp(t, printed, seen)
 	const atLeast300ms = `([3-9]\d\dms|\d+(\.\d+)?s)`
-	require.Regexp(t, `  ✓ reserve  `+atLeast300ms+`\n  ↻ charge   again in [012]\.\ds \(attempt 1 of 2\) Tasker::RetryableError: the bank is busy\n  · ship\n`, seen)
+	require.Regexp(t, `default/order 0\.1\.0  1/3 done, 1 retrying, \d+\.\ds\n`, seen)
+	require.Regexp(t, `  ✓ reserve  `+atLeast300ms+`\n  ↻ charge   again in [012]\.\ds \(attempt 1 of 2\)\n      Tasker::RetryableError: the bank is busy\n  · ship\n`, seen)
 	last := plainLabels(sequence.ReplaceAllString(frames[len(frames)-1], ""))
 	requireInOrder(t, last,
-		"default/order 0.1.0\n  ✓ reserve  ", "\n  ✗ charge   (attempt 2 of 2) Tasker::PermanentError: declined\n  · ship\n",
+		"default/order 0.1.0  1/3 done, 1 failed, ", "  ✓ reserve  ", "\n  ✗ charge   (attempt 2 of 2)\n      Tasker::PermanentError: declined\n  · ship\n",
 		"\ntask ", "  default/order 0.1.0  error\n", "\ncharge  error after 2 attempts\n", "Tasker::PermanentError: declined\n  error code D1\n    from ", "handlers/order.rb:13:in 'process'\n")
 	require.Regexp(t, colour, said)
 	require.Greater(t, strings.LastIndex(said, showCursor), strings.LastIndex(said, hideCursor), "the cursor must come back")
@@ -155,13 +156,13 @@ func TestANarrowTerminalWithoutColours(t *testing.T) {
 	require.NotRegexp(t, colour, said)
 	frames := pictures(said)
 	for _, frame := range frames[:len(frames)-1] {
-		_, picture, _ := strings.Cut(frame, "default/order 0.1.0\n")
+		_, picture, _ := strings.Cut(frame, "default/order 0.1.0 ")
 		for line := range strings.Lines(sequence.ReplaceAllString(picture, "")) {
 			require.LessOrEqual(t, len(strings.TrimSuffix(line, "\n")), 30, frame)
 			require.NotRegexp(t, `[^\x00-\x7f]`, line, "the locale is not UTF-8")
 		}
 	}
-	require.Regexp(t, `\n  ~ charge   again in [012]\.\ds \(\.\.\n`, strings.Join(frames, "\n"))
+	require.Regexp(t, `\n  ~ charge   again in [012]\.\ds \(\.\.\n      Tasker::RetryableErr\S*\.\.\n`, strings.Join(frames, "\n"))
 }
 
 func TestALowTerminalShowsWhatGoesOn(t *testing.T) {
@@ -171,11 +172,26 @@ func TestALowTerminalShowsWhatGoesOn(t *testing.T) {
 		template += fmt.Sprintf("  - {name: step%02d, handler_class: Slow%s}\n", i, map[bool]string{true: ", depends_on_step: step00"}[i > 0])
 	}
 	p := newProject(t, map[string]string{"many.yaml": template, "handlers/slow.rb": "class Slow\n  def process(*)\n    " + untilShown + "\n  end\nend\n"})
-	const first = `default/many 0.1.0\n  \S step00  \d+\.\ds\n(  · step\d\d\n){4}  and 7 other steps\n`
+	const first = `default/many 0.1.0  0/12 done, \d+\.\ds\n  \S step00  \d+\.\ds\n(  · step\d\d\n){4}  and 7 more: 7 not begun\n`
 	said := p.onUntilShown(first, openTerminal(t, 80, 8), "run", "many.yaml")
 	require.Regexp(t, first, strings.Join(pictures(said), "\n"))
 	frames := pictures(said)
 	require.Equal(t, 12, strings.Count(frames[len(frames)-1], "✓ step"), "the last picture is whole")
+}
+
+// Long names give way to the times and the attempts.
+func TestLongNamesAreShortened(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("reconcile_ledger_", 4)
+	p := newProject(t, map[string]string{
+		"t.yaml":        "name: t\nstep_templates:\n  - {name: " + long + "alpha, handler_class: Slow}\n  - {name: " + long + "omega, handler_class: Again, default_retry_limit: 2}\n",
+		"handlers/h.rb": "class Slow\n  def process(*)\n    " + untilShown + "\n  end\nend\nclass Again\n  def process(_, _, step)\n    raise Tasker::RetryableError.new('busy', retry_after: 1) if step.attempts == 1\n  end\nend\n",
+	})
+	name := func(end string) string { return regexp.QuoteMeta(marksFor(true).shrink(long+end, 80-besideName)) }
+	require.Len(t, []rune(marksFor(true).shrink(long+"alpha", 42)), 42)
+	printed := `t 0.1.0  0/2 done, 1 retrying, \d+\.\ds\n  \S ` + name("alpha") + `  \d+\.\ds\n  ↻ ` + name("omega") + `  again in \d\.\ds \(attempt 1 of 2\)\n      Tasker::RetryableError: busy\n`
+	said := p.onUntilShown(printed, openTerminal(t, 80, 24), "run", "t.yaml")
+	require.Regexp(t, printed, strings.Join(pictures(said), "\n"))
 }
 
 func TestADumbTerminalGetsPlainLines(t *testing.T) {

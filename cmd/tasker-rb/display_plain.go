@@ -11,17 +11,20 @@ import (
 
 // plainDisplay prints a line for each event. It serves pipes and log files.
 type plainDisplay struct {
-	out   io.Writer
-	log   *stepLog
-	names int
+	out     io.Writer
+	log     *stepLog
+	names   int
+	quiet   bool
+	results resultOptions
 }
 
-func (d *plainDisplay) begin()                   {}
-func (d *plainDisplay) end() error               { return nil }
-func (d *plainDisplay) logHandler() slog.Handler { return d.log }
+func (d *plainDisplay) resume(*orchestration.TaskDetail) {}
+func (d *plainDisplay) begin()                           {}
+func (d *plainDisplay) end() error                       { return nil }
+func (d *plainDisplay) logHandler() slog.Handler         { return d.log }
 
 func (d *plainDisplay) event(e orchestration.Event) {
-	if line := eventLine(e, d.names); line != "" {
+	if line := eventLine(e, d.names); line != "" && !d.quiet {
 		d.log.print(fmt.Sprintf("%s %s", e.At.Local().Format("15:04:05.000"), line))
 	}
 }
@@ -71,4 +74,6 @@ func oneLine(e *orchestration.StepError) string {
 	return short
 }
 
-func (d *plainDisplay) result(t *orchestration.TaskDetail) error { return printResult(d.out, t) }
+func (d *plainDisplay) result(t *orchestration.TaskDetail) error {
+	return printResult(d.out, t, d.results)
+}

@@ -57,6 +57,13 @@ func (d *doctor) privatePostgres(ctx context.Context) {
 		text += fmt.Sprintf(" (its data is of PostgreSQL %d; %s is installed too)", in.Major, newest.Version)
 	}
 	d.say("PostgreSQL", text, nil)
+	dir, err := localpg.DefaultDir()
+	project, _ := localpg.Project() // DefaultDir has found it
+	if _, missing := os.Stat(dir); missing == nil {
+		d.say("database", fmt.Sprintf("of %s, in %s", project, dir), err)
+	} else {
+		d.say("database", fmt.Sprintf("of %s, which the first command makes in %s", project, dir), err)
+	}
 }
 
 // dialAsPool opens a connection with the settings of a worker's pool.

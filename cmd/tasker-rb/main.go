@@ -26,20 +26,23 @@ func execute(args []string) int {
 	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var failed *exitError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &failed):
 		return failed.code
-	case ctx.Err() != nil:
-		printError(os.Stderr, interruption(err))
-		return exitInterrupted
-	default:
-		printError(os.Stderr, err)
-		return exitBadInput
 	}
+	code := exitBadInput
+	if ctx.Err() != nil {
+		err, code = interruption(err), exitInterrupted
+	}
+	if out := watchOutput(cmd, args); out != nil {
+		out.fail(err)
+	}
+	printError(os.Stderr, err)
+	return code
 }
 
 // interruption is the error to print after ^C. It says what remains of the task.

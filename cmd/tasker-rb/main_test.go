@@ -127,7 +127,7 @@ func plainEnvironment() []string {
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
 		switch {
-		case name == databaseURL, name == sessionURL, name == "NO_COLOR", name == "TERM", name == "CI", strings.HasPrefix(name, "LC_"), name == "LANG":
+		case name == databaseURL, name == sessionURL, name == "TASKER_PROJECT", name == "NO_COLOR", name == "TERM", name == "CI", strings.HasPrefix(name, "LC_"), name == "LANG":
 		default:
 			kept = append(kept, v)
 		}

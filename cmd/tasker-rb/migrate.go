@@ -20,6 +20,7 @@ func newMigrate() *cobra.Command {
 		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	var output string
 	up := &cobra.Command{
 		Use: "up", Short: "Bring the tables to this program's version", Args: exactly(),
 		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate up",
@@ -28,43 +29,72 @@ func newMigrate() *cobra.Command {
 				if err := orchestration.Migrate(cmd.Context(), conn); err != nil {
 					return err
 				}
-				return printSchema(cmd, conn, "text")
+				return printSchema(cmd, conn, output)
 			})
 		},
 	}
+	var yes bool
 	down := &cobra.Command{
 		Use: "down VERSION", Short: "Undo migrations down to a version; 0 drops every task", Args: exactly("VERSION"),
-		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate down 0",
+		Long: `Undo migrations down to a version. Version 0 drops the tables, with every task.
+
+If there are tasks, it says how many, changes nothing, and ends with exit code 2.
+With --yes it goes on.`,
+		Example: "  DATABASE_URL=postgres://app@db/orders tasker-rb migrate down 0 --yes",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version, err := strconv.ParseInt(args[0], 10, 32)
 			if err != nil || version < 0 {
 				return errors.WithHint(errors.Newf("%q is not a version", args[0]), "`tasker-rb migrate status` shows the current one.")
 			}
 			return withConnection(cmd, (*database).dialSession, func(conn *pgx.Conn) error {
+				if err := confirmLoss(cmd.Context(), conn, int32(version), yes); err != nil {
+					return err
+				}
 				if err := orchestration.MigrateDown(cmd.Context(), conn, int32(version)); err != nil {
 					return err
 				}
-				return printSchema(cmd, conn, "text")
+				return printSchema(cmd, conn, output)
 			})
 		},
 	}
-	var output string
+	down.Flags().BoolVar(&yes, "yes", false, "go on although there are tasks")
 	status := &cobra.Command{
 		Use: "status", Short: "Print the version of the tables", Args: exactly(),
 		Example: "  tasker-rb migrate status --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("output", output, "text", "json"); err != nil {
-				return err
-			}
 			return withConnection(cmd, (*database).dial, func(conn *pgx.Conn) error { return printSchema(cmd, conn, output) })
 		},
 	}
-	status.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
+	for _, sub := range []*cobra.Command{up, down, status} {
+		sub.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
+	}
 	cmd.AddCommand(up, down, status)
 	return cmd
 }
 
+// confirmLoss refuses to undo migrations of tables that hold tasks, unless the user said yes.
+func confirmLoss(ctx context.Context, conn *pgx.Conn, version int32, yes bool) error {
+	s, err := orchestration.ReadSchema(ctx, conn)
+	if err != nil || yes || version >= s.Version || s.Version > s.Latest {
+		return err // what is wrong with the version, MigrateDown says
+	}
+	c, err := orchestration.ReadContents(ctx, conn)
+	if err != nil || c.Tasks == 0 {
+		return err
+	}
+	goes := fmt.Sprintf("what the versions after %d keep of them would be lost", version)
+	if version == 0 {
+		goes = "all of it would be lost"
+	}
+	return errors.WithHint(errors.Newf("the tables hold %s, %d of them unfinished, and %s; %s",
+		plural(int(c.Tasks), "task"), c.Unfinished, plural(int(c.Attempts), "attempt"), goes),
+		"With --yes it goes on. `tasker-rb tasks export` keeps a task as a file.")
+}
+
 func withConnection(cmd *cobra.Command, dial func(*database, context.Context) (*pgx.Conn, error), f func(*pgx.Conn) error) (err error) {
+	if err := oneOf("output", cmd.Flag("output").Value.String(), "text", "json"); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	db, err := openDatabase(ctx, false)
 	if err != nil {

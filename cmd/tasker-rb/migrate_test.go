@@ -14,8 +14,15 @@ func TestMigrate(t *testing.T) {
 	require.Equal(t, "version 9 of 9\n", p.run("migrate", "up").stdout, "a second time changes nothing")
 	require.JSONEq(t, `{"version": 9, "latest": 9, "oldest": 7, "current": true, "supported": true}`, p.run("migrate", "status", "--output", "json").stdout)
 	require.Zero(t, p.run("run", "one.yaml").code)
-	require.Equal(t, "version 0 of 9\n", p.run("migrate", "down", "0").stdout)
+	before := p.written()
+	for _, version := range []string{"0", "8"} {
+		requireRefused(t, p.run("migrate", "down", version), []string{"the tables hold 1 task, 0 of them unfinished, and 1 attempt; "}, "With --yes it goes on.")
+	}
+	require.Equal(t, before, p.written())
+	require.Equal(t, "version 0 of 9\n", p.run("migrate", "down", "0", "--yes").stdout)
 	require.Equal(t, -1, p.written())
+	require.Zero(t, p.run("migrate", "up").code)
+	require.Equal(t, "version 0 of 9\n", p.run("migrate", "down", "0").stdout, "there is nothing to lose")
 	require.Zero(t, p.run("run", "one.yaml", "--migrate").code)
 }
 

@@ -54,7 +54,7 @@ func TestTheExampleOfTheReadme(t *testing.T) {
 	require.NoError(t, os.Symlink(binary, filepath.Join(p.dir, "bin", "tasker-rb")))
 	// A picture is drawn every 80 ms, and the wait for the second attempt takes 200 ms. A
 	// busy machine may draw none meanwhile, and then another run does.
-	wait := regexp.MustCompile(`↻ shout    again in 0\.\ds \(attempt 1 of 3\) Tasker::RetryableError: lost my voice\n`)
+	wait := regexp.MustCompile(`↻ shout    again in 0\.\ds \(attempt 1 of 3\)\n      Tasker::RetryableError: lost my voice\n`)
 	shown := false
 	for runs := 0; !shown && runs < 10; runs++ {
 		frames := pictures(p.shellOn(openTerminal(t, 100, 40), command+"echo exit code $?"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
@@ -45,12 +46,15 @@ func refuseAll(t *testing.T, cases []badInput) {
 	}
 }
 
-// requireRefused requires exit code 2, an empty standard output, and lines with
-// causes and remedies on standard error.
+// requireRefused requires exit code 2, an empty standard output (or with --output json the
+// error), and lines with causes and remedies on standard error.
 func requireRefused(t *testing.T, r result, causes []string, hint string) {
 	t.Helper()
 	require.Equal(t, exitBadInput, r.code, r.stdout+r.stderr)
-	require.Empty(t, r.stdout)
+	if r.stdout != "" {
+		var document errorDocument
+		require.NoError(t, json.Unmarshal([]byte(r.stdout), &document), r.stdout)
+	}
 	var errors, hints []string
 	for line := range strings.Lines(r.stderr) {
 		switch {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"runtime/debug"
-
 	"github.com/spf13/cobra"
 )
 
@@ -10,7 +8,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:     "tasker-rb",
 		Short:   "Run Ruby step handlers without Rails",
-		Version: version(),
+		Version: version().String(),
 		Long: `tasker-rb runs the step handlers of a task template in a real CRuby inside this
 process. It keeps tasks, retries and results in PostgreSQL.
 
@@ -20,21 +18,16 @@ transaction mode, TASKER_SESSION_URL is the engine's way to the server itself.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          subcommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(cmd *cobra.Command, args []string) {
+			if wantsJSON(cmd, args) {
+				cmd.SetOut(&jsonOutput{out: cmd.OutOrStdout()})
+			}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newSubmit(), newWorker(), newWorkers(), newStats(), newRuby(), newTest(), newSoak(), newTasks(), newTemplates(), newDoctor(), newMigrate())
+	root.AddCommand(newRun(), newSubmit(), newWorker(), newWorkers(), newStats(), newRuby(), newTest(), newSoak(), newTasks(), newTemplates(), newDoctor(), newMigrate(), newVersion(), newMan())
+	addCompletions(root)
 	return root
-}
-
-// version returns the version of the module. A build from a commit includes the
-// commit.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

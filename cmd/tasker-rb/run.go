@@ -22,7 +22,9 @@ type runCommand struct {
 	scratch  bool
 	from     string
 	only     string
+	task     int64
 	debug    bool
+	results  resultFlags
 }
 
 func newRun() *cobra.Command {
@@ -36,21 +38,30 @@ With --from it repeats a recorded task, from its beginning and with its context;
 tasks export writes the FILE. With --only it repeats one step of it, with what
 the step was given. The step's SQL is rolled back then, and nothing is written.
 
+With --task it goes on with a task that is in the database. If the task ended in
+error, its failed steps are retried, with all their attempts. The handlers are in
+./handlers, unless you say where.
+
 The exit code is 0 when the task is complete, 1 when it ended in error, and 2
 when the input was wrong. With exit code 2 nothing was written, unless the error
 says so.`,
 		Example: `  tasker-rb run order.yaml --context '{"order_id": 42}'
   tasker-rb run order.yaml --context @order.json --handlers app/handlers
   jq .order cart.json | tasker-rb run order.yaml --context - --output json
+  tasker-rb run order.yaml --quiet --show charge
+  tasker-rb run --task 42 --handlers app/handlers
   tasker-rb run --from task.json --handlers app/handlers --only charge --debug`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if r.from != "" {
+			if r.from != "" || cmd.Flags().Changed("task") {
 				return exactly()(cmd, args)
 			}
 			return exactly("TEMPLATE")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if r.from != "" {
+			switch {
+			case cmd.Flags().Changed("task"):
+				return r.runTask(cmd)
+			case r.from != "":
 				return r.runFrom(cmd)
 			}
 			return r.run(cmd, args[0])
@@ -61,6 +72,8 @@ says so.`,
 	cmd.Flags().StringVar(&r.env, "env", "", "apply the template's environment `NAME`")
 	cmd.Flags().StringVar(&r.from, "from", "", "repeat the task in `FILE`, which tasks export wrote; - for standard input")
 	cmd.Flags().StringVar(&r.only, "only", "", "with --from: repeat this `STEP`, and roll its SQL back")
+	cmd.Flags().Int64Var(&r.task, "task", 0, "go on with task `NUMBER`, and retry its failed steps")
+	r.results.add(cmd)
 	cmd.Flags().BoolVar(&r.debug, "debug", false, "also print the SQL of handlers, and the events that they publish")
 	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
@@ -78,11 +91,14 @@ func (r *runCommand) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	printWarnings(cmd.ErrOrStderr(), template)
+	if err := r.results.check(template); err != nil {
+		return err
+	}
 	input, err := taskContext(template, r.context, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
-	return r.withHandlers(cmd, file, template, func(h *handlersReady) error {
+	return r.withHandlers(cmd, r.newPool(), file, template, func(h *handlersReady) error {
 		if err := resolveHandlers(cmd.Context(), h.host, template); err != nil {
 			return err
 		}
@@ -94,7 +110,14 @@ func (r *runCommand) checkFlags(cmd *cobra.Command) error {
 	if r.only != "" && r.from == "" {
 		return usageError(cmd, "--only needs --from")
 	}
+	if err := r.results.needText(cmd, r.output); err != nil {
+		return err
+	}
 	return oneOf("output", r.output, "text", "json")
+}
+
+func (r *runCommand) newPool() *lazyPool {
+	return &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: int32(r.handlers.threads) + 4}
 }
 
 // handlersReady is what a task or a step is run with.
@@ -105,11 +128,13 @@ type handlersReady struct {
 }
 
 // withHandlers loads the handlers, which are beside the file by default, and calls do.
-func (r *runCommand) withHandlers(cmd *cobra.Command, file string, t *templates.Template, do func(*handlersReady) error) (err error) {
+// It closes the pool.
+func (r *runCommand) withHandlers(cmd *cobra.Command, db *lazyPool, file string, t *templates.Template, do func(*handlersReady) error) (err error) {
 	ctx := cmd.Context()
 	h := &handlersReady{
-		show: newDisplay(r.output, r.debug || r.only != "", t, cmd.OutOrStdout(), cmd.ErrOrStderr()),
-		db:   &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: int32(r.handlers.threads) + 4},
+		show: newDisplay(displayOptions{output: r.output, lines: r.debug || r.only != "", quiet: r.results.quiet, results: r.results.of(r.scratch)},
+			t, cmd.OutOrStdout(), cmd.ErrOrStderr()),
+		db: db,
 	}
 	defer func() { err = errors.CombineErrors(err, h.db.close()) }()
 	r.handlers.passOutput = r.atTerminal(cmd)
@@ -144,7 +169,6 @@ func (r *runCommand) engine(ctx context.Context, h *handlersReady) (*orchestrati
 }
 
 func (r *runCommand) execute(ctx context.Context, h *handlersReady, s orchestration.Submission) (err error) {
-	db, show := h.db, h.show
 	engine, err := r.engine(ctx, h)
 	if err != nil {
 		return err
@@ -152,36 +176,42 @@ func (r *runCommand) execute(ctx context.Context, h *handlersReady, s orchestrat
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
 	s.SourceSystem = "tasker-rb run"
 	submitted, err := engine.Submit(ctx, s)
-	if errors.Is(err, orchestration.ErrTemplateChanged) && db.db.local != nil {
+	if errors.Is(err, orchestration.ErrTemplateChanged) && h.db.db.local != nil {
 		return errors.WithHint(err, "While you work on it, `--scratch` runs it in an empty database of its own.")
 	}
 	if err != nil {
 		return err
 	}
+	return h.follow(ctx, engine, submitted.TaskID)
+}
+
+// follow runs a task to its end, and shows how.
+func (h *handlersReady) follow(ctx context.Context, engine *orchestration.Engine, task int64) error {
+	db, show := h.db, h.show
 	show.begin()
 	there, stop := untilDatabaseGone(ctx, db.ready)
 	defer stop()
-	_, runErr := engine.Run(there, submitted.TaskID)
+	_, runErr := engine.Run(there, task)
 	if err := show.end(); err != nil {
-		return notShown(submitted.TaskID, err)
+		return notShown(task, err)
 	}
 	if errors.Is(context.Cause(there), orchestration.ErrDatabaseGone) {
 		db.unreachable = true
-		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, with the steps it has done", db.place(), submitted.TaskID),
-			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", submitted.TaskID)
+		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, with the steps it has done", db.place(), task),
+			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", task)
 	}
 	if ctx.Err() != nil && !db.discarded() {
-		return &interruptedRun{submitted.TaskID}
+		return &interruptedRun{task}
 	}
 	if runErr != nil {
 		return runErr
 	}
-	detail, err := engine.Task(ctx, submitted.TaskID)
+	detail, err := engine.Task(ctx, task)
 	if err != nil {
 		return err
 	}
 	if err := show.result(detail); err != nil {
-		return notShown(submitted.TaskID, err)
+		return notShown(task, err)
 	}
 	if detail.State != orchestration.TaskComplete {
 		return &exitError{exitTaskFailed}

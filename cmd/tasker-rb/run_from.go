@@ -38,7 +38,10 @@ func (r *runCommand) runFrom(cmd *cobra.Command) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s is redacted; handlers see \"[redacted]\" there\n", printable(path))
 	}
 	t := export.Task.Template
-	return r.withHandlers(cmd, r.from, t, func(h *handlersReady) error {
+	if err := r.results.check(t); err != nil {
+		return err
+	}
+	return r.withHandlers(cmd, r.newPool(), r.from, t, func(h *handlersReady) error {
 		ctx := cmd.Context()
 		if r.only != "" {
 			if err := resolveRecorded(ctx, h.host, r.from, t.Step(r.only)); err != nil {

@@ -22,7 +22,7 @@ func (s *soakCommand) runHere(cmd *cobra.Command) error {
 	// What handlers log is written as usual, and then dropped: a run has a million lines of it.
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return runner.Serve(cmd.Context(), orders, answers, runner.Options{
-		Version: version(), Logger: log, Resolve: resolveHandlers,
+		Version: version().String(), Logger: log, Resolve: resolveHandlers,
 		Boot: func(spec *soak.Spec) (*rubyhost.Host, error) {
 			f := flagsOf(spec)
 			return f.start(log)

@@ -61,7 +61,7 @@ func (c *taskChange) command(cmd *cobra.Command) *cobra.Command {
 	c.filter.addLimit(cmd, 0, "with filters: at most `N` tasks, the newest; 0 means all")
 	cmd.Flags().StringVar(&c.name, "step", "", "only the step `NAME`")
 	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "with filters: print which tasks, and change nothing")
-	cmd.Flags().StringVar(&c.output, "output", "text", "with filters: print as `FORMAT`: text or json")
+	cmd.Flags().StringVar(&c.output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
 }
 
@@ -70,20 +70,44 @@ func (c *taskChange) runOne(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range append([]string{"dry-run", "output", "limit"}, narrowingFlags...) {
+	for _, name := range append([]string{"dry-run", "limit"}, narrowingFlags...) {
 		if cmd.Flags().Changed(name) {
 			return errors.WithHintf(errors.Newf("--%s is for %s many tasks", name, c.words.doing), "Leave out the task number or --%s.", name)
 		}
+	}
+	if err := oneOf("output", c.output, "text", "json"); err != nil {
+		return err
 	}
 	if err := c.requireStep(cmd); err != nil {
 		return err
 	}
 	return withEngine(cmd, func(e *orchestration.Engine) error {
-		if c.name != "" {
-			return printDone(cmd, c.step(cmd, e, id, c.name, c.by.by()), "task %d: step %s %s", id, c.name, c.words.ofStep)
+		err := c.change(cmd, e, id)
+		switch {
+		case c.output == "json" && err == nil:
+			return c.encodeOne(cmd.OutOrStdout(), id)
+		case c.name != "":
+			return printDone(cmd, err, "task %d: step %s %s", id, c.name, c.words.ofStep)
+		default:
+			return printDone(cmd, err, "task %d %s", id, c.words.done)
 		}
-		return printDone(cmd, c.one(cmd.Context(), e, id, c.by.by()), "task %d %s", id, c.words.done)
 	})
+}
+
+func (c *taskChange) change(cmd *cobra.Command, e *orchestration.Engine, id int64) error {
+	if c.name != "" {
+		return c.step(cmd, e, id, c.name, c.by.by())
+	}
+	return c.one(cmd.Context(), e, id, c.by.by())
+}
+
+// encodeOne prints what was done to one task, and to which step of it.
+func (c *taskChange) encodeOne(out io.Writer, id int64) error {
+	done := map[string]any{"task_id": id, "step": nil, c.words.past: true}
+	if c.name != "" {
+		done["step"] = c.name
+	}
+	return json.NewEncoder(out).Encode(done)
 }
 
 // requireStep refuses flags that need --step.

@@ -10,15 +10,15 @@ import (
 )
 
 func newTemplatesShow() *cobra.Command {
-	var format, env string
+	var output, env string
 	cmd := &cobra.Command{
 		Use:   "show TEMPLATE",
 		Short: "Draw a template's steps and their dependencies",
 		Example: `  tasker-rb templates show order.yaml
-  tasker-rb templates show order.yaml --format mermaid > order.mmd`,
+  tasker-rb templates show order.yaml --output mermaid > order.mmd`,
 		Args: exactly("TEMPLATE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("format", format, "text", "ascii", "mermaid", "json"); err != nil {
+			if err := oneOf("output", output, "text", "ascii", "mermaid", "json"); err != nil {
 				return err
 			}
 			t, err := loadTemplate(args[0], env)
@@ -26,7 +26,7 @@ func newTemplatesShow() *cobra.Command {
 				return err
 			}
 			var text string
-			switch format {
+			switch output {
 			case "text":
 				text = t.Text()
 				if file, ok := cmd.OutOrStdout().(*os.File); ok && isatty.IsTerminal(file.Fd()) && !utf8Terminal() {
@@ -43,7 +43,7 @@ func newTemplatesShow() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "print as `FORMAT`: text, ascii, mermaid or json")
+	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text, ascii, mermaid or json")
 	cmd.Flags().StringVar(&env, "env", "", "apply the template's environment `NAME`")
 	return cmd
 }

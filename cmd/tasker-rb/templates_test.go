@@ -87,7 +87,7 @@ func TestShow(t *testing.T) {
 	p := &project{t: t, dir: t.TempDir()}
 	p.write(map[string]string{"pair.yaml": pair})
 	for format, want := range map[string]string{"text": "second", "ascii": "second", "mermaid": "s0 --> s1", "json": `"depends_on_step`} {
-		r := p.run("templates", "show", "pair.yaml", "--format", format)
+		r := p.run("templates", "show", "pair.yaml", "--output", format)
 		require.Zero(t, r.code, r.stderr)
 		require.Contains(t, r.stdout, want, format)
 	}

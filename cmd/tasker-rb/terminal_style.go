@@ -33,6 +33,30 @@ func (m marks) cut(line string, columns int) string {
 	return lipgloss.NewStyle().MaxWidth(max(columns-lipgloss.Width(m.more), 1)).Render(line) + m.more
 }
 
+// shrink shortens a name to the columns. It keeps the beginning and the end, where the names
+// of similar steps differ.
+func (m marks) shrink(name string, columns int) string {
+	if lipgloss.Width(name) <= columns {
+		return name
+	}
+	runes := []rune(name)
+	room := columns - lipgloss.Width(m.more)
+	head, tail := "", ""
+	for i, j := 0, len(runes)-1; i < j; {
+		if lipgloss.Width(head)+lipgloss.Width(tail)+lipgloss.Width(string(runes[i])) > room {
+			break
+		}
+		head += string(runes[i])
+		i++
+		if lipgloss.Width(head)+lipgloss.Width(tail)+lipgloss.Width(string(runes[j])) > room {
+			break
+		}
+		tail = string(runes[j]) + tail
+		j--
+	}
+	return head + m.more + tail
+}
+
 func marksFor(utf8 bool) marks {
 	if !utf8 {
 		return marks{running: []string{"|", "/", "-", `\`}, pending: ".", complete: "+", retrying: "~", failed: "x", busy: ">", done: "*", more: ".."}

@@ -11,7 +11,7 @@ func TestBadUsage(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ args, cause, hint string }{
 		{"bogus", `tasker-rb has no command "bogus"`, "`tasker-rb --help`"},
-		{"runn one.yaml", `tasker-rb has no command "runn"`, "Did you mean run or ruby?"},
+		{"runn one.yaml", `tasker-rb has no command "runn"`, "Did you mean ruby or run?"},
 		{"templates lnt", `tasker-rb templates has no command "lnt"`, "Did you mean lint?"},
 		{"migrate sideways", `tasker-rb migrate has no command "sideways"`, "`tasker-rb migrate --help`"},
 		{"run", "TEMPLATE is missing", "`tasker-rb run --help`"},
@@ -41,7 +41,7 @@ func TestBadUsage(t *testing.T) {
 		{"templates lint one.yaml --output xml", `--output cannot be "xml"`, "Give text or json."},
 		{"templates lint empty", "there is no template below empty", ".yaml or .yml"},
 		{"templates show", "TEMPLATE is missing", "`tasker-rb templates show --help`"},
-		{"templates show one.yaml --format png", `--format cannot be "png"`, "Give text, ascii, mermaid or json."},
+		{"templates show one.yaml --output png", `--output cannot be "png"`, "Give text, ascii, mermaid or json."},
 		{"doctor now", "one argument too many: now", "`tasker-rb doctor --help`"},
 		{"migrate down", "VERSION is missing", "`tasker-rb migrate down --help`"},
 		{"migrate down latest", `"latest" is not a version`, "migrate status"},
@@ -63,5 +63,5 @@ func TestVersion(t *testing.T) {
 	p := &project{t: t, dir: t.TempDir()}
 	r := p.run("--version")
 	require.Zero(t, r.code, r.stderr)
-	require.Regexp(t, `^tasker-rb (\(devel\)|v\d+\.\d+\.\d+\S*)\n$`, r.stdout)
+	require.Regexp(t, `^tasker-rb (development|v\d+\.\d+\.\d+\S* \(commit [0-9a-f]{12}(, with changes)?\))\n$`, r.stdout)
 }

@@ -100,13 +100,59 @@ func ExampleServer_Close() {
 	// true
 }
 
-// DefaultDir is the folder of the database that all commands of a user share.
+// DefaultDir is the folder of the database that all commands in a project share.
 func ExampleDefaultDir() {
-	before := os.Getenv("XDG_STATE_HOME")
-	defer os.Setenv("XDG_STATE_HOME", before)
-	os.Setenv("XDG_STATE_HOME", "/home/ada/state")
+	for name, value := range map[string]string{"XDG_STATE_HOME": "/home/ada/state", "TASKER_PROJECT": "/usr"} {
+		before := os.Getenv(name)
+		defer os.Setenv(name, before)
+		os.Setenv(name, value)
+	}
 	fmt.Println(localpg.DefaultDir())
-	// Output: /home/ada/state/tasker-rb/postgres <nil>
+	// Output: /home/ada/state/tasker-rb/projects/usr-894d731f69bb <nil>
+}
+
+// Project is the folder whose commands share a database: here the nearest with a .git.
+func ExampleProject() {
+	project, err := localpg.Project()
+	if err != nil {
+		log.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(strings.HasPrefix(here, project))
+	// Output: true
+}
+
+// Made says whether Start found the database or made it, for a line to the user.
+func ExampleServer_Made() {
+	dir := exampleDir()
+	defer os.RemoveAll(dir)
+	for range 2 {
+		server, err := localpg.Start(context.Background(), localpg.Options{Dir: dir})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(server.Made(), server.Dir() == dir)
+		if err := server.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// true true
+	// false true
+}
+
+// Dir is where the data and the log are.
+func ExampleServer_Dir() {
+	server, err := localpg.Start(context.Background(), localpg.Options{Ephemeral: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	fmt.Println(strings.HasPrefix(server.LogFile(), server.Dir()))
+	// Output: true
 }
 
 // Installations says which PostgreSQL servers this machine has, the newest first.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -12,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Options says which server to start. The zero value means the user's own
-// database, which all commands of the user share.
+// Options says which server to start. The zero value means the database of the
+// project, which all commands that are run in it share.
 type Options struct {
 	// Dir is the folder of the database. Default: [DefaultDir]. The temporary
 	// folder of an ephemeral database is made in Dir. Default: [os.TempDir].
@@ -45,6 +47,7 @@ type Server struct {
 	options   Options
 	files     files
 	lock      *lockFile
+	made      bool // by this command
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -75,7 +78,11 @@ func startOn(ctx context.Context, o Options, from files) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{place: p, options: o, files: from}
-	if err := s.start(ctx); err != nil {
+	err = s.start(ctx)
+	if err == nil && s.made && o.Dir == "" && !o.Ephemeral {
+		err = s.noteProject()
+	}
+	if err != nil {
 		if o.Ephemeral {
 			err = errors.CombineErrors(err, p.remove())
 		}
@@ -98,6 +105,12 @@ func (s *Server) urlOf(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(userName), Path: "/" + database, RawQuery: query.Encode()}
 	return u.String()
 }
+
+// Made reports whether Start has made the database, and not found it.
+func (s *Server) Made() bool { return s.made }
+
+// Dir returns the folder of the database.
+func (s *Server) Dir() string { return s.place.base }
 
 // LogFile returns the path of the server's log.
 func (s *Server) LogFile() string { return s.place.log() }
@@ -135,9 +148,11 @@ func (s *Server) start(ctx context.Context) (err error) {
 	if err := s.lock.acquire(ctx, startByte, exclusive); err != nil {
 		return errors.Wrap(err, "localpg: wait for another command that is starting the server")
 	}
+	_, missing := os.Stat(filepath.Join(s.place.dataDir(), "PG_VERSION"))
 	if err := s.join(ctx); err != nil {
 		return err
 	}
+	s.made = missing != nil
 	return s.lock.release(startByte)
 }
 
@@ -148,6 +163,14 @@ const maxLaunches = 3
 // answerTimeout bounds how long a server that has reported to be ready may refuse
 // connections.
 const answerTimeout = time.Minute
+
+func (s *Server) noteProject() error {
+	project, err := Project()
+	if err != nil {
+		return err
+	}
+	return s.place.note(project)
+}
 
 // join waits until the server answers. It launches a supervisor if none lives.
 func (s *Server) join(ctx context.Context) error {

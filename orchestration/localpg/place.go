@@ -37,23 +37,36 @@ func (p place) filled() string  { return filepath.Join(p.base, "filled") }
 func (p place) log() string     { return filepath.Join(p.base, "postgres.log") }
 func (p place) socket() string  { return filepath.Join(p.socketDir, socketName) }
 
-// DefaultDir returns the folder of the database that persists between commands:
-// tasker-rb/postgres in $XDG_STATE_HOME or ~/.local/state. For root it is in
-// /var/lib, because other users may not enter root's home.
+// DefaultDir returns the folder of the database that persists between commands. Each
+// [Project] has one, below tasker-rb/projects in $XDG_STATE_HOME or ~/.local/state.
 func DefaultDir() (string, error) {
+	project, err := Project()
+	if err != nil {
+		return "", err
+	}
+	state, err := stateDir()
+	if err != nil {
+		return "", err
+	}
+	return dirOf(state, project), nil
+}
+
+// stateDir returns the folder of all databases. For root it is in /var/lib, because other
+// users may not enter root's home.
+func stateDir() (string, error) {
 	state := os.Getenv("XDG_STATE_HOME")
 	if filepath.IsAbs(state) { // the XDG specification: ignore it if it is relative
-		return filepath.Join(state, "tasker-rb", "postgres"), nil
+		return filepath.Join(state, "tasker-rb"), nil
 	}
 	if os.Geteuid() == 0 {
-		return "/var/lib/tasker-rb/postgres", nil
+		return "/var/lib/tasker-rb", nil
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", errors.WithHint(errors.Wrap(err, "localpg: no place for the database"),
 			"Set HOME or XDG_STATE_HOME, or set DATABASE_URL.")
 	}
-	return filepath.Join(home, ".local", "state", "tasker-rb", "postgres"), nil
+	return filepath.Join(home, ".local", "state", "tasker-rb"), nil
 }
 
 // prepare makes the folders that the options ask for.

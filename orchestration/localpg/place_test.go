@@ -5,28 +5,96 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
+// Each project has a database of its own, wherever in it a command is run.
 func TestDefaultDir(t *testing.T) {
 	state := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", state)
-	dir, err := localpg.DefaultDir()
+	t.Setenv("TASKER_PROJECT", "")
+	root, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
-	require.Equal(t, filepath.Join(state, "tasker-rb", "postgres"), dir)
+	for _, dir := range []string{"shop/.git", "shop/app/handlers", "shop/billing/.tasker-rb", "shop/billing/lib/.git", "other/.git", "plain/folder"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
+	}
+	require.NoError(t, os.Symlink(filepath.Join(root, "shop"), filepath.Join(root, "link")))
+	dirs := map[string]string{}
+	for _, c := range []struct{ name, in, project string }{
+		{"TheFolderOfGit", "shop", "shop"},
+		{"FurtherDown", "shop/app/handlers", "shop"},
+		{"ThroughALink", "link/app", "shop"},
+		{"TheMark", "shop/billing", "shop/billing"},
+		{"TheMarkBeforeGit", "shop/billing/lib", "shop/billing"},
+		{"AnotherProject", "other", "other"},
+		{"TheFolderItself", "plain/folder", "plain/folder"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(filepath.Join(root, c.in))
+			project, err := localpg.Project()
+			require.NoError(t, err)
+			require.Equal(t, filepath.Join(root, c.project), project)
+			dir, err := localpg.DefaultDir()
+			require.NoError(t, err)
+			require.Equal(t, filepath.Join(state, "tasker-rb", "projects"), filepath.Dir(dir))
+			require.Regexp(t, "^"+filepath.Base(c.project)+"-[0-9a-f]{12}$", filepath.Base(dir))
+			if known := dirs[c.project]; known != "" {
+				require.Equal(t, known, dir)
+			}
+			for other, used := range dirs {
+				require.Equal(t, other == c.project, used == dir, other)
+			}
+			dirs[c.project] = dir
+		})
+	}
+}
 
+func TestTheStateFolder(t *testing.T) {
+	t.Setenv("TASKER_PROJECT", t.TempDir())
 	home := t.TempDir()
 	t.Setenv("HOME", home)
-	want := filepath.Join(home, ".local", "state", "tasker-rb", "postgres")
+	want := filepath.Join(home, ".local", "state", "tasker-rb", "projects")
 	if os.Geteuid() == 0 {
-		want = "/var/lib/tasker-rb/postgres"
+		want = "/var/lib/tasker-rb/projects"
 	}
 	for _, value := range []string{"", "relative"} {
 		t.Setenv("XDG_STATE_HOME", value)
-		dir, err = localpg.DefaultDir()
+		dir, err := localpg.DefaultDir()
 		require.NoError(t, err)
-		require.Equal(t, want, dir)
+		require.Equal(t, want, filepath.Dir(dir))
 	}
+}
+
+func TestTheProjectThatIsNamed(t *testing.T) {
+	named := t.TempDir()
+	t.Setenv("TASKER_PROJECT", named)
+	project, err := localpg.Project()
+	require.NoError(t, err)
+	named, err = filepath.EvalSymlinks(named)
+	require.NoError(t, err)
+	require.Equal(t, named, project)
+
+	for _, wrong := range []string{filepath.Join(named, "missing"), "/dev/null"} {
+		t.Setenv("TASKER_PROJECT", wrong)
+		_, err = localpg.Start(t.Context(), localpg.Options{})
+		require.ErrorContains(t, err, wrong)
+		require.Equal(t, []string{"Set TASKER_PROJECT to a folder, or unset it."}, errors.GetAllHints(err))
+	}
+}
+
+// The data says whose it is.
+func TestTheProjectIsNoted(t *testing.T) {
+	state := stateDir(t)
+	t.Setenv("XDG_STATE_HOME", state)
+	project := t.TempDir()
+	t.Setenv("TASKER_PROJECT", project)
+	server := open(t, localpg.Options{})
+	noted, err := os.ReadFile(filepath.Join(server.Dir(), "project"))
+	require.NoError(t, err)
+	project, err = filepath.EvalSymlinks(project)
+	require.NoError(t, err)
+	require.Equal(t, project+"\n", string(noted))
 }

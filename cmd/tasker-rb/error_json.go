@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+
+	"github.com/tasker-rb/tasker-rb/rubyhost"
+	"github.com/tasker-rb/tasker-rb/templates"
+)
+
+// errorDocument is what --output json prints on standard output when a command fails. The
+// text goes to standard error as well.
+type errorDocument struct {
+	Error  string       `json:"error"`
+	Hint   string       `json:"hint"`
+	Errors []placedJSON `json:"errors"` // each, if there are several or if a file is wrong
+}
+
+// placedJSON is one error. File is empty, and Line and Column are 0, if it has no place.
+type placedJSON struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+	Hint    string `json:"hint"`
+}
+
+// documentOf describes an error as printError does.
+func documentOf(err error) errorDocument {
+	var problems *templates.Problems
+	var violations *badContext
+	var ruby *rubyhost.Error
+	switch {
+	case errors.As(err, &problems):
+		d := errorDocument{Errors: []placedJSON{}}
+		for _, p := range problems.List {
+			if !p.Warning {
+				d.Errors = append(d.Errors, placedJSON{p.File, p.Line, p.Column, p.Message, p.Hint})
+			}
+		}
+		first := problems.List[max(slices.IndexFunc(problems.List, func(p templates.Problem) bool { return !p.Warning }), 0)]
+		d.Error, d.Hint = first.String(), first.Hint
+		return d
+	case errors.As(err, &violations):
+		d := errorDocument{Errors: []placedJSON{}}
+		for _, v := range violations.Violations {
+			d.Errors = append(d.Errors, placedJSON{Message: v.String()})
+		}
+		var text strings.Builder
+		violations.print(&text)
+		cause, hint, _ := strings.Cut(text.String(), "\nhint: ")
+		d.Error, d.Hint = strings.TrimPrefix(cause, "error: "), strings.TrimSpace(hint)
+		return d
+	case errors.As(err, &ruby):
+		return errorDocument{Error: plain(ruby.Message), Hint: errors.FlattenHints(err), Errors: []placedJSON{}}
+	default:
+		hint, shown := explained(err)
+		return errorDocument{Error: plain(shown.Error()), Hint: strings.ReplaceAll(hint, "\n--\n", " "), Errors: []placedJSON{}}
+	}
+}
+
+// jsonOutput is the standard output of a command with --output json.
+type jsonOutput struct {
+	out   io.Writer
+	begun bool // something was written
+}
+
+func (j *jsonOutput) Write(p []byte) (int, error) {
+	j.begun = j.begun || len(p) > 0
+	return j.out.Write(p)
+}
+
+// fail prints the error as JSON, unless the command has begun a document of its own.
+func (j *jsonOutput) fail(err error) {
+	if j.begun {
+		return
+	}
+	e := json.NewEncoder(j.out)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(documentOf(err)) // there is nowhere else to say it
+}
+
+// watchOutput returns the standard output of the command if it is to be JSON, otherwise
+// nil.
+func watchOutput(cmd *cobra.Command, args []string) *jsonOutput {
+	if out, ok := cmd.OutOrStdout().(*jsonOutput); ok {
+		return out
+	}
+	if wantsJSON(cmd, args) {
+		return &jsonOutput{out: cmd.OutOrStdout()}
+	}
+	return nil
+}
+
+// wantsJSON also looks at the arguments: an error may come before the flags are read.
+func wantsJSON(cmd *cobra.Command, args []string) bool {
+	flag := cmd.Flags().Lookup("output")
+	if flag == nil {
+		return false
+	}
+	if flag.Changed {
+		return flag.Value.String() == "json"
+	}
+	end := slices.Index(args, "--")
+	if end < 0 {
+		end = len(args)
+	}
+	at := slices.Index(args[:end], "--output")
+	return slices.Contains(args[:end], "--output=json") || at >= 0 && at+1 < end && args[at+1] == "json"
+}
