@@ -315,7 +315,7 @@ class HandlerLoaderTest < Minitest::Test
       Registry.register("twice", third, "b.rb:2")
     end
 
-    assert_match(/the handler "twice" is defined at b\.rb:2, and at a\.rb:1 too/, text)
+    assert_match(/b\.rb:2: the handler "twice" is defined here, and at a\.rb:1 too/, text)
     assert_equal 1, text.lines.size, text
     assert_match(/defined more than once, at a\.rb:1 and at b\.rb:2/, unresolved("twice"))
     assert_same one, @loader.resolve("again")

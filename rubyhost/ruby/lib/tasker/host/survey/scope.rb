@@ -1,0 +1,151 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Host
+    module Survey
+      # The local variables of a method, as far as they hold what the host gives: the task,
+      # the sequence, the step, a context, or a part of task.context.
+      class Scope
+        # The methods that a handler's step is run by, with what their parameters are.
+        GIVEN = {
+          "process" => %i[task sequence step], "handle" => %i[task sequence step], "call" => %i[task sequence step],
+          "process_results" => %i[step]
+        }.freeze
+        NAMES = { "task" => :task, "sequence" => :sequence, "step" => :step }.freeze
+        BLOCKS = %w[step_handler api_handler].freeze
+        # Methods that read a key of the context.
+        READS = %w[fetch dig key? has_key? include? member? get_input get_input_or get_task_field].freeze
+        # Methods that change a Hash. Those that end in ! and are not below change it too.
+        WRITES = %w[store delete update replace clear delete_if keep_if shift].freeze
+        # Methods that change an Array or a String inside the context.
+        INNER = %w[push append unshift prepend concat insert pop fill].freeze
+        private_constant :GIVEN, :NAMES, :BLOCKS, :WRITES, :INNER
+
+        def initialize
+          @objects = {} # of variables, by name
+          @parts = {} # variables that are a part of task.context => its shape
+        end
+
+        # The variables of a class's body are its own.
+        def nested(&block) = fresh({}, &block)
+
+        # @param name [String]
+        # @param params [Array, nil] the tree
+        def method(name, params, &block)
+          required = names(params)
+          given = GIVEN.fetch(name, [])
+          given = [:context] if name == "call" && required.size == 1
+          found = required.zip(required.size == 1 && name != "process_results" && given.size > 1 ? [] : given).to_h
+          required.each { |variable| found[variable] ||= NAMES[variable] }
+          fresh(found.compact, &block)
+        end
+
+        # @param call [String, nil] the method that the block is given to
+        # @param block [Array] the tree
+        def block(call, block, &body)
+          return body.call unless BLOCKS.include?(call)
+
+          keywords = names(block, :keywords)
+          fresh(keywords.include?("context") ? { "context" => :context } : {}, &body)
+        end
+
+        # @param target [Array] the leaf of a variable or constant
+        # @param value [Array, nil] its shape
+        # @yieldparam name [String] of a constant
+        def assign(target, value)
+          name = Shape.name(target)
+          return yield(name) if target[0] == :@const
+
+          @objects.delete(name)
+          @parts.delete(name)
+          @parts[name] = value if value && context?(value)
+        end
+
+        # @return [Symbol, nil] what the host gives, if the node is that
+        def object(node)
+          shape = node.is_a?(Array) ? Shape.of(node) : nil
+          return nil unless shape
+          return @objects[shape[1]] if shape[0] == :local
+
+          :task if shape[0] == :call && shape[2] == "task" && @objects[local(shape[1])]
+        end
+
+        # @param shape [Array, nil]
+        # @return [Boolean] whether it is task.context or a part of it
+        def context?(shape)
+          case shape && shape[0]
+          when :index then context?(shape[1])
+          when :local then @parts.key?(shape[1])
+          when :call
+            (shape[2] == "context" && task?(shape[1])) || (shape[2] == "input_data" && @objects[local(shape[1])] == :context)
+          else false
+          end
+        end
+
+        # @return [Boolean] whether the call changes task.context
+        def writes?(shape, name)
+          return false unless context?(shape)
+
+          WRITES.include?(name) || (name.end_with?("!") && name != "!") || (shape[0] == :index && INNER.include?(name))
+        end
+
+        # @param shape [Array, nil] a part of task.context
+        # @return [String, nil] the key of the context that the part belongs to
+        def key_of(shape)
+          key = nil
+          while shape && (shape[0] == :index || (shape[0] == :local && @parts[shape[1]]))
+            if shape[0] == :index
+              key = shape[2]
+              shape = shape[1]
+            else
+              shape = @parts[shape[1]]
+            end
+          end
+          key
+        end
+
+        private
+
+        def fresh(objects)
+          before = [@objects, @parts]
+          @objects = objects
+          @parts = {}
+          yield
+        ensure
+          @objects, @parts = before
+        end
+
+        def task?(shape)
+          return false unless shape
+
+          case shape[0]
+          when :local then %i[task context].include?(@objects[shape[1]]) || shape[1] == "task"
+          when :ivar then shape[1] == "@task"
+          when :call then shape[2] == "task"
+          else false
+          end
+        end
+
+        def local(shape) = shape && shape[0] == :local ? shape[1] : nil
+
+        # @return [Array<String>] of the parameters
+        def names(node, kind = :required)
+          params = find(node)
+          return [] unless params
+
+          found = kind == :required ? [*params[1], *Array(params[2]).map(&:first)] : Array(params[5]).map(&:first)
+          found.filter_map { |leaf| Shape.name(leaf)&.delete_suffix(":") }
+        end
+
+        def find(node)
+          return nil unless node.is_a?(Array)
+          return node if node[0] == :params
+
+          case node[0]
+          when :paren, :block_var, :brace_block, :do_block then find(node[1])
+          end
+        end
+      end
+    end
+  end
+end
