@@ -51,6 +51,7 @@ module Tasker
     METHODS = {
       "Tasker" => { "configuration" => CONFIGURED, "configure" => CONFIGURED, "config" => CONFIGURED },
       "Tasker::Task" => { "*" => "a handler is given its own task and cannot make or look up others; `tasker-rb submit` makes one" },
+      "Tasker::WorkflowStep" => { "*" => "a handler finds the steps of its task with sequence.find_step_by_name(name) and task.workflow_steps" },
       "Tasker::Step" => { "*" => "a handler finds the steps of its task with sequence.find_step_by_name(name) and task.workflow_steps" },
       "Tasker::HandlerFactory" => { "*" => "a template names its handlers; nothing has to be looked up" },
       "Rails" => { "*" => "tasker/compat/rails has logger, env, root, cache, configuration and application" }

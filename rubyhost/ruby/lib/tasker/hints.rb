@@ -89,6 +89,13 @@ module Tasker
         "it is a method of ActiveSupport: #{ACTIVE_SUPPORT}" if CERTAIN.include?(name.to_sym)
       end
 
+      # @param name [String]
+      # @return [Boolean] whether one of Ruby's own classes has the method, because
+      #   ActiveSupport is loaded
+      def there?(name)
+        METHODS.any? { |kind, names| names.include?(name.to_sym) && kind.method_defined?(name) } || Numeric.method_defined?(name)
+      end
+
       # @return [Array<Symbol>] the names that {.of_unknown_method} knows
       def certain = CERTAIN
 

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "logger"
 require_relative "survey/problem"
 require_relative "survey/reader"
 require_relative "survey/loading"
@@ -17,6 +18,9 @@ module Tasker
     #
     # The files are read before they are loaded, so that their code cannot disturb that.
     module Survey
+      WANTED = [*ConductRules::NAMES, *NameRules::NAMES, *Hints.certain.map(&:name)].to_h { |name| [name, true] }.freeze
+      private_constant :WANTED
+
       class << self
         # @param dirs [Array<String>] folders
         # @param uses [Array<String>] the handlers that templates name, as Class or
@@ -28,22 +32,38 @@ module Tasker
           files = dirs.flat_map { |dir| ruby_files(dir) }.uniq
           all = files.filter_map { |file| read(file) }
           known = definitions(all).merge(unread(files, all))
-          loading = Loading.new(Host.loader, known, all).load(dirs, files)
-          constants = Constants.new(known)
-          handlers = HandlerRules.new(constants, all, uses)
-          problems = loading.problems + handlers.look + NameRules.new(constants, loading, all).look +
-                     all.flat_map { |facts| ConductRules.look(facts) } + ContextWrites.look(all) + Doubles.look(all)
-          { problems: problems.uniq.map(&:to_json_hash), handlers: handlers.count, files: files.size }
+          written = all.flat_map { |facts| ConductRules.look(facts) } + ContextWrites.look(all) + Doubles.look(all)
+          after_loading(dirs, files, all, known, uses, written)
+        rescue HandlerError
+          raise
+        rescue StandardError => e
+          raise HandlerError, "the files change Ruby so much that they cannot be examined: #{e.class}: #{e.message} (#{e.backtrace.to_a[0]})"
+        end
+
+        # @param names [Array<String>]
+        # @return [Array<String>] those that no class has
+        def missing(names)
+          names.reject { |name| Constants.new({}).module(name) }
         end
 
         # @param file [String]
         # @return [Facts, nil]
         def read(file)
           text = Source.text(file)
-          text && Reader.read(file, text)
+          text && Reader.read(file, text, WANTED)
         end
 
         private
+
+        def after_loading(dirs, files, all, known, uses, written)
+          loading = Loading.new(Host.loader, known, all).load(dirs, files)
+          said = loading.problems.to_h { |problem| [[problem.file, problem.line], true] }
+          written = written.reject { |problem| said[[problem.file, problem.line]] }
+          constants = Constants.new(known)
+          handlers = HandlerRules.new(constants, all, uses)
+          problems = loading.problems + handlers.look + NameRules.new(constants, loading, all).look + written
+          { problems: problems.uniq.map(&:to_json_hash), handlers: handlers.count, files: files.size }
+        end
 
         # As the loader finds them.
         def ruby_files(dir)

@@ -26,6 +26,8 @@ module Tasker
         ENDINGS = %w[kill exit terminate].freeze
         DEBUGGERS = %w[irb pry break b].freeze
         OWN_SIGNALS = %w[EXIT SIGEXIT 0].freeze
+        # The names of calls that these rules ask for.
+        NAMES = [*KERNEL.keys, *EXITING, *ENDINGS, *DEBUGGERS].freeze
         private_constant :KERNEL, :BARE_FORK, :FORK, :DAEMON, :KILLED, :EXITING, :ENDINGS, :DEBUGGERS, :OWN_SIGNALS
 
         class << self

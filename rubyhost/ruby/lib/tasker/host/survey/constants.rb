@@ -11,6 +11,7 @@ module Tasker
         # @param known [Hash{String => Object}] the constants that the files define
         def initialize(known)
           @known = known
+          @found = {}
           @hooked = Module.instance_method(:const_missing).owner != Module
         end
 
@@ -22,6 +23,20 @@ module Tasker
         def find(path, absolute, nesting)
           return UNLOADED if @hooked
 
+          key = [path, absolute, nesting]
+          @found.fetch(key) { @found[key] = look_up(path, absolute, nesting) }
+        end
+
+        # @param name [String]
+        # @return [Module, nil]
+        def module(name)
+          found = name.split("::").reduce(Object) { |at, part| at.is_a?(Module) ? member(at, part, at.equal?(Object))[1] : (return nil) }
+          found if found.is_a?(Module)
+        end
+
+        private
+
+        def look_up(path, absolute, nesting)
           first, *rest = path
           scope, value = absolute ? top(first) : lexical(first, nesting)
           return nil if scope.nil?
@@ -34,15 +49,6 @@ module Tasker
           end
           value
         end
-
-        # @param name [String]
-        # @return [Module, nil]
-        def module(name)
-          found = name.split("::").reduce(Object) { |at, part| at.is_a?(Module) ? member(at, part, at.equal?(Object))[1] : (return nil) }
-          found if found.is_a?(Module)
-        end
-
-        private
 
         def lexical(name, nesting)
           nesting.each do |around|

@@ -26,7 +26,8 @@ module Tasker
             said = severity == WARN && message.to_s.match(WARNED)
             return @logger.add(severity, message) unless said && @files[said[1]]
 
-            @heard.call(Problem.warning(said[1], said[2], said[3]))
+            text, hint = said[3].split("; ", 2)
+            @heard.call(Problem.warning(said[1], said[2], text, hint && "#{hint[0].upcase}#{hint[1..]}."))
             true
           end
           alias log add
@@ -92,7 +93,9 @@ module Tasker
           group = group.sort_by(&:place)
           first, *others = group
           @named[name] = true if kind == :constant
-          hint = (kind == :constant && defined_in(first.error)) || Hints.of(first.error) || (kind == :constant ? Hints.of_name(name) || OTHERWISE : feature_hint(name))
+          unloaded = kind == :constant && unloaded_name(first.error)
+          name = unloaded if unloaded
+          hint = (unloaded && "It is defined at #{@known[unloaded]}, in a file that cannot be loaded; correct that one.") || Hints.of(first.error) || (kind == :constant ? Hints.of_name(name) || OTHERWISE : feature_hint(name))
           message = kind == :constant ? "uninitialized constant #{name}" : text_of(first.error)
           @problems << Problem.error(*Problem.place(first.place), message + too(others.map(&:place).uniq - [first.place]), hint)
         end
@@ -107,10 +110,9 @@ module Tasker
 
         # A file that cannot be loaded may define what others need. The module around a
         # constant that is written alone may be any of those that Ruby names.
-        def defined_in(error)
+        def unloaded_name(error)
           *around, last = text_of(error)[/\Auninitialized constant (\S+)/, 1].split("::")
-          name = around.size.downto(0).map { |size| [*around.first(size), last].join("::") }.find { |candidate| @known.key?(candidate) }
-          "It is defined at #{@known[name]}, in a file that cannot be loaded; correct that one." if name
+          around.size.downto(0).map { |size| [*around.first(size), last].join("::") }.find { |candidate| @known.key?(candidate) }
         end
 
         def feature_hint(name)

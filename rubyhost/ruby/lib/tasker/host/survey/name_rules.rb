@@ -10,6 +10,8 @@ module Tasker
         OURS = %w[Tasker TaskerCore Rails].freeze
         CLOCKS = { "Time" => Time, "Date" => Date, "DateTime" => DateTime }.freeze
         REFUSED_IN_CLASS = %w[checkpoint_yield api_upload_file api_paginated_request].freeze
+        # The names of calls that these rules ask for.
+        NAMES = REFUSED_IN_CLASS
         private_constant :OURS, :CLOCKS, :REFUSED_IN_CLASS
 
         # @param constants [Constants]
@@ -156,7 +158,8 @@ module Tasker
         # task.context and config have some of them, and results have none.
         def somewhere(call)
           hint = Hints.of_unknown_method(call.name)
-          return nil if hint.nil? || somebody_has?(call.name)
+          return nil if hint.nil? || @methods[call.name] || Hints.there?(call.name)
+          return ["few objects have the method #{call.name}", hint, true] if !Context.method_defined?(call.name) && somebody_has?(call.name)
           return ["no object has the method #{call.name}", hint] unless Context.method_defined?(call.name)
           return ["results have no method #{call.name}", hint] if results?(call.receiver)
 
@@ -180,14 +183,12 @@ module Tasker
           ["#{receiver.is_a?(Module) ? receiver : "a number"} has no method #{call.name}", hint] if hint
         end
 
-        # Whether a class or module of the process has the method, or a file defines it.
+        # Whether a class or module of the process has the method.
         def somebody_has?(name)
-          return true if @methods[name]
-
           @had ||= begin
             candidates = Hints.certain
             ObjectSpace.each_object(Module).with_object({}) do |mod, had|
-              next if mod == Context # it has some of them, and no other Hash does
+              next if Module.instance_method(:name).bind_call(mod)&.start_with?("Tasker::") # what has it is not what handlers call
 
               candidates.each { |candidate| had[candidate.name] = true if mod.method_defined?(candidate, false) }
             end

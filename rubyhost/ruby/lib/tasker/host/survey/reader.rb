@@ -10,22 +10,28 @@ module Tasker
     module Survey
       # Walks the tree of a file once, and notes the facts that the rules ask for.
       class Reader
-        GUARDS = %w[const_defined? respond_to? method_defined? instance_methods].freeze
+        GUARDS = { "const_defined?" => true, "respond_to?" => true, "method_defined?" => true }.freeze
+        # Calls on constants and numbers are noted whatever their names.
+        NAMED = { const_path_ref: true, top_const_ref: true, "@int": true, "@float": true, unary: true, paren: true }.freeze
         SINGLETON = ".singleton" # of class << self
         OWN_FILE = [:"@kw", "__FILE__"].freeze
-        private_constant :GUARDS, :SINGLETON, :OWN_FILE
+        private_constant :GUARDS, :NAMED, :SINGLETON, :OWN_FILE
 
         # @param file [String]
         # @param text [String]
+        # @param wanted [Hash{String => true}] the names of calls that are noted whatever
+        #   they are called on
         # @return [Facts, nil] nil when the text is no Ruby
-        def self.read(file, text)
+        def self.read(file, text, wanted = {})
           tree = Source.tree(text, file)
-          tree && new(file).read(tree)
+          tree && new(file, wanted).read(tree)
         end
 
-        def initialize(file)
+        def initialize(file, wanted)
           @facts = Facts.new(file)
+          @wanted = wanted
           @owners = []
+          @nesting = []
           @scope = Scope.new
           @conditions = 0
         end
@@ -44,10 +50,10 @@ module Tasker
           return unless node.is_a?(Array)
 
           kind = node[0]
-          return node.each { |child| walk(child) } unless kind.is_a?(Symbol)
-          return if kind.start_with?("@")
+          return visit(kind, node) if kind.is_a?(Symbol)
 
-          visit(kind, node)
+          i = -1
+          walk(node[i]) while (i += 1) < node.size
         end
 
         def children(node)
@@ -57,10 +63,11 @@ module Tasker
 
         def visit(kind, node)
           case kind
+          when :@ident, :@kw, :@tstring_content, :@const, :@label, :@int, :@ivar, :@op, :@period, :params then kind == :params && children(node)
           when :class, :module then enter(kind, node)
           when :sclass then within("#{owner}#{SINGLETON}") { children(node) }
           when :def, :defs then define(node)
-          when :var_ref, :const_path_ref, :top_const_ref then constant(node)
+          when :var_ref, :const_path_ref, :top_const_ref then kind == :var_ref && node[1][0] != :@const ? nil : constant(node)
           when :call, :command_call, :fcall, :vcall, :command then call(node, nil, false)
           when :method_add_arg then call(node[1], node[2], false)
           when :method_add_block then block(node)
@@ -78,9 +85,12 @@ module Tasker
         def owner = @owners.last || ""
 
         def within(name)
+          before = @nesting
           @owners.push(name)
+          @nesting = @owners.reverse.map { |around| around.delete_suffix(SINGLETON) }.uniq - [""]
           yield
         ensure
+          @nesting = before
           @owners.pop
         end
 
@@ -108,10 +118,8 @@ module Tasker
           path = Shape.path(node)
           return path || children(node) unless path
 
-          @facts.constants << Facts::Constant.new(path, Shape.absolute?(node), nesting, Shape.line(node))
+          @facts.constants << Facts::Constant.new(path, Shape.absolute?(node), @nesting, Shape.line(node))
         end
-
-        def nesting = @owners.reverse.map { |name| name.delete_suffix(SINGLETON) }.uniq - [""]
 
         # A call, with the arguments that stand beside it in the tree.
         def call(node, arguments, block)
@@ -119,11 +127,18 @@ module Tasker
 
           receiver, name, own = parts(node)
           arguments ||= own
-          @facts.calls << Facts::Call.new(Shape.of(receiver), name, Shape.arguments(arguments), block, owner, nesting, line_of(node), @scope.object(receiver))
-          guard([Shape.key(arguments)]) if GUARDS.include?(name)
-          look_for_keys(receiver, name, arguments, line_of(node))
+          object = @scope.object(receiver)
+          if object || @wanted[name] || named?(receiver)
+            @facts.calls << Facts::Call.new(Shape.of(receiver), name, Shape.arguments(arguments), block, owner, @nesting, line_of(node), object)
+          end
+          guard([Shape.key(arguments)]) if GUARDS.key?(name)
+          look_for_keys(receiver, name, arguments, node)
           walk(receiver)
           walk(arguments)
+        end
+
+        def named?(receiver)
+          receiver && (receiver[0] == :var_ref ? receiver[1][0] == :@const : NAMED.key?(receiver[0]))
         end
 
         def parts(node)
@@ -149,11 +164,14 @@ module Tasker
           @conditions -= 1
         end
 
-        def look_for_keys(receiver, name, arguments, line)
-          if Scope::READS.include?(name) && (key = Shape.key(arguments))
-            note_read(key, line) if @scope.context?(Shape.of(receiver)) || name.start_with?("get_")
-          elsif name && @scope.writes?(Shape.of(receiver), name)
-            note_write(@scope.key_of(Shape.of(receiver)) || Shape.key(arguments), line, false)
+        def look_for_keys(receiver, name, arguments, node)
+          return unless Scope.keyed?(name)
+
+          shape = Shape.of(receiver)
+          if Scope::READS.key?(name) && (key = Shape.key(arguments))
+            note_read(key, line_of(node)) if @scope.context?(shape) || name.start_with?("get_")
+          elsif @scope.writes?(shape, name)
+            note_write(@scope.key_of(shape) || Shape.key(arguments), line_of(node), false)
           end
         end
 

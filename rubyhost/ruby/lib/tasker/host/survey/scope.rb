@@ -14,12 +14,17 @@ module Tasker
         NAMES = { "task" => :task, "sequence" => :sequence, "step" => :step }.freeze
         BLOCKS = %w[step_handler api_handler].freeze
         # Methods that read a key of the context.
-        READS = %w[fetch dig key? has_key? include? member? get_input get_input_or get_task_field].freeze
+        READS = %w[fetch dig key? has_key? include? member? get_input get_input_or get_task_field].to_h { |name| [name, true] }.freeze
         # Methods that change a Hash. Those that end in ! and are not below change it too.
         WRITES = %w[store delete update replace clear delete_if keep_if shift].freeze
         # Methods that change an Array or a String inside the context.
         INNER = %w[push append unshift prepend concat insert pop fill].freeze
-        private_constant :GIVEN, :NAMES, :BLOCKS, :WRITES, :INNER
+        KEYED = [*WRITES, *INNER].to_h { |name| [name, true] }.merge(READS).freeze
+        private_constant :GIVEN, :NAMES, :BLOCKS, :WRITES, :INNER, :KEYED
+
+        # @param name [String, nil] of a method
+        # @return [Boolean] whether it may read or change a context
+        def self.keyed?(name) = name && (KEYED.key?(name) || name.end_with?("!"))
 
         def initialize
           @objects = {} # of variables, by name
@@ -63,11 +68,10 @@ module Tasker
 
         # @return [Symbol, nil] what the host gives, if the node is that
         def object(node)
-          shape = node.is_a?(Array) ? Shape.of(node) : nil
-          return nil unless shape
-          return @objects[shape[1]] if shape[0] == :local
+          return nil unless node.is_a?(Array) && @objects.any?
+          return @objects[node[1][1]] if node[0] == :var_ref && node[1][0] == :@ident
 
-          :task if shape[0] == :call && shape[2] == "task" && @objects[local(shape[1])]
+          :task if node[0] == :call && Shape.name(node[3]) == "task" && @objects[local(Shape.of(node[1]))]
         end
 
         # @param shape [Array, nil]
