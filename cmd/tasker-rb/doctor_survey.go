@@ -106,13 +106,14 @@ func (s *codeSurvey) ask(cmd *cobra.Command, dirs []string, t *surveyTemplates, 
 	for _, p := range found.Problems {
 		report.add(p)
 	}
-	return t.resolve(ctx, host, report)
+	return t.resolve(ctx, host, found.Unloaded, report)
 }
 
 // surveyed is what tasker/host/survey.rb returns.
 type surveyed struct {
 	Problems []surveyProblem
 	Handlers int
+	Unloaded map[string]string // the constants of files that cannot be loaded, with the place
 }
 
 func surveyHandlers(ctx context.Context, host *rubyhost.Host, dirs, uses []string) (surveyed, error) {
@@ -190,15 +191,36 @@ func (t *surveyTemplates) uses() []string {
 }
 
 // resolve checks that the handlers of the templates exist, and their tasks' classes.
-func (t *surveyTemplates) resolve(ctx context.Context, host *rubyhost.Host, report *surveyReport) error {
+func (t *surveyTemplates) resolve(ctx context.Context, host *rubyhost.Host, unloaded map[string]string, report *surveyReport) error {
 	var problems *templates.Problems
 	if err := resolveHandlers(ctx, host, t.sound...); errors.As(err, &problems) {
+		steps := t.steps()
 		for _, p := range problems.List {
+			step := steps[p.Position()]
+			if place := unloaded[step.HandlerClass]; place != "" {
+				p.Message = "the handler of step " + step.Name + ": " + step.HandlerClass + " is defined at " + place + ", in a file that cannot be loaded"
+				p.Hint = "Correct that file."
+			}
 			report.addTemplate(p)
 		}
 	} else if err != nil {
 		return err
 	}
+	return t.resolveTasks(ctx, host, unloaded, report)
+}
+
+// steps returns the steps by the place of their handler.
+func (t *surveyTemplates) steps() map[templates.Position]*templates.Step {
+	steps := map[templates.Position]*templates.Step{}
+	for _, template := range t.sound {
+		for _, step := range template.Steps {
+			steps[step.HandlerPosition] = step
+		}
+	}
+	return steps
+}
+
+func (t *surveyTemplates) resolveTasks(ctx context.Context, host *rubyhost.Host, unloaded map[string]string, report *surveyReport) error {
 	names := []string{}
 	for _, template := range t.sound {
 		if template.TaskHandlerClass != "" {
@@ -210,7 +232,7 @@ func (t *surveyTemplates) resolve(ctx context.Context, host *rubyhost.Host, repo
 		return err
 	}
 	for _, template := range t.sound {
-		if missing[template.TaskHandlerClass] {
+		if missing[template.TaskHandlerClass] && unloaded[template.TaskHandlerClass] == "" {
 			at := template.TaskHandlerPosition
 			report.addTemplate(templates.Problem{File: at.File, Line: at.Line, Column: at.Column, Warning: true,
 				Message: "the task's class: there is no class " + template.TaskHandlerClass,

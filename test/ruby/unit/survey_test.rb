@@ -8,16 +8,18 @@ class SurveyTest < Minitest::Test
   # the lines. An empty list says that nothing is.
   BODIES = {
     "reads" => ["x = task.context[:a]\ny = x.merge(b: 1)\ny[:c] = task.context.fetch(:d)\n{ x: y }", []],
-    "assigns" => ["task.context[:own1] = 1", [/\A4 warning: this write to task\.context is seen by this step alone \| Return it as results/]],
-    "merges" => ["task.context.merge!(a: 1)", [/\A4 warning: this write/]],
-    "stores" => ["task.context.store(:own2, 1)", [/\A4 warning: this write/]],
-    "deletes" => ["task.context.delete(:own3)", [/\A4 warning: this write/]],
-    "appends" => ["task.context[:items] << 1\ntask.context.dig(:box, :b).push(2)", [/\A4 warning: this write/, /\A5 warning: this write/]],
-    "inner" => ["task.context[:order][:total] = 1\ntask.context.fetch(:order)['x'] += 1", [/\A4 warning: this write/, /\A5 warning: this write/]],
-    "by another name" => ["c = task.context\nc[:own4] = 1\nc = {}\nc[:x] = 2", [/\A5 warning: this write/]],
-    "a default" => ["task.context[:read_by_reader] ||= 1", [/\A4 warning: this write/]],
-    "a value that was there" => ["task.context[:amount] = task.context[:amount].to_i", [/\A4 warning: this write/]],
-    "for another" => ["task.context[:read_by_reader] = 1", [/\A4 error: this write .* alone, and Reader at reader\.rb:3 reads "read_by_reader" \|/]],
+    "assigns" => ["task.context[:own1] = 1", [/\A4 warning: no other step sees this write to task\.context \| Return it as results/]],
+    "merges" => ["task.context.merge!(a: 1)", [/\A4 warning: no other step sees/]],
+    "stores" => ["task.context.store(:own2, 1)", [/\A4 warning: no other step sees/]],
+    "deletes" => ["task.context.delete(:own3)", [/\A4 warning: no other step sees/]],
+    "appends" => ["task.context[:items] << 1\ntask.context.dig(:box, :b).push(2)", [/\A4 warning: no other step sees/, /\A5 warning: no other step sees/]],
+    "inner" => ["task.context[:order][:total] = 1\ntask.context.fetch(:order)['x'] += 1", [/\A4 warning: no other step sees/, /\A5 warning: no other step sees/]],
+    "by another name" => ["c = task.context\nc[:own4] = 1\nc = {}\nc[:x] = 2", [/\A5 warning: no other step sees/]],
+    "handed over" => ["fill(task.context, 1)\nread(task.context)\nend\n\ndef fill(data, by)\n  data[:own5] = by\n  data[:list] << by\nend\n\n" \
+                      "def read(data) = data[:x]\n\ndef other(data)\n  data[:y] = 1", [/\A9 warning: no other step sees/, /\A10 warning: no other step sees/]],
+    "a default" => ["task.context[:read_by_reader] ||= 1", [/\A4 warning: no other step sees/]],
+    "a value that was there" => ["task.context[:amount] = task.context[:amount].to_i", [/\A4 warning: no other step sees/]],
+    "for another" => ["task.context[:read_by_reader] = 1", [/\A4 error: no other step sees .*, and Reader at reader\.rb:3 reads "read_by_reader" \|/]],
     "another context" => ["context = { a: 1 }\ncontext[:b] = 2\nstep.results[:x] = 1", []],
     "exit" => ["exit", [/\A4 error: exit fails the step/]],
     "exit!" => ["exit!(1)", [/\A4 error: exit! is refused/]],
@@ -79,8 +81,11 @@ class SurveyTest < Minitest::Test
                    "    checkpoint_yield(cursor: 1)\n  end\nend\n", [/\A1 error: Part is part of a batch/, /\A4 error: tasker-rb does not have checkpoint_yield/]],
     "context.rb" => ["class Odd < TaskerCore::StepHandler::Base\n  def call(context)\n    context.get_input(:a)\n    context.frobnicate\n" \
                      "    context.task.context[:x] = 1\n  end\nend\n",
-                     [%r{\A4 error: a context has no method frobnicate \| docs/handlers\.md}, /\A5 warning: this write/]],
+                     [%r{\A4 error: a context has no method frobnicate \| docs/handlers\.md}, /\A5 warning: no other step sees/]],
     "arity.rb" => ["class Two < TaskerCore::StepHandler::Base\n\n  def call(a, b) = 1\nend\n", [/\A3 error: Two#call has to take 1 argument, the context, or 3/]],
+    "reads.rb" => ["extend TaskerCore::StepHandler::Functional\nstep_handler(\"shop.read\", inputs: %i[amount cent]) { |amount:, cent:| { a: amount + cent } }\n", []],
+    "writes.rb" => ["class Writes < TaskerCore::StepHandler::Base\n  def call(context)\n    context.task.context[:cent] = 1\n  end\nend\n",
+                    [/\A3 error: no other step sees this write to task\.context, and reads\.rb:2 reads "cent"/]],
     "one.rb" => ["extend TaskerCore::StepHandler::Functional\n\nstep_handler(\"shop.pay\") { |context:| { a: context.step_uuid } }\n", []],
     "two.rb" => ["extend TaskerCore::StepHandler::Functional\nstep_handler(\"shop.pay\") { |context:| { b: context.oops } }\n",
                  [/\A2 warning: the handler "shop\.pay" is defined here, and at one\.rb:3 too \| A template cannot use it\./, /\A2 error: a context has no method oops/]],
@@ -112,7 +117,7 @@ class SurveyTest < Minitest::Test
   # The host warns of the same writes when it loads the files, from a search that must find
   # every file that has one.
   def test_the_host_finds_every_write_when_it_loads
-    writes = BODIES.select { |_, (_, expected)| expected.any? { |pattern| pattern.source.include?("this write") } }
+    writes = BODIES.select { |_, (_, expected)| expected.any? { |pattern| pattern.source.include?("no other step sees") } }
     Dir.mktmpdir do |dir|
       writes.each_with_index { |(_, (body, _)), index| File.write(File.join(dir, "w#{index}.rb"), source(index, body)) }
       File.write(File.join(dir, "quiet.rb"), READER)
@@ -124,13 +129,13 @@ class SurveyTest < Minitest::Test
         require "tasker/host/context_warnings"
         Tasker.const_get(:Host)::ContextWarnings.look(Dir[#{dir.inspect} + "/quiet.rb"])
         puts "ripper: \#{defined?(Ripper).inspect}"
-        Tasker.const_get(:Host)::ContextWarnings.look(Dir[#{dir.inspect} + "/w*.rb"].sort_by { |file| file[/\\d+/].to_i })
+        Tasker.const_get(:Host)::ContextWarnings.look(Dir[#{dir.inspect} + "/w*.rb"].sort_by { |file| File.basename(file)[/\\d+/].to_i })
       RUBY
       assert done, out
       quiet, *lines = out.lines
       assert_equal "ripper: nil\n", quiet
       wanted = writes.values.flat_map { |_, expected| expected.map { |pattern| pattern.source[/\d+/].to_i } }
-      assert_equal(wanted, lines.map { |line| line[/:(\d+): this write to task\.context is seen by this step alone; return it as results/, 1].to_i })
+      assert_equal(wanted, lines.map { |line| line[/:(\d+): no other step sees this write to task\.context; return it as results/, 1].to_i })
     end
   end
 end

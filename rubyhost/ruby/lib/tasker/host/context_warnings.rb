@@ -9,7 +9,7 @@ module Tasker
       WRITES = '(?:\][ \t]*(?:\|\||&&|\*\*|<<|>>|[-+*/%&|^])?=(?![=~>])|\][ \t]*<<|\.\w+!|' \
                '\.(?:store|delete|update|replace|clear|delete_if|keep_if|shift|push|append|unshift|prepend|concat|insert|pop|fill)\b)'
       ON_ONE_LINE = /(?:context|input_data)\b[^\n#]{0,300}?#{WRITES}/n
-      BY_ANOTHER_NAME = /=[ \t]*[\w.@]*\.(?:context|input_data)\b/n
+      BY_ANOTHER_NAME = /[=(,][ \t]*[\w.@]*\.(?:context|input_data)\b/n
       ANYWHERE = /#{WRITES}/n
       private_constant :WRITES, :ON_ONE_LINE, :BY_ANOTHER_NAME, :ANYWHERE
 

@@ -26,7 +26,7 @@ module Tasker
         # @param uses [Array<String>] the handlers that templates name, as Class or
         #   Class#method
         # @return [Hash] "problems", an Array of Hashes; "handlers" and "files", their
-        #   numbers
+        #   numbers; "unloaded", the constants of files that cannot be loaded, with the place
         # @raise [HandlerError] when one is no folder
         def run(dirs, uses = [])
           files = dirs.flat_map { |dir| ruby_files(dir) }.uniq
@@ -62,7 +62,12 @@ module Tasker
           constants = Constants.new(known)
           handlers = HandlerRules.new(constants, all, uses)
           problems = loading.problems + handlers.look + NameRules.new(constants, loading, all).look + written
-          { problems: problems.uniq.map(&:to_json_hash), handlers: handlers.count, files: files.size }
+          { problems: problems.uniq.map(&:to_json_hash), handlers: handlers.count, files: files.size, unloaded: unloaded(known, loading) }
+        end
+
+        # @return [Hash{String => String}] what only files define that cannot be loaded
+        def unloaded(known, loading)
+          known.select { |_, place| loading.failed[Problem.place(place).first] }.to_h { |name, place| [Problem.text(name), Problem.text(place)] }
         end
 
         # As the loader finds them.

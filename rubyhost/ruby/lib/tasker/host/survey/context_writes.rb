@@ -5,7 +5,7 @@ module Tasker
     module Survey
       # Writes to task.context. A handler has a copy of it, so no other step sees them.
       module ContextWrites
-        MESSAGE = "this write to task.context is seen by this step alone"
+        MESSAGE = "no other step sees this write to task.context"
         HINT = "Return it as results: a step that depends on this one finds them with sequence.find_step_by_name(NAME).results."
         private_constant :MESSAGE, :HINT
 

@@ -113,7 +113,7 @@ module Tasker
           Execution.check(found)
           nil
         rescue HandlerError => e
-          message, hint = e.message.split("; ", 2)
+          message, hint = Problem.text(e.message).split("; ", 2)
           places = message.scan(PLACE).select { |at, _| @files[at] }
           places.each { |at, number| message = message.sub(" (#{at}:#{number})", "") }
           Problem.error(*(places.last || [file, line]), message, hint && "#{hint[0].upcase}#{hint[1..]}.")

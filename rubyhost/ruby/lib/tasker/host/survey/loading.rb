@@ -17,13 +17,13 @@ module Tasker
           def initialize(logger, files, &heard)
             super(nil)
             @logger = logger
-            @files = files.to_h { |file| [file, true] }
+            @files = files.to_h { |file| [Problem.text(file), true] }
             @heard = heard
           end
 
           def add(severity, message = nil, progname = nil)
             message = block_given? ? yield : progname if message.nil?
-            said = severity == WARN && message.to_s.match(WARNED)
+            said = severity == WARN && Problem.text(message.to_s).match(WARNED)
             return @logger.add(severity, message) unless said && @files[said[1]]
 
             text, hint = said[3].split("; ", 2)

@@ -14,8 +14,9 @@ module Tasker
         # @param place [String] file:line, or a file
         # @return [Array(String, Integer)]
         def self.place(place)
-          file, line = place.match(/\A(.*):(\d+)\z/m)&.captures
-          file ? [file, line.to_i] : [place, 0]
+          colon = place.b.rindex(":")
+          line = colon && place.byteslice(colon + 1, place.bytesize).b
+          line&.match?(/\A\d+\z/n) ? [place.byteslice(0, colon), line.to_i] : [place, 0]
         end
 
         # Names of files are bytes, and JSON has text.

@@ -32,16 +32,21 @@ module Tasker
           @wanted = wanted
           @owners = []
           @nesting = []
+          @handed = {} # [owner, method, place of the argument] of calls that hand task.context over
+          @lent = [] # writes to parameters
           @scope = Scope.new
           @conditions = 0
         end
 
         # @return [Facts]
         def read(tree)
-          walk(tree)
+          begin
+            walk(tree)
+          rescue SystemStackError
+            nil # nested too deeply: the rest of the file is not read
+          end
+          @lent.each { |parameter, write| @facts.writes << write if @handed.key?(parameter) }
           @facts
-        rescue SystemStackError
-          @facts # nested too deeply: the rest of the file is not read
         end
 
         private
@@ -133,8 +138,13 @@ module Tasker
           end
           guard([Shape.key(arguments)]) if GUARDS.key?(name)
           look_for_keys(receiver, name, arguments, node)
+          hand_over(name, arguments) if receiver.nil? && arguments
           walk(receiver)
           walk(arguments)
+        end
+
+        def hand_over(name, arguments)
+          Shape.arguments(arguments).each_with_index { |argument, place| @handed[[owner, name, place]] = true if @scope.hands_over?(argument) }
         end
 
         def named?(receiver)
@@ -158,6 +168,7 @@ module Tasker
         def block(node)
           inner = node[1]
           inner[0] == :method_add_arg ? call(inner[1], inner[2], true) : call(inner, nil, true)
+          @scope.inputs(inner).each { |key| note_read(key, Shape.line(inner)) }
           @conditions += 1 # the block may be the body of a class without a name
           @scope.block(Shape.of(inner)&.last, node[2]) { walk(node[2]) }
         ensure
@@ -171,7 +182,7 @@ module Tasker
           if Scope::READS.key?(name) && (key = Shape.key(arguments))
             note_read(key, line_of(node)) if @scope.context?(shape) || name.start_with?("get_")
           elsif @scope.writes?(shape, name)
-            note_write(@scope.key_of(shape) || Shape.key(arguments), line_of(node), false)
+            note_write(shape, @scope.key_of(shape) || Shape.key(arguments), line_of(node), false)
           end
         end
 
@@ -183,7 +194,14 @@ module Tasker
 
         def note_read(key, line) = @facts.reads << Facts::Read.new(owner, key, line)
 
-        def note_write(key, line, own) = @facts.writes << Facts::Write.new(owner, key, line, own)
+        # A write to a parameter counts if the file hands task.context over there.
+        def note_write(shape, key, line, own)
+          write = Facts::Write.new(owner, key, line, own)
+          return @facts.writes << write if @scope.context?(shape)
+
+          place = @scope.parameter(shape)
+          @lent << [[owner, @scope.name, place], write] if place
+        end
 
         def assign(node)
           target, value = node[0] == :assign ? [node[1], node[2]] : [node[1], node[3]]
@@ -203,10 +221,8 @@ module Tasker
           case target[0]
           when :aref_field
             shape = Shape.of(target)
-            if @scope.context?(shape[1])
-              key = @scope.key_of(shape)
-              note_write(key, Shape.line(target), operator || read.any? { |r| r.key == key })
-            end
+            key = @scope.key_of(shape)
+            note_write(shape[1], key, Shape.line(target), operator || read.any? { |r| r.key == key })
             children(target)
           when :field then call([:call, target[1], target[2], setter(target[3])], nil, false)
           when :var_field then @scope.assign(target[1], Shape.of(value)) { |name| @facts.definitions << constant_definition(name, target) }
@@ -221,8 +237,10 @@ module Tasker
         end
 
         def binary(node)
+          return children(node) unless node[2] == :<<
+
           shape = Shape.of(node[1])
-          note_write(@scope.key_of(shape), Shape.line(node), false) if node[2] == :<< && shape && shape[0] == :index && @scope.context?(shape)
+          note_write(shape, @scope.key_of(shape), Shape.line(node), false) if shape && shape[0] == :index
           children(node)
         end
 

@@ -29,7 +29,11 @@ module Tasker
         def initialize
           @objects = {} # of variables, by name
           @parts = {} # variables that are a part of task.context => its shape
+          @parameters = {} # of the method => their places
         end
+
+        # @return [String, nil] the name of the method around
+        attr_reader :name
 
         # The variables of a class's body are its own.
         def nested(&block) = fresh({}, &block)
@@ -42,7 +46,7 @@ module Tasker
           given = [:context] if name == "call" && required.size == 1
           found = required.zip(required.size == 1 && name != "process_results" && given.size > 1 ? [] : given).to_h
           required.each { |variable| found[variable] ||= NAMES[variable] }
-          fresh(found.compact, &block)
+          fresh(found.compact, name, required, &block)
         end
 
         # @param call [String, nil] the method that the block is given to
@@ -54,6 +58,17 @@ module Tasker
           fresh(keywords.include?("context") ? { "context" => :context } : {}, &body)
         end
 
+        # @param call [Array] the tree of a call with a block
+        # @return [Array<String>] the keys of the context that inputs: of step_handler names
+        def inputs(call)
+          return [] unless BLOCKS.include?(Shape.of(call)&.last)
+
+          hash = Shape.arguments(call[2]).find { |node| node.is_a?(Array) && node[0] == :bare_assoc_hash }
+          pair = hash && hash[1].find { |node| node[0] == :assoc_new && Shape.name(node[1]) == "inputs:" }
+          list = pair && pair[2][0] == :array ? Array(pair[2][1]) : []
+          list.filter_map { |node| Shape.literal(node) }
+        end
+
         # @param target [Array] the leaf of a variable or constant
         # @param value [Array, nil] its shape
         # @yieldparam name [String] of a constant
@@ -61,8 +76,7 @@ module Tasker
           name = Shape.name(target)
           return yield(name) if target[0] == :@const
 
-          @objects.delete(name)
-          @parts.delete(name)
+          [@objects, @parts, @parameters].each { |variables| variables.delete(name) }
           @parts[name] = value if value && context?(value)
         end
 
@@ -86,11 +100,26 @@ module Tasker
           end
         end
 
-        # @return [Boolean] whether the call changes task.context
+        # @return [Boolean] whether the call changes a Hash, or what is in it
         def writes?(shape, name)
-          return false unless context?(shape)
+          WRITES.include?(name) || (name.end_with?("!") && name != "!") || (!shape.nil? && shape[0] == :index && INNER.include?(name))
+        end
 
-          WRITES.include?(name) || (name.end_with?("!") && name != "!") || (shape[0] == :index && INNER.include?(name))
+        # @param shape [Array, nil]
+        # @return [Integer, nil] the place of the method's parameter that it is, or is a part
+        #   of
+        def parameter(shape)
+          shape = shape[1] while shape && shape[0] == :index
+          @parameters[shape[1]] if shape && shape[0] == :local
+        end
+
+        # @param node [Object] an argument of a call
+        # @return [Boolean] whether it is task.context
+        def hands_over?(node)
+          return false unless node.is_a?(Array)
+          return false unless node[0] == :call ? %w[context input_data].include?(Shape.name(node[3])) : node[0] == :var_ref && @parts.any?
+
+          context?(Shape.of(node))
         end
 
         # @param shape [Array, nil] a part of task.context
@@ -110,13 +139,15 @@ module Tasker
 
         private
 
-        def fresh(objects)
-          before = [@objects, @parts]
+        def fresh(objects, name = nil, parameters = [])
+          before = [@objects, @parts, @parameters, @name]
           @objects = objects
           @parts = {}
+          @parameters = parameters.each_with_index.to_h
+          @name = name
           yield
         ensure
-          @objects, @parts = before
+          @objects, @parts, @parameters, @name = before
         end
 
         def task?(shape)

@@ -73,6 +73,7 @@ module Tasker
           return nil unless node.is_a?(Array)
 
           case node[0]
+          when :@tstring_content then node[1]
           when :symbol_literal then name(node[1].is_a?(Array) && node[1][0] == :symbol ? node[1][1] : node[1])
           when :string_literal
             content = node[1]
