@@ -86,6 +86,7 @@ class SurveyTest < Minitest::Test
     "reads.rb" => ["extend TaskerCore::StepHandler::Functional\nstep_handler(\"shop.read\", inputs: %i[amount cent]) { |amount:, cent:| { a: amount + cent } }\n", []],
     "writes.rb" => ["class Writes < TaskerCore::StepHandler::Base\n  def call(context)\n    context.task.context[:cent] = 1\n  end\nend\n",
                     [/\A3 error: no other step sees this write to task\.context, and reads\.rb:2 reads "cent"/]],
+    "included.rb" => ["include TaskerCore::StepHandler::Functional\nCONFIG = -> { TaskerCore::StepHandler::Functional::BatchConfig }\n", []],
     "one.rb" => ["extend TaskerCore::StepHandler::Functional\n\nstep_handler(\"shop.pay\") { |context:| { a: context.step_uuid } }\n", []],
     "two.rb" => ["extend TaskerCore::StepHandler::Functional\nstep_handler(\"shop.pay\") { |context:| { b: context.oops } }\n",
                  [/\A2 warning: the handler "shop\.pay" is defined here, and at one\.rb:3 too \| A template cannot use it\./, /\A2 error: a context has no method oops/]],
@@ -105,6 +106,11 @@ class SurveyTest < Minitest::Test
       assert_equal expected.size, texts.size, "#{file}: #{texts.inspect}"
       expected.each { |pattern| assert(texts.any? { |text| text.match?(pattern) }, "#{file}: #{pattern.inspect} in #{texts.inspect}") }
     end
+  end
+
+  def test_active_support_that_is_loaded
+    body = "x = task.context[:x]\nx.blank? || 3.days.from_now\nTime.current\nx.to_h.deep_symbolize_keys"
+    assert_equal({}, survey({ "a.rb" => source(1, body) }, requires: ["active_support/all"]).problems)
   end
 
   def test_tasker_core_without_its_layer

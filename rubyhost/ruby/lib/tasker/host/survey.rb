@@ -60,7 +60,7 @@ module Tasker
           said = loading.problems.to_h { |problem| [[problem.file, problem.line], true] }
           written = written.reject { |problem| said[[problem.file, problem.line]] }
           constants = Constants.new(known)
-          handlers = HandlerRules.new(constants, all, uses)
+          handlers = HandlerRules.new(constants, all, loading, uses)
           problems = loading.problems + handlers.look + NameRules.new(constants, loading, all).look + written
           { problems: problems.uniq.map(&:to_json_hash), handlers: handlers.count, files: files.size, unloaded: unloaded(known, loading) }
         end

@@ -72,7 +72,7 @@ module Tasker
         end
 
         def ancestral?(mod, name)
-          singular?(mod) || (mod.ancestors - Object.ancestors).any? { |a| a.const_defined?(name, false) }
+          singular?(mod) || mod.const_defined?(name, false) || (mod.ancestors - Object.ancestors).any? { |a| a.const_defined?(name, false) }
         end
 
         # A module that finds missing constants in a way of its own has all of them.

@@ -8,19 +8,21 @@ module Tasker
       class HandlerRules
         ENTRIES = %i[process call handle].freeze
         NAMED = %i[task sequence step context _task _sequence _step _context].freeze
+        HINT = "docs/handlers.md says what a handler has."
         PLACE = / \((.+?):(\d+)\)/m
-        private_constant :ENTRIES, :NAMED, :PLACE
+        private_constant :ENTRIES, :NAMED, :HINT, :PLACE
 
         # @return [Integer] how many handlers there are
         attr_reader :count
 
         # @param constants [Constants]
         # @param all [Array<Facts>] of every file
+        # @param loading [Loading] classes of files that are not loaded may be half there
         # @param uses [Array<String>] the handlers that templates name, as Class or
         #   Class#method
-        def initialize(constants, all, uses)
+        def initialize(constants, all, loading, uses)
           @constants = constants
-          @all = all
+          @all = all.reject { |facts| loading.failed[facts.file] }
           @files = all.to_h { |facts| [facts.file, true] }
           @by_method = uses.filter_map { |use| use.split("#", 2).first if use.include?("#") }.to_h { |name| [name, true] }
           @count = 0
@@ -116,7 +118,7 @@ module Tasker
           message, hint = Problem.text(e.message).split("; ", 2)
           places = message.scan(PLACE).select { |at, _| @files[at] }
           places.each { |at, number| message = message.sub(" (#{at}:#{number})", "") }
-          Problem.error(*(places.last || [file, line]), message, hint && "#{hint[0].upcase}#{hint[1..]}.")
+          Problem.error(*(places.last || [file, line]), message, hint ? "#{hint[0].upcase}#{hint[1..]}." : HINT)
         rescue StandardError, ScriptError => e
           Problem.error(file, line, "#{found} cannot be examined: #{e.class}: #{e.message}")
         end

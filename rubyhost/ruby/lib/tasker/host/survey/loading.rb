@@ -117,6 +117,7 @@ module Tasker
 
         def feature_hint(name)
           return "There is no file at the end of this link, or this user may not read it." if File.symlink?(name) || (File.file?(name) && !File.readable?(name))
+          return "It belongs to a test suite; keep tests out of the handlers folder." if name.match?(/(?:spec|rails|test)_helper\z/)
           return "Only files may end in .rb here." if File.directory?(name)
 
           "Install the gem it is in, or correct the name; --gemfile FILE names the Gemfile, -I DIR a folder to look in."

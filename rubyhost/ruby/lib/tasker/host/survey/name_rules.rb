@@ -158,8 +158,8 @@ module Tasker
         # task.context and config have some of them, and results have none.
         def somewhere(call)
           hint = Hints.of_unknown_method(call.name)
-          return nil if hint.nil? || @methods[call.name] || Hints.there?(call.name)
-          return ["few objects have the method #{call.name}", hint, true] if !Context.method_defined?(call.name) && somebody_has?(call.name)
+          return nil if hint.nil? || @methods[call.name] || Hints.there?(call.name) || owners_of(call.name)&.any? { |name| name.start_with?("ActiveSupport::") }
+          return ["few objects have the method #{call.name}", hint, true] if !Context.method_defined?(call.name) && owners_of(call.name)
           return ["no object has the method #{call.name}", hint] unless Context.method_defined?(call.name)
           return ["results have no method #{call.name}", hint] if results?(call.receiver)
 
@@ -183,17 +183,19 @@ module Tasker
           ["#{receiver.is_a?(Module) ? receiver : "a number"} has no method #{call.name}", hint] if hint
         end
 
-        # Whether a class or module of the process has the method.
-        def somebody_has?(name)
-          @had ||= begin
+        # The names of the classes and modules of the process that have the method. What of
+        # tasker-rb's own has one is not what handlers call.
+        def owners_of(name)
+          @owners ||= begin
             candidates = Hints.certain
-            ObjectSpace.each_object(Module).with_object({}) do |mod, had|
-              next if Module.instance_method(:name).bind_call(mod)&.start_with?("Tasker::") # what has it is not what handlers call
+            ObjectSpace.each_object(Module).with_object({}) do |mod, owners|
+              owner = Module.instance_method(:name).bind_call(mod).to_s
+              next if owner.start_with?("Tasker::")
 
-              candidates.each { |candidate| had[candidate.name] = true if mod.method_defined?(candidate, false) }
+              candidates.each { |candidate| (owners[candidate.name] ||= []) << owner if mod.method_defined?(candidate, false) }
             end
           end
-          @had.key?(name)
+          @owners[name]
         end
       end
     end
