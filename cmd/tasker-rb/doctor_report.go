@@ -33,7 +33,7 @@ type surveyReport struct {
 	Errors    int             `json:"errors"`
 	Warnings  int             `json:"warnings"`
 
-	shown map[string]string // the real paths of folders, as the user wrote them
+	shown *strings.Replacer // replaces the real paths of folders by those that the user wrote
 }
 
 func (r *surveyReport) addTemplate(p templates.Problem) {
@@ -41,14 +41,12 @@ func (r *surveyReport) addTemplate(p templates.Problem) {
 	if p.Warning {
 		severity = severityWarning
 	}
-	r.add(surveyProblem{File: p.File, Line: p.Line, Severity: severity, Message: p.Message, Hint: p.Hint})
+	r.add(surveyProblem{File: p.File, Line: p.Line, Severity: severity, Message: p.Message, Hint: problemHint(p)})
 }
 
 func (r *surveyReport) add(p surveyProblem) {
-	for real, given := range r.shown {
-		for _, text := range []*string{&p.File, &p.Message, &p.Hint} {
-			*text = strings.ReplaceAll(*text, real+"/", given+"/")
-		}
+	for _, text := range []*string{&p.File, &p.Message, &p.Hint} {
+		*text = r.shown.Replace(*text)
 	}
 	r.Problems = append(r.Problems, p)
 	if p.Severity == severityError {

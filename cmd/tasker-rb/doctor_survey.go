@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -141,15 +144,21 @@ func missingClasses(ctx context.Context, host *rubyhost.Host, names []string) (m
 	return missing, err
 }
 
-// shownFolders maps the real path of each folder to the way the user wrote it.
-func shownFolders(given, dirs []string) map[string]string {
-	shown := make(map[string]string, len(dirs))
+// shownFolders replaces the real path of each folder by the way the user wrote it.
+func shownFolders(given, dirs []string) *strings.Replacer {
+	var pairs [][2]string
 	for i, dir := range dirs {
-		if real, err := filepath.EvalSymlinks(dir); err == nil && i < len(given) {
-			shown[real] = filepath.Clean(given[i])
+		if path, err := filepath.EvalSymlinks(dir); err == nil {
+			pairs = append(pairs, [2]string{path + "/", filepath.Join(given[i], "x")})
 		}
 	}
-	return shown
+	// Of two folders, one in the other, the inner one comes first.
+	slices.SortStableFunc(pairs, func(a, b [2]string) int { return len(b[0]) - len(a[0]) })
+	var flat []string
+	for _, p := range pairs {
+		flat = append(flat, p[0], strings.TrimSuffix(p[1], "x"))
+	}
+	return strings.NewReplacer(flat...)
 }
 
 // surveyTemplates are the templates of a survey, with what is wrong with them.
@@ -269,7 +278,7 @@ func mergeRunTime(found []templates.Problem) []templates.Problem {
 }
 
 // printErrorJSON prints an error as JSON, and returns what ends the command.
-func printErrorJSON(w interface{ Write([]byte) (int, error) }, err error) error {
+func printErrorJSON(w io.Writer, err error) error {
 	type one struct {
 		Error string `json:"error"`
 		Hint  string `json:"hint"`

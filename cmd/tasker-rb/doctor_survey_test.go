@@ -72,6 +72,10 @@ func TestDoctorOfCode(t *testing.T) {
 	require.Equal(t, filepath.Join(p.dir, "app/handlers/pay.rb"), last.File)
 	require.Equal(t, []any{4, "warning"}, []any{last.Line, last.Severity})
 
+	inner := p.command("doctor", "--handlers", ".", "--handlers", "../handlers")
+	inner.Dir = filepath.Join(p.dir, "app/handlers")
+	requireInOrder(t, p.finish(inner).stdout, "\npay.rb:3: error: ")
+
 	require.NoError(t, os.Remove(filepath.Join(p.dir, "app/handlers/broken.rb")))
 	p.write(map[string]string{"app/handlers/pay.rb": "class Pay < Tasker::StepHandler::Base\n  def process(*)\n    binding.irb\n  end\nend\n"})
 	r = p.run("doctor", "--handlers", "app/handlers")

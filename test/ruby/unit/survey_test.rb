@@ -44,6 +44,8 @@ class SurveyTest < Minitest::Test
     "records" => ["task.save!\nstep.update!(a: 1)\nsequence.steps.size\ntask.reload",
                   [/\A4 error: a task has no method save! \| The task is no ActiveRecord model/, /\A5 error: a step has no method update!/,
                    /\A7 error: a task has no method reload/]],
+    "other variables" => ["[1].each { |step| step.price }\n->(task) { task.price }.call(1)\nsequence.each do |task|\n  task.price\nend\n" \
+                          "step = 1\nstep.price", []],
     "a guard" => ["task.frob if task.respond_to?(:frob)\nFrob.new if defined?(Frob)\nbegin\n  Brof\nrescue NameError\n  1\nend", []],
     "a missing constant" => ["begin\n  Warehouse.new\nrescue Warehouse::Error => e\n  e\nend",
                              [/\A5 error: uninitialized constant Warehouse \| Define it in a file below/]],
@@ -86,6 +88,8 @@ class SurveyTest < Minitest::Test
     "reads.rb" => ["extend TaskerCore::StepHandler::Functional\nstep_handler(\"shop.read\", inputs: %i[amount cent]) { |amount:, cent:| { a: amount + cent } }\n", []],
     "writes.rb" => ["class Writes < TaskerCore::StepHandler::Base\n  def call(context)\n    context.task.context[:cent] = 1\n  end\nend\n",
                     [/\A3 error: no other step sees this write to task\.context, and reads\.rb:2 reads "cent"/]],
+    "decide.rb" => ["extend TaskerCore::StepHandler::Functional\n\ndecision_handler(\"shop.route\") { |context:| context.step_uuid }\n",
+                    [/\A3 error: the handler "shop\.route" is a decision point.* \| Let each branch/]],
     "included.rb" => ["include TaskerCore::StepHandler::Functional\nCONFIG = -> { TaskerCore::StepHandler::Functional::BatchConfig }\n", []],
     "one.rb" => ["extend TaskerCore::StepHandler::Functional\n\nstep_handler(\"shop.pay\") { |context:| { a: context.step_uuid } }\n", []],
     "two.rb" => ["extend TaskerCore::StepHandler::Functional\nstep_handler(\"shop.pay\") { |context:| { b: context.oops } }\n",

@@ -59,10 +59,7 @@ module Tasker
 
     # Methods that are there and refuse to work.
     REFUSED = {
-      "TaskerCore::Types::StepHandlerCallResult.checkpoint_yield" => "work that must not be repeated belongs in steps of its own",
-      "TaskerCore::StepHandler::Functional.decision_handler" => "let each branch be a step that does nothing unless it is its turn",
-      "TaskerCore::StepHandler::Functional.batch_analyzer" => "let one step do the whole work, or write a step for each part",
-      "TaskerCore::StepHandler::Functional.batch_worker" => "let one step do the whole work, or write a step for each part"
+      "TaskerCore::Types::StepHandlerCallResult.checkpoint_yield" => "work that must not be repeated belongs in steps of its own"
     }.freeze
 
     # Methods of the task, the step and the sequence that ActiveRecord would give them.

@@ -83,6 +83,7 @@ module Tasker
           when :if, :unless, :if_mod, :unless_mod, :ifop then condition(node)
           when :bodystmt then body(node)
           when :aref then read_key(node)
+          when :lambda then @scope.shadowed(node) { children(node) }
           else children(node)
           end
         end

@@ -52,10 +52,22 @@ module Tasker
         # @param call [String, nil] the method that the block is given to
         # @param block [Array] the tree
         def block(call, block, &body)
-          return body.call unless BLOCKS.include?(call)
+          return shadowed(block, &body) unless BLOCKS.include?(call)
 
           keywords = names(block, :keywords)
           fresh(keywords.include?("context") ? { "context" => :context } : {}, &body)
+        end
+
+        # The parameters of a block are other variables than those of these names around it.
+        #
+        # @param block [Array] the tree
+        def shadowed(block)
+          before = [@objects, @parts, @parameters]
+          hidden = before.all?(&:empty?) ? [] : names(block)
+          @objects, @parts, @parameters = before.map { |variables| variables.except(*hidden) } if hidden.any?
+          yield
+        ensure
+          @objects, @parts, @parameters = before if hidden&.any?
         end
 
         # @param call [Array] the tree of a call with a block
@@ -177,7 +189,7 @@ module Tasker
           return node if node[0] == :params
 
           case node[0]
-          when :paren, :block_var, :brace_block, :do_block then find(node[1])
+          when :paren, :block_var, :brace_block, :do_block, :lambda then find(node[1])
           end
         end
       end
