@@ -53,6 +53,18 @@ class HandlerLoaderTest < Minitest::Test
     assert_same first, @loader.resolve("::#{@space}::First")
   end
 
+  def test_files_that_cannot_be_loaded_do_not_keep_the_others_out
+    bad = write("a_bad.rb", "raise 'mine'\n")
+    waits = write("b_waits.rb", "\nclass SPACEWaits < SPACEMissing; end\n")
+    write_handler("c_good.rb", "Good")
+
+    files, failures = @loader.load_each(@dir)
+
+    assert_equal 3, files.size
+    assert_equal([[bad, "#{bad}:1"], [waits, "#{waits}:2"]], failures.map { |failure| [failure.file, failure.place] })
+    assert_equal :done, @loader.resolve("#{@space}::Good").new.process
+  end
+
   def test_postponed_files_are_loaded_when_a_class_is_looked_for
     write_handler("a.rb", "A", "B")
     write_handler("b.rb", "B")

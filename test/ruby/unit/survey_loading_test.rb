@@ -21,6 +21,24 @@ class SurveyLoadingTest < Minitest::Test
     assert_equal [[], 1, 7], [found.of("fine.rb"), found.handlers, found.files]
   end
 
+  # The messages of Ruby 3.1 and 3.4.
+  MESSAGES = {
+    "a.rb:3: syntax error, unexpected `end', expecting ')'\n  end\n  ^~~\na.rb:6: syntax error, unexpected end-of-input\n" =>
+      [["a.rb", 3, "syntax error, unexpected `end', expecting ')'"], ["a.rb", 6, "syntax error, unexpected end-of-input"]],
+    "a.rb:3: syntax errors found\n  1 | class S\n  2 |   def x(\n> 3 |   end\n    |   ^~~ unexpected 'end'; expected a `)`\n    |   ^~~ unexpected 'end'\n" \
+    "  4 | x\n> 5 |   foo = [1, 2\n    |             ^ expected a `]`\n" =>
+      [["a.rb", 3, "syntax error: unexpected 'end'; expected a `)`"], ["a.rb", 3, "syntax error: unexpected 'end'"], ["a.rb", 5, "syntax error: expected a `]`"]],
+    "something else\nmore" => [["given.rb", 0, "something else"]]
+  }.freeze
+
+  def test_the_messages_of_syntax_errors
+    script = "require 'json'; require 'tasker/host/survey/syntax'; puts JSON.generate(#{MESSAGES.keys.inspect}.map { |text| " \
+             "Tasker::Host::Survey::Syntax.errors(text, 'given.rb') })"
+    out, done = ruby(script)
+    assert done, out
+    assert_equal MESSAGES.values, JSON.parse(out)
+  end
+
   def test_an_anonymous_argument_has_its_hint
     skip "this Ruby knows it" if RUBY_VERSION >= "3.2"
 
@@ -91,7 +109,7 @@ class SurveyLoadingTest < Minitest::Test
     found = survey({
                      "bom.rb" => "\xEF\xBB\xBFclass Bom < #{BASE}\r\n  def process(task, *)\r\n    exit\r\n  end\r\nend\r\n",
                      "latin.rb" => "# encoding: iso-8859-1\nclass Latin < #{BASE}\n  def process(*)\n    \"\xE9\"\n    exit\n  end\nend\n".b,
-                     "bytes.rb" => "\xFF\xFE\x00\x01".b, "empty.rb" => "", "deep.rb" => "X = #{"[" * 20_000}#{"]" * 20_000}\n", "not.rb/x.txt" => "",
+                     "bytes.rb" => "\xFF\xFE\x00\x01".b, "empty.rb" => "", "deep.rb" => "X = #{"[" * 5_000}#{"]" * 5_000}\n", "not.rb/x.txt" => "",
                      "new\nline.rb" => "class Nl < #{BASE}\n  def process(*)\n    exit\n  end\nend\n",
                      "\xFFnot utf8.rb".b => "class Odd < #{BASE}\n  def process(*)\n    exit\n  end\nend\n",
                      "end.rb" => "class Ends < #{BASE}\n  def process(*) = 1\nend\n__END__\nclass \xFF".b
@@ -107,7 +125,7 @@ class SurveyLoadingTest < Minitest::Test
     assert_match(/There is no file at the end of this link/, found.of("self.rb").first)
     assert_match(/There is no file at the end of this link/, found.of("dangling.rb").first)
     assert_match(/Only files may end in \.rb/, found.of("not.rb").first)
-    assert_equal [], found.of("empty.rb") + found.of("end.rb")
+    assert_equal [[], 11], [found.of("empty.rb") + found.of("end.rb"), found.files]
   end
 
   def test_files_that_change_ruby

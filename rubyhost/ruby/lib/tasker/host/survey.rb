@@ -3,6 +3,7 @@
 require "logger"
 require_relative "survey/problem"
 require_relative "survey/reader"
+require_relative "survey/syntax"
 require_relative "survey/loading"
 require_relative "survey/constants"
 require_relative "survey/name_rules"

@@ -136,16 +136,10 @@ module Tasker
           @problems << Problem.error(*Problem.place(failure.place), message, hint)
         end
 
-        # Ruby puts file:line before each error, or the errors below the lines of the file.
         def broken_syntax(failure)
-          text = Problem.text(failure.error.message.to_s)
           hint = Hints.of(failure.error) || CORRECT
-          found = text.scan(/^(.+?\.rb):(\d+): (.+)$/)
-          found = [[failure.file, 0, text.lines.first.to_s.chomp]] if found.empty?
-          pointed = text.scan(/^\s*(?:>\s*)?\|\s*\^[~^]*\s*(\S.*)$/).flatten
-          found.each do |file, line, said|
-            line = text[/^\s*>\s*(\d+) \|/, 1] || line if pointed.any?
-            @problems << Problem.error(file, line, [said, *pointed.uniq.first(3)].join("; "), hint)
+          Syntax.errors(Problem.text(failure.error.message.to_s), failure.file).each do |file, line, said|
+            @problems << Problem.error(file, line, said, hint)
           end
         end
 
