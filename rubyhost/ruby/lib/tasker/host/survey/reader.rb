@@ -68,7 +68,7 @@ module Tasker
 
         def visit(kind, node)
           case kind
-          when :@ident, :@kw, :@tstring_content, :symbol_literal, :void_stmt, :@const, :@label, :@int, :@ivar, :@op, :@period, :params then kind == :params && children(node)
+          when :@ident, :@kw, :@tstring_content, :symbol_literal, :void_stmt, :@const, :@label, :@int, :@ivar, :@op, :@period then nil
           when :class, :module then enter(kind, node)
           when :sclass then within("#{owner}#{SINGLETON}") { children(node) }
           when :def, :defs then define(node)
