@@ -66,6 +66,7 @@ func (b *builder) build(root *tree.Node) *Template {
 	}
 	if m := root.Get("task_handler_class"); m != nil {
 		t.TaskHandlerClass = b.constant(*m)
+		t.TaskHandlerPosition = b.problems.position(m.Value.Line, m.Value.Column)
 		if t.ModuleNamespace != "" && t.TaskHandlerClass != "" {
 			t.TaskHandlerClass = t.ModuleNamespace + "::" + t.TaskHandlerClass
 		}

@@ -95,13 +95,13 @@ func (b *builder) coreType(n *tree.Node, who string) {
 	if m := b.either(n, "type", "step_type", "a step"); m != nil {
 		why := runTimeTypes[m.Value.Text]
 		if refused = why != "" && m.Value.Kind == tree.String; refused {
-			b.problems.at(m.Value, runTimeHint, "%s is of the type %s: %s", who, m.Value.Text, why)
+			b.problems.runTime(m.Value.Line, m.Value.Column, "%s is of the type %s: %s", who, m.Value.Text, why)
 		} else {
 			oneOf(b, *m, "", "standard")
 		}
 	}
 	if m := n.Get("batch_config"); m != nil && !refused {
-		b.problems.key(*m, runTimeHint, "%s has a batch_config: its batches are made while the task runs", who)
+		b.problems.runTime(m.Line, m.Column, "%s has a batch_config: its batches are made while the task runs", who)
 	}
 	if m := n.Get("composition"); m != nil {
 		b.problems.key(*m, "Write a handler that does it.", "%s has a composition, which would run in place of its handler", who)

@@ -75,6 +75,7 @@ func (b *builder) coreTaskHandler(n *tree.Node, t *Template) {
 				"nothing calls the task_handler %q: it is not the name of a Ruby class", tree.Shorten(m.Value.Text))
 		} else {
 			t.TaskHandlerClass = b.constant(*m)
+			t.TaskHandlerPosition = b.problems.position(m.Value.Line, m.Value.Column)
 		}
 	}
 	if m := n.Get("initialization"); m != nil && b.object(*m) {

@@ -35,7 +35,7 @@ func Decode(data []byte) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Position = Position{}
+	t.Position, t.TaskHandlerPosition = Position{}, Position{}
 	for _, s := range t.Steps {
 		s.Position, s.HandlerPosition = Position{}, Position{}
 	}

@@ -14,6 +14,9 @@ type Problem struct {
 	File string
 	// Warning says that the template is valid nevertheless.
 	Warning bool
+	// RunTime says that the template needs steps that are made or chosen while a task
+	// runs. Nothing in its own words can mend that.
+	RunTime bool
 	// Line and Column count from 1. They are 0 when the fault has no place in
 	// the file, for example when the file does not exist.
 	Line, Column int
@@ -97,6 +100,11 @@ func (c *collector) key(m tree.Member, hint, format string, args ...any) {
 
 func (c *collector) place(line, column int, hint, format string, args ...any) {
 	c.add(Problem{File: c.file, Line: line, Column: column, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// runTime reports steps that are made or chosen while a task runs.
+func (c *collector) runTime(line, column int, format string, args ...any) {
+	c.add(Problem{File: c.file, RunTime: true, Line: line, Column: column, Message: fmt.Sprintf(format, args...), Hint: runTimeHint})
 }
 
 // warn gives a warning at the key of a member. A file gets one warning of a kind.

@@ -43,8 +43,9 @@ type Template struct {
 	// Warnings are what the file says and nothing reads. They are not part of the
 	// encoding either.
 	Warnings []Problem
-	// Position is the place of the template's name.
-	Position Position
+	// Position is the place of the template's name. TaskHandlerPosition is the place of
+	// its task's class, if it names one.
+	Position, TaskHandlerPosition Position
 
 	index     map[string]*Step
 	ancestors ancestry

@@ -22,14 +22,37 @@ type doctor struct {
 
 func newDoctor() *cobra.Command {
 	d := &doctor{}
+	survey := &codeSurvey{flags: &d.handlers}
 	var template string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check Ruby, PostgreSQL and the handlers, and say what to install",
+		Long: `Check what tasker-rb needs on this machine: Ruby, PostgreSQL, the tables, and with
+--template the handlers of one template.
+
+With --handlers or --templates, and without --template, check the code instead: load
+every file, read every line, and say by file and line what will not work and what to do.
+The handlers may be written for tasker-engine, for Tasker Core, or for anything. No step
+runs, and no database is needed: PostgreSQL is not checked, and is opened only if a file
+sends SQL while it loads.
+
+The exit code is 0 when all is well, and 1 when something will not work. A warning is
+for what works, though perhaps not as meant; it does not change the exit code.`,
 		Example: `  tasker-rb doctor
+  tasker-rb doctor --handlers app/handlers --templates config/tasker
+  tasker-rb doctor --handlers app/handlers --require tasker/compat/tasker_core --output json
   tasker-rb doctor --template order.yaml --handlers app/handlers`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case template != "" && len(survey.templates) > 0:
+				return errors.WithHint(errors.New("--template and --templates exclude each other"),
+					"Give --templates to check the code, --template to check this machine with one template.")
+			case template == "" && len(d.handlers.dirs)+len(survey.templates) > 0:
+				return survey.run(cmd)
+			case survey.output != "text":
+				return errors.WithHint(errors.Newf("--output %s is for the check of code", survey.output), "Give --handlers or --templates too.")
+			}
 			d.out = cmd.OutOrStdout()
 			d.ruby(cmd.Context(), template)
 			d.postgres(cmd.Context())
@@ -40,7 +63,9 @@ func newDoctor() *cobra.Command {
 		},
 	}
 	d.handlers.add(cmd)
-	cmd.Flags().StringVar(&template, "template", "", "`FILE` of a template whose handler classes must exist")
+	cmd.Flags().StringVar(&template, "template", "", "check this machine, and that the handlers of the template in `FILE` exist")
+	cmd.Flags().StringArrayVar(&survey.templates, "templates", nil, "check the code of the templates in `PATH` too, a file or a folder; may be repeated")
+	cmd.Flags().StringVar(&survey.output, "output", "text", "print what is wrong with the code as `FORMAT`: text or json")
 	return cmd
 }
 

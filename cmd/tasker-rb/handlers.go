@@ -175,11 +175,7 @@ func resolveHandlers(ctx context.Context, host *rubyhost.Host, list ...*template
 		steps = append(steps, t.Steps...)
 	}
 	for _, step := range steps {
-		name := step.HandlerClass
-		if step.HandlerMethod != "" {
-			name += "#" + step.HandlerMethod
-		}
-		_, err := host.Handler(ctx, name)
+		_, err := host.Handler(ctx, handlerName(step))
 		var ruby *rubyhost.Error
 		if errors.As(err, &ruby) {
 			p := step.HandlerPosition
@@ -194,4 +190,12 @@ func resolveHandlers(ctx context.Context, host *rubyhost.Host, list ...*template
 		return &problems
 	}
 	return nil
+}
+
+// handlerName names the handler of a step as rubyhost does: Class, or Class#method.
+func handlerName(step *templates.Step) string {
+	if step.HandlerMethod == "" {
+		return step.HandlerClass
+	}
+	return step.HandlerClass + "#" + step.HandlerMethod
 }

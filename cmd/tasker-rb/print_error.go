@@ -49,15 +49,19 @@ func explained(err error) (hint string, shown error) {
 }
 
 func printProblem(w io.Writer, p templates.Problem) {
-	hint := p.Hint
-	if hint == "" {
-		hint = "Correct that place; docs/templates.md says what every key takes."
-	}
 	if p.Warning {
 		printAs(w, "warning", p.String(), p.Hint)
 		return
 	}
-	printCause(w, p.String(), hint)
+	printCause(w, p.String(), problemHint(p))
+}
+
+// problemHint returns what to do about a problem. A warning may need nothing.
+func problemHint(p templates.Problem) string {
+	if p.Hint == "" && !p.Warning {
+		return "Correct that place; docs/templates.md says what every key takes."
+	}
+	return p.Hint
 }
 
 // printWarnings prints what a valid template says in vain.

@@ -53,6 +53,18 @@ class HandlerLoaderTest < Minitest::Test
     assert_same first, @loader.resolve("::#{@space}::First")
   end
 
+  def test_files_that_cannot_be_loaded_do_not_keep_the_others_out
+    bad = write("a_bad.rb", "raise 'mine'\n")
+    waits = write("b_waits.rb", "\nclass SPACEWaits < SPACEMissing; end\n")
+    write_handler("c_good.rb", "Good")
+
+    files, failures = @loader.load_each(@dir)
+
+    assert_equal 3, files.size
+    assert_equal([[bad, "#{bad}:1"], [waits, "#{waits}:2"]], failures.map { |failure| [failure.file, failure.place] })
+    assert_equal :done, @loader.resolve("#{@space}::Good").new.process
+  end
+
   def test_postponed_files_are_loaded_when_a_class_is_looked_for
     write_handler("a.rb", "A", "B")
     write_handler("b.rb", "B")
@@ -315,7 +327,7 @@ class HandlerLoaderTest < Minitest::Test
       Registry.register("twice", third, "b.rb:2")
     end
 
-    assert_match(/the handler "twice" is defined at b\.rb:2, and at a\.rb:1 too/, text)
+    assert_match(/b\.rb:2: the handler "twice" is defined here, and at a\.rb:1 too/, text)
     assert_equal 1, text.lines.size, text
     assert_match(/defined more than once, at a\.rb:1 and at b\.rb:2/, unresolved("twice"))
     assert_same one, @loader.resolve("again")

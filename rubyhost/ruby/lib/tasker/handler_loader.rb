@@ -43,6 +43,20 @@ module Tasker
       Execution.forget
     end
 
+    # Loads as {#load_dir} does, and goes on after a file that cannot be loaded.
+    #
+    # @param dirs [Array<String>] folders
+    # @return [Array(Array<String>, Array<LoadOrder::Failure>)] the files of these folders,
+    #   and those that cannot be loaded
+    # @raise [HandlerError] when one is no folder
+    def load_each(*dirs)
+      files = dirs.flat_map { |dir| open_folder(dir) }
+      @order.load(files.dup, failures = [])
+      [files, failures]
+    ensure
+      Execution.forget
+    end
+
     # Requires a feature as a folder's file is required: its error has file and line.
     #
     # @param feature [String] as for require, or a file as ./FILE

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "absent_names"
+
 module Tasker
   # Says what to do about an error whose cause is known: a handler uses something that
   # Rails, a gem or a newer Ruby has.
@@ -30,6 +32,10 @@ module Tasker
                  prev_week all_day],
       Module => %i[delegate mattr_accessor cattr_accessor class_attribute module_parent concerning]
     }.freeze
+    # Those whose names are no other library's, nor likely to be a handler's own.
+    CERTAIN = [*METHODS[BasicObject], *METHODS[Hash], *METHODS[Enumerable].grep(/index_|_blank|exclud|in_groups/),
+               *METHODS[String].grep(/ize\z|squish|camel|underscore|_case|constant/), *METHODS[Time].grep(/beginning|end_of|_zone|weeks_|days_|months_|years_/),
+               :from_now].uniq.freeze
     # Methods of ActiveSupport for Time and Date themselves.
     CLOCKS = %i[current zone yesterday tomorrow find_zone use_zone].freeze
 
@@ -51,7 +57,7 @@ module Tasker
     }.freeze
 
     ANONYMOUS = /[(,\[]\s*\*\*?\s*[,)\]]/
-    private_constant :METHODS, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS
+    private_constant :METHODS, :CERTAIN, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS
 
     class << self
       # @param error [Exception]
@@ -64,6 +70,43 @@ module Tasker
         when LoadError then FEATURES[error.path.to_s]
         when SyntaxError then of_syntax(error, ruby)
         end
+      end
+
+      # @param name [String] a constant that is not defined, such as "Rails" or
+      #   "Tasker::WorkflowStep"
+      # @return [String, nil]
+      def of_name(name, ruby: RUBY_VERSION)
+        root = name.delete_prefix("::")[/\A\w+/].to_sym
+        return known_constant(root, ruby) unless %i[Tasker TaskerCore].include?(root)
+        return LAYER if root == :TaskerCore && !Execution::Entry.layer
+
+        AbsentNames.constant(name)
+      end
+
+      # @param name [String] a method that no loaded class has
+      # @return [String, nil] when it can only be ActiveSupport's
+      def of_unknown_method(name)
+        "it is a method of ActiveSupport: #{ACTIVE_SUPPORT}" if CERTAIN.include?(name.to_sym)
+      end
+
+      # @param name [String]
+      # @return [Boolean] whether one of Ruby's own classes has the method, because
+      #   ActiveSupport is loaded
+      def there?(name)
+        METHODS.any? { |kind, names| names.include?(name.to_sym) && kind.method_defined?(name) } || Numeric.method_defined?(name)
+      end
+
+      # @return [Array<Symbol>] the names that {.of_unknown_method} knows
+      def certain = CERTAIN
+
+      # @param name [String] a method of a number, or of Time, Date or DateTime
+      # @param receiver [Object]
+      # @return [String, nil]
+      def of_call(receiver, name)
+        clock = [Time, Date, DateTime].include?(receiver) && CLOCKS.include?(name.to_sym)
+        return unless clock || (receiver.is_a?(Numeric) && METHODS[Numeric].include?(name.to_sym))
+
+        "it is a method of ActiveSupport: #{ACTIVE_SUPPORT}"
       end
 
       private
@@ -85,13 +128,19 @@ module Tasker
 
       def of_constant(error, ruby)
         name = error.name
-        return CONSTANTS[name] if CONSTANTS.key?(name)
-        return older_than("3.2", ruby, "the class Data") if name == :Data
+        known = known_constant(name, ruby)
+        return known if known
 
         scope = scope_of(error)
+        return AbsentNames.constant("#{scope}::#{name}") if scope&.match?(/\ATasker\b/)
         return unless scope&.match?(/\ATaskerCore\b/)
+        return LAYER unless Execution::Entry.layer
 
-        Execution::Entry.layer ? "tasker/compat/tasker_core has no #{scope}::#{name}" : LAYER
+        ["tasker/compat/tasker_core has no #{scope}::#{name}", AbsentNames.constant("#{scope}::#{name}")].compact.join(": ")
+      end
+
+      def known_constant(name, ruby)
+        name == :Data ? older_than("3.2", ruby, "the class Data") : CONSTANTS[name]
       end
 
       def scope_of(error)

@@ -10,6 +10,10 @@ module Tasker
       # A file that named an undefined constant.
       Waiting = Struct.new(:file, :error, :place)
 
+      # A file that cannot be loaded. The place is file:line, or the file when no line is
+      # known; more is what the message may end with.
+      Failure = Struct.new(:file, :error, :place, :more)
+
       # @param wording [Wording]
       def initialize(wording)
         @wording = wording
@@ -20,13 +24,15 @@ module Tasker
       # least one file gets further than in the round before.
       #
       # @param files [Array<String>]
-      # @raise [HandlerError]
-      def load(files)
+      # @param failures [Array<Failure>, nil] gets the files that cannot be loaded, in
+      #   place of the error
+      # @raise [HandlerError] without failures
+      def load(files, failures = nil)
         before = nil
         until files.empty?
-          waiting = files.filter_map { |file| attempt(file, again: !before.nil?) }
+          waiting = files.filter_map { |file| attempt(file, failures, again: !before.nil?) }
           now = waiting.map { |w| [w.file, w.place, w.error.name] }
-          raise_missing(waiting) if now == before
+          return refuse_missing(waiting, failures) if now == before
 
           before = now
           files = waiting.map(&:file)
@@ -36,18 +42,27 @@ module Tasker
       private
 
       # @return [Waiting, nil]
-      def attempt(file, again:)
+      def attempt(file, failures, again:)
         again ? quietly { require file } : require(file)
         nil
       rescue SyntaxError => e
-        raise HandlerError, @wording.syntax(e)
+        refuse(e, file, failures) { @wording.syntax(e) }
       rescue NameError => e
-        raise HandlerError, @wording.failure(e, file) unless constant_missing?(e)
+        return refuse(e, file, failures) { @wording.failure(e, file) } unless constant_missing?(e)
 
         @waited[file] = e.name
         Waiting.new(file, e, @wording.place_of(e, file))
       rescue *RAISED => e
-        raise HandlerError, @wording.failure(e, file) + @wording.defined_before(e, file, @waited[file])
+        refuse(e, file, failures) { @wording.failure(e, file) + @wording.defined_before(e, file, @waited[file]) }
+      end
+
+      # @yieldreturn [String] the message
+      # @return [nil]
+      def refuse(error, file, failures)
+        raise HandlerError, yield unless failures
+
+        failures << Failure.new(file, error, @wording.place_of(error, file), @wording.defined_before(error, file, @waited[file]))
+        nil
       end
 
       # The second run of a file sets its constants once more, and Ruby would
@@ -64,8 +79,11 @@ module Tasker
         !error.is_a?(NoMethodError) && error.name.to_s.match?(/\A[[:upper:]]/)
       end
 
-      def raise_missing(waiting)
-        raise HandlerError, @wording.missing(waiting), cause: waiting.first.error
+      def refuse_missing(waiting, failures)
+        raise HandlerError, @wording.missing(waiting), cause: waiting.first.error unless failures
+
+        failures.concat(waiting.map { |w| Failure.new(w.file, w.error, w.place, "") })
+        nil
       end
     end
   end

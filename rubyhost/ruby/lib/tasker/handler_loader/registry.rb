@@ -67,7 +67,7 @@ module Tasker
         private
 
         def twice(name, other, place)
-          Tasker.logger.warn("the handler #{name.inspect} is defined at #{place}, and at #{other.place} too; a template cannot use it")
+          Tasker.logger.warn("#{place}: the handler #{name.inspect} is defined here, and at #{other.place} too; a template cannot use it")
         end
       end
     end
