@@ -99,9 +99,10 @@ func (r *runCommand) checkFlags(cmd *cobra.Command) error {
 
 // handlersReady is what a task or a step is run with.
 type handlersReady struct {
-	host *rubyhost.Host
-	db   *lazyPool
-	show display
+	host   *rubyhost.Host
+	db     *lazyPool
+	show   display
+	events rubysteps.Events
 }
 
 // withHandlers loads the handlers, which are beside the file by default, and calls do.
@@ -123,6 +124,9 @@ func (r *runCommand) withHandlers(cmd *cobra.Command, file string, t *templates.
 			return err
 		}
 	}
+	if err := h.events.Serve(ctx, h.host, h.log()); err != nil {
+		return err
+	}
 	return do(h)
 }
 
@@ -135,7 +139,11 @@ func (r *runCommand) engine(ctx context.Context, h *handlersReady) (*orchestrati
 		return nil, err
 	}
 	cfg := orchestration.Config{
-		Handlers: rubysteps.New(h.host), MaxParallelSteps: r.handlers.threads, OnEvent: h.show.event, Logger: h.log(),
+		Handlers: rubysteps.New(h.host), MaxParallelSteps: r.handlers.threads, Logger: h.log(),
+		OnEvent: func(e orchestration.Event) {
+			h.show.event(e)
+			h.events.OnEvent(e)
+		},
 	}
 	if r.debug {
 		cfg.OnStatement = printStatements(h.log())
@@ -162,6 +170,7 @@ func (r *runCommand) execute(ctx context.Context, h *handlersReady, s orchestrat
 	there, stop := untilDatabaseGone(ctx, db.ready)
 	defer stop()
 	_, runErr := engine.Run(there, submitted.TaskID)
+	h.events.Flush(context.WithoutCancel(ctx))
 	if err := show.end(); err != nil {
 		return notShown(submitted.TaskID, err)
 	}
