@@ -118,3 +118,82 @@ end
 	require.Zero(t, r.code, r.stdout+r.stderr)
 	require.Contains(t, r.stdout, "0 failures")
 }
+
+// The events that a step of Tasker Core's format publishes come after the outcome of each
+// attempt, by its condition and through its publisher.
+func TestStepsPublishTheirDomainEvents(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"payment.yaml": `name: payment
+namespace_name: payments
+steps:
+  - name: check
+    handler: {callable: Check}
+  - name: charge
+    handler: {callable: Charge}
+    dependencies: [check]
+    retry: {max_attempts: 3, backoff: none}
+    publishes_events:
+      - {name: payment.processed, condition: success, publisher: Payments, delivery_mode: fast}
+      - {name: payment.failed, condition: retryable_failure, publisher: "Shop::Failures", delivery_mode: fast}
+      - {name: payment.lost, condition: permanent_failure, delivery_mode: fast}
+      - {name: payment.tried, condition: always, delivery_mode: fast}
+`,
+		"handlers/steps.rb": `require "tasker/compat/tasker_core"
+class Check < TaskerCore::StepHandler::Base
+  def call(_context) = success(result: { ok: true })
+end
+class Charge < TaskerCore::StepHandler::Base
+  def call(context)
+    return failure(message: "busy", error_code: "BUSY", retryable: true) unless context.is_retry?
+    return failure(message: "no card", error_code: "NO_CARD") if context.get_input("fail")
+
+    success(result: { cents: 500, id: "c1" }, metadata: { provider: "bank" })
+  end
+end
+`,
+		"handlers/events.rb": `require "tasker/compat/tasker_core"
+class Payments < TaskerCore::DomainEvents::BasePublisher
+  def name = "Payments"
+  def transform_payload(result, declaration, context = nil)
+    { cents: result[:result]["cents"], on: declaration[:condition], step: context.step_name, order: context[:task][:context][:order] }
+  end
+  def additional_metadata(result, *) = { provider: result[:metadata][:provider] }
+end
+module Shop
+  class Failures < TaskerCore::DomainEvents::BasePublisher
+    def name = "Shop::Failures"
+    def transform_payload(result, *) = { code: result[:metadata][:error_code], why: result[:metadata][:error_message] }
+  end
+end
+class Everything < TaskerCore::DomainEvents::BaseSubscriber
+  subscribes_to "payment.*"
+  def handle(event)
+    state = Tasker.db.first("select string_agg(outcome, ',' order by attempt) as o from tasker.attempts join tasker.steps using (step_id) where name = 'charge'")["o"]
+    File.write("heard", "#{event[:event_name]} #{event[:business_payload].to_h} #{event[:metadata][:provider]} after #{state}\n", mode: "a")
+  end
+end
+TaskerCore::DomainEvents::PublisherRegistry.instance.register(Payments.new)
+TaskerCore::DomainEvents::SubscriberRegistry.instance.register(Everything)
+`,
+	})
+	r := p.run("run", "payment.yaml", "--context", `{"order": 7}`)
+	require.Zero(t, r.code, r.stdout+r.stderr)
+	require.Empty(t, r.stderr)
+	require.Regexp(t, `^payment.failed {"code"=>"BUSY", "why"=>"busy"}  after error(,complete)?
+payment.tried {}  after error(,complete)?
+payment.processed {"cents"=>500, "on"=>"success", "step"=>"charge", "order"=>7} bank after error,complete
+payment.tried {"cents"=>500, "id"=>"c1"}  after error,complete
+$`, ofOlderRuby(p.read("heard")))
+	require.NoError(t, os.Remove(filepath.Join(p.dir, "heard")))
+	r = p.run("run", "payment.yaml", "--context", `{"order": 8, "fail": true}`)
+	require.Equal(t, exitTaskFailed, r.code, r.stdout+r.stderr)
+	require.Regexp(t, `payment.failed .*
+payment.tried .*
+payment.lost {}  after .*
+payment.tried {} .*
+$`, ofOlderRuby(p.read("heard")))
+}
+
+// ofOlderRuby writes the Hashes of Ruby 3.4 as those before do.
+func ofOlderRuby(text string) string { return strings.ReplaceAll(text, `" => `, `"=>`) }

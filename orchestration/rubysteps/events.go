@@ -21,7 +21,8 @@ import (
 // Ruby says to which kinds of events somebody subscribes; the others cost a comparison. An
 // event is told at most once, after its commit, and no task waits for it.
 type Events struct {
-	wanted atomic.Uint64 // a bit for each kind, as in kinds
+	wanted atomic.Uint64 // a bit for each kind, as in eventKinds
+	used   atomic.Bool   // something was told, or Ruby has events of its own
 
 	log         *slog.Logger
 	take, flush *rubyhost.Method
@@ -89,6 +90,9 @@ func (e *Events) want(document []byte) error {
 	var wanted uint64
 	for _, kind := range kinds {
 		wanted |= eventKinds[kind]
+		if kind == "ruby" {
+			e.used.Store(true)
+		}
 	}
 	e.wanted.Store(wanted)
 	return nil
@@ -113,6 +117,7 @@ func (e *Events) OnEvent(event orchestration.Event) {
 		return
 	}
 	e.dropped = 0
+	e.used.Store(true)
 	e.queue = append(e.queue, document)
 	if !e.sending {
 		e.sending, e.sent = true, make(chan struct{})
@@ -143,7 +148,7 @@ func (e *Events) send(sent chan struct{}) {
 // Flush waits until the subscribers have been told of the events so far, but not longer than
 // a few seconds. Call it before the host is closed, and before what subscribers use is.
 func (e *Events) Flush(ctx context.Context) {
-	if e.flush == nil {
+	if !e.used.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, eventPatience)
@@ -151,12 +156,11 @@ func (e *Events) Flush(ctx context.Context) {
 	e.mu.Lock()
 	sent := e.sent
 	e.mu.Unlock()
-	if sent == nil { // nothing was ever told
-		return
-	}
-	select {
-	case <-sent:
-	case <-ctx.Done():
+	if sent != nil {
+		select {
+		case <-sent:
+		case <-ctx.Done():
+		}
 	}
 	deadline, _ := ctx.Deadline()
 	left, err := rubyhost.Call[int](ctx, e.flush, max(time.Until(deadline).Seconds()-0.1, 0))

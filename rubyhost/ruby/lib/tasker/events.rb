@@ -113,6 +113,12 @@ module Tasker
       # @yieldparam kinds [Array<String>] what the engine calls them
       attr_writer :engine
 
+      # Runs the block on the thread on which the engine's events are delivered. Outside the host
+      # it runs at once.
+      #
+      # @api private
+      def later(&block) = defined?(Host::EngineEvents) ? Host::EngineEvents.later(&block) : block.call
+
       # @param name [String, Symbol]
       # @param payload [Hash]
       # @return [nil]

@@ -29,6 +29,10 @@ module Tasker
 
             say(subscriber.place_of(subscriber.subscribed_events.last), "#{subscriber} hears nothing, because nothing has called #{subscriber}.subscribe")
           end
+          Execution::Entry.layer&.unheard.to_a.each do |subscriber|
+            say(Object.const_source_location(subscriber.name).to_a.join(":"), "#{subscriber} hears nothing, because it is not registered; " \
+                                                                               "write TaskerCore::DomainEvents::SubscriberRegistry.instance.register(#{subscriber})")
+          end
           nil
         end
 

@@ -56,6 +56,16 @@ module Tasker
           nil
         end
 
+        # Runs the block on the thread of the events, after those that wait.
+        #
+        # @return [nil]
+        def later(&block)
+          first = !@used
+          @used = true
+          tell if first # Go waits for it before it ends
+          take([block])
+        end
+
         # Waits until all events that were taken are delivered.
         #
         # @param seconds [Float] at most
@@ -73,7 +83,8 @@ module Tasker
 
         private
 
-        def wanted = Events::FromEngine.wanted(Events.subscriptions)
+        # "ruby" says that there are blocks of {.later}.
+        def wanted = Events::FromEngine.wanted(Events.subscriptions) + (@used ? ["ruby"] : [])
 
         # Two threads may subscribe at the same time, and Go must hear the latest last.
         def tell
@@ -101,9 +112,9 @@ module Tasker
         end
 
         def deliver_one(event)
-          Events::FromEngine.publish(event)
+          event.is_a?(Proc) ? event.call : Events::FromEngine.publish(event)
         rescue Exception => e # rubocop:disable Lint/RescueException -- a subscriber may raise anything, exit among it
-          Tasker.logger.error("a subscriber to an event of the engine raised #{e.class}: #{e.message} (#{e.backtrace&.first})")
+          Tasker.logger.error("a subscriber raised #{e.class}: #{e.message} (#{e.backtrace&.first})")
         ensure
           Output.flush_all if Output.unfinished
           @lock.synchronize do
