@@ -74,11 +74,8 @@ func (e *Events) Serve(ctx context.Context, host *rubyhost.Host, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	kinds, err := start.Call(ctx, service)
-	if err != nil {
-		return err
-	}
-	return e.want(kinds)
+	_, err = start.Call(ctx, service)
+	return err
 }
 
 // want notes which kinds somebody listens to.

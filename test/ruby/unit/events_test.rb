@@ -170,6 +170,17 @@ class EventsTest < Minitest::Test
     assert_match(/raised NotImplementedError: later/, log)
   end
 
+  def test_a_subscriber_whose_error_cannot_be_told
+    odd = Class.new(StandardError) { def message = raise("no") }
+    log = logged do
+      @subscriptions << Events.subscribe("step.completed") { raise odd }
+
+      assert_equal 5, run_step(handler { def process(*) = 5 })
+    end
+
+    assert_match(/a subscriber to step\.completed raised .*cannot be had/, log)
+  end
+
   def test_facts_of_a_step
     heard = listen
     run_step(handler { def process(*) = { "ok" => true } }, step: { attempts: 2, retry_limit: 2, last_attempted_at: "2026-01-02T03:04:05Z" },

@@ -144,7 +144,7 @@ module Tasker
         end
         nil
       rescue StandardError => e # in the payload: it must not fail the step
-        Tasker.logger.error("the event #{name} could not be published: #{e.class}: #{e.message} (#{e.backtrace&.first})")
+        Tasker.logger.error("the event #{name} could not be published: #{in_a_line(e)}")
         nil
       end
 
@@ -225,6 +225,15 @@ module Tasker
       # @return [String] the name under which the event is published
       def canonical_name(name) = Names.canonical(name)
 
+      # Uses the error's report, because the error's own methods may raise.
+      #
+      # @api private
+      # @return [String] its class, the first line of its message and its place
+      def in_a_line(error)
+        report = Execution.describe(error)
+        "#{report["class"]}: #{report["message"].to_s[/.*/]} (#{report["backtrace"].to_a.first})"
+      end
+
       private
 
       def add(pattern, block, own_only, place)
@@ -253,7 +262,7 @@ module Tasker
       def deliver(subscription, event)
         subscription.block.call(event)
       rescue StandardError, ScriptError, SystemStackError => e
-        Tasker.logger.error("a subscriber to #{event.name} raised #{e.class}: #{e.message} (#{e.backtrace&.first})")
+        Tasker.logger.error("a subscriber to #{event.name} raised #{in_a_line(e)}")
       end
     end
 

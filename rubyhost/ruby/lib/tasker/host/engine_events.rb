@@ -27,12 +27,13 @@ module Tasker
         # of subscriptions to what never comes.
         #
         # @param service [String] that is told; each engine of the process has one
-        # @return [Array<String>] what is listened to now
+        # @return [nil]
         def start(service)
           @services = [*@services, service].freeze
           Events.engine = method(:tell)
           warn_of_unheard
-          wanted
+          tell
+          nil
         end
 
         # To be called when all handlers are loaded.
@@ -114,7 +115,7 @@ module Tasker
         def deliver_one(event)
           event.is_a?(Proc) ? event.call : Events::FromEngine.publish(event)
         rescue Exception => e # rubocop:disable Lint/RescueException -- a subscriber may raise anything, exit among it
-          Tasker.logger.error("a subscriber raised #{e.class}: #{e.message} (#{e.backtrace&.first})")
+          Tasker.logger.error("a subscriber raised #{Events.in_a_line(e)}")
         ensure
           Output.flush_all if Output.unfinished
           @lock.synchronize do

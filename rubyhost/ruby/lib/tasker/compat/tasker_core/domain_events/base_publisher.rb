@@ -39,7 +39,7 @@ module TaskerCore
 
       # @return [void]
       def on_publish_error(event_name, error, _payload)
-        logger.error("the event #{event_name} could not be published: #{error.class}: #{error.message}")
+        logger.error("the event #{event_name} could not be published: #{Tasker::Events.in_a_line(error)}")
       end
 
       # Publishes one event to the subscribers of this process.

@@ -77,7 +77,7 @@ module TaskerCore
 
       # @return [void]
       def on_handle_error(event, error)
-        logger.error("#{self.class} could not handle #{event[:event_name]}: #{error.class}: #{error.message} (#{error.backtrace&.first})")
+        logger.error("#{self.class} could not handle #{event[:event_name]}: #{Tasker::Events.in_a_line(error)}")
       end
 
       private

@@ -64,7 +64,7 @@ module TaskerCore
           read(context)
           Tasker::AfterCommit.add(fate => -> { Tasker::Events.later { publish(declared, given, context) } })
         rescue StandardError => e
-          Tasker.logger.error("the events of the step cannot be published: #{e.class}: #{e.message} (#{e.backtrace&.first})")
+          Tasker.logger.error("the events of the step cannot be published: #{Tasker::Events.in_a_line(e)}")
         end
 
         # The documents of a large task cannot be asked for when the step has ended.
@@ -80,7 +80,7 @@ module TaskerCore
             publisher = PublisherRegistry.instance.get_or_default(event["publisher"])
             publisher.publish(event_name: event["name"], step_result: step_result, event_declaration: declaration, step_context: context)
           rescue StandardError, ScriptError => e
-            Tasker.logger.error("the event #{event["name"]} could not be published: #{e.class}: #{e.message} (#{e.backtrace&.first})")
+            Tasker.logger.error("the event #{event["name"]} could not be published: #{Tasker::Events.in_a_line(e)}")
           end
         end
       end

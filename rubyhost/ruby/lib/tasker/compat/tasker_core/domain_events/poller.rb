@@ -92,7 +92,7 @@ module TaskerCore
       def call(handler, event, name)
         handler.call(event)
       rescue StandardError, ScriptError => e
-        logger.warn("a subscriber to #{name} raised #{e.class}: #{e.message} (#{e.backtrace&.first})")
+        logger.warn("a subscriber to #{name} raised #{Tasker::Events.in_a_line(e)}")
       end
     end
   end

@@ -107,7 +107,7 @@ module TaskerCore
       def start(subscriber)
         subscriber.start!
       rescue StandardError => e
-        logger.error("#{subscriber.class} could not be started: #{e.class}: #{e.message}")
+        logger.error("#{subscriber.class} could not be started: #{Tasker::Events.in_a_line(e)}")
       end
     end
   end
