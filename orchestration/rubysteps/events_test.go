@@ -190,3 +190,21 @@ func TestSubscribersUseTheDatabaseOutsideSteps(t *testing.T) {
 	d.events.Flush(t.Context())
 	require.JSONEq(t, `["complete"]`, d.ruby(heardNames))
 }
+
+// What waits for slow subscribers is bounded.
+func TestTooManyEventsAreDropped(t *testing.T) {
+	d := tell(t, `require "stringio"
+		require "logger"
+		$go = Thread::Queue.new
+		Tasker::Events.subscribe("task.completed") { $heard << 1; $go.pop }`)
+	require.JSONEq(t, `[true, 10000]`, d.ruby(`
+		log = StringIO.new
+		Tasker::Host::EngineEvents.instance_variable_set(:@said, nil) # it is said once a minute
+		before, Tasker.logger = Tasker.logger, Logger.new(log)
+		told = { "kind" => "task_ended", "state" => "complete", "task_id" => 1, "at" => "2026-01-01T00:00:00Z" }
+		Tasker::Host::EngineEvents.take([told] * 10_003)
+		Tasker.logger = before
+		$go.close # from now on pop returns nil
+		Tasker::Host::EngineEvents.flush(60)
+		[log.string.include?("3 events of tasks were dropped"), $heard.size]`))
+}

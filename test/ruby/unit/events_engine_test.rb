@@ -116,6 +116,14 @@ class EventsEngineTest < Minitest::Test
     Events.engine = nil
   end
 
+  def test_the_guide_has_every_event
+    guide = File.read(File.expand_path("../../../docs/events.md", __dir__), encoding: "UTF-8")
+    short = /\A(handler|plugin|subscriber|registry)\.|\Aworkflow\.task_reenqueue_(requested|failed)\z/
+    missing = Events::Names.with_constants.reject { |name| guide.include?("`#{name}`") || name.match?(short) }
+
+    assert_empty missing
+  end
+
   def test_own_events_only
     heard = []
     Events.subscribe_to_own { |event| heard << event.name }
