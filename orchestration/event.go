@@ -40,6 +40,9 @@ type Event struct {
 	Results     json.RawMessage // of EventStepCompleted
 	Err         *StepError      // of EventStepRetrying and EventStepFailed
 	NextAttempt time.Time       // of EventStepRetrying and EventTaskWaiting
+
+	task *taskRun
+	step *stepRun
 }
 
 // TracedStatement is a statement of a handler, for Config.OnStatement.
@@ -48,6 +51,7 @@ type TracedStatement = sqlsession.Traced
 // tell completes an event and hands it to OnEvent. s is nil for events of the task.
 func (e *Engine) tell(t *taskRun, s *stepRun, event Event) {
 	event.At, event.TaskID, event.TaskState = e.now(), t.id, t.state
+	event.task, event.step = t, s
 	event.Namespace, event.TaskName = t.template.Namespace, t.template.Name
 	if s != nil {
 		event.Step, event.Class, event.Attempt, event.RetryLimit = s.template.Name, s.template.HandlerClass, s.attempts, s.limit

@@ -61,3 +61,55 @@ step_templates:
 	// step_completed cake "baked"
 	// task_ended complete
 }
+
+// Facts tells more of the task, for those events that need it.
+func ExampleEvent_Facts() {
+	ctx := context.Background()
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	fry := func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		if x.StepName == "egg" {
+			return nil, &orchestration.StepError{Class: "Rotten", Message: "the egg is bad", Permanent: true}
+		}
+		return json.Marshal("fried")
+	}
+	engine, err := orchestration.New(ctx, orchestration.Config{
+		Pool:     pool,
+		Handlers: orchestration.Handlers{ByClass: map[string]orchestration.StepHandler{"Fry": orchestration.StepHandlerFunc(fry)}},
+		OnEvent: func(e orchestration.Event) {
+			if e.Kind != orchestration.EventTaskEnded {
+				return
+			}
+			facts := e.Facts()
+			fmt.Println(e.TaskState, string(facts.Context))
+			for _, s := range facts.Steps {
+				if s.Err != nil {
+					fmt.Println(s.Name, s.State, s.Err.Message)
+				} else {
+					fmt.Println(s.Name, s.State)
+				}
+			}
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	template := mustParse(`
+name: breakfast
+step_templates:
+  - {name: bacon, handler_class: Fry}
+  - {name: egg, handler_class: Fry, depends_on_step: bacon}
+`)
+	task, err := engine.Submit(ctx, orchestration.Submission{Template: template, Context: json.RawMessage(`{"table":7}`)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := engine.Run(ctx, task.TaskID); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// error {"table":7}
+	// bacon complete
+	// egg error the egg is bad
+}

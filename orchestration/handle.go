@@ -45,7 +45,9 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 		} else {
 			pause = otherEngineFirstPause
 			now := e.now()
-			e.cfg.OnEvent(Event{Kind: EventTaskWaiting, At: now, TaskID: taskID, TaskState: out.State, NextAttempt: out.Next})
+			if out.State == TaskPending { // for its RunAt; of other waits Handle has told
+				e.cfg.OnEvent(Event{Kind: EventTaskWaiting, At: now, TaskID: taskID, TaskState: out.State, NextAttempt: out.Next})
+			}
 			stopWaiting = e.cfg.Clock.At(soonest(out.Next, now), TaskWait, func() { close(due) })
 		}
 		select {

@@ -59,6 +59,8 @@ type stepRun struct {
 	interrupt   context.CancelCauseFunc // ends the handler's context while it runs
 	interrupted bool                    // this engine lost the claim while the handler ran
 
+	failure *StepError // of its last attempt, if that was in this loop and left the step in error
+
 	threads *Threads // that its handler runs on; nil if it needs none
 	crashes int      // attempts, since the operator's last retry, whose process died
 

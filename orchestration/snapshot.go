@@ -127,5 +127,8 @@ func (s *shownStep) appendHead(b []byte, taskID int64) []byte {
 	if s.template.HandlerMethod != "" {
 		b = appendText(append(b, `,"handler_method":`...), s.template.HandlerMethod)
 	}
+	if len(s.template.Published) > 0 {
+		b = append(append(b, `,"publishes_events":`...), mustMarshal(s.template.Published)...)
+	}
 	return append(b, '}')
 }

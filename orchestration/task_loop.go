@@ -301,8 +301,12 @@ func (l *taskLoop) noteOutcome(r attemptResult) {
 	if o.crash {
 		s.crashes++
 	}
-	if o.to == StepComplete {
+	s.failure = nil
+	switch o.to {
+	case StepComplete:
 		l.task.setResults(s, resultOf(o.results))
+	case StepInError:
+		s.failure = o.err
 	}
 	if r.endedTask {
 		l.task.state = TaskComplete
@@ -431,6 +435,9 @@ func (l *taskLoop) endOrWait(ctx context.Context) (out Outcome, again bool, err 
 			if s.state == StepInProgress { // under another engine
 				return Outcome{State: t.state}, false, nil
 			}
+		}
+		if !v.next.IsZero() {
+			l.engine.tell(t, nil, Event{Kind: EventTaskWaiting, NextAttempt: v.next})
 		}
 		return Outcome{State: t.state, Next: v.next}, v.next.IsZero(), nil
 	}

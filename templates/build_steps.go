@@ -67,6 +67,7 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 		Skippable:       b.boolean(n.Get("skippable"), false),
 		HandlerConfig:   emptyObject,
 		CustomEvents:    b.customEvents(n.Get("custom_events")),
+		Published:       b.publishedEvents(n.Get("publishes_events")),
 		Backoff:         b.readBackoff(n.Get("backoff")),
 		Transaction:     TransactionLazy,
 		KeepThreads:     b.boolean(n.Get("keep_threads"), false),

@@ -86,9 +86,9 @@ var coreEventKeys = []key{
 	{"name", "text", required},
 	{"description", "text", "none"},
 	{"schema", "anything", "none"},
-	{"condition", "anything", "none"},
-	{"delivery_mode", "anything", "none"},
-	{"publisher", "anything", "none"},
+	{"condition", "text", "success"},
+	{"delivery_mode", "text", "durable"},
+	{"publisher", "text", "none"},
 }
 
 // coreEnvironmentKeys are the keys of environments.<name>.

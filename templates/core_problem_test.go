@@ -93,7 +93,7 @@ var coreProblemCases = []struct {
 		`3:32: primary must be text, found the value 1 | Put it in quotes: "1"`,
 		`3:46: secondary must be a list, found the text "b" | Write a list: [b]`}},
 	{"events", "name: x\nsteps:\n  - {name: a, handler: {callable: A}, publishes_events: [e, {name: e}, {description: d}, 5, {name: f, kind: k}]}\n", []string{
-		`warning: 3:39: publishes_events only says which events handlers may publish; nothing publishes them by itself or checks them | Publish them in the handlers.`,
+		`warning: 3:39: events that are durable or broadcast are published as fast ones are: once at most, to subscribers in the worker's process | Write delivery_mode: fast if that is enough. For more, let the handler write to a table.`,
 		`3:68: the event "e" is given twice, first at t.yml:3:58 | Remove one of the two.`,
 		`3:72: publishes_events[2] has no name | Add a name.`,
 		`3:90: publishes_events[3] must be text, found the value 5 | Put it in quotes: "5"`,

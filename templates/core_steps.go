@@ -30,7 +30,7 @@ func (b *builder) coreStep(n *tree.Node, i int, t *Template) *stepDraft {
 		DependentSystem: t.DefaultDependentSystem,
 		Skippable:       b.boolean(n.Get("skippable"), false),
 		HandlerConfig:   emptyObject,
-		CustomEvents:    b.coreEvents(n.Get("publishes_events")),
+		Published:       b.publishedEvents(n.Get("publishes_events")),
 		Transaction:     TransactionLazy,
 		KeepThreads:     b.boolean(n.Get("keep_threads"), false),
 	}

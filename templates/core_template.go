@@ -97,8 +97,8 @@ func (b *builder) coreSystems(n *tree.Node, t *Template) {
 	}
 }
 
-// coreEvents reads domain_events of the template or publishes_events of a step.
-// Handlers may publish these events by name. An event is a name, or a mapping.
+// coreEvents reads domain_events of the template. Handlers may publish these events by name.
+// An event is a name, or a mapping.
 func (b *builder) coreEvents(m *tree.Member) []CustomEvent {
 	if m == nil {
 		return nil

@@ -52,7 +52,9 @@ func TestCoreTemplate(t *testing.T) {
 	require.False(t, charge.Retryable)
 	require.Equal(t, 2, charge.RetryLimit)
 	require.Equal(t, templates.Backoff{Curve: templates.CurveExponential, Base: 1500 * time.Millisecond, Max: time.Minute, Jitter: 0.1}, charge.Backoff)
-	require.Equal(t, []templates.CustomEvent{{Name: "seat.paid"}, {Name: "seat.refused", Description: "No money."}}, charge.CustomEvents)
+	require.Empty(t, charge.CustomEvents)
+	require.Equal(t, []string{"seat.paid", "seat.refused"}, []string{charge.Published[0].Name, charge.Published[1].Name})
+	require.Equal(t, "No money.", charge.Published[1].Description)
 
 	require.Equal(t, "print_paper", paper.HandlerClass)
 	require.Equal(t, []string{"charge"}, paper.Parents)
@@ -155,7 +157,7 @@ func TestWarnings(t *testing.T) {
 			`warning: 5:23: nothing reads secondary | It only describes the template. It may stay.`,
 			`warning: 6:1: domain_events only says which events handlers may publish; nothing publishes them by itself or checks them | Publish them in the handlers.`,
 			`warning: 7:16: nothing calls the task_handler "shop.task": it is not the name of a Ruby class | Remove it, or write the name of a Ruby class.`,
-			`warning: 9:39: publishes_events only says which events handlers may publish; nothing publishes them by itself or checks them | Publish them in the handlers.`,
+			`warning: 9:39: events that are durable or broadcast are published as fast ones are: once at most, to subscribers in the worker's process | Write delivery_mode: fast if that is enough. For more, let the handler write to a table.`,
 			`warning: 9:81: nothing reads result_schema | It only describes the template. It may stay.`}},
 		"an environment that is not in use": {"name: x\n" + steps + "environments:\n  prod: {colour: red, step_templates: [{name: a, retires: 1}]}\n", []string{
 			`warning: 5:10: an environment has no key "colour" | Known keys: ` + environmentKeyNames + `.`,
@@ -188,4 +190,31 @@ func TestWarningsBesideFaults(t *testing.T) {
 	_, err := templates.Parse([]byte("name: 1\nmetadata: {a: b}\nsteps:\n  - {name: a, handler: {callable: A}}\n"), "t.yml")
 	require.EqualError(t, err, "t.yml:1:7: name must be text, found the value 1\n    Put it in quotes: \"1\"\n"+
 		"warning: t.yml:2:1: nothing reads metadata\n    It only describes the template. It may stay.")
+}
+
+func TestPublishedEvents(t *testing.T) {
+	t.Parallel()
+	tmpl := parse(t, `name: x
+steps:
+  - name: a
+    handler: {callable: A}
+    publishes_events:
+      - a.done
+      - {name: a.failed, description: Oh, condition: retryable_failure, delivery_mode: fast, publisher: "Shop::Failures", schema: {type: object}}
+  - {name: b, handler: {callable: A}}
+`)
+	published := []templates.PublishedEvent{
+		{Name: "a.done", Condition: templates.PublishOnSuccess, DeliveryMode: "durable"},
+		{Name: "a.failed", Description: "Oh", Condition: templates.PublishOnRetryableFailure, DeliveryMode: "fast", Publisher: "Shop::Failures"},
+	}
+	require.Equal(t, published, tmpl.Step("a").Published)
+	stored, err := templates.Decode(tmpl.Encode())
+	require.NoError(t, err)
+	require.Equal(t, published, stored.Step("a").Published)
+	require.NotContains(t, string(parse(t, "name: x\nsteps: [{name: b, handler: {callable: A}}]\n").Encode()), "publishes_events", "digests stay as they are")
+	fast := parse(t, "name: x\nsteps: [{name: b, handler: {callable: A}, publishes_events: [{name: b.done, delivery_mode: fast}]}]\n")
+	require.Empty(t, fast.Warnings)
+	_, err = templates.Parse([]byte("name: x\nsteps: [{name: b, handler: {callable: A}, publishes_events: [{name: c, condition: sucess, delivery_mode: slow}]}]\n"), "t.yml")
+	require.ErrorContains(t, err, `condition is "sucess"; it must be "success", "failure", "retryable_failure", "permanent_failure" or "always"`)
+	require.ErrorContains(t, err, `delivery_mode is "slow"; it must be "durable", "fast" or "broadcast"`)
 }

@@ -101,6 +101,9 @@ func (s *Step) document() *tree.Node {
 	d.set("depends_on_steps", parents)
 	d.raw("handler_config", s.HandlerConfig)
 	d.events(s.CustomEvents)
+	if len(s.Published) > 0 { // left out otherwise, like handler_method
+		d.set("publishes_events", publishedDocument(s.Published))
+	}
 	if s.Timeout > 0 {
 		d.number("timeout_seconds", formatSeconds(s.Timeout))
 	}

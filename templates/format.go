@@ -38,7 +38,6 @@ var engineFormat = &format{
 		"domain_events":       "In a template with step_templates: it is custom_events:.",
 		"handler":             "In a template with step_templates: it is handler_class:, handler_method: and handler_config:.",
 		"input_schema":        "In a template with step_templates: it is schema:.",
-		"publishes_events":    "In a template with step_templates: it is custom_events:.",
 		"retry":               "In a template with step_templates: it is default_retryable:, default_retry_limit: and backoff:.",
 		"system_dependencies": "In a template with step_templates: it is default_dependent_system:.",
 		"system_dependency":   "In a template with step_templates: it is dependent_system:.",

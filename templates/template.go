@@ -73,6 +73,8 @@ type Step struct {
 	// Numbers keep all their digits, and keys keep their order.
 	HandlerConfig json.RawMessage
 	CustomEvents  []CustomEvent
+	// Published are the events that are published when an attempt of the step has ended.
+	Published []PublishedEvent
 	// Timeout is the time one attempt may take; 0 means the engine's default.
 	Timeout     time.Duration
 	Backoff     Backoff

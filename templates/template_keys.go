@@ -43,6 +43,7 @@ var stepKeys = []key{
 	{"depends_on_steps", "list of text", "[]"},
 	{"handler_config", "mapping", "{}"},
 	{"custom_events", "list of mappings", "[]"},
+	{"publishes_events", "list", "[]"},
 	{"timeout_seconds", "number", "none"},
 	{"backoff", "mapping", "see below"},
 	{"transaction", "text", "lazy"},

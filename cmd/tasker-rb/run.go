@@ -122,9 +122,10 @@ func (r *runCommand) newPool() *lazyPool {
 
 // handlersReady is what a task or a step is run with.
 type handlersReady struct {
-	host *rubyhost.Host
-	db   *lazyPool
-	show display
+	host   *rubyhost.Host
+	db     *lazyPool
+	show   display
+	events rubysteps.Events
 }
 
 // withHandlers loads the handlers, which are beside the file by default, and calls do.
@@ -148,6 +149,9 @@ func (r *runCommand) withHandlers(cmd *cobra.Command, db *lazyPool, file string,
 			return err
 		}
 	}
+	if err := h.events.Serve(ctx, h.host, h.log()); err != nil {
+		return err
+	}
 	return do(h)
 }
 
@@ -160,7 +164,11 @@ func (r *runCommand) engine(ctx context.Context, h *handlersReady) (*orchestrati
 		return nil, err
 	}
 	cfg := orchestration.Config{
-		Handlers: rubysteps.New(h.host), MaxParallelSteps: r.handlers.threads, OnEvent: h.show.event, Logger: h.log(),
+		Handlers: rubysteps.New(h.host), MaxParallelSteps: r.handlers.threads, Logger: h.log(),
+		OnEvent: func(e orchestration.Event) {
+			h.show.event(e)
+			h.events.OnEvent(e)
+		},
 	}
 	if r.debug {
 		cfg.OnStatement = printStatements(h.log())
@@ -192,6 +200,7 @@ func (h *handlersReady) follow(ctx context.Context, engine *orchestration.Engine
 	there, stop := untilDatabaseGone(ctx, db.ready)
 	defer stop()
 	_, runErr := engine.Run(there, task)
+	h.events.Flush(context.WithoutCancel(ctx))
 	if err := show.end(); err != nil {
 		return notShown(task, err)
 	}

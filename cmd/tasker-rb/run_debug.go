@@ -58,7 +58,7 @@ func (r *runCommand) atTerminal(cmd *cobra.Command) bool {
 // debuggingRuby prints what handlers publish, on the step's own output. A debugger traps
 // signals at each prompt; the host warns of that each time.
 const debuggingRuby = `
-Tasker::Events.subscribe do |event|
+Tasker::Events.subscribe_to_own do |event|
   facts = event.to_h.reject { |key, _| key == :timestamp }.inspect
   puts "event #{event.name} #{facts.length > 500 ? facts[0, 500] + "…" : facts}"
 end

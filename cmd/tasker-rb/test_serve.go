@@ -20,9 +20,13 @@ import (
 // are opened to db afterwards read the time of the tests in now().
 func (t *testCommand) serveTests(cmd *cobra.Command, host *rubyhost.Host, db *database, l testLayout, log *slog.Logger) (closeTests func() error, err error) {
 	ctx := cmd.Context()
+	events := &rubysteps.Events{}
+	if err := events.Serve(ctx, host, log); err != nil {
+		return nil, err
+	}
 	own := cmp.Or(db.direct, db.url) // the engine needs a backend of its own, which a pooler may not give
 	bed, err := testbed.Open(ctx, testbed.Config{
-		URL: own, SQLClock: true, Logger: log, Engine: orchestration.Config{Handlers: rubysteps.New(host), Logger: log},
+		URL: own, SQLClock: true, Logger: log, Engine: orchestration.Config{Handlers: rubysteps.New(host), OnEvent: events.OnEvent, Logger: log},
 	})
 	if err != nil {
 		return nil, err
@@ -30,7 +34,9 @@ func (t *testCommand) serveTests(cmd *cobra.Command, host *rubyhost.Host, db *da
 	if db.direct == "" { // a pooler refuses it
 		db.url = withOption(db.url, "search_path", bed.SearchPath())
 	}
-	err = rubytest.Serve(ctx, host, rubytest.Config{Bed: bed, Templates: l.templates, Kill: t.kill(cmd, withOption(own, "search_path", bed.SearchPath())), Logger: log})
+	err = rubytest.Serve(ctx, host, rubytest.Config{
+		Bed: bed, Templates: l.templates, Kill: t.kill(cmd, withOption(own, "search_path", bed.SearchPath())), Events: events, Logger: log,
+	})
 	if err != nil {
 		return nil, errors.CombineErrors(err, bed.Close())
 	}

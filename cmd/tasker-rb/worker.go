@@ -114,6 +114,10 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if err := resolveHandlers(ctx, host, list...); err != nil {
 		return err
 	}
+	var told rubysteps.Events
+	if err := told.Serve(ctx, host, log); err != nil {
+		return err
+	}
 	memory, err := newWorkerMemory(host, w.maxRSS, log)
 	if err != nil {
 		return err
@@ -128,12 +132,14 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 		OnEvent: func(e orchestration.Event) {
 			memory.count(e)
 			events.print(e)
+			told.OnEvent(e)
 		},
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
+	defer told.Flush(context.WithoutCancel(ctx))
 	return w.work(ctx, engine, memory, db.place(), log)
 }
 

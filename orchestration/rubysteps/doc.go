@@ -22,6 +22,8 @@
 //	sql.go                                        finds the session, and runs it there
 //	orchestration/sqlsession                      checks it and sends it to PostgreSQL
 //
+// events.go tells subscribers in Ruby what happens to tasks; event_facts.go has what it tells.
+//
 // open.go opens an engine, Ruby and the handlers in one call. task_handlers.go checks contexts
 // against the schemas of task handlers. handlers.go has the rest: how a step is given to its
 // handler, and how a Ruby exception becomes an [orchestration.StepError].

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"log/slog"
 	"strings"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -116,4 +117,50 @@ func ExampleHandlers_CheckContext() {
 	// Output:
 	// <nil>
 	// bad context for default/order 0.1.0: context.order_id is required
+}
+
+// Subscribers in Ruby are told of the events of tasks. The handlers are loaded before Serve,
+// and Flush comes before what subscribers use is closed.
+func ExampleEvents() {
+	ctx := context.Background()
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	host := bootedHost()
+	_, err := host.Eval(ctx, `
+		class ExampleBake < Tasker::StepHandler::Base
+			def process(*) = "bread"
+		end
+		$baked = []
+		$baking = Tasker::Events.subscribe("task.completed") { |event| $baked << "#{event[:task_name]}: #{event[:completed_steps]} step" }
+		nil`, "bake.rb")
+	if err != nil {
+		log.Fatal(err)
+	}
+	var events rubysteps.Events
+	if err := events.Serve(ctx, host, slog.Default()); err != nil {
+		log.Fatal(err)
+	}
+	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: rubysteps.New(host), OnEvent: events.OnEvent})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	template, err := templates.Parse([]byte("name: bakery\nstep_templates: [{name: bake, handler_class: ExampleBake}]"), "bakery.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := engine.Submit(ctx, orchestration.Submission{Template: template})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := engine.Run(ctx, task.TaskID); err != nil {
+		log.Fatal(err)
+	}
+	events.Flush(ctx)
+	baked, err := host.Eval(ctx, "Tasker::Events.unsubscribe($baking); $baked", "baked.rb")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(baked))
+	// Output: ["bakery: 1 step"]
 }

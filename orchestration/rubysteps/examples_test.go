@@ -8,5 +8,6 @@ import (
 
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	exampletest.Check(t, nil)
+	const shown = "ExampleEvents shows it"
+	exampletest.Check(t, map[string]string{"Events.Flush": shown, "Events.OnEvent": shown, "Events.Serve": shown})
 }

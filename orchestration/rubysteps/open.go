@@ -36,11 +36,13 @@ type Engine struct {
 	Host *rubyhost.Host
 
 	sql      *SQL
+	events   Events
 	ownsHost bool
 }
 
 // Open opens an engine on the database of a PostgreSQL URL, as [orchestration.Open] does.
-// It boots Ruby, gives it the database, and loads the handlers. Close closes all of it.
+// It boots Ruby, gives it the database, and loads the handlers. Subscribers in Ruby are told of
+// the events of tasks. Close closes all of it.
 //
 //	engine, err := rubysteps.Open(ctx, os.Getenv("DATABASE_URL"), rubysteps.Config{Folders: []string{"handlers"}})
 func Open(ctx context.Context, url string, cfg Config) (*Engine, error) {
@@ -63,6 +65,14 @@ func Open(ctx context.Context, url string, cfg Config) (*Engine, error) {
 func (e *Engine) open(ctx context.Context, url string, cfg Config) (err error) {
 	ruby := &Handlers{}
 	cfg.Engine.Handlers = orchestration.Handlers{ByClass: cfg.Go, Next: ruby}
+	if own := cfg.Engine.OnEvent; own != nil {
+		cfg.Engine.OnEvent = func(event orchestration.Event) {
+			own(event)
+			e.events.OnEvent(event)
+		}
+	} else {
+		cfg.Engine.OnEvent = e.events.OnEvent
+	}
 	if e.Engine, err = orchestration.Open(ctx, url, cfg.Engine); err != nil {
 		return err
 	}
@@ -75,16 +85,22 @@ func (e *Engine) open(ctx context.Context, url string, cfg Config) (err error) {
 		}
 	}
 	*ruby = *New(e.Host)
-	if e.sql, err = ServeSQL(ctx, e.Host, e.Pool(), cfg.Engine.Logger); err != nil || len(cfg.Folders) == 0 {
+	if e.sql, err = ServeSQL(ctx, e.Host, e.Pool(), cfg.Engine.Logger); err != nil {
 		return err
 	}
-	return e.Host.LoadDir(ctx, cfg.Folders...)
+	if len(cfg.Folders) > 0 {
+		if err := e.Host.LoadDir(ctx, cfg.Folders...); err != nil {
+			return err
+		}
+	}
+	return e.events.Serve(ctx, e.Host, cfg.Engine.Logger)
 }
 
-// Close ends the interpreter, then the engine, and then its pool: Ruby's at_exit blocks may
-// use the database. All other calls must have returned. A second Close does nothing.
+// Close tells the subscribers of the events so far. It ends the interpreter, then the engine, and
+// then its pool: Ruby's at_exit blocks may use the database. All other calls must have returned. A second Close does nothing.
 func (e *Engine) Close() error {
 	var err error
+	e.events.Flush(context.Background())
 	if e.ownsHost && e.Host != nil {
 		err = e.Host.Close()
 	}

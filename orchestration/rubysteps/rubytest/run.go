@@ -47,6 +47,9 @@ func (s *service) run(ctx context.Context, r *request, template *templates.Templ
 	}
 	s.serial.Store(r.Serial)
 	run, err := s.bed.Run(ctx, submission, options)
+	if s.cfg.Events != nil {
+		s.cfg.Events.Flush(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}

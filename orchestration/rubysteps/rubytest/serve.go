@@ -28,6 +28,9 @@ type Config struct {
 	// whether it did; otherwise the task has ended, or waits. Nil means that there are no
 	// such processes.
 	Kill func(ctx context.Context, k Kill) (bool, error)
+	// Events are those of the Bed's engines, if subscribers in Ruby are to be told of them. A
+	// task counts as run when they have been. Optional.
+	Events *rubysteps.Events
 	// Logger gets what the service itself has to say. Default slog.Default.
 	Logger *slog.Logger
 }

@@ -135,12 +135,72 @@ class EventsTest < Minitest::Test
   def test_a_subscriber_without_the_method
     lacking = Class.new(Tasker::Events::Subscribers::BaseSubscriber) { subscribe_to "a.b" }
 
-    assert_match(/has no method handle_a_b/, assert_raises(Tasker::ConfigurationError) { lacking.subscribe(publisher) }.message)
+    assert_match(/events_test\.rb:\d+: .* subscribes to a\.b, but has no method handle_a_b/, logged { lacking.subscribe(publisher) })
+    assert_empty @subscriptions
+  end
+
+  def test_a_subscriber_with_arguments
+    given = Class.new(Tasker::Events::Subscribers::BaseSubscriber) do
+      def handle_order_placed(event) = (@seen ||= []) << event[:id]
+      attr_reader :seen
+    end
+    subscriber = given.new(name: "orders", events: ["order.placed"], config: { a: 1 })
+    subscriber.subscribe_to_publisher(publisher)
+    Events.publish("custom.order.placed", id: 3)
+
+    assert_equal [3], subscriber.seen
+  end
+
+  def test_a_subscriber_to_tasks_costs_a_step_nothing
+    listen("task.completed")
+
+    refute_predicate Events, :listened_to?
+    listen(:step_failed)
+
+    assert_predicate Events, :listened_to?
+  end
+
+  def test_a_subscriber_that_raises_what_is_no_standard_error
+    log = logged do
+      @subscriptions << Events.subscribe("step.started") { raise NotImplementedError, "later" }
+
+      assert_equal 5, run_step(handler { def process(*) = 5 })
+    end
+
+    assert_match(/raised NotImplementedError: later/, log)
+  end
+
+  def test_a_subscriber_whose_error_cannot_be_told
+    odd = Class.new(StandardError) { def message = raise("no") }
+    log = logged do
+      @subscriptions << Events.subscribe("step.completed") { raise odd }
+
+      assert_equal 5, run_step(handler { def process(*) = 5 })
+    end
+
+    assert_match(/a subscriber to step\.completed raised .*cannot be had/, log)
+  end
+
+  def test_facts_of_a_step
+    heard = listen
+    run_step(handler { def process(*) = { "ok" => true } }, step: { attempts: 2, retry_limit: 2, last_attempted_at: "2026-01-02T03:04:05Z" },
+                                                            task: { name: "order", namespace_name: "shop", version: "1.2.0" })
+    started, _, done = heard
+
+    assert_equal ["order", "shop", "1.2.0", "2026-01-02T03:04:05.000Z", 1], done.to_h.values_at(:task_name, :namespace_name, :task_version, :started_at, :retry_count)
+    assert_equal [[], {}], [started[:step_dependencies], started[:step_inputs].to_h]
+    assert done[:results][:ok]
+    assert_match(/\A\d{4}-.*Z\z/, done[:completed_at])
   end
 
   def test_constants_of_tasker_engine
     assert_equal "step.completed", Tasker::Constants::StepEvents::COMPLETED
     assert_equal "complete", Tasker::Constants::WorkflowStepStatuses::COMPLETE
     assert_equal "waiting_for_retry", Tasker::Constants::WorkflowStepStatuses::WAITING_FOR_RETRY
+    assert_equal "task.completed", Tasker::Constants::TaskEvents::COMPLETED
+    assert_equal "workflow.no_viable_steps", Tasker::Constants::WorkflowEvents::NO_VIABLE_STEPS
+    assert_equal "observability.step.backoff", Tasker::Constants::ObservabilityEvents::Step::BACKOFF
+    assert_equal "handler.registered", Tasker::Constants::RegistryEvents::HANDLER_REGISTERED
+    refute Tasker::Constants::WorkflowEvents.const_defined?(:ERROR)
   end
 end

@@ -29,7 +29,7 @@ class MemoryLeaksTest < Minitest::Test
     RUBY
       held = found.first["path"].first
       assert_equal ["Array", found.line("held"), "SEEN = [] # held"], [held["class"], *held["at"].values_at("line", "code")]
-      assert_equal %("order number 250"), found.first["example"]
+      assert_match(/\A"order number [12]50"\z/, found.first["example"])
       assert_equal %(text = "order number \#{number}" # allocated), found.first["allocated"]["code"]
     end
   end

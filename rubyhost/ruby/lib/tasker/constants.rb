@@ -20,12 +20,8 @@ module Tasker
       WAITING_FOR_RETRY = "waiting_for_retry"
     end
 
-    # The names of the events of steps.
-    module StepEvents
-      EXECUTION_REQUESTED = Events::STEP_STARTED
-      BEFORE_HANDLE = Events::STEP_BEFORE_HANDLE
-      COMPLETED = Events::STEP_COMPLETED
-      FAILED = Events::STEP_FAILED
-    end
+    # TaskEvents::COMPLETED is "task.completed", and so on for every event that tasker-engine has
+    # a constant for. {Events::Names} says which of them come.
+    %i[TaskEvents StepEvents WorkflowEvents ObservabilityEvents RegistryEvents].each { |name| autoload name, "tasker/constants/events" }
   end
 end

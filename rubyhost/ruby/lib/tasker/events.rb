@@ -1,30 +1,31 @@
 # frozen_string_literal: true
 
 module Tasker
-  # Publishes what happens to steps inside this process, for metrics, error
-  # trackers and tests. Subscribers run on the step's own thread, one after the
-  # other. An exception from a subscriber is logged and goes no further.
+  # Publishes what happens to steps and tasks, for metrics, error trackers and tests.
+  #
+  # The events of steps come on the step's own thread; those of tasks come from the engine,
+  # after the commit, on a thread of their own. An exception from a subscriber is logged
+  # and goes no further.
   #
   # @example
   #   Tasker::Events.subscribe("step.failed") do |event|
   #     Sentry.capture_message(event[:error_message])
   #   end
   module Events
+    autoload :Catalog, "tasker/events/catalog"
+    autoload :CustomRegistry, "tasker/events/custom_registry"
+    autoload :EnginePayload, "tasker/events/from_engine"
+    autoload :EventPayloadBuilder, "tasker/events/event_payload_builder"
+    autoload :FromEngine, "tasker/events/from_engine"
+    autoload :Names, "tasker/events/names"
+    autoload :StepPayload, "tasker/events/event_payload_builder"
     autoload :Subscribers, "tasker/events/base_subscriber"
+    autoload :Unheard, "tasker/events/unheard"
 
     STEP_STARTED = "step.execution_requested"
     STEP_BEFORE_HANDLE = "step.before_handle"
     STEP_COMPLETED = "step.completed"
     STEP_FAILED = "step.failed"
-
-    # The short names that subscribers may use as well.
-    ALIASES = {
-      "step_started" => STEP_STARTED, "step.started" => STEP_STARTED,
-      "step_before_handle" => STEP_BEFORE_HANDLE,
-      "step_completed" => STEP_COMPLETED,
-      "step_failed" => STEP_FAILED
-    }.freeze
-    private_constant :ALIASES
 
     # One event. Its facts can be read with Symbols or Strings.
     class Event
@@ -49,7 +50,10 @@ module Tasker
     end
 
     # What {Events.subscribe} returns.
-    Subscription = Struct.new(:pattern, :block) do
+    #
+    # @!attribute own_only [Boolean] whether it leaves out what the engine tells
+    # @!attribute place [String, nil] where it was made, as file:line
+    Subscription = Struct.new(:pattern, :block, :own_only, :place) do
       # @param name [String]
       def wants?(name) = pattern.nil? || pattern === name # rubocop:disable Style/CaseEquality
     end
@@ -57,6 +61,7 @@ module Tasker
     @subscriptions = [].freeze
     @custom = {}.freeze
     @lock = Mutex.new
+    @of_steps = false
 
     class << self
       # @param pattern [String, Symbol, Regexp, nil] an event's name; nil for all
@@ -65,45 +70,81 @@ module Tasker
       def subscribe(pattern = nil, &block)
         raise ArgumentError, "a subscriber needs a block" unless block
 
-        pattern = canonical(pattern) unless pattern.nil? || pattern.is_a?(Regexp)
-        subscription = Subscription.new(pattern, block)
-        @lock.synchronize { @subscriptions = [*@subscriptions, subscription].freeze }
-        subscription
+        place = caller_locations(1..20).find { |at| !at.path.start_with?(__dir__, "<internal:") }
+        add(pattern, block, false, place && "#{place.path}:#{place.lineno}")
       end
+
+      # Like {.subscribe}, for a place that is known.
+      #
+      # @api private
+      def subscribe_from(place, name, &block) = add(name, block, false, place)
+
+      # Like {.subscribe}, for what Ruby code in this process publishes, without what the
+      # engine tells of tasks.
+      #
+      # @api private
+      def subscribe_to_own(&block) = add(nil, block, true, nil)
 
       # @param subscription [Subscription]
       # @return [nil]
       def unsubscribe(subscription)
-        @lock.synchronize { @subscriptions = @subscriptions.reject { |s| s.equal?(subscription) }.freeze }
-        nil
+        @lock.synchronize { change(@subscriptions.reject { |s| s.equal?(subscription) }) }
+        tell
       end
+
+      # @api private
+      # @return [Array<Subscription>] frozen
+      attr_reader :subscriptions
 
       # Tests put them back as they were.
       #
       # @api private
-      # @return [Array<Subscription>] frozen
-      attr_accessor :subscriptions
-
-      # @return [Boolean] whether there is any subscription
-      def listened_to?
-        !@subscriptions.empty?
+      def subscriptions=(list)
+        @lock.synchronize { change(list) }
+        tell
       end
+
+      # @return [Boolean] whether anybody listens to an event of a step
+      def listened_to? = @of_steps
+
+      # The host asks to be told when other events of the engine are listened to.
+      #
+      # @api private
+      # @yieldparam kinds [Array<String>] what the engine calls them
+      attr_writer :engine
+
+      # Runs the block on the thread on which the engine's events are delivered. Outside the host
+      # it runs at once.
+      #
+      # @api private
+      def later(&block) = defined?(Host::EngineEvents) ? Host::EngineEvents.later(&block) : block.call
 
       # @param name [String, Symbol]
       # @param payload [Hash]
       # @return [nil]
       def publish(name, payload = {})
-        subscriptions = @subscriptions
-        return if subscriptions.empty?
+        dispatch(Names.canonical(name)) { { timestamp: Time.now.utc }.merge(payload.to_h.transform_keys { |key| key.to_s.to_sym }) }
+      end
 
-        name = canonical(name)
+      # Publishes an event whose payload is only made when somebody listens.
+      #
+      # @api private
+      # @param name [String] the canonical one
+      # @yieldreturn [Hash{Symbol => Object}]
+      # @return [nil]
+      def dispatch(name)
         event = nil
-        subscriptions.each do |subscription|
+        from_engine = nil
+        @subscriptions.each do |subscription|
           next unless subscription.wants?(name)
+          next if subscription.own_only && (from_engine = FromEngine.publishing? if from_engine.nil?)
 
-          event ||= Event.new(name, { timestamp: Time.now.utc }.merge(payload.to_h.transform_keys { |key| key.to_s.to_sym }))
+          event ||= Event.new(name, yield)
           deliver(subscription, event)
         end
+        nil
+      rescue StandardError => e # in the payload: it must not fail the step
+        Tasker.logger.error("the event #{name} could not be published: #{in_a_line(e)}")
         nil
       end
 
@@ -112,13 +153,13 @@ module Tasker
       # @api private
       def around(step)
         began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-        publish(STEP_STARTED, step_facts(step, "started"))
-        publish(STEP_BEFORE_HANDLE, step_facts(step, "before_handle"))
+        dispatch(STEP_STARTED) { StepPayload.of(step, :started) }
+        dispatch(STEP_BEFORE_HANDLE) { StepPayload.of(step, :before_handle) }
         value = yield
-        publish(STEP_COMPLETED, step_facts(step, "completed", since: began).merge(step_results: step.results))
+        dispatch(STEP_COMPLETED) { StepPayload.ended(step, :completed, since(began)) }
         value
       rescue StandardError => e
-        publish(STEP_FAILED, step_facts(step, "failed", since: began).merge(error_facts(e)))
+        dispatch(STEP_FAILED) { StepPayload.ended(step, :failed, since(began), e) }
         raise
       end
 
@@ -144,53 +185,84 @@ module Tasker
 
       # @param name [String]
       # @param description [String, nil]
-      # @param fired_by [String, nil] the class that publishes it
+      # @param fired_by [String, Array<String>, nil] who publishes it
       # @return [nil]
       def register(name, description: nil, fired_by: nil)
         entry = { name: name.to_s, description: description, fired_by: fired_by }.freeze
         @lock.synchronize { @custom = @custom.merge(name.to_s => entry).freeze }
         nil
       end
+      alias register_event register
 
       # @return [Hash{String => Hash}] the custom events, by name
       attr_reader :custom
 
+      # Forgets the custom events.
+      #
       # @api private
-      # @return [Hash] the facts that every event of a step has
-      def step_facts(step, type, since: nil)
-        facts = {
-          task_id: step.task_id, step_id: step.workflow_step_id, step_name: step.name,
-          attempt_number: step.attempts, retry_limit: step.retry_limit, retryable: step.retryable,
-          event_type: type
-        }
-        facts[:execution_duration] = Process.clock_gettime(Process::CLOCK_MONOTONIC) - since if since
-        facts
+      def forget_custom
+        @lock.synchronize { @custom = {}.freeze }
+        nil
+      end
+
+      # @param name [String] with a namespace, such as "order.fulfilled"
+      # @param description [String]
+      # @param fired_by [Array<String>] who publishes it
+      # @return [nil]
+      # @raise [ArgumentError] when the name is one of the engine's, or has no namespace
+      def register_custom_event(name, description: "Custom event", fired_by: [])
+        CustomRegistry.instance.register_event(name, description: description, fired_by: fired_by)
+      end
+
+      # The methods of {Catalog}.
+      %i[catalog event_info task_events step_events workflow_events observability_events custom_events complete_catalog search_events
+         events_by_namespace print_catalog].each do |name|
+        define_method(name) { |*args, **options| Catalog.public_send(name, *args, **options) }
       end
 
       # @api private
       # @param name [String, Symbol] also a short or custom one
       # @return [String] the name under which the event is published
-      def canonical_name(name)
-        canonical(name)
+      def canonical_name(name) = Names.canonical(name)
+
+      # Uses the error's report, because the error's own methods may raise.
+      #
+      # @api private
+      # @return [String] its class, the first line of its message and its place
+      def in_a_line(error)
+        report = Execution.describe(error)
+        "#{report["class"]}: #{report["message"].to_s[/.*/]} (#{report["backtrace"].to_a.first})"
       end
 
       private
 
-      # Uses the error's report, because the error's own methods may raise.
-      def error_facts(error)
-        report = Execution.describe(error)
-        { error_message: report["message"], exception_class: report["class"], backtrace: report["backtrace"], error: error }
+      def add(pattern, block, own_only, place)
+        pattern = Names.canonical(pattern) unless pattern.nil? || pattern.is_a?(Regexp)
+        subscription = Subscription.new(pattern, block, own_only, place)
+        @lock.synchronize { change([*@subscriptions, subscription]) }
+        tell
+        subscription
       end
 
-      def canonical(name)
-        name = name.to_s.delete_prefix("custom.")
-        ALIASES.fetch(name, name)
+      # Steps ask whether anybody listens, so it is known beforehand.
+      def change(list)
+        @subscriptions = list.freeze
+        @of_steps = list.any? { |subscription| Names.of_steps.any? { |name| subscription.wants?(name) } }
       end
 
+      def tell
+        @engine&.call
+        nil
+      end
+
+      def since(began) = Process.clock_gettime(Process::CLOCK_MONOTONIC) - began
+
+      # A subscriber's NotImplementedError is no StandardError, and must not fail the step
+      # either.
       def deliver(subscription, event)
         subscription.block.call(event)
-      rescue StandardError => e
-        Tasker.logger.error("a subscriber to #{event.name} raised #{e.class}: #{e.message} (#{e.backtrace&.first})")
+      rescue StandardError, ScriptError, SystemStackError => e
+        Tasker.logger.error("a subscriber to #{event.name} raised #{in_a_line(e)}")
       end
     end
 
@@ -198,21 +270,6 @@ module Tasker
     module Publisher
       # @return [Module] {Events}
       def self.instance = Events
-    end
-
-    # For handlers that publish events of their own.
-    module Publishing
-      # @param name [String] such as "payment.risk_flagged"
-      # @param payload [Hash]
-      # @return [nil]
-      def publish_event(name, payload = {})
-        Events.publish(name, payload)
-      end
-
-      # Like {#publish_event}, but marked as a custom event.
-      def publish_custom_event(name, payload = {})
-        Events.publish(name, payload.merge(event_type: "custom"))
-      end
     end
   end
 end

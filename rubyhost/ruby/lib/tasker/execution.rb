@@ -34,7 +34,11 @@ module Tasker
         else
           by_entry(entry, handler, sequence.task, sequence, step)
         end
+        Entry.layer&.succeeded(sequence)
         step.results
+      rescue StandardError => e
+        Entry.layer&.failed(sequence, e) if sequence
+        raise
       end
 
       # Describes an exception for the record of the attempt.

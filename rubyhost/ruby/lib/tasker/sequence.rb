@@ -10,7 +10,8 @@ module Tasker
     include Enumerable
 
     HANDLER_METHOD = '"handler_method":'
-    private_constant :HANDLER_METHOD
+    PUBLISHED = '"publishes_events":'
+    private_constant :HANDLER_METHOD, :PUBLISHED
 
     # @return [Task]
     attr_reader :task
@@ -113,6 +114,14 @@ module Tasker
     # @return [String, nil]
     def handler_method
       own_head["handler_method"] if @segments.mentions?(2, HANDLER_METHOD)
+    end
+
+    # The events that are published when the attempt has ended, as the template has them.
+    #
+    # @api private
+    # @return [Array<Hash{String => String}>, nil]
+    def published_events
+      own_head["publishes_events"] if @segments.mentions?(2, PUBLISHED)
     end
 
     # @api private

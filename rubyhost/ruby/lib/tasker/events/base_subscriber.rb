@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "extraction"
+
 module Tasker
   module Events
     # Holds the base class of subscribers.
@@ -9,19 +11,24 @@ module Tasker
       #
       # @example
       #   class Alerts < Tasker::Events::Subscribers::BaseSubscriber
-      #     subscribe_to "step.failed"
+      #     subscribe_to "task.failed"
       #
-      #     def handle_step_failed(event)
-      #       Pager.alert("#{event[:step_name]}: #{event[:error_message]}")
+      #     def handle_task_failed(event)
+      #       Pager.alert("#{event[:task_name]}: #{event[:error_message]}")
       #     end
       #   end
       #   Alerts.subscribe
       class BaseSubscriber
+        include Extraction
+
         class << self
           # @param events [Array<String, Symbol>]
           # @return [nil]
           def subscribe_to(*events)
-            @subscribed_events = (subscribed_events + events.map(&:to_s)).uniq
+            events = events.map(&:to_s)
+            at = caller_locations(1, 1).first
+            @places = events.to_h { |name| [name, "#{at.path}:#{at.lineno}"] }.merge(@places || {})
+            @subscribed_events = (subscribed_events + events).uniq
             nil
           end
 
@@ -51,31 +58,78 @@ module Tasker
           def subscribe(publisher = Events)
             new.tap { |subscriber| subscriber.subscribe_to_publisher(publisher) }
           end
+
+          # @api private
+          # @param name [String] of an event
+          # @return [String, nil] where it says that it subscribes to it, as file:line
+          def place_of(name)
+            @places&.[](name) || (superclass.place_of(name) if superclass.respond_to?(:place_of))
+          end
+
+          # @api private
+          # @return [Boolean] whether an instance of it, or of a class below it, has subscribed
+          attr_reader :subscribed
+
+          # @api private
+          def subscribed!
+            @subscribed = true
+            superclass.subscribed! if superclass.respond_to?(:subscribed!)
+          end
+
+          # @api private
+          # @return [Array<Class>] all classes below this one
+          def known = subclasses.flat_map { |subscriber| [subscriber, *subscriber.known] }
         end
 
+        # @param name [String, nil]
+        # @param events [Array<String>, nil] that the class subscribes to as well
+        # @param config [Hash]
+        def initialize(name: nil, events: nil, config: {})
+          @subscription_name = name
+          @subscription_config = config
+          self.class.subscribe_to(*events) if events
+        end
+
+        # An event without a method is left out, with a warning.
+        #
         # @param publisher [#subscribe]
         # @return [nil]
-        # @raise [ConfigurationError] when a method is missing
         def subscribe_to_publisher(publisher)
+          self.class.subscribed!
           self.class.subscribed_events.each do |name|
-            next if self.class.event_filter&.call(name) == false
+            next if self.class.event_filter&.call(name) == false || !should_process_event?(name)
 
-            handler = :"handle_#{name.delete_prefix("custom.").gsub(/\W/, "_")}"
-            unless respond_to?(handler, true)
-              raise ConfigurationError, "#{self.class} subscribes to #{name}, but has no method #{handler}(event)"
+            handler = generate_handler_method_name(name)
+            if respond_to?(handler, true)
+              listen(publisher, name, method(handler))
+            else
+              Tasker.logger.warn("#{self.class.place_of(name)}: #{self.class} subscribes to #{name}, but has no method #{handler}(event)")
             end
-            publisher.subscribe(name, &method(handler))
           end
           nil
         end
 
         protected
 
-        # @param event [Event, Hash]
-        # @param key [Symbol, String]
-        # @return [Object]
-        def safe_get(event, key, default = nil)
-          event.nil? ? default : event.fetch(key.to_sym) { default }
+        # A subclass may leave events out.
+        #
+        # @param _name [String]
+        # @return [Boolean]
+        def should_process_event?(_name) = true
+
+        # @param name [String]
+        # @return [Symbol] the method that is called
+        def generate_handler_method_name(name)
+          :"handle_#{name.to_s.delete_prefix("custom.").gsub(/([a-z\d])([A-Z])/, '\1_\2').gsub(/\W/, "_").downcase}"
+        end
+
+        private
+
+        # Subscriptions know their place, which is that of subscribe_to and not of subscribe.
+        def listen(publisher, name, handler)
+          return publisher.subscribe(name, &handler) unless publisher.equal?(Events)
+
+          Events.subscribe_from(self.class.place_of(name), name, &handler)
         end
       end
     end

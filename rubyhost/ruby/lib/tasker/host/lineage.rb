@@ -128,9 +128,11 @@ module Tasker
 
         private
 
-        # Newer versions of timeout share one thread between all callers.
+        # Newer versions of timeout share one thread between all callers. The host's own
+        # threads work for no step.
         def shared?(block)
-          block.source_location&.first.to_s.end_with?("/timeout.rb")
+          file = block.source_location&.first.to_s
+          file.end_with?("/timeout.rb") || file.start_with?("#{__dir__}/")
         end
 
         # @return [String, nil] the place in the step's own code that creates a

@@ -62,6 +62,7 @@ module Tasker
         # @return [nil]
         def begin_examples
           LateHandlers.load
+          EngineEvents.warn_of_unheard if defined?(EngineEvents)
           return unless @part && defined?(::SimpleCov.command_name)
 
           # SimpleCov merges what runs of different names have covered, and replaces that of

@@ -22,7 +22,7 @@ module Tasker
     #   end
     class Base
       include Logging
-      include Events::Publishing
+      include Concerns::EventPublisher
 
       # The handler's own events.
       #

@@ -10,13 +10,16 @@ module Tasker
     class Observed
       # @return [Array<LogLine>]
       attr_reader :log
-      # @return [Array<Published>]
-      attr_reader :published
 
       def initialize
         @log = []
         @published = []
+        @told = []
       end
+
+      # @return [Array<Published>] what Ruby code has published, and then what the engine has
+      #   told meanwhile
+      def published = @published + @told
 
       # Listens while the block runs.
       def watch
@@ -36,7 +39,7 @@ module Tasker
 
       def note(event)
         attempt = Attempt.current
-        @published << Published.new(name: event.name, payload: event.payload, step: attempt&.step, attempt: attempt&.number)
+        (Events::FromEngine.publishing? ? @told : @published) << Published.new(name: event.name, payload: event.payload, step: attempt&.step, attempt: attempt&.number)
       end
     end
 

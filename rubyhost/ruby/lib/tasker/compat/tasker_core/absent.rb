@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 module TaskerCore
-  # What tasker-rb does not do: steps that are made at run time, and domain events. The
-  # names are here, so that a folder with such handlers can be loaded and its other
-  # handlers run. A template that uses one of these is refused.
+  # What tasker-rb does not do: steps that are made at run time. The names are here, so
+  # that a folder with such handlers can be loaded and its other handlers run. A template
+  # that uses one of these is refused.
   module Absent
     # A handler called for what tasker-rb does not do.
     class UnsupportedError < Errors::PermanentError
@@ -24,16 +24,6 @@ module TaskerCore
       # @return [String, nil] why a template cannot use it
       def refusal(handler_class)
         REASONS.each { |name, reason| return reason if handler_class.include?(StepHandler::Mixins.const_get(name)) }
-        nil
-      end
-
-      # Says that a class is never used, with its place. Its name is not known yet.
-      #
-      # @param what [String]
-      # @return [nil]
-      def warn_of(what)
-        place = caller_locations.find { |l| !l.path.start_with?(__dir__) && l.label != "inherited" }
-        Tasker.logger.warn("#{place&.path}:#{place&.lineno}: #{what}")
         nil
       end
 
@@ -99,67 +89,5 @@ module TaskerCore
         YAML.safe_load_file(path, aliases: true)
       end
     end
-  end
-
-  # Domain events, which nothing publishes.
-  module DomainEvents
-    # Subclasses are loaded and never called, with a warning.
-    class BasePublisher
-      def self.inherited(publisher)
-        super
-        Absent.warn_of("domain events are not published, so this publisher is never called")
-      end
-
-      # @return [Logger]
-      def logger = Logger.instance
-    end
-
-    # Subclasses are loaded and never called, with a warning.
-    class BaseSubscriber
-      class << self
-        def inherited(subscriber)
-          super
-          Absent.warn_of("domain events are not published, so this subscriber is never called; for the events of steps " \
-                         "there is Tasker::Events.subscribe")
-        end
-
-        # @param patterns [Array<String>]
-        # @return [Array<String>]
-        def subscribes_to(*patterns)
-          @patterns = patterns.flatten
-        end
-
-        # @return [Array<String>]
-        def patterns = @patterns || ["*"]
-      end
-
-      # @return [Logger]
-      def logger = Logger.instance
-
-      # @return [nil]
-      def start! = nil
-      alias stop! start!
-
-      # @return [Boolean]
-      def active? = false
-    end
-
-    # Takes what is registered, and does nothing with it.
-    class Registry
-      class << self
-        # @return [Registry]
-        def instance = @instance ||= new
-      end
-
-      # @return [nil]
-      def register(*) = nil
-      alias register_instance register
-      alias start_all! register
-      alias stop_all! register
-      alias reset! register
-    end
-
-    PublisherRegistry = Class.new(Registry)
-    SubscriberRegistry = Class.new(Registry)
   end
 end

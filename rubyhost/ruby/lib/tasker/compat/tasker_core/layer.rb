@@ -18,12 +18,29 @@ module TaskerCore
       def unwrap(output)
         outcome = Types::StepHandlerCallResult.from_handler_output(output)
         case outcome
-        when Types::StepHandlerCallResult::Error then raise outcome.to_exception
+        when Types::StepHandlerCallResult::Error
+          Thread.current[@metadata_key] = outcome
+          raise outcome.to_exception
         when Types::StepHandlerCallResult::CheckpointYield
           raise Absent::UnsupportedError, "the handler asked to be called again from a checkpoint, which tasker-rb does not do"
         end
-        log(outcome.metadata) if outcome.equal?(output) && !outcome.metadata.empty?
+        note(outcome) if outcome.equal?(output) && !outcome.metadata.empty?
         outcome.result
+      end
+
+      # Has the events published that the template says, once the results are stored.
+      #
+      # @param sequence [Tasker::Sequence] whose running step has succeeded
+      # @return [void]
+      def succeeded(sequence)
+        DomainEvents::Outcome.succeeded(sequence, @metadata_key) if sequence.published_events
+      end
+
+      # Has the events published that the template says, once the failure is stored.
+      #
+      # @return [void]
+      def failed(sequence, error)
+        DomainEvents::Outcome.failed(sequence, error, @metadata_key) if sequence.published_events
       end
 
       # @param handler_class [Class]
@@ -32,12 +49,20 @@ module TaskerCore
         Absent.refusal(handler_class)
       end
 
+      # @return [Array<Class>] the subscribers that nobody has registered
+      def unheard = below(DomainEvents::BaseSubscriber).reject { |subscriber| subscriber.heard || subscriber.name.nil? }
+
       private
 
-      def log(metadata)
-        Tasker.logger.debug { "metadata: #{metadata.inspect}" }
+      def below(base) = base.subclasses.flat_map { |found| [found, *below(found)] }
+
+      def note(outcome)
+        Thread.current[@metadata_key] = outcome # the events of the step may have it
+        Tasker.logger.debug { "metadata: #{outcome.metadata.inspect}" }
       end
     end
+
+    @metadata_key = :tasker_core_outcome # of the thread: what the latest handler on it returned
   end
 
   Tasker::Execution::Entry.layer = Layer

@@ -171,6 +171,7 @@ module TaskerCore
       # @param sequence [Tasker::Sequence]
       def initialize(step, sequence)
         @step = step
+        @sequence = sequence
         @handler = HandlerWrapper.new(step, sequence)
       end
 
@@ -189,8 +190,8 @@ module TaskerCore
       # @return [nil] the host keeps the time itself
       def timeout_seconds = nil
 
-      # @return [Array] empty
-      def publishes_events = []
+      # @return [Array<Tasker::Context>] the events that the template declares
+      def publishes_events = @sequence.published_events.to_a.map { |event| Tasker::Context.wrap(event) }
     end
 
     Tasker::Task.include(TaskWrapper)
