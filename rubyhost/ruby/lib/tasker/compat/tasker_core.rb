@@ -9,10 +9,15 @@ require "tasker/execution"
 #
 # What needs steps that are made at run time (decision points, batches, checkpoints)
 # can be loaded, and is refused when a template uses it.
+#
+# It loads ActiveSupport when that is installed, as the gem does.
 module TaskerCore
   # The version of Tasker Core's gem that this layer follows.
   VERSION = "0.1.10"
 end
+
+require_relative "rails_gems"
+Tasker::Compat::RailsGems.load("active_support/all")
 
 require_relative "tasker_core/errors"
 require_relative "tasker_core/logger"
