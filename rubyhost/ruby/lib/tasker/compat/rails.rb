@@ -85,4 +85,13 @@ unless defined?(Rails)
   end
 
   Tasker::Compat::RailsGems.load("active_support/all", "active_model")
+
+  # Handlers for tasker-engine need Rails, and those of its repository these files.
+  require_relative "replaced_files"
+  Tasker::Compat::ReplacedFiles.add(
+    "tasker-rb",
+    %w[tasker tasker/errors tasker/constants tasker/version tasker/task_handler tasker/task_builder tasker/handler_factory tasker/types
+       tasker/step_handler/base tasker/step_handler/api tasker/events tasker/events/subscribers/base_subscriber tasker/concerns/event_publisher],
+    beside: "tasker/engine.rb"
+  )
 end
