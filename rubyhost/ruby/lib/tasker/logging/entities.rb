@@ -1,7 +1,5 @@
 # frozen_string_literal: true
 
-require "securerandom"
-
 module Tasker
   # Lines of JSON about a task, a step or a measure, and the id that ties lines together.
   module Logging
