@@ -88,6 +88,16 @@ class ApiSuite < Minitest::Test
     end
   end
 
+  def test_a_handler_may_look_at_answers_in_its_own_way
+    serving({ body: { n: 1 }, status: 404 }) do |url|
+      looking = Class.new(TaskerCore::StepHandler::Api) do
+        def process_response(_response) = nil
+        def call(_context) = get("/x").then { |response| [response.status, response.body] }
+      end
+      assert_equal [404, { "n" => 1 }], run_step(looking, config: { url: url })
+    end
+  end
+
   # Runs a request for pages; returns its results, and the queries that the server saw.
   def paged(*answers, config: {}, **options, &block)
     results = nil

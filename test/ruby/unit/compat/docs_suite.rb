@@ -49,7 +49,9 @@ class DocsSuite < Minitest::Test
       assert_match(/WARN/, said)
     end,
     "what a block raises" => lambda do
-      assert_equal ["KeyError", "none"], report(block("docs.raises") { raise KeyError, "none" }).values_at("class", "message")
+      raising = block("docs.raises") { raise KeyError, "none" }
+      assert_equal ["KeyError", "none"], report(raising).values_at("class", "message")
+      assert_equal [false, "none"], [raising.new.call(nil).success?, raising.new.call(nil).message]
     end,
     "`StepHandler::Decision`, `Batchable`, their mixins, `decision_handler`, `batch_analyzer`, `batch_worker`" => lambda do
       functional = TaskerCore::StepHandler::Functional

@@ -96,6 +96,17 @@ class FilesSuite < Minitest::Test
     end
   end
 
+  def test_the_gem_need_not_be_required
+    write("handlers/pay.rb", "require 'tasker_core'\nrequire 'tasker_core/step_handler'\nFilesRequired = Class.new(TaskerCore::StepHandler::Base) { def call(_context) = 7 }\n")
+    loader = Tasker::HandlerLoader.new
+    loader.load_dir(File.join(@dir, "handlers"))
+
+    assert_equal 7, run_step(loader.resolve("FilesRequired"))
+    assert_raises(LoadError) { require "tasker_core/files_suite_has_none" }
+    out, = ruby("require 'tasker'\nbegin\nrequire 'tasker_core'\nrescue LoadError => e\nprint Tasker::Hints.of(e)\nend")
+    assert_match(%r{require "tasker/compat/tasker_core"}, out)
+  end
+
   def test_a_missing_file_is_still_an_error
     write("handlers/needs.rb", "require_relative 'not_here'\n")
     error = assert_raises(Tasker::HandlerError) { Tasker::HandlerLoader.new.load_dir(File.join(@dir, "handlers")) }

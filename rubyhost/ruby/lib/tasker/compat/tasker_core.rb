@@ -34,12 +34,12 @@ require_relative "tasker_core/registry"
 require_relative "tasker_core/layer"
 require_relative "replaced_files"
 
-Tasker::Compat::ReplacedFiles.add(
-  "tasker/compat/tasker_core",
-  %w[tasker_core tasker_core/errors tasker_core/errors/common tasker_core/errors/error_classifier tasker_core/logger
-     tasker_core/tracing tasker_core/types tasker_core/types/step_context tasker_core/types/step_handler_call_result
-     tasker_core/models tasker_core/handlers tasker_core/registry tasker_core/domain_events
-     tasker_core/domain_events/base_publisher tasker_core/domain_events/base_subscriber tasker_core/task_handler/base
-     tasker_core/step_handler/base tasker_core/step_handler/api tasker_core/step_handler/decision
-     tasker_core/step_handler/batchable tasker_core/step_handler/functional tasker_core/step_handler/mixins]
-)
+# What handlers require of the gem.
+replaced = %w[tasker_core tasker_core/errors tasker_core/errors/common tasker_core/errors/error_classifier tasker_core/logger
+              tasker_core/tracing tasker_core/types tasker_core/types/step_context tasker_core/types/step_handler_call_result
+              tasker_core/models tasker_core/handlers tasker_core/registry tasker_core/domain_events
+              tasker_core/domain_events/base_publisher tasker_core/domain_events/base_subscriber tasker_core/task_handler/base
+              tasker_core/step_handler tasker_core/step_handler/base tasker_core/step_handler/api tasker_core/step_handler/decision
+              tasker_core/step_handler/batchable tasker_core/step_handler/functional tasker_core/step_handler/mixins]
+Tasker::Compat::ReplacedFiles.add("tasker/compat/tasker_core", replaced)
+Tasker::Compat::ReplacedFiles.provide(replaced)

@@ -28,7 +28,9 @@ module TaskerCore
           cursor = nil
           max_pages.times do
             query = { limit_key => config.dig(:pagination, :page_size) || 100, pagination_key => cursor }.compact
-            page = Page.new(process_response(connection.run_request(method, path, nil, nil) { |request| request.params.update(query) }))
+            response = connection.run_request(method, path, nil, nil) { |request| request.params.update(query) }
+            process_response(response)
+            page = Page.new(response)
             block_given? ? yield(page.items) : all.concat(page.list)
             cursor = page.cursor(pagination_key.to_s)
             return all if cursor.nil? || page.list.empty?
