@@ -38,7 +38,9 @@ require_relative "replaced_files"
 replaced = %w[tasker_core tasker_core/errors tasker_core/errors/common tasker_core/errors/error_classifier tasker_core/logger
               tasker_core/tracing tasker_core/types tasker_core/types/step_context tasker_core/types/step_handler_call_result
               tasker_core/models tasker_core/handlers tasker_core/registry tasker_core/domain_events
-              tasker_core/domain_events/base_publisher tasker_core/domain_events/base_subscriber tasker_core/task_handler/base
+              tasker_core/domain_events/base_publisher tasker_core/domain_events/base_subscriber
+              tasker_core/domain_events/publisher_registry tasker_core/domain_events/subscriber_registry
+              tasker_core/worker/in_process_domain_event_poller tasker_core/task_handler/base
               tasker_core/step_handler tasker_core/step_handler/base tasker_core/step_handler/api tasker_core/step_handler/decision
               tasker_core/step_handler/batchable tasker_core/step_handler/functional tasker_core/step_handler/mixins]
 Tasker::Compat::ReplacedFiles.add("tasker/compat/tasker_core", replaced)
