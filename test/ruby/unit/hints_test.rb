@@ -46,11 +46,12 @@ class HintsTest < Minitest::Test
   end
 
   def test_features
-    said = messages("require 'tasker_core'", "require 'rails'", "require 'no_such_thing'")
+    said = messages("require 'tasker_core'", "require 'rails'", "require 'no_such_thing'", "require 'tasker_core/step_handler'")
 
     assert_match(%r{cannot load such file -- tasker_core.*require "tasker/compat/tasker_core"}, said[0])
     assert_match(%r{-- rails.*require "tasker/compat/rails"}, said[1]) unless Gem::Specification.find_all_by_name("rails").any?
     assert_match(/no_such_thing$/, said[2])
+    assert_match(%r{require "tasker/compat/tasker_core"}, said[3])
   end
 
   def test_syntax_of_a_newer_ruby

@@ -44,7 +44,8 @@ module Tasker
     }.freeze
 
     FEATURES = {
-      "tasker_core" => LAYER, "tasker-rb" => LAYER, "rails" => RAILS, "rails/all" => RAILS, "tasker-engine" => "the host provides what it has; leave the line out",
+      "tasker_core" => LAYER, "tasker_core/step_handler" => LAYER,
+      "tasker-rb" => LAYER, "rails" => RAILS, "rails/all" => RAILS, "tasker-engine" => "the host provides what it has; leave the line out",
       "tasker_engine" => "the host provides what it has; leave the line out", "tasker/engine" => "the host provides what it has; leave the line out",
       "active_support" => "install the gem activesupport", "active_support/all" => "install the gem activesupport",
       "active_record" => "install the gem activerecord"
