@@ -52,7 +52,9 @@ module Tasker
     }.freeze
 
     ANONYMOUS = /[(,\[]\s*\*\*?\s*[,)\]]/
-    private_constant :METHODS, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS
+    # The end of a line whose next one is refused: an anonymous * or ** is the last argument.
+    ANONYMOUS_LAST = /(?:\A|[(,\[])\s*\*\*?\s*\z/
+    private_constant :METHODS, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS, :ANONYMOUS_LAST
 
     class << self
       # @param error [Exception]
@@ -103,7 +105,17 @@ module Tasker
       end
 
       def of_syntax(error, ruby)
-        older_than("3.2", ruby, "an anonymous * or ** as an argument") if error.message.to_s.match?(ANONYMOUS)
+        message = error.message.to_s
+        older_than("3.2", ruby, "an anonymous * or ** as an argument") if message.match?(ANONYMOUS) || after_anonymous?(message)
+      end
+
+      # The parser shows the line with the parenthesis only.
+      def after_anonymous?(message)
+        message.scan(/^\s*(\S.*?):(\d+): syntax error, unexpected '\)'/).any? do |file, line|
+          line.to_i > 1 && File.file?(file) && File.foreach(file).first(line.to_i - 1).last.to_s.chomp.match?(ANONYMOUS_LAST)
+        end
+      rescue SystemCallError, ArgumentError
+        false
       end
 
       def older_than(needed, ruby, what)
