@@ -81,7 +81,8 @@ class CompatTest < Minitest::Test
       ENV["RAILS_ENV"] = "staging"
       require "tasker/compat/rails"
       require "stringio"
-      Tasker.logger = Logger.new($stdout, formatter: ->(_, _, _, text) { text }) if require "logger"
+      require "logger"
+      Tasker.logger = Logger.new($stdout, formatter: ->(_, _, _, text) { text })
       Rails.logger.info("logged ")
       print [Rails.env, Rails.env.staging?, Rails.env.production?, Rails.root.join("x").to_s == File.join(Dir.pwd, "x")].join(",")
       begin

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "helper"
+require "tempfile"
 
 # What errors say beside Ruby's own message.
 class HintsTest < Minitest::Test
@@ -46,11 +47,12 @@ class HintsTest < Minitest::Test
   end
 
   def test_features
-    said = messages("require 'tasker_core'", "require 'rails'", "require 'no_such_thing'")
+    said = messages("require 'tasker_core'", "require 'rails'", "require 'no_such_thing'", "require 'tasker_core/step_handler'")
 
     assert_match(%r{cannot load such file -- tasker_core.*require "tasker/compat/tasker_core"}, said[0])
     assert_match(%r{-- rails.*require "tasker/compat/rails"}, said[1]) unless Gem::Specification.find_all_by_name("rails").any?
     assert_match(/no_such_thing$/, said[2])
+    assert_match(%r{require "tasker/compat/tasker_core"}, said[3])
   end
 
   def test_syntax_of_a_newer_ruby
@@ -61,6 +63,20 @@ class HintsTest < Minitest::Test
     assert_nil Tasker::Hints.of(error, ruby: "3.10.0")
     assert_nil Tasker::Hints.of(SyntaxError.new("a.rb:1: syntax error, unexpected end\n"), ruby: "3.1.2")
     assert_match(/Data needs Ruby 3\.2/, Tasker::Hints.of(NameError.new("x", :Data), ruby: "3.1.2"))
+  end
+
+  def test_syntax_of_a_newer_ruby_on_a_line_of_its_own
+    { "  b(\n    a: 1,\n    **\n  )\n" => true, "  b(\n    1, *\n  )\n" => true, "  b(\n    2 **\n  )\n" => false, "  b(\n    1,\n  )\n" => false }.each do |call, newer|
+      Tempfile.create(["call", ".rb"]) do |file|
+        file.write("def a(*, **)\n#{call}end\n")
+        file.close
+        place = call.lines.size + 1
+        said = Tasker::Hints.of(SyntaxError.new("#{file.path}:#{place}: syntax error, unexpected ')'\n  )\n  ^\n"), ruby: "3.1.2")
+
+        newer ? assert_match(/needs Ruby 3\.2/, said, call) : assert_nil(said, call)
+      end
+    end
+    assert_nil Tasker::Hints.of(SyntaxError.new("/none.rb:3: syntax error, unexpected ')'\n"), ruby: "3.1.2")
   end
 
   def test_a_hostile_error_keeps_its_message

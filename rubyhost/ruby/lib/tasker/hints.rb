@@ -50,14 +50,17 @@ module Tasker
     }.freeze
 
     FEATURES = {
-      "tasker_core" => LAYER, "tasker-rb" => LAYER, "rails" => RAILS, "rails/all" => RAILS, "tasker-engine" => "the host provides what it has; leave the line out",
+      "tasker_core" => LAYER, "tasker_core/step_handler" => LAYER,
+      "tasker-rb" => LAYER, "rails" => RAILS, "rails/all" => RAILS, "tasker-engine" => "the host provides what it has; leave the line out",
       "tasker_engine" => "the host provides what it has; leave the line out", "tasker/engine" => "the host provides what it has; leave the line out",
       "active_support" => "install the gem activesupport", "active_support/all" => "install the gem activesupport",
       "active_record" => "install the gem activerecord"
     }.freeze
 
     ANONYMOUS = /[(,\[]\s*\*\*?\s*[,)\]]/
-    private_constant :METHODS, :CERTAIN, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS
+    # The end of a line whose next one is refused: an anonymous * or ** is the last argument.
+    ANONYMOUS_LAST = /(?:\A|[(,\[])\s*\*\*?\s*\z/
+    private_constant :METHODS, :CERTAIN, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS, :ANONYMOUS_LAST
 
     class << self
       # @param error [Exception]
@@ -151,7 +154,17 @@ module Tasker
       end
 
       def of_syntax(error, ruby)
-        older_than("3.2", ruby, "an anonymous * or ** as an argument") if error.message.to_s.match?(ANONYMOUS)
+        message = error.message.to_s
+        older_than("3.2", ruby, "an anonymous * or ** as an argument") if message.match?(ANONYMOUS) || after_anonymous?(message)
+      end
+
+      # The parser shows the line with the parenthesis only.
+      def after_anonymous?(message)
+        message.scan(/^\s*(\S.*?):(\d+): syntax error, unexpected '\)'/).any? do |file, line|
+          line.to_i > 1 && File.file?(file) && File.foreach(file).first(line.to_i - 1).last.to_s.chomp.match?(ANONYMOUS_LAST)
+        end
+      rescue SystemCallError, ArgumentError
+        false
       end
 
       def older_than(needed, ruby, what)

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "logging/entities"
+
 module Tasker
   @logger_lock = Mutex.new
 
@@ -62,7 +64,7 @@ module Tasker
     private
 
     def structured_line(message, facts)
-      RubyVersions.generate_json({ message: message, component: self.class.name, **facts })
+      RubyVersions.generate_json({ message: message, component: self.class.name, **Logging.correlation(@correlation_id), **facts })
     end
   end
 end

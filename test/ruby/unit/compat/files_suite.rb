@@ -83,6 +83,30 @@ class FilesSuite < Minitest::Test
     assert_equal "[true, true, false]", out.lines.last
   end
 
+  # An application's own lib/tasker/errors.rb is not the gem's, which has engine.rb beside it.
+  [["the gem's", true, "nil"], ["an application's", false, '"own"']].each do |whose, engine, seen|
+    define_method(:"test_a_file_of_errors_for_tasker_engine_that_is_#{whose}") do
+      write("lib/tasker/errors.rb", "module Tasker\n  class FilesOwn < Error; end\nend\nFILES_LOADED = 'own'\n")
+      write("lib/tasker/engine.rb", "raise 'it needs Rails'\n") if engine
+      file = write("handlers/pay.rb", "require_relative '../lib/tasker/errors'\n")
+      out, ok = ruby("require 'tasker'\nrequire 'tasker/compat/rails'\nload #{file.inspect}\nprint (FILES_LOADED rescue nil).inspect")
+
+      assert ok, out
+      assert_equal seen, out.lines.last
+    end
+  end
+
+  def test_the_gem_need_not_be_required
+    write("handlers/pay.rb", "require 'tasker_core'\nrequire 'tasker_core/step_handler'\nFilesRequired = Class.new(TaskerCore::StepHandler::Base) { def call(_context) = 7 }\n")
+    loader = Tasker::HandlerLoader.new
+    loader.load_dir(File.join(@dir, "handlers"))
+
+    assert_equal 7, run_step(loader.resolve("FilesRequired"))
+    assert_raises(LoadError) { require "tasker_core/files_suite_has_none" }
+    out, = ruby("require 'tasker'\nbegin\nrequire 'tasker_core'\nrescue LoadError => e\nprint Tasker::Hints.of(e)\nend")
+    assert_match(%r{require "tasker/compat/tasker_core"}, out)
+  end
+
   def test_a_missing_file_is_still_an_error
     write("handlers/needs.rb", "require_relative 'not_here'\n")
     error = assert_raises(Tasker::HandlerError) { Tasker::HandlerLoader.new.load_dir(File.join(@dir, "handlers")) }

@@ -97,6 +97,18 @@ class FunctionalSuite < Minitest::Test
     assert_equal [false, "RuntimeError"], report(step_handler("e3") { raise "x" }).values_at("permanent", "class")
   end
 
+  def test_a_spec_that_calls_the_handler_gets_a_result
+    place = __LINE__ + 1
+    failing = step_handler("e4") { raise TaskerCore::Errors::PermanentError.new("no card", error_code: "CARD") }
+    result = failing.new.call(nil)
+
+    assert_kind_of Result::Error, result
+    assert_equal [false, "no card", "PermanentError", "CARD", false], [result.success?, result.message, result.error_type, result.error_code, result.retryable]
+    assert step_handler("e5") { raise "x" }.new.call(nil).retryable
+    assert_match(/functional_suite\.rb:#{place}/, report(failing)["backtrace"].first)
+    assert_raises(NotImplementedError) { step_handler("e6") { raise NotImplementedError }.new.call(nil) }
+  end
+
   def test_the_class
     named = step_handler("shop.named", version: "2.1") { nil }
     assert_equal ["2.1", "shop.named", 'the handler "shop.named"'], [named::VERSION, named.new.handler_name, named.to_s]

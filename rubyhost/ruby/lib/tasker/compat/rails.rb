@@ -4,9 +4,10 @@ require "pathname"
 require "tasker"
 
 # For handlers that use little of Rails: its logger, its environment, its root folder, a
-# cache, and config files. require "tasker/compat/rails". It does nothing when the real
-# Rails is loaded.
+# cache, and config files. require "tasker/compat/rails". It also loads ActiveSupport and
+# ActiveModel when they are installed. It does nothing when the real Rails is loaded.
 unless defined?(Rails)
+  require_relative "rails_gems"
   require_relative "rails/cache"
   require_relative "rails/options"
   require_relative "rails/time_zone"
@@ -82,4 +83,15 @@ unless defined?(Rails)
       end
     end
   end
+
+  Tasker::Compat::RailsGems.load("active_support/all", "active_model")
+
+  # Handlers for tasker-engine need Rails, and those of its repository these files.
+  require_relative "replaced_files"
+  Tasker::Compat::ReplacedFiles.add(
+    "tasker-rb",
+    %w[tasker tasker/errors tasker/constants tasker/version tasker/task_handler tasker/task_builder tasker/handler_factory tasker/types
+       tasker/step_handler/base tasker/step_handler/api tasker/events tasker/events/subscribers/base_subscriber tasker/concerns/event_publisher],
+    beside: "tasker/engine.rb"
+  )
 end

@@ -90,7 +90,9 @@ module TaskerCore
         private
 
         def ask(verb, path, *rest)
-          process_response(connection.public_send(verb, path, *rest))
+          response = connection.public_send(verb, path, *rest)
+          process_response(response)
+          response
         end
 
         def build_connection

@@ -149,6 +149,13 @@ module TaskerCore
       end
     end
 
+    # A handler may rescue an error of one of the two APIs that code for the other raises:
+    # +rescue Tasker::PermanentError+ catches a {PermanentError} as well. It goes by ===,
+    # because the superclasses are the gem's.
+    { Tasker::PermanentError => PermanentError, Tasker::RetryableError => RetryableError }.each do |ours, theirs|
+      ours.define_singleton_method(:===) { |error| super(error) || (equal?(ours) && theirs === error) } # rubocop:disable Style/CaseEquality
+    end
+
     # Says whether an error may be tried again.
     class ErrorClassifier
       # @param error [Exception]

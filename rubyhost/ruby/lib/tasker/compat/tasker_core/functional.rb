@@ -133,9 +133,14 @@ module TaskerCore
           Tasker::HandlerLoader::Registry.register(@name, handler_class, place)
         end
 
-        # @return [Object] the step's results, or a result
+        # An exception becomes a result, because specs call the handler themselves. The host
+        # takes the exception out of it again.
+        #
+        # @return [Types::StepHandlerCallResult::Success, Types::StepHandlerCallResult::Error]
         def run(handler, context)
           Functional.wrap(@block.call(**accepted(arguments(context, handler))), @name)
+        rescue StandardError => e
+          Types::StepHandlerCallResult.from_exception(e).tap { |result| result.raised = e }
         end
 
         private

@@ -42,6 +42,8 @@ module TaskerCore
         # @return [Boolean]
         attr_reader :success
         alias success? success
+        # @return [Exception, nil] the one that a block raised; the attempt fails with it
+        attr_accessor :raised
 
         def initialize(message:, error_type: "UnexpectedError", success: false, error_code: nil, retryable: false, metadata: {})
           @success = success
@@ -59,8 +61,10 @@ module TaskerCore
           { success: success, error_type: error_type, message: message, error_code: error_code, retryable: retryable, metadata: metadata }
         end
 
-        # @return [Errors::RetryableError, Errors::PermanentError]
+        # @return [Errors::RetryableError, Errors::PermanentError] or {#raised}
         def to_exception
+          return raised if raised
+
           facts = { error_type: error_type }.compact.merge(metadata)
           if retryable
             wait = metadata[:retry_after] || metadata["retry_after"]

@@ -1,0 +1,126 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+require_relative "docs_names"
+require "tasker/compat/rails"
+
+# Each row of the tables in docs/from-tasker-engine.md and docs/from-tasker-core.md.
+class DocsSuite < Minitest::Test
+  # The checks of the rows that say more than names, by their first cells.
+  CHECKS = {
+    "what `Api#process` returns" => lambda do
+      require "faraday"
+      response = Faraday::Response.new(Faraday::Env.from(status: 200, response_headers: { "Content-Type" => "application/json" }, response_body: '{"n":1}'))
+      results = run_step(Class.new(Tasker::StepHandler::Api) { define_method(:process) { |*| response } }, config: { url: "http://127.0.0.1" })
+      assert_equal [200, { "n" => 1 }], results.values_at("status", "body")
+      assert_equal %w[body headers status], results.keys.sort
+    end,
+    "an exception in `process`" => lambda do
+      # Go decides it by the classes that the report names.
+      assert_equal "NameError", report(Class.new(Tasker::StepHandler::Base) { def process(*) = nothing_of_that_name })["class"]
+    end,
+    "`attempts` in a handler" => lambda do
+      assert_equal 1, run_step(Class.new(Tasker::StepHandler::Base) { def process(_task, _sequence, step) = step.attempts })
+    end,
+    '`require_relative ".../lib/tasker/errors"` and other files of tasker-engine' => lambda do
+      refute Tasker::Compat::ReplacedFiles.include?("/an/application/lib/tasker/errors.rb")
+      Dir.mktmpdir do |dir|
+        FileUtils.mkdir_p("#{dir}/lib/tasker")
+        FileUtils.touch("#{dir}/lib/tasker/engine.rb")
+        assert Tasker::Compat::ReplacedFiles.include?("#{dir}/lib/tasker/errors.rb")
+      end
+    end,
+    "`StepHandlerCallResult.checkpoint_yield`" => lambda do
+      yielding = core { def call(_context) = TaskerCore::Types::StepHandlerCallResult.checkpoint_yield(cursor: 1, items_processed: 2) }
+      assert_equal [true, "UNSUPPORTED"], report(yielding).values_at("permanent", "error_code")
+    end,
+    "the superclasses of `Errors`" => lambda do
+      assert_same Tasker::Error, TaskerCore::Errors::Error
+      assert_equal [TaskerCore::Errors::ProceduralError] * 2, [TaskerCore::Errors::PermanentError, TaskerCore::Errors::RetryableError].map(&:superclass)
+      assert_operator Tasker::PermanentError, :===, TaskerCore::Errors::PermanentError.new("x")
+      assert_operator Tasker::RetryableError, :===, TaskerCore::Errors::RetryableError.new("x")
+    end,
+    "what a block returns" => lambda do
+      returned = { { a: 1 } => { "a" => 1 }, nil => {}, Struct.new(:n).new(2) => { "n" => 2 } }
+      returned.each_value.with_index do |results, i|
+        assert_equal results, run_step(block("docs.returns#{i}") { returned.keys[i] })
+      end
+      said = logged(level: :warn) { assert_empty run_step(block("docs.other") { Object.new }) }
+      assert_match(/WARN/, said)
+    end,
+    "what a block raises" => lambda do
+      raising = block("docs.raises") { raise KeyError, "none" }
+      assert_equal ["KeyError", "none"], report(raising).values_at("class", "message")
+      assert_equal [false, "none"], [raising.new.call(nil).success?, raising.new.call(nil).message]
+    end,
+    "`StepHandler::Decision`, `Batchable`, their mixins, `decision_handler`, `batch_analyzer`, `batch_worker`" => lambda do
+      functional = TaskerCore::StepHandler::Functional
+      [Class.new(TaskerCore::StepHandler::Decision), Class.new(TaskerCore::StepHandler::Batchable),
+       core { include TaskerCore::StepHandler::Mixins::Decision }, core { include TaskerCore::StepHandler::Mixins::Batchable },
+       functional.decision_handler("docs.decide") { nil }, functional.batch_analyzer("docs.batch", worker_template: "w") { nil },
+       functional.batch_worker("docs.work") { nil }].each { |handler| assert_match(/makes no steps at run time/, refused(handler)) }
+    end,
+    "`DomainEvents::BasePublisher`, `BaseSubscriber`, their registries" => lambda do
+      said = logged(level: :warn) { Class.new(TaskerCore::DomainEvents::BasePublisher) && Class.new(TaskerCore::DomainEvents::BaseSubscriber) }
+      assert_equal 2, said.scan("never called").size
+    end,
+    '`require_relative ".../lib/tasker_core/errors"` and other files of the gem' => lambda do
+      assert Tasker::Compat::ReplacedFiles.include?("/gem/lib/tasker_core/errors.rb")
+      refute Tasker::Compat::ReplacedFiles.include?("/gem/lib/tasker_core/of_my_own.rb")
+    end
+  }.freeze
+
+  # What the names that begin so need, and may be missing on this machine.
+  GEMS = { "::ActiveSupport" => "activesupport", "::Time.current" => "activesupport", "::ActiveRecord" => "activerecord", "Api" => "faraday" }.freeze
+
+  # Rows whose names come with work that is not here yet, by a name in them. A name is to be
+  # deleted here as soon as its row is right.
+  WAITING = %w[publish_step_started TaskAnnotation.create StepTemplate Types::TaskRequest Events::CustomRegistry.instance registered_namespaces
+               Events::EventPayloadBuilder.build_step_payload log_structured correlation_id task_annotations IdentityStrategy get_step_handler handle_one_step
+               Events::Catalog.catalog retry_limit= safe_get Constants::TaskEvents].freeze
+
+  ROWS = DocsNames::ROOTS.keys.flat_map { |file| DocsNames.rows(file) }.freeze
+
+  def block(name, &body) = TaskerCore::StepHandler::Functional.step_handler(name) { |context:| instance_exec(context, &body) }
+
+  def self.slug(row) = row.cell.delete("`").gsub(/\W+/, "_")[0, 60]
+
+  ROWS.each_with_index do |row, i|
+    define_method(:"test_#{row.file.tr("-.", "__")}_row_#{i}_#{slug(row)}") do
+      gem = GEMS.find { |start, _| row.cell.match?(/`(?:\w+::)*#{Regexp.escape(start)}\b/) }&.last
+      skip "#{gem} is not installed" if gem && Gem::Specification.find_all_by_name(gem).empty?
+      require "active_record" if gem == "activerecord"
+      check = CHECKS[row.cell]
+      return instance_exec(&check) if check
+
+      assert row.plain?, "#{row} has more than names: it needs a check in CHECKS"
+      assert row.verdict, "#{row}: #{row.says.inspect} has to begin with works, differs or absent"
+      wrong = row.wrong.map { |scope, name| [scope, name].compact.join(" ") }
+      if (waiting = row.file == "from-tasker-engine.md" && WAITING.find { |name| row.cell.include?("`#{name}`") })
+        refute_empty wrong, "#{row}: delete #{waiting} from WAITING, the row is right"
+      else
+        assert_empty wrong, "#{row}: #{row.verdict}, says the row"
+      end
+    end
+  end
+
+  def test_there_are_rows_of_each_kind
+    DocsNames::ROOTS.each_key do |file|
+      assert_equal %w[absent differs works], ROWS.select { |row| row.file == file }.map(&:verdict).compact.uniq.sort, file
+    end
+  end
+
+  def test_no_check_is_of_a_row_that_is_gone
+    assert_empty CHECKS.keys - ROWS.map(&:cell)
+  end
+
+  # A row of each kind that is wrong.
+  def test_the_rows_can_be_wrong
+    wrong = { ["`StepHandler::Base`: `process`, `perform`", "works"] => ["perform"], ["`StepHandler::Nothing`: `process`", "works"] => ["process"],
+              ["`Sequence`: `find_step_by_name`", "absent"] => ["find_step_by_name"], ["`Telemetry`, `Task`", "absent"] => ["Task"],
+              ["`HandlerFactory.instance`: `get`, `none`", "works"] => ["none"], ["`HandlerFactory.none`, `Task#context`", "works"] => ["HandlerFactory.none"],
+              ["`::Integer#none`, `::String`", "differs"] => ["::Integer#none"] }
+    wrong.each { |(cell, says), names| assert_equal names, DocsNames::Row.new("from-tasker-engine.md", cell, says).wrong.map(&:last), cell }
+    refute DocsNames::Row.new("from-tasker-engine.md", "what `process` returns", "works").plain?
+  end
+end
