@@ -41,8 +41,8 @@ class SurveyTest < Minitest::Test
     "an unknown part" => ["Tasker::Frobnicator", [/\A4 error: uninitialized constant Tasker::Frobnicator \| tasker-rb has no Tasker::Frobnicator\./]],
     "making tasks" => ["Tasker::Task.create!(name: 'x')", [/\A4 error: Tasker::Task has no method create! \| a handler is given its own task/]],
     "configuration" => ["Tasker.configuration.x", [/\A4 error: Tasker has no method configuration \| flags and templates/]],
-    "records" => ["task.save!\nstep.update!(a: 1)\nsequence.steps.size\ntask.reload",
-                  [/\A4 error: a task has no method save! \| The task is no ActiveRecord model/, /\A5 error: a step has no method update!/,
+    "records" => ["task.save!\nstep.save!\nsequence.steps.size\ntask.reload",
+                  [/\A4 error: a task has no method save! \| The task is no ActiveRecord model/, /\A5 error: a step has no method save!/,
                    /\A7 error: a task has no method reload/]],
     "other variables" => ["[1].each { |step| step.price }\n->(task) { task.price }.call(1)\nsequence.each do |task|\n  task.price\nend\n" \
                           "step = 1\nstep.price", []],

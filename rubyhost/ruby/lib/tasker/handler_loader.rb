@@ -13,6 +13,8 @@ module Tasker
   # The files of a folder may need each other's constants. They are loaded in an
   # order that works: a file that names an undefined constant is tried again
   # after the others. The part of the file above that constant then runs twice.
+  #
+  # @api private
   class HandlerLoader
     private_constant :Names, :Wording, :LoadOrder
 

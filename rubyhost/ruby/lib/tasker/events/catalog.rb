@@ -41,8 +41,11 @@ module Tasker
         def event_info(name) = complete_catalog[Names.canonical(name)]
 
         # @!method task_events
+        #   @return [Hash{String => Hash}]
         # @!method step_events
+        #   @return [Hash{String => Hash}]
         # @!method workflow_events
+        #   @return [Hash{String => Hash}]
         # @!method observability_events
         #   @return [Hash{String => Hash}]
         %w[task step workflow observability].each do |category|

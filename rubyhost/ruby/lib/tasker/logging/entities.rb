@@ -17,12 +17,13 @@ module Tasker
       Thread.current[CORRELATION_ID] || (@correlation_id ||= "tasker-#{SecureRandom.hex(8)}")
     end
 
-    # @param id [String, nil] for this object
+    # @return [String, nil] for this object
     attr_writer :correlation_id
 
     # Gives all objects that log on this thread the id, within the block.
     #
     # @param id [String]
+    # @yieldreturn [Object]
     # @return [Object] what the block returns
     def with_correlation_id(id)
       before = Thread.current[CORRELATION_ID]

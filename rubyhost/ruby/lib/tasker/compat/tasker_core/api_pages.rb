@@ -17,8 +17,8 @@ module TaskerCore
         #
         # @param path [String]
         # @param method [Symbol] +:get+ or +:post+; both send the parameters in the query
-        # @param pagination_key [String] the parameter for the cursor
-        # @param limit_key [String] the parameter for the page's size
+        # @param pagination_key [String, Symbol] the parameter for the cursor
+        # @param limit_key [String, Symbol] the parameter for the page's size
         # @param max_pages [Integer] after which it stops, with a warning in the log
         # @yieldparam page [Array, Hash]
         # @return [Array] what the pages have, one behind the other; empty with a block

@@ -61,7 +61,7 @@ module TaskerCore
           { success: success, error_type: error_type, message: message, error_code: error_code, retryable: retryable, metadata: metadata }
         end
 
-        # @return [Errors::RetryableError, Errors::PermanentError] or {#raised}
+        # @return [Exception] or {#raised}
         def to_exception
           return raised if raised
 

@@ -9,7 +9,7 @@ module Tasker
       class NameRules
         OURS = %w[Tasker TaskerCore Rails].freeze
         CLOCKS = { "Time" => Time, "Date" => Date, "DateTime" => DateTime }.freeze
-        REFUSED_IN_CLASS = %w[checkpoint_yield api_upload_file api_paginated_request].freeze
+        REFUSED_IN_CLASS = %w[checkpoint_yield].freeze
         # The names of calls that these rules ask for.
         NAMES = REFUSED_IN_CLASS
         private_constant :OURS, :CLOCKS, :REFUSED_IN_CLASS

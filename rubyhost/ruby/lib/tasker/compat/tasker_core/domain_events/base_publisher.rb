@@ -20,7 +20,7 @@ module TaskerCore
       end
 
       # @param step_result [Tasker::Context] with success, result and metadata
-      # @param _event_declaration [Tasker::Context] with name, condition, delivery_mode and publisher
+      # @param _event_declaration [Tasker::Context, Hash] with name, condition, delivery_mode and publisher
       # @param _step_context [StepFacts, nil]
       # @return [Object] the payload
       def transform_payload(step_result, _event_declaration, _step_context = nil) = step_result[:result] || {}
