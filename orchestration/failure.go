@@ -3,6 +3,7 @@ package orchestration
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -55,13 +56,17 @@ func (e *StepError) namedBy(session *sqlsession.Error) bool {
 	return e.Err != nil && e.Class == typeName(e.Err) && session.Err != nil && errors.Is(e.Err, session.Err)
 }
 
+// wrongSQL is the class of SQLSTATE for statements that are wrong: a table or a column that
+// is not there, a fault of syntax, a right that is missing.
+const wrongSQL = "42"
+
 // sqlFailure describes a failed statement. The handler may have hidden its error.
 func sqlFailure(e *sqlsession.Error) *StepError {
 	class := "Tasker::SQLError"
 	if name := e.Class(); name != "" {
 		class += "::" + name
 	}
-	s := &StepError{Class: class, Message: e.Message, ErrorCode: e.SQLState, Permanent: e.Rule, Err: e}
+	s := &StepError{Class: class, Message: e.Message, ErrorCode: e.SQLState, Permanent: e.Rule, Programming: strings.HasPrefix(e.SQLState, wrongSQL), Err: e}
 	for _, more := range []string{e.Detail, e.Hint} {
 		if more != "" {
 			s.Message += "\n" + more

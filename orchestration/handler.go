@@ -309,11 +309,15 @@ type StepError struct {
 	Message   string   `json:"message"`
 	Backtrace []string `json:"backtrace,omitempty"`
 
-	Cause      *StepError      `json:"cause,omitempty"`
-	ErrorCode  string          `json:"error_code,omitempty"`
-	Context    json.RawMessage `json:"context,omitempty"`
-	Permanent  bool            `json:"permanent,omitempty"`
-	RetryAfter *time.Duration  `json:"-"` // the wait before the next attempt, if the handler asks for one
+	Cause     *StepError      `json:"cause,omitempty"`
+	ErrorCode string          `json:"error_code,omitempty"`
+	Context   json.RawMessage `json:"context,omitempty"`
+	Permanent bool            `json:"permanent,omitempty"`
+	// Programming says that the code is wrong, and not what it met. It makes the error
+	// permanent, unless the template says retry_programming_errors for the step.
+	Programming bool `json:"programming,omitempty"`
+
+	RetryAfter *time.Duration `json:"-"` // the wait before the next attempt, if the handler asks for one
 
 	Err error `json:"-"` // the underlying error, for errors.Is
 }

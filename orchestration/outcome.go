@@ -41,6 +41,9 @@ func (a *attempt) success(results json.RawMessage, last bool) outcome {
 func (a *attempt) failedOutcome(failure *StepError) outcome {
 	s, now := a.step, a.engine.now()
 	o := outcome{kind: "error", err: failure, started: s.lastAttempted, ended: now}
+	if failure.Programming && !s.template.RetryProgrammingErrors {
+		failure.Permanent = true // the recorded error says what was decided
+	}
 	o.to = retryDecision(s.retries, failure.Permanent, s.counted(), s.limit)
 	switch {
 	case o.to == StepWaitingForRetry:

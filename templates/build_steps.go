@@ -71,6 +71,8 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 		Backoff:         b.readBackoff(n.Get("backoff")),
 		Transaction:     TransactionLazy,
 		KeepThreads:     b.boolean(n.Get("keep_threads"), false),
+
+		RetryProgrammingErrors: b.boolean(n.Get("retry_programming_errors"), false),
 	}
 	d := &stepDraft{step: s}
 	who, named := b.stepName(n, d)

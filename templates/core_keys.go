@@ -41,6 +41,7 @@ var coreStepKeys = []key{
 	{"concurrency_key", "text", "none"},
 	{"concurrency_limit", "integer", "1"},
 	{"keep_threads", "Boolean", "false"},
+	{"retry_programming_errors", "Boolean", "false"},
 	{"lifecycle", "anything", "none"},
 	{"result_schema", "anything", "none"},
 	{"batch_config", "refused", "none"},

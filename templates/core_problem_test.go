@@ -109,7 +109,7 @@ environments:
 `, []string{
 		`8:16: the environment changes the step "b", which is not a step of this template | Did you mean "a"?`,
 		`9:41: max_attempts must be an integer, found the text "many"`,
-		`warning: 9:48: a step has no key "colour" | Known keys: name, description, handler, type, step_type, system_dependency, dependencies, depends_on, retry, timeout_seconds, publishes_events, skippable, transaction, isolation, concurrency_key, concurrency_limit, keep_threads, lifecycle, result_schema, batch_config, composition.`,
+		`warning: 9:48: a step has no key "colour" | Known keys: name, description, handler, type, step_type, system_dependency, dependencies, depends_on, retry, timeout_seconds, publishes_events, skippable, transaction, isolation, concurrency_key, concurrency_limit, keep_threads, retry_programming_errors, lifecycle, result_schema, batch_config, composition.`,
 		`10:16: the environment changes the step "a" twice, first at t.yml:9:16 | Merge the two.`,
 		`warning: 11:5: an environment has no key "version" | Known keys: description, task_handler, system_dependencies, domain_events, input_schema, steps, concurrent, queue, keep, metadata, lifecycle, loaded_from.`}},
 }

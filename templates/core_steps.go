@@ -33,6 +33,8 @@ func (b *builder) coreStep(n *tree.Node, i int, t *Template) *stepDraft {
 		Published:       b.publishedEvents(n.Get("publishes_events")),
 		Transaction:     TransactionLazy,
 		KeepThreads:     b.boolean(n.Get("keep_threads"), false),
+
+		RetryProgrammingErrors: b.boolean(n.Get("retry_programming_errors"), false),
 	}
 	d := &stepDraft{step: s}
 	who, named := b.stepName(n, d)

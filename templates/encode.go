@@ -117,6 +117,9 @@ func (s *Step) document() *tree.Node {
 	if s.KeepThreads { // left out otherwise: the digests of stored templates stay as they are
 		d.boolean("keep_threads", true)
 	}
+	if s.RetryProgrammingErrors {
+		d.boolean("retry_programming_errors", true)
+	}
 	return d.node
 }
 

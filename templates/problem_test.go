@@ -278,7 +278,7 @@ const environmentKeyNames = "step_overrides, description, task_handler_class, mo
 var stepKeyNames = []string{
 	"name", "handler_class", "handler_method", "description", "dependent_system", "default_retryable", "default_retry_limit",
 	"skippable", "depends_on_step", "depends_on_steps", "handler_config", "custom_events", "publishes_events", "timeout_seconds",
-	"backoff", "transaction", "isolation", "concurrency_key", "concurrency_limit", "keep_threads",
+	"backoff", "transaction", "isolation", "concurrency_key", "concurrency_limit", "keep_threads", "retry_programming_errors",
 }
 
 func TestProblems(t *testing.T) {

@@ -87,6 +87,9 @@ type Step struct {
 	ConcurrencyLimit int
 	// KeepThreads lets the threads that the handler starts live on after the step.
 	KeepThreads bool
+	// RetryProgrammingErrors gives the step its other attempts also after an error in its
+	// code, such as a NameError. Otherwise such an error ends it at once.
+	RetryProgrammingErrors bool
 
 	// Parents and Children are names of steps, in the order of Template.Steps.
 	Parents, Children []string

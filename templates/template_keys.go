@@ -51,6 +51,7 @@ var stepKeys = []key{
 	{"concurrency_key", "text", "none"},
 	{"concurrency_limit", "integer", "1"},
 	{"keep_threads", "Boolean", "false"},
+	{"retry_programming_errors", "Boolean", "false"},
 }
 
 var backoffKeys = []key{

@@ -150,7 +150,7 @@ func fromRuby(e *rubyhost.Error) *orchestration.StepError {
 	}
 	s := &orchestration.StepError{
 		Class: e.Class, Ancestors: e.Ancestors, Message: e.Message, Backtrace: e.Backtrace, ErrorCode: e.ErrorCode,
-		Context: e.Context, Permanent: e.Permanent, RetryAfter: e.RetryAfter, Err: e,
+		Context: e.Context, Permanent: e.Permanent, Programming: isProgrammingError(e), RetryAfter: e.RetryAfter, Err: e,
 	}
 	if e.Cause != nil {
 		s.Cause = fromRuby(e.Cause)
