@@ -2,6 +2,7 @@ package rubyhost_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -304,4 +305,33 @@ func FuzzJSONToRuby(f *testing.F) {
 		}
 		require.True(t, json.Valid(out), "%q", out)
 	})
+}
+
+func init() {
+	children["values with ActiveSupport"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1})
+		must(h.Require(context.Background(), "active_support/all"))
+		for _, source := range []string{
+			`{ client: Class.new { def initialize = @api_key = "secret" }.new }`,
+			`[Class.new { def to_h = { q: 1 } }.new, Class.new { def as_json(*) = { z: 1 } }.new, Class.new { def to_json(*) = '{"w":2}' }.new]`,
+			`{ date: Date.new(2026, 11, 23), time: Time.utc(2026), wait: 5.minutes, range: (1..3), symbol: :a, struct: Struct.new(:a).new(1) }`,
+		} {
+			out, err := h.Eval(context.Background(), source, "values.rb")
+			fmt.Println(string(out), err)
+		}
+		must(h.Close())
+	}
+}
+
+// ActiveSupport gives every object an as_json and a to_json, which would store an object's
+// secrets.
+func TestValuesWithActiveSupport(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "values with ActiveSupport")
+	require.NoError(t, err, out)
+	lines := strings.Split(out, "\n")
+	require.NotContains(t, out, "secret")
+	require.Contains(t, lines[0], "results.client is an object that has no JSON form")
+	require.Equal(t, `[{"q":1},{"z":1},{"w":2}] <nil>`, lines[1])
+	require.Equal(t, `{"date":"2026-11-23","time":"2026-01-01T00:00:00Z","wait":300,"range":"1..3","symbol":"a","struct":{"a":1}} <nil>`, lines[2])
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -169,4 +170,26 @@ func TestDoctorAsJSON(t *testing.T) {
 	require.False(t, found["handlers"].OK)
 	require.Contains(t, found["handlers"].Error, "Missing")
 	require.NotEmpty(t, found["handlers"].Hint)
+}
+
+// Ruby takes the class that is loaded last. Whoever loads the handlers says so.
+func TestAClassInTwoFilesIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	charge := "module Shop\n  class Charge < Tasker::StepHandler::Base\n    def process(*) = 1\n  end\nend\n"
+	p := newProject(t, map[string]string{
+		"one.yaml": one("Shop::Charge"), "handlers/a.rb": charge, "handlers/b.rb": "\n" + charge,
+		"handlers/c.rb": "module Other\n  class Charge\n    def process(*) = 1\n  end\nend\n",
+		"handlers/d.rb": "module Shop\n  class Charge\n    def helper = 1\n  end\nend\n",
+	})
+	const said = `handlers/b\.rb:3: Shop::Charge is defined at \S*handlers/a\.rb:2 too, and both define process \(\S*handlers/a\.rb:3\); the file that is loaded last wins\. Give each class a name of its own`
+	for _, args := range [][]string{{"run", "one.yaml"}, {"templates", "lint", "one.yaml", "--handlers", "handlers"}} {
+		r := p.run(args...)
+		require.Zero(t, r.code, r.stderr)
+		require.Regexp(t, said, r.stdout+r.stderr)
+		require.NotContains(t, r.stdout+r.stderr, "c.rb")
+		require.NotContains(t, r.stdout+r.stderr, "d.rb")
+	}
+	r := p.run("doctor", "--handlers", "handlers")
+	require.Zero(t, r.code, r.stderr)
+	require.Equal(t, 1, strings.Count(r.stdout, "loaded last wins"), r.stdout)
 }

@@ -24,6 +24,7 @@ require_relative "host/own_names"
 require_relative "host/autoloads"
 require_relative "host/heap"
 require_relative "host/context_warnings"
+require_relative "host/double_warnings"
 
 # At the top level, so that evaluated source names constants as a script does.
 empty_scope = -> { Object.new.instance_eval { binding } }
@@ -238,7 +239,7 @@ module Tasker
     # The constants op… in call.go have the same order.
     register OthersCode.new { |path| changing_classes { load(Lineage.own(File.expand_path(path))) } }
     register OthersCode.new { |feature| changing_classes { loader.require_feature(feature) } }
-    register OthersCode.new { |*dirs| ContextWarnings.look(loader.load_dir(*dirs)) }
+    register OthersCode.new { |*dirs| ContextWarnings.look(DoubleWarnings.look(loader.load_dir(*dirs))) }
     register OthersCode.new { |source, file| eval(source, EMPTY_SCOPE.call, Lineage.own(file), 1) } # rubocop:disable Security/Eval
     register(OthersCode.new do |name, task_handler = nil|
       name, method = name.split("#", 2) # Shop::Payments#refund: another method than process

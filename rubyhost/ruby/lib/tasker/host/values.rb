@@ -102,7 +102,7 @@ module Tasker
           return decimal(value) if defined?(BigDecimal) && value.is_a?(BigDecimal) && value.finite?
           return date(value) if defined?(Date) && value.is_a?(Date)
           return value.to_a if defined?(Set) && value.is_a?(Set)
-          return core(value.as_json, value) if value.respond_to?(:as_json)
+          return core(value.as_json, value) if RubyVersions.own_as_json?(value)
           return core(value.to_h, value) if value.respond_to?(:to_h)
           return parsed(value.to_json, limit) if RubyVersions.own_to_json?(value)
 
