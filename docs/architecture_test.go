@@ -218,6 +218,23 @@ func TestPicturesAreDrawnFromTheirSources(t *testing.T) {
 		require.Contains(t, string(picture), fmt.Sprintf("<!-- source %x -->", sha256.Sum256(text)),
 			"%s has changed: draw it with `make docs/pictures`", source)
 	}
+	moving, err := filepath.Glob("pictures/*.frames")
+	require.NoError(t, err)
+	require.NotEmpty(t, moving)
+	for _, frames := range moving {
+		files, err := filepath.Glob(frames + "/*.ansi")
+		require.NoError(t, err)
+		var text []byte
+		for _, file := range files {
+			frame, err := os.ReadFile(file)
+			require.NoError(t, err)
+			text = append(text, frame...)
+		}
+		picture, err := os.ReadFile(strings.TrimSuffix(frames, ".frames") + "_live.svg")
+		require.NoError(t, err)
+		require.Contains(t, string(picture), fmt.Sprintf("<!-- source %x -->", sha256.Sum256(text)),
+			"%s has changed: draw it with `make docs/pictures`", frames)
+	}
 }
 
 var namedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`")
