@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/cockroachdb/errors"
@@ -16,8 +18,19 @@ import (
 // doctor checks the things that tasker-rb needs, one after the other.
 type doctor struct {
 	out      io.Writer
+	json     bool
 	handlers handlerFlags
 	failed   bool
+	checks   []checkJSON
+}
+
+// checkJSON is one check. Detail says what was found, Error what is wrong.
+type checkJSON struct {
+	Check  string `json:"check"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+	Error  string `json:"error"`
+	Hint   string `json:"hint"`
 }
 
 func newDoctor() *cobra.Command {
@@ -50,12 +63,16 @@ for what works, though perhaps not as meant; it does not change the exit code.`,
 					"Give --templates to check the code, --template to check this machine with one template.")
 			case template == "" && len(d.handlers.dirs)+len(survey.templates) > 0:
 				return survey.run(cmd)
-			case survey.output != "text":
-				return errors.WithHint(errors.Newf("--output %s is for the check of code", survey.output), "Give --handlers or --templates too.")
 			}
-			d.out = cmd.OutOrStdout()
+			if err := oneOf("output", survey.output, "text", "json"); err != nil {
+				return err
+			}
+			d.out, d.json = cmd.OutOrStdout(), survey.output == "json"
 			d.ruby(cmd.Context(), template)
 			d.postgres(cmd.Context())
+			if err := d.end(); err != nil {
+				return err
+			}
 			if d.failed {
 				return &exitError{exitTaskFailed}
 			}
@@ -65,11 +82,36 @@ for what works, though perhaps not as meant; it does not change the exit code.`,
 	d.handlers.add(cmd)
 	cmd.Flags().StringVar(&template, "template", "", "check this machine, and that the handlers of the template in `FILE` exist")
 	cmd.Flags().StringArrayVar(&survey.templates, "templates", nil, "check the code of the templates in `PATH` too, a file or a folder; may be repeated")
-	cmd.Flags().StringVar(&survey.output, "output", "text", "print what is wrong with the code as `FORMAT`: text or json")
+	cmd.Flags().StringVar(&survey.output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
 }
 
+// lines is where log lines go: not into a document.
+func (d *doctor) lines() io.Writer {
+	if d.json {
+		return os.Stderr
+	}
+	return d.out
+}
+
+// end prints the document of --output json.
+func (d *doctor) end() error {
+	if !d.json {
+		return nil
+	}
+	return json.NewEncoder(d.out).Encode(map[string]any{"checks": d.checks})
+}
+
 func (d *doctor) say(what, detail string, err error) {
+	if d.json {
+		c := checkJSON{Check: what, OK: err == nil, Detail: detail}
+		if err != nil {
+			d.failed = true
+			c.Detail, c.Error, c.Hint = "", plain(err.Error()), errors.FlattenHints(err)
+		}
+		d.checks = append(d.checks, c)
+		return
+	}
 	if err == nil {
 		fmt.Fprintf(d.out, "ok    %-11s %s\n", what, detail)
 		return
@@ -83,7 +125,7 @@ func (d *doctor) say(what, detail string, err error) {
 }
 
 func (d *doctor) ruby(ctx context.Context, template string) {
-	host, err := d.handlers.start(slog.New(newStepLog(d.out)))
+	host, err := d.handlers.start(slog.New(newStepLog(d.lines())))
 	if err != nil {
 		d.say("Ruby", "", err)
 		return

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -31,9 +29,6 @@ func (s *codeSurvey) run(cmd *cobra.Command) error {
 		return err
 	}
 	report, err := s.survey(cmd)
-	if err != nil && s.output == "json" && cmd.Context().Err() == nil {
-		return printErrorJSON(cmd.OutOrStdout(), err)
-	}
 	if err != nil {
 		return err
 	}
@@ -275,34 +270,4 @@ func mergeRunTime(found []templates.Problem) []templates.Problem {
 		}
 	}
 	return merged
-}
-
-// printErrorJSON prints an error as JSON, and returns what ends the command.
-func printErrorJSON(w io.Writer, err error) error {
-	type one struct {
-		Error string `json:"error"`
-		Hint  string `json:"hint"`
-	}
-	cause := func(err error) one {
-		hint, shown := explained(err)
-		var ruby *rubyhost.Error
-		if errors.As(err, &ruby) {
-			return one{plain(ruby.Message), hint}
-		}
-		return one{plain(shown.Error()), hint}
-	}
-	document := struct {
-		one
-		Errors []one `json:"errors"`
-	}{cause(err), []one{}}
-	var problems *templates.Problems
-	if errors.As(err, &problems) {
-		for _, p := range problems.List {
-			document.Errors = append(document.Errors, one{p.String(), p.Hint})
-		}
-	}
-	if err := json.NewEncoder(w).Encode(document); err != nil {
-		return err
-	}
-	return &exitError{exitBadInput}
 }

@@ -122,7 +122,6 @@ func TestDoctorOfCodeThatIsNotThere(t *testing.T) {
 		{[]string{"--template", "one.yaml", "--templates", "one.yaml"}, "--template and --templates exclude each other", "Give --templates"},
 		{[]string{"--handlers", "handlers", "--require", "no/such"}, "cannot load such file -- no/such", "--require no/such"},
 		{[]string{"--handlers", "handlers", "--output", "yaml"}, `--output cannot be "yaml"`, "Give text or json."},
-		{[]string{"--output", "json"}, "--output json is for the check of code", "--handlers"},
 	} {
 		r := p.run(append([]string{"doctor"}, c.args...)...)
 		require.Equal(t, exitBadInput, r.code, c.args)
@@ -150,4 +149,24 @@ func TestRunWarnsOfWritesToTheContext(t *testing.T) {
 	require.Zero(t, r.code, r.stderr)
 	require.Regexp(t, `handlers/writes\.rb:3: no other step sees this write to task\.context; return it as results`, r.stderr)
 	require.NotContains(t, r.stderr, "fine.rb")
+}
+
+// The checks of the machine, as a document.
+func TestDoctorAsJSON(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Missing"), "handlers/fine.rb": fine})
+	r := p.run("doctor", "--template", "one.yaml", "--output", "json")
+	require.Equal(t, exitTaskFailed, r.code, r.stderr)
+	var d struct{ Checks []checkJSON }
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &d), r.stdout)
+	found := map[string]checkJSON{}
+	for _, c := range d.Checks {
+		found[c.Check] = c
+	}
+	require.True(t, found["Ruby"].OK)
+	require.Contains(t, found["Ruby"].Detail, "CRuby ")
+	require.True(t, found["tables"].OK)
+	require.False(t, found["handlers"].OK)
+	require.Contains(t, found["handlers"].Error, "Missing")
+	require.NotEmpty(t, found["handlers"].Hint)
 }
