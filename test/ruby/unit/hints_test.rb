@@ -39,6 +39,25 @@ class HintsTest < Minitest::Test
     assert_match(/uninitialized constant Nowhere(?!.*require)/, said[5])
   end
 
+  # Those that tasker-rb loads by itself have no hint, for they are there.
+  def test_the_parts_of_rubys_library
+    features = { "CSV" => "csv", "Net::HTTP" => "net/http", "OpenSSL" => "openssl", "YAML" => "yaml", "StringIO" => "stringio", "Zlib" => "zlib", "Open3" => "open3",
+                 "Forwardable" => "forwardable", "Observable" => "observer", "Shellwords" => "shellwords", "Matrix" => "matrix", "TSort" => "tsort" }
+    said = messages(*features.keys.map { |name| "raise NameError.new('it', :#{name[/\w+/]})" }, *%w[Set SecureRandom Date BigDecimal URI Digest Tempfile Timeout ERB Singleton])
+
+    features.values.zip(said) { |feature, line| assert_includes line, "it is of Ruby's library: require \"#{feature}\"" }
+    assert_equal features.size, said.size, "the others are there"
+    assert_match(/require "csv"; since Ruby 3.4 it is a gem/, said.first)
+    refute_match(/gem/, said[1])
+  end
+
+  def test_every_part_can_be_required
+    Tasker::Hints.send(:const_get, :LIBRARY).each_value do |feature|
+      found = $LOAD_PATH.resolve_feature_path(feature) || Gem::Specification.find_by_path(feature)
+      assert found || Tasker::Hints.send(:const_get, :GEMS).key?(feature), feature
+    end
+  end
+
   def test_what_the_layers_do_not_have
     assert_match(%r{tasker/compat/tasker_core has no TaskerCore::StepHandler::Nothing}, messages("TaskerCore::StepHandler::Nothing", first: "require 'tasker/compat/tasker_core'").first)
     assert_match(%r{require "tasker/compat/tasker_core"}, messages("TaskerCore::StepHandler", first: "module TaskerCore; end").first)

@@ -35,6 +35,9 @@ module Tasker
           by_entry(entry, handler, sequence.task, sequence, step)
         end
         step.results
+      rescue NoMethodError, KeyError => e
+        MissedStep.note(e, sequence) if sequence
+        raise
       end
 
       # Describes an exception for the record of the attempt.
@@ -89,6 +92,9 @@ module Tasker
           end
         end
         step.results
+      rescue NoMethodError, KeyError => e
+        MissedStep.note(e, sequence) if sequence
+        raise
       end
 
       def by_entry(entry, handler, task, sequence, step)
