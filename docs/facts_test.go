@@ -31,6 +31,7 @@ var facts = []struct {
 	{"orchestration/engine.go", `cfg\.MaxDocumentBytes = (\d+) << 20`, map[string]string{"docs/engine.md": "`Config.MaxDocumentBytes`, N MiB by default", "docs/templates.md": "has at most N MiB when it is submitted", "orchestration/engine.go": "Default N MiB."}},
 	{"orchestration/engine.go", `cfg\.MaxResultMemory = (\d+) << 20`, map[string]string{"docs/engine.md": "`Config.MaxResultMemory`, N MiB by default", "orchestration/engine.go": "always runs. Default N MiB."}},
 	{"orchestration/engine.go", `cfg\.MaxParallelSteps = (\d+)`, map[string]string{"orchestration/engine.go": "Default N."}},
+	{"orchestration/engine.go", `cfg\.Grace = (\d+) \* time\.Second`, map[string]string{"orchestration/engine.go": "drops its results. Default N s."}},
 	{"orchestration/list.go", `f\.Limit = (\d+)`, map[string]string{"orchestration/list.go": "Default N, at most 1000.", "docs/cli.md": "| `--limit N` | `N` |"}},
 	{"orchestration/server_version.go", `const OldestServer = (\d+)`, map[string]string{"docs/troubleshooting.md": "Use PostgreSQL N or later."}},
 	{"rubyhost/options.go", `o\.Threads = (\d+)`, map[string]string{"rubyhost/options.go": "1 to 256. Default N.", "docs/cli.md": "| `--threads N` | `N` |"}},
@@ -39,6 +40,7 @@ var facts = []struct {
 	{"rubyhost/options.go", `o\.Grace = (\d+) \* time\.Second`, map[string]string{"rubyhost/options.go": "is killed. Default N s."}},
 	{"rubyhost/options.go", `o\.Spin = (\d+) \* time\.Microsecond`, map[string]string{"rubyhost/options.go": "each burst. Default N µs"}},
 	{"docs/rubyhost.md", `\*\*Boot\*\* takes some (\d+) ms`, map[string]string{"rubyhost/host.go": "It takes some N ms."}},
+	{"docs/rubyhost.md", `runs code takes (\d+) ms more`, map[string]string{"rubyhost/ruby/lib/tasker/host/autoloads.rb": "The first call takes some N ms"}},
 	{"templates/build_template.go", `defaultRetryLimit\s+= (\d+)`, map[string]string{"docs/templates.md": "| `default_retry_limit` | integer | N |"}},
 	{"cmd/tasker-rb/database_connect.go", `defaultConnectTimeout = (\d+) \* time\.Second`, map[string]string{"docs/cli.md": "`connect_timeout` (N seconds unless"}},
 }
