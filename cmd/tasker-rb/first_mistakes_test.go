@@ -103,6 +103,7 @@ func TestFirstMistakesOfHandlers(t *testing.T) {
 		{"a step misspelt, and a key", `sequence.get_results("pay")["ok"]`, `there is no step "pay"; the steps are`},
 		{"results of a step that it does not depend on", `sequence["reserve"].results["ok"].upcase`, `step charge does not depend on step reserve, so its results are {} here; add reserve to the depends_on_steps of charge`},
 		{"and with fetch", `sequence["reserve"].results.fetch("ok")`, `step charge does not depend on step reserve`},
+		{"and in a sum", `5 + sequence["reserve"].results["cents"]`, `step charge does not depend on step reserve`},
 		{"csv", `CSV.parse("a")`, `require "csv"`},
 		{"net/http", `Net::HTTP.get(URI("http://a"))`, `require "net/http"`},
 		{"yaml", `YAML.load("a")`, `require "yaml"`},

@@ -82,6 +82,26 @@ class HintsTest < Minitest::Test
     assert_match(/Data needs Ruby 3\.2/, Tasker::Hints.of(NameError.new("x", :Data), ruby: "3.1.2"))
   end
 
+  # An error of the handler's own class is left alone, whatever its methods do.
+  def test_a_missed_step_asks_no_hostile_error
+    head = { workflow_step_id: 1, name: "own", attempts: 1, parents: [], children: [] }
+    heads = [head, head.merge(name: "other", workflow_step_id: 2)]
+    segments = [{ task_id: 1 }, {}, head, {}, heads].map { |v| JSON.generate(v) } + [""]
+    mean = Class.new(TypeError) { def message = exit(9) }
+    raised = lambda do |&body|
+      klass = Class.new(Tasker::StepHandler::Base) { define_method(:process) { |_task, sequence, _step| body.call(sequence) } }
+      assert_raises(StandardError) { Tasker::Execution.run(klass, segments.dup) }
+    end
+
+    assert_instance_of mean, raised.call { |sequence| sequence[:othre] || raise(mean) }
+    said = ->(error) { Tasker::Execution.describe(error)["message"] }
+    assert_includes said.(raised.call { |sequence| sequence[:othre].results }), 'there is no step "othre"; did you mean "other"? the steps are own, other'
+    assert_includes said.(raised.call { |sequence| 1 + sequence[:other].results["n"] }), "step own does not depend on step other"
+    assert_includes said.(raised.call { |sequence| sequence[:other].results.fetch("n") }), "step own does not depend on step other"
+    refute_includes said.(raised.call { |sequence| sequence[:other].results.upcase }).lines.last, "does not depend", "the receiver is no nil"
+    refute_includes said.(raised.call { |_| nil.upcase }).lines.last, "there is no"
+  end
+
   def test_a_hostile_error_keeps_its_message
     lying = Class.new(NameError) { def name = raise("no") }
     assert_equal "x", Tasker::Execution.describe(lying.new("x"))["message"]

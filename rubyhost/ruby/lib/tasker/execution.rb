@@ -35,7 +35,7 @@ module Tasker
           by_entry(entry, handler, sequence.task, sequence, step)
         end
         step.results
-      rescue NoMethodError, KeyError => e
+      rescue NoMethodError, KeyError, TypeError => e
         MissedStep.note(e, sequence) if sequence
         raise
       end
@@ -92,7 +92,7 @@ module Tasker
           end
         end
         step.results
-      rescue NoMethodError, KeyError => e
+      rescue NoMethodError, KeyError, TypeError => e
         MissedStep.note(e, sequence) if sequence
         raise
       end

@@ -79,7 +79,7 @@ module Tasker
       def of(error, ruby: RUBY_VERSION)
         case error
         when NoMethodError then MissedStep.noted(error) || of_method(error)
-        when KeyError then MissedStep.noted(error)
+        when KeyError, TypeError then MissedStep.noted(error)
         when NameError then of_constant(error, ruby)
         when LoadError then FEATURES[error.path.to_s]
         when SyntaxError then of_syntax(error, ruby)

@@ -9,14 +9,17 @@ module Tasker
     NOTE = :@tasker_missed_step
     # How many steps are named.
     SHOWN = 10
+    # A handler that asked for the results of more steps has gone through all of them.
+    READ_BY_NAME = 3
     SET = ::Kernel.instance_method(:instance_variable_set)
     GET = ::Kernel.instance_method(:instance_variable_get)
-    private_constant :NOTE, :SHOWN, :SET, :GET
+    CLASS_OF = ::Kernel.instance_method(:class)
+    private_constant :CLASS_OF, :NOTE, :SHOWN, :READ_BY_NAME, :SET, :GET
 
     class << self
       # Leaves the explanation with the error, while the steps can be read.
       #
-      # @param error [NoMethodError, KeyError]
+      # @param error [NoMethodError, KeyError, TypeError]
       # @param sequence [Sequence] of the handler that raised it
       # @return [nil]
       def note(error, sequence)
@@ -35,12 +38,14 @@ module Tasker
 
       private
 
-      # Whether the error is of nil, or of a Hash without keys.
+      # Whether the error is of nil, or of a Hash without keys. Only Ruby's own classes are
+      # asked: the methods of others may do anything.
       def follows?(error)
-        receiver = error.receiver
-        return receiver.nil? if NoMethodError === error # rubocop:disable Style/CaseEquality
-
-        Hash === receiver && receiver.empty? # rubocop:disable Style/CaseEquality
+        kind = CLASS_OF.bind_call(error)
+        if kind.equal?(NoMethodError) then NilClass === error.receiver # rubocop:disable Style/CaseEquality
+        elsif kind.equal?(KeyError) then Hash === error.receiver && error.receiver.empty? # rubocop:disable Style/CaseEquality
+        elsif kind.equal?(TypeError) then error.message.match?(/\bnil\b/) # 1 + nil
+        end
       end
 
       def absent(sequence)
@@ -54,9 +59,10 @@ module Tasker
       end
 
       def unread(sequence)
-        name = sequence.unread&.keys&.last
-        return unless name
+        names = sequence.unread&.keys
+        return if names.nil? || names.size > READ_BY_NAME
 
+        name = names.last
         own = sequence.current_step.name
         "step #{own} does not depend on step #{name}, so its results are {} here; add #{name} to the depends_on_steps of #{own}"
       end
