@@ -12,6 +12,7 @@ import "C"
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"unsafe"
 
@@ -20,7 +21,7 @@ import (
 
 // bootInterpreter starts CRuby with the given command line and loads main.
 func bootInterpreter(o Options, eventFD int, main string) error {
-	args, err := commandLine(o)
+	args, err := commandLine(o, main)
 	if err != nil {
 		return err
 	}
@@ -36,13 +37,14 @@ func bootInterpreter(o Options, eventFD int, main string) error {
 	}
 	if message := C.tasker_boot(options); message != nil {
 		defer C.free(unsafe.Pointer(message))
-		return bootFailure(C.GoString(message))
+		return bootFailure(C.GoString(message), o.Gemfile)
 	}
 	return nil
 }
 
-// commandLine returns the interpreter's own arguments, its name first.
-func commandLine(o Options) ([]string, error) {
+// commandLine returns the interpreter's own arguments, its name first. main is the path
+// of host.rb.
+func commandLine(o Options, main string) ([]string, error) {
 	args := []string{o.Program, "-EUTF-8:UTF-8"}
 	for _, dir := range o.LoadPath {
 		args = append(args, "-I", dir)
@@ -52,7 +54,7 @@ func commandLine(o Options) ([]string, error) {
 		if err := os.Setenv("BUNDLE_GEMFILE", o.Gemfile); err != nil {
 			return nil, errors.Wrap(err, "setting BUNDLE_GEMFILE")
 		}
-		args = append(args, "-rbundler/setup")
+		args = append(args, "-r"+filepath.Join(filepath.Dir(main), "host", "gemfile.rb"))
 	}
 	args = append(args, o.RubyOptions...)
 	if o.YJIT {

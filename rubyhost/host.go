@@ -51,7 +51,7 @@ type Host struct {
 }
 
 // Boot starts CRuby on a thread of its own, with opts.Threads worker threads,
-// and loads the Ruby half (require "tasker"). It takes about 60 ms.
+// and loads the Ruby half (require "tasker"). It takes some 60 ms.
 //
 // A process can boot Ruby once; a second Boot returns [ErrAlreadyBooted], also
 // after Close and after a Boot that failed inside Ruby.

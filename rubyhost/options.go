@@ -107,7 +107,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Gemfile != "" {
 		path, err := filepath.Abs(o.Gemfile)
 		if err == nil {
-			_, err = os.Stat(path)
+			_, err = os.ReadFile(path) // a folder is one error of several
 		}
 		if err != nil {
 			return o, errors.WithHint(errors.Wrap(err, "rubyhost: the Gemfile"), "Options.Gemfile names a file of Bundler's.")

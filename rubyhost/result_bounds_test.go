@@ -133,7 +133,7 @@ func init() {
 		for _, c := range exactBounds {
 			out, err := h.Eval(context.Background(), c.ruby, "exact.rb")
 			var ruby *rubyhost.Error
-			unrepresentable := errors.As(err, &ruby) && ruby.Class == "Tasker::Host::UnrepresentableError"
+			unrepresentable := errors.As(err, &ruby) && ruby.Class == "Tasker::UnrepresentableError"
 			fmt.Printf("%s: %d %v %v\n", c.name, len(out), err != nil && unrepresentable, err == nil && json.Valid(out))
 		}
 		must(h.Close())
@@ -340,7 +340,7 @@ func requireUnrepresentable(t *testing.T, err error, place, text string) {
 	t.Helper()
 	var ruby *rubyhost.Error
 	require.ErrorAs(t, err, &ruby)
-	require.Equal(t, "Tasker::Host::UnrepresentableError", ruby.Class, ruby.Message)
+	require.Equal(t, "Tasker::UnrepresentableError", ruby.Class, ruby.Message)
 	require.Equal(t, "UNREPRESENTABLE_RESULT", ruby.ErrorCode)
 	require.True(t, ruby.Permanent)
 	require.True(t, strings.HasPrefix(ruby.Message, place), ruby.Message)

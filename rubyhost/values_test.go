@@ -114,7 +114,7 @@ func TestValuesThatCannotBe(t *testing.T) {
 			_, err := host.Eval(t.Context(), c.ruby, "test.rb")
 			var ruby *rubyhost.Error
 			require.ErrorAs(t, err, &ruby)
-			require.Equal(t, "Tasker::Host::UnrepresentableError", ruby.Class)
+			require.Equal(t, "Tasker::UnrepresentableError", ruby.Class)
 			require.True(t, ruby.Permanent)
 			require.Equal(t, "UNREPRESENTABLE_RESULT", ruby.ErrorCode)
 			require.Contains(t, ruby.Message, c.text)
@@ -273,7 +273,7 @@ func FuzzStringToJSON(f *testing.F) {
 		if err != nil {
 			var ruby *rubyhost.Error
 			require.ErrorAs(t, err, &ruby)
-			require.Equal(t, "Tasker::Host::UnrepresentableError", ruby.Class)
+			require.Equal(t, "Tasker::UnrepresentableError", ruby.Class)
 			return
 		}
 		require.True(t, json.Valid(out), "%q", out)

@@ -26,11 +26,15 @@ var coreProblemCases = []struct {
 		`3:5: the step has no name | Add a name.`, `3:5: the step has no handler | Add handler: {callable: NAME}.`}},
 	{"both lists", "name: x\nsteps:\n  - {name: a, handler: {callable: A}}\nstep_templates: []\n", []string{
 		`4:1: a template has no key "step_templates" | A template has steps: or step_templates:. Keep one of the two, with the keys of its format.`}},
-	{"keys of the other format", "name: x\nschema: {}\nsteps:\n  - {name: a, handler_class: A, default_retry_limit: 3, depends_on_step: b}\n", []string{
+	{"keys of the other format", "name: x\nschema: {}\nsteps:\n  - {name: a, handler: {callable: A}, handler_class: A, default_retry_limit: 3, depends_on_step: b}\n", []string{
 		`2:1: a template has no key "schema" | In a template with steps: it is input_schema:.`,
-		`4:15: a step has no key "handler_class" | In a template with steps: it is handler: {callable: NAME}.`,
-		`4:33: a step has no key "default_retry_limit" | In a template with steps: it is retry: {max_attempts: N}.`,
-		`4:57: a step has no key "depends_on_step" | In a template with steps: it is dependencies:, a list.`}},
+		`4:39: a step has no key "handler_class" | In a template with steps: it is handler: {callable: NAME}.`,
+		`4:57: a step has no key "default_retry_limit" | In a template with steps: it is retry: {max_attempts: N}.`,
+		`4:81: a step has no key "depends_on_step" | In a template with steps: it is dependencies:, a list.`}},
+	{"steps of the other format", "name: x\nschema: {}\nsteps:\n  - {name: a, handler_class: A, depends_on_step: b}\n  - {name: b, handler_clas: B}\n", []string{
+		`3:1: the steps below steps: have handler_class:, which belongs to step_templates: | Write step_templates: for steps:. In a template with steps:, which is Tasker Core's format, a step has handler: {callable: NAME}.`,
+		`5:5: the step "b" has no handler_class | Add handler_class: with the name of a Ruby class.`,
+		`5:15: a step has no key "handler_clas" | Did you mean "handler_class"?`}},
 	{"keys of this format in the other", "name: x\ninput_schema: {}\nstep_templates:\n  - {name: a, handler: {callable: A}, retry: {}, dependencies: []}\n", []string{
 		`2:1: a template has no key "input_schema" | In a template with step_templates: it is schema:.`,
 		`4:5: the step "a" has no handler_class | Add handler_class: with the name of a Ruby class.`,

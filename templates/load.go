@@ -57,7 +57,7 @@ func Parse(data []byte, file string, opts ...Option) (*Template, error) {
 		problems.at(root, "Begin with name: and step_templates:.", "a template must be a mapping, found %s", root.Describe())
 		return nil, problems.err()
 	}
-	root = withoutSymbols(root)
+	root = stepsByTheirName(withoutSymbols(root), problems)
 	b := &builder{problems: problems, format: formatOf(root)}
 	if b.format.nullIsNothing {
 		root = withoutNulls(root, b.format)
@@ -133,9 +133,19 @@ func readFile(path string) ([]byte, error) {
 			problem.Hint = "Name one file: " + nearest.Or(files[:min(3, len(files))]) + "."
 		}
 	default:
-		problem.Message = fmt.Sprintf("the file cannot be read: %v", err)
+		problem.Message = fmt.Sprintf("the file cannot be read: %v", cause(err))
+		problem.Hint = "Check the file, and the disk that it is on."
 	}
 	return nil, &Problems{List: []Problem{problem}, cause: err}
+}
+
+// cause returns the error below the name of the file.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 // templateFiles returns the names of the YAML files in a directory.

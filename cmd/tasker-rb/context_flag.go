@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/cockroachdb/errors"
@@ -80,6 +81,9 @@ func (e *badContext) print(w io.Writer) {
 	fmt.Fprintf(w, "hint: schema: in %s says what it must be; give it with --context JSON, @FILE, or - for standard input.\n", e.file)
 }
 
+// looksLikeFile matches what is likelier the name of a file than JSON.
+var looksLikeFile = regexp.MustCompile(`^[\w./~-]+\.\w+$`)
+
 func (e *badContext) remedy() string {
 	switch {
 	case e.from == "-":
@@ -89,6 +93,9 @@ func (e *badContext) remedy() string {
 	}
 	if info, err := os.Stat(e.from); err == nil && !info.IsDir() {
 		return fmt.Sprintf("To read a file, write --context @%s.", e.from)
+	}
+	if looksLikeFile.MatchString(e.from) {
+		return fmt.Sprintf("If that is a file, write --context @%s; otherwise give a JSON object in single quotes, such as '{\"order_id\": 42}'.", e.from)
 	}
 	return `--context takes a JSON object in single quotes, such as '{"order_id": 42}', @FILE, or - for standard input.`
 }

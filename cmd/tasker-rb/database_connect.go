@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ const (
 func parseAddress(variable, address string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return nil, addressError(variable, err)
+		return nil, addressError(variable, address, err)
 	}
 	setConnectTimeout(config.ConnConfig)
 	return config, nil
@@ -69,9 +70,12 @@ func dial(ctx context.Context, variable, address string) (*pgx.Conn, error) {
 
 const inPasswords = "In a password, @ is written %40, / is %2F, # is %23 and % is %25."
 
+// scheme is what is before the slashes of an address. A password never is.
+var scheme = regexp.MustCompile(`^([A-Za-z]\w*):?//`)
+
 // addressError explains what is wrong with the address in a variable. It never shows
 // the password.
-func addressError(variable string, err error) error {
+func addressError(variable, address string, err error) error {
 	var parse *pgconn.ParseConfigError
 	if errors.As(err, &parse) && parse.Unwrap() != nil {
 		// The texts of these errors quote no other part of the address.
@@ -81,6 +85,10 @@ func addressError(variable string, err error) error {
 		case strings.HasPrefix(reason, "unable to read CA file"):
 			return errors.WithHint(errors.Newf("%s: %s", variable, reason), "Correct sslrootcert, or take it out.")
 		}
+	}
+	if m := scheme.FindStringSubmatch(address); m != nil && m[1] != "postgres" && m[1] != "postgresql" {
+		return errors.WithHint(errors.Newf("%s is not a PostgreSQL address: it begins with %s", variable, m[0]),
+			"Begin it with postgres://, as in postgres://user:password@host:5432/database. "+inPasswords)
 	}
 	return errors.WithHint(errors.Newf("%s is not a PostgreSQL address", variable), "It looks like postgres://user:password@host:5432/database. "+inPasswords)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -64,8 +65,8 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 		return nil, errors.WithHint(errors.Newf("--threads cannot be %d", f.threads), "Give a number from 1 to 256.")
 	}
 	if f.gemfile != "" {
-		if _, err := os.Stat(f.gemfile); err != nil {
-			return nil, errors.WithHint(errors.Newf("--gemfile %s: %v", f.gemfile, lastCause(err)), "Name the Gemfile of the handlers.")
+		if _, err := os.ReadFile(f.gemfile); err != nil {
+			return nil, errors.WithHint(errors.Newf("--gemfile %s: %v", f.gemfile, lastCause(err)), "Name the Gemfile of the handlers, a file that you may read.")
 		}
 	}
 	if f.yjitMemory < 0 || f.yjitMemory > 1024 {
@@ -82,6 +83,9 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []string) error {
 	for _, feature := range f.requires {
 		if err := host.Require(ctx, feature); err != nil {
+			if info, statErr := os.Stat(feature); statErr == nil && info.IsDir() {
+				return errors.WithHintf(errors.Newf("--require %s is a folder", feature), "Load the files of a folder with --handlers %s.", feature)
+			}
 			return errors.WithHintf(err, "It was loaded because of --require %s.", feature)
 		}
 	}
@@ -130,6 +134,8 @@ func loadHint(err error) string {
 		return "Correct the handler file."
 	}
 	switch {
+	case strings.Contains(ruby.Message, ": the file cannot be read: "):
+		return "Every .rb file below a handlers folder is loaded: make this one readable, or remove it."
 	case ruby.Cause.IsA("LoadError"):
 		return "Install the gem it is in, or correct the name."
 	case ruby.Cause.IsA("SyntaxError"):

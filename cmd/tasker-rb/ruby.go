@@ -35,6 +35,7 @@ setup and for looking at data. For test suites there is "tasker-rb test".`,
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args) },
 	}
 	r.handlers.add(cmd)
+	cmd.Flags().Lookup("handlers").Usage = "`DIR` of handler files, may be repeated"
 	cmd.Flags().StringVarP(&r.code, "execute", "e", "", "run `CODE` in place of a file")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
 	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is deleted afterwards")

@@ -29,6 +29,7 @@ problem: it names what a template says and nothing reads.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return lint(cmd, args, &handlers, output) },
 	}
 	handlers.add(cmd)
+	cmd.Flags().Lookup("handlers").Usage = "`DIR` of handler files, may be repeated"
 	cmd.Flags().StringVar(&output, "output", "text", "print as `FORMAT`: text or json")
 	return cmd
 }

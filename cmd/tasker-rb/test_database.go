@@ -67,7 +67,7 @@ func fillTables(ctx context.Context, address string) error {
 func requireTestName(address string) error {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return addressError(databaseURL, err)
+		return addressError(databaseURL, address, err)
 	}
 	if name := config.ConnConfig.Database; !strings.Contains(name, "_test") {
 		return errors.WithHintf(errors.Newf("DATABASE_URL names the database %s, which may not be for tests: they change and delete its rows", name),
@@ -83,7 +83,7 @@ func (d *database) under(name string) (string, error) {
 	}
 	u, err := url.Parse(d.url)
 	if err != nil {
-		return "", addressError(databaseURL, err)
+		return "", addressError(databaseURL, d.url, err)
 	}
 	if query := u.Query(); query.Has("dbname") || query.Has("database") { // they would win
 		query.Del("dbname")

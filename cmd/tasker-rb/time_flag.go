@@ -17,8 +17,22 @@ func (s *timeSpan) Set(text string) error {
 	return err
 }
 
-func (s *timeSpan) String() string { return time.Duration(*s).String() }
-func (*timeSpan) Type() string     { return "duration" }
+// String returns the time as --help shows it as a default: 1m and not 1m0s, and nothing
+// for a flag that does nothing unless it is given.
+func (s *timeSpan) String() string {
+	if *s == 0 {
+		return ""
+	}
+	text := time.Duration(*s).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
+}
+
+func (*timeSpan) Type() string { return "duration" }
 
 const timeSpanHint = "Give a time such as 90s, 24h or 7d."
 

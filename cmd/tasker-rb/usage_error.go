@@ -8,6 +8,9 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tasker-rb/tasker-rb/internal/nearest"
 )
 
 // usageError returns an error about the command line, with a hint at --help.
@@ -46,8 +49,13 @@ func subcommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := errors.Newf("%s has no command %q", cmd.CommandPath(), args[0])
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	cmd.SuggestionsMinimumDistance = 1
+	near := cmd.SuggestionsFor(args[0])
+	if len(near) == 0 {
+		cmd.SuggestionsMinimumDistance = 2
+		near = cmd.SuggestionsFor(args[0])
+	}
+	if len(near) > 0 {
 		return errors.WithHintf(err, "Did you mean %s?", strings.Join(near, " or "))
 	}
 	return errors.WithHintf(err, "`%s --help` shows the commands there are.", cmd.CommandPath())
@@ -63,7 +71,39 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 		return usageError(cmd, "%s cannot be %q", m[2], m[1])
 	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		if hint := nearFlag(cmd, unknown); hint != "" {
+			return errors.WithHint(errors.Newf("%s", err), hint)
+		}
+	}
 	return usageError(cmd, "%s", err)
+}
+
+// nearFlag names the flags that an unknown one may be a misspelling of, or "". One dash
+// before a whole word is a misspelling, too.
+func nearFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	written := unknown.GetSpecifiedName()
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		if written, _, _ = strings.Cut(short, "="); len(written) < 3 {
+			return ""
+		}
+		if slices.Contains(names, written) {
+			return "Write --" + written + ", with two dashes."
+		}
+	}
+	near := nearest.Names(written, names)
+	for _, name := range names { // --template for --templates, and --context-file for --context
+		if len(near) == 0 && (strings.HasPrefix(name, written) || strings.HasPrefix(written, name+"-")) {
+			near = append(near, name)
+		}
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	return "Did you mean --" + strings.Join(near, " or --") + "?"
 }
 
 // valueHint says which values a flag accepts.

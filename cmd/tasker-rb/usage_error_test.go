@@ -11,7 +11,7 @@ func TestBadUsage(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ args, cause, hint string }{
 		{"bogus", `tasker-rb has no command "bogus"`, "`tasker-rb --help`"},
-		{"runn one.yaml", `tasker-rb has no command "runn"`, "Did you mean ruby or run?"},
+		{"runn one.yaml", `tasker-rb has no command "runn"`, "Did you mean run?"},
 		{"templates lnt", `tasker-rb templates has no command "lnt"`, "Did you mean lint?"},
 		{"migrate sideways", `tasker-rb migrate has no command "sideways"`, "`tasker-rb migrate --help`"},
 		{"run", "TEMPLATE is missing", "`tasker-rb run --help`"},

@@ -57,6 +57,7 @@ it refuses to start if a handler class of these templates is missing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return w.logEnd(cmd, w.run(cmd)) },
 	}
 	w.handlers.add(cmd)
+	cmd.Flags().Lookup("handlers").Usage = "`DIR` of handler files, may be repeated"
 	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` exist, may be repeated")
 	cmd.Flags().IntVar(&w.tasks, "tasks", orchestration.DefaultMaxTasks, "hold `N` tasks at a time")
 	cmd.Flags().StringArrayVar(&w.namespaces, "namespace", nil, "only take tasks of namespace `NAME`, may be repeated")

@@ -136,7 +136,7 @@ func TestWhatJSONCannotHold(t *testing.T) {
 	t.Parallel()
 	s := run(t, "NotANumber", "{ items: [{}, { price: Float::NAN }] }", "")
 	e := s.Last().Err
-	require.Equal(t, "Tasker::Host::UnrepresentableError", e.Class)
+	require.Equal(t, "Tasker::UnrepresentableError", e.Class)
 	require.True(t, e.Permanent)
 	require.Contains(t, e.Message, "results.items[1].price")
 }

@@ -76,7 +76,7 @@ var upstreamFaults = []upstreamFault{
 	{
 		"results that cannot be written were dropped", `{ items: [{}, { price: Float::INFINITY }] }`, "default_retry_limit: 5",
 		func(t *testing.T, s *orchestration.StepDetail) {
-			endsAtOnce("Tasker::Host::UnrepresentableError")(t, s)
+			endsAtOnce("Tasker::UnrepresentableError")(t, s)
 			require.Contains(t, s.Last().Err.Message, "results.items[1].price")
 		},
 	},

@@ -45,6 +45,7 @@ module Tasker
   autoload :HashIdentityStrategy, "tasker/identity_strategy"
   autoload :Hints, "tasker/hints"
   autoload :IdentityStrategy, "tasker/identity_strategy"
+  autoload :MissedStep, "tasker/missed_step"
   autoload :Postgres, "tasker/postgres"
   autoload :SQLError, "tasker/sql_error"
   autoload :StepTemplate, "tasker/task_handler"

@@ -40,6 +40,25 @@ class HintsTest < Minitest::Test
     assert_match(/uninitialized constant Nowhere(?!.*require)/, said[5])
   end
 
+  # Those that tasker-rb loads by itself have no hint, for they are there.
+  def test_the_parts_of_rubys_library
+    features = { "CSV" => "csv", "Net::HTTP" => "net/http", "OpenSSL" => "openssl", "YAML" => "yaml", "StringIO" => "stringio", "Zlib" => "zlib", "Open3" => "open3",
+                 "Forwardable" => "forwardable", "Observable" => "observer", "Shellwords" => "shellwords", "Matrix" => "matrix", "TSort" => "tsort" }
+    said = messages(*features.keys.map { |name| "raise NameError.new('it', :#{name[/\w+/]})" }, *%w[Set SecureRandom Date BigDecimal URI Digest Tempfile Timeout ERB Singleton])
+
+    features.values.zip(said) { |feature, line| assert_includes line, "it is of Ruby's library: require \"#{feature}\"" }
+    assert_equal features.size, said.size, "the others are there"
+    assert_match(/require "csv"; since Ruby 3.4 it is a gem/, said.first)
+    refute_match(/gem/, said[1])
+  end
+
+  def test_every_part_can_be_required
+    Tasker::Hints.send(:const_get, :LIBRARY).each_value do |feature|
+      found = $LOAD_PATH.resolve_feature_path(feature) || Gem::Specification.find_by_path(feature)
+      assert found || Tasker::Hints.send(:const_get, :GEMS).key?(feature), feature
+    end
+  end
+
   def test_what_the_layers_do_not_have
     assert_match(%r{tasker/compat/tasker_core has no TaskerCore::StepHandler::Nothing}, messages("TaskerCore::StepHandler::Nothing", first: "require 'tasker/compat/tasker_core'").first)
     assert_match(%r{require "tasker/compat/tasker_core"}, messages("TaskerCore::StepHandler", first: "module TaskerCore; end").first)
@@ -77,6 +96,26 @@ class HintsTest < Minitest::Test
       end
     end
     assert_nil Tasker::Hints.of(SyntaxError.new("/none.rb:3: syntax error, unexpected ')'\n"), ruby: "3.1.2")
+  end
+
+  # An error of the handler's own class is left alone, whatever its methods do.
+  def test_a_missed_step_asks_no_hostile_error
+    head = { workflow_step_id: 1, name: "own", attempts: 1, parents: [], children: [] }
+    heads = [head, head.merge(name: "other", workflow_step_id: 2)]
+    segments = [{ task_id: 1 }, {}, head, {}, heads].map { |v| JSON.generate(v) } + [""]
+    mean = Class.new(TypeError) { def message = exit(9) }
+    raised = lambda do |&body|
+      klass = Class.new(Tasker::StepHandler::Base) { define_method(:process) { |_task, sequence, _step| body.call(sequence) } }
+      assert_raises(StandardError) { Tasker::Execution.run(klass, segments.dup) }
+    end
+
+    assert_instance_of mean, raised.call { |sequence| sequence[:othre] || raise(mean) }
+    said = ->(error) { Tasker::Execution.describe(error)["message"] }
+    assert_includes said.(raised.call { |sequence| sequence[:othre].results }), 'there is no step "othre"; did you mean "other"? the steps are own, other'
+    assert_includes said.(raised.call { |sequence| 1 + sequence[:other].results["n"] }), "step own does not depend on step other"
+    assert_includes said.(raised.call { |sequence| sequence[:other].results.fetch("n") }), "step own does not depend on step other"
+    refute_includes said.(raised.call { |sequence| sequence[:other].results.upcase }).lines.last, "does not depend", "the receiver is no nil"
+    refute_includes said.(raised.call { |_| nil.upcase }).lines.last, "there is no"
   end
 
   def test_a_hostile_error_keeps_its_message

@@ -60,6 +60,19 @@ module Tasker
     end
   end
 
+  # A step's result that JSON, or PostgreSQL's jsonb, cannot hold. A retry cannot help.
+  class UnrepresentableError < PermanentError
+    # @return [String] the place in the value, such as results.items[3].price
+    attr_reader :path
+
+    # @param message [String]
+    # @param path [String]
+    def initialize(message, path:)
+      @path = path
+      super(message, error_code: "UNREPRESENTABLE_RESULT", context: { "path" => path })
+    end
+  end
+
   # A handler class cannot be found, loaded or used. See {HandlerLoader} and
   # {Execution.check}.
   class HandlerError < ConfigurationError; end

@@ -36,6 +36,12 @@ module Tasker
         end
         Entry.layer&.succeeded(sequence)
         step.results
+      rescue NoMethodError, KeyError, TypeError => e
+        if sequence
+          MissedStep.note(e, sequence)
+          Entry.layer&.failed(sequence, e)
+        end
+        raise
       rescue StandardError => e
         Entry.layer&.failed(sequence, e) if sequence
         raise
@@ -93,6 +99,9 @@ module Tasker
           end
         end
         step.results
+      rescue NoMethodError, KeyError, TypeError => e
+        MissedStep.note(e, sequence) if sequence
+        raise
       end
 
       def by_entry(entry, handler, task, sequence, step)

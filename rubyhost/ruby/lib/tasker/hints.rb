@@ -49,6 +49,19 @@ module Tasker
       Faraday: "it is of the gem faraday: install it, and require it"
     }.freeze
 
+    # The parts of Ruby's own library that nothing loads by itself, by the constant that a
+    # handler names. Those in {GEMS} are gems, in the Ruby of that version and since.
+    LIBRARY = {
+      Abbrev: "abbrev", CSV: "csv", Coverage: "coverage", DRb: "drb", English: "English", Fiddle: "fiddle", Find: "find", Forwardable: "forwardable",
+      GetoptLong: "getoptlong", IPAddr: "ipaddr", Matrix: "matrix", Net: "net/http", Observable: "observer", Observer: "observer",
+      Open3: "open3", OpenSSL: "openssl", OpenURI: "open-uri", OptionParser: "optparse", PP: "pp", PStore: "pstore", PTY: "pty", Prime: "prime",
+      Psych: "yaml", REXML: "rexml/document", Readline: "readline", Resolv: "resolv", Ripper: "ripper", Shellwords: "shellwords",
+      SimpleDelegator: "delegate", StringIO: "stringio", StringScanner: "strscan", TSort: "tsort", Tmpdir: "tmpdir", Vector: "matrix",
+      WeakRef: "weakref", YAML: "yaml", Zlib: "zlib"
+    }.freeze
+    GEMS = { "matrix" => "3.1", "prime" => "3.1", "rexml/document" => "3.0", "abbrev" => "3.4", "csv" => "3.4", "drb" => "3.4", "getoptlong" => "3.4",
+             "observer" => "3.4", "fiddle" => "4.0", "pstore" => "4.0", "readline" => "4.0" }.freeze
+
     FEATURES = {
       "tasker_core" => LAYER, "tasker_core/step_handler" => LAYER,
       "tasker-rb" => LAYER, "rails" => RAILS, "rails/all" => RAILS, "tasker-engine" => "the host provides what it has; leave the line out",
@@ -60,7 +73,7 @@ module Tasker
     ANONYMOUS = /[(,\[]\s*\*\*?\s*[,)\]]/
     # The end of a line whose next one is refused: an anonymous * or ** is the last argument.
     ANONYMOUS_LAST = /(?:\A|[(,\[])\s*\*\*?\s*\z/
-    private_constant :METHODS, :CERTAIN, :CLOCKS, :CONSTANTS, :FEATURES, :ANONYMOUS, :ANONYMOUS_LAST
+    private_constant :METHODS, :CERTAIN, :CLOCKS, :CONSTANTS, :LIBRARY, :GEMS, :FEATURES, :ANONYMOUS, :ANONYMOUS_LAST
 
     class << self
       # @param error [Exception]
@@ -68,7 +81,8 @@ module Tasker
       # @return [String, nil]
       def of(error, ruby: RUBY_VERSION)
         case error
-        when NoMethodError then of_method(error)
+        when NoMethodError then MissedStep.noted(error) || of_method(error)
+        when KeyError, TypeError then MissedStep.noted(error)
         when NameError then of_constant(error, ruby)
         when LoadError then FEATURES[error.path.to_s]
         when SyntaxError then of_syntax(error, ruby)
@@ -130,7 +144,7 @@ module Tasker
       end
 
       def of_constant(error, ruby)
-        name = error.name
+        name = error.name&.to_sym # a String, if no code has this name
         known = known_constant(name, ruby)
         return known if known
 
@@ -143,7 +157,14 @@ module Tasker
       end
 
       def known_constant(name, ruby)
-        name == :Data ? older_than("3.2", ruby, "the class Data") : CONSTANTS[name]
+        return older_than("3.2", ruby, "the class Data") if name == :Data
+
+        CONSTANTS[name] || (LIBRARY[name] && of_library(LIBRARY[name]))
+      end
+
+      def of_library(feature)
+        gem = GEMS[feature]
+        "it is of Ruby's library: require \"#{feature}\"#{"; since Ruby #{gem} it is a gem, which a Gemfile has to name" if gem}"
       end
 
       def scope_of(error)

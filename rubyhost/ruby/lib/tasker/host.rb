@@ -7,6 +7,8 @@
 # and child_left? are C functions of the bridge. In a Ractor and in a child of the
 # process they raise a ServiceError, or answer 0, false or nil.
 
+raise Tasker::Host::GEMFILE_ERROR if defined?(Tasker::Host::GEMFILE_ERROR)
+
 $LOAD_PATH.unshift(File.expand_path("..", __dir__)) unless $LOAD_PATH.include?(File.expand_path("..", __dir__))
 
 require "tasker"

@@ -91,8 +91,18 @@ module Tasker
 
     # @api private
     def stored_results(name)
-      results_of(name) { {} }
+      results_of(name) do
+        (@unread ||= {})[name] = true
+        {}
+      end
     end
+
+    # The names that were asked for in vain, and of the steps whose results were: for
+    # what {MissedStep} says of an error that follows.
+    #
+    # @api private
+    # @return [Hash{String => true}, nil]
+    attr_reader :missed, :unread
 
     # @api private
     # @yield when there are no results that the running step may read
@@ -156,7 +166,10 @@ module Tasker
       return Step.new(self, -name) if @segments.results_index(name)
       return @current_step if name == @current_step.name
 
-      Step.new(self, -name) if find_head(name)
+      return Step.new(self, -name) if find_head(name)
+
+      (@missed ||= {})[name] = true
+      nil
     end
 
     # The head of one step. A large task's heads are asked for, and one is small.

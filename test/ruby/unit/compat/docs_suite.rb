@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "helper"
+require "tasker/absent_names"
 require_relative "docs_names"
 require "tasker/compat/rails"
 

@@ -27,7 +27,7 @@ module Tasker
       KIND_OF = ::Kernel.instance_method(:is_a?)
       RESPONDS_TO = ::Kernel.instance_method(:respond_to?)
       NAME_OF = ::Module.instance_method(:name)
-      HINTED = [::NoMethodError, ::NameError, ::LoadError, ::SyntaxError].freeze
+      HINTED = [::NoMethodError, ::NameError, ::KeyError, ::TypeError, ::LoadError, ::SyntaxError].freeze
       private_constant :HINTED, :CLASS_OF, :KIND_OF, :RESPONDS_TO, :NAME_OF
 
       def initialize

@@ -24,7 +24,7 @@ module Tasker
       # @param error [Exception]
       # @return [String]
       def failure_at(place, error)
-        "#{said(place, error)}#{hint(error)}"
+        "#{unreadable(place, error) || said(place, error)}#{hint(error)}"
       end
 
       # A SyntaxError says file:line itself.
@@ -99,6 +99,17 @@ module Tasker
         when NameError then "#{place}: #{text_of(error)}"
         else "#{place}: #{error.class}: #{text_of(error)}"
         end
+      end
+
+      # A file that is there, and that require does not find or cannot read: a folder, a
+      # link to nothing, a file of another user, a bad disk.
+      def unreadable(file, error)
+        return unless (error.is_a?(LoadError) && error.path == file) || error.is_a?(SystemCallError)
+
+        File.open(file) { |opened| opened.read(1) }
+        nil
+      rescue SystemCallError => e
+        "#{file}: the file cannot be read: #{e.message[/\A[^@]*[^@\s]/]}"
       end
 
       def hint(error)

@@ -18,7 +18,7 @@ module Tasker
 
       class << self
         # To be called before code that may be interrupted while other threads
-        # run. The first call takes some 40 ms, too long for the boot.
+        # run. The first call takes some 45 ms, too long for the boot.
         #
         # @return [nil]
         def resolve

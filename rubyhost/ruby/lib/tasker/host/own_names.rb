@@ -6,7 +6,7 @@
 module Tasker
   %i[
     ArgumentError Array Class Complex Date Encoding EncodingError Exception FalseClass Float GC Hash IO Integer JSON
-    Kernel Logger Method Module Mutex NameError NilClass NoMethodError Numeric Object Proc Process Queue Rational Regexp
+    KeyError Kernel Logger Method Module Mutex NameError NilClass NoMethodError Numeric Object Proc Process Queue Rational Regexp
     RuntimeError STDERR STDOUT Signal StandardError String Struct Symbol SystemExit Thread ThreadError Time TracePoint
     TrueClass TypeError UnboundMethod
   ].each do |name|

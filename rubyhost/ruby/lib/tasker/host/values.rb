@@ -167,17 +167,5 @@ module Tasker
         end
       end
     end
-
-    # A step's result that JSON, or PostgreSQL's jsonb, cannot hold. A retry
-    # cannot help.
-    class UnrepresentableError < Tasker::PermanentError
-      # @return [String] the place in the value, such as results.items[3].price
-      attr_reader :path
-
-      def initialize(message, path:)
-        @path = path
-        super(message, error_code: "UNREPRESENTABLE_RESULT", context: { "path" => path })
-      end
-    end
   end
 end
