@@ -54,16 +54,22 @@ const (
 )
 
 const (
-	// Two that replace the same one take turns. Nobody waits who only reads.
+	// inPlaceSQL is the digest of the template that has the place. $1 namespace, $2 name, $3 version, $4 environment.
+	inPlaceSQL = `select digest from tasker.templates where namespace = $1 and name = $2 and version = $3 and environment = $4`
+
+	// Who changes places has the table alone, except for readers. The transaction must not
+	// have written to it before: two of them would wait for each other.
 	lockTemplatesSQL = `lock table tasker.templates in share row exclusive mode`
 
-	// setAsideSQL: $1 digest of the successor, $2 namespace, $3 name, $4 version, $5 environment.
+	// setAsideSQL returns the document of the template that it sets aside. $1 is the digest of
+	// the successor, and $2 to $5 are the parameters of inPlaceSQL.
 	setAsideSQL = `
 		update tasker.templates set environment = environment || ` + replacedSuffixSQL + `
-		where namespace = $2 and name = $3 and version = $4 and environment = $5 and digest <> $1`
+		where namespace = $2 and name = $3 and version = $4 and environment = $5 and digest <> $1
+		returning document::text`
 
 	// takePlaceSQL stores the template, or brings it back if it was set aside. $6 is the
-	// document, the others are those of setAsideSQL.
+	// document, and the others are those of setAsideSQL.
 	takePlaceSQL = `
 		insert into tasker.templates as t (digest, namespace, name, version, environment, document)
 		values ($1, $2, $3, $4, $5, $6)
@@ -71,19 +77,46 @@ const (
 		where right(t.environment, 65) = '~' || t.digest`
 )
 
-// replaceTemplate puts the template in the place of the stored one.
-func replaceTemplate(ctx context.Context, tx pgx.Tx, t *templates.Template, digest string) error {
-	marked, err := isMarked(ctx, tx)
-	if err != nil {
-		return err
+// replaceTemplate stores the template in the place of another one, which it returns. done is
+// false if there is none, and the database is not for development: then the template is to
+// be stored as elsewhere.
+func replaceTemplate(ctx context.Context, tx pgx.Tx, t *templates.Template, digest string) (replaced *templates.Template, done bool, err error) {
+	var there string
+	err = tx.QueryRow(ctx, inPlaceSQL, t.Namespace, t.Name, t.Version, t.Environment).Scan(&there)
+	if err == nil && there == digest {
+		return nil, true, nil
 	}
-	if !marked {
-		return errors.WithHint(errorOf(ErrNotForDevelopment, "%v, so the template %s is not replaced", ErrNotForDevelopment, t.ID()),
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, false, errors.Wrap(err, "looking for the stored template")
+	}
+	marked, err := isMarked(ctx, tx)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case !marked && there == "":
+		return nil, false, nil
+	case !marked:
+		return nil, false, errors.WithHint(errorOf(ErrNotForDevelopment, "%v, so the template %s is not replaced", ErrNotForDevelopment, t.ID()),
 			"Give the changed template a new version, or mark the database with `tasker-rb dev --mark-database`.")
 	}
 	var batch pgx.Batch
 	batch.Queue(lockTemplatesSQL)
-	batch.Queue(setAsideSQL, digest, t.Namespace, t.Name, t.Version, t.Environment)
+	batch.Queue(setAsideSQL, digest, t.Namespace, t.Name, t.Version, t.Environment).QueryRow(func(row pgx.Row) error {
+		var document string
+		if err := row.Scan(&document); err != nil {
+			return ignoreNoRows(err)
+		}
+		replaced, _ = templates.Decode([]byte(document)) // nil if a later version of this program has written it
+		return nil
+	})
 	batch.Queue(takePlaceSQL, digest, t.Namespace, t.Name, t.Version, t.Environment, string(t.Encode()))
-	return errors.Wrapf(tx.SendBatch(ctx, &batch).Close(), "replacing the template %s", t.ID())
+	err = tx.SendBatch(ctx, &batch).Close()
+	return replaced, err == nil, errors.Wrapf(err, "replacing the template %s", t.ID())
+}
+
+func ignoreNoRows(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return err
 }

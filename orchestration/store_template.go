@@ -33,16 +33,18 @@ const storedTemplateSQL = `select digest, '' from tasker.templates where digest 
 // that it began with. With replace it takes the place of a stored one that differs, and
 // returns that one.
 func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Template, digest string, replace bool) (*templates.Template, error) {
-	if _, known := e.templates.Load(digest); known && !replace { // another may have its place meanwhile
+	if replace { // also one that is remembered: another may have its place meanwhile
+		if replaced, done, err := replaceTemplate(ctx, tx, t, digest); done || err != nil {
+			return replaced, err
+		}
+	}
+	if _, known := e.templates.Load(digest); known {
 		return nil, nil
 	}
 	var stored, document string
 	err := tx.QueryRow(ctx, storeTemplateSQL,
 		digest, t.Namespace, t.Name, t.Version, t.Environment, string(t.Encode())).Scan(&stored, &document)
 	if errors.Is(err, pgx.ErrNoRows) {
-		if replace {
-			return nil, replaceTemplate(ctx, tx, t, digest)
-		}
 		// Another transaction stored it and had not committed when the statement
 		// began, or it is stored under another name. The digest identifies it.
 		err = tx.QueryRow(ctx, storedTemplateSQL, digest).Scan(&stored, &document)
@@ -54,13 +56,7 @@ func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Temp
 		return nil, nil
 	}
 	before, err := templates.Decode([]byte(document))
-	switch {
-	case replace:
-		if err != nil {
-			before = nil // only a later version of this program can read it
-		}
-		return before, replaceTemplate(ctx, tx, t, digest)
-	case err != nil:
+	if err != nil {
 		return nil, errors.Wrapf(err, "the stored template %s", t.ID())
 	}
 	return nil, templateChanged(before, t)
