@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -36,6 +35,14 @@ type Submission struct {
 	Priority     int16     // higher first
 	RunAt        time.Time // the task starts no earlier; zero means at once
 
+	// SingleAttempt gives each step one attempt, whatever its template says.
+	SingleAttempt bool
+
+	// ReplaceTemplate lets a changed template take the place of the stored one of the same
+	// version. Tasks of that one keep it. The database must be marked with
+	// [MarkDevelopment]; otherwise the error is [ErrNotForDevelopment].
+	ReplaceTemplate bool
+
 	// NoWake leaves it to the caller to wake the workers, with [Engine.Wake] after the
 	// commit. In [Engine.SubmitManyTx] it counts if every submission has it.
 	NoWake bool
@@ -45,6 +52,9 @@ type Submission struct {
 type Submitted struct {
 	TaskID  int64
 	Existed bool // the identity already existed, and nothing was written
+
+	// Replaced is the template whose place ReplaceTemplate has taken, or nil.
+	Replaced *templates.Template
 }
 
 // ErrTemplateChanged says that a template differs from the stored template of the same
@@ -106,10 +116,12 @@ func (e *Engine) submitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitt
 		return Submitted{}, err
 	}
 	digest := s.Template.Digest()
-	if err := e.storeTemplate(ctx, tx, s.Template, digest); err != nil {
+	replaced, err := e.storeTemplate(ctx, tx, s.Template, digest, s.ReplaceTemplate)
+	if err != nil {
 		return Submitted{}, err
 	}
 	done, err := e.insertTask(ctx, tx, s, digest)
+	done.Replaced = replaced
 	if err == nil && !s.NoWake && !done.Existed {
 		_, err = tx.Exec(ctx, notifyWakeSQL)
 	}
@@ -186,57 +198,25 @@ func contentKey(t *templates.Template, context json.RawMessage) (string, error) 
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// storeTemplateSQL stores a template unless one of the same identity exists. It returns
-// the digest of the stored one and, if that existed, its document. Its parameters:
-// $1 digest, $2 namespace, $3 name, $4 version, $5 environment, $6 document.
-const storeTemplateSQL = `
-	with i as (
-		insert into tasker.templates (digest, namespace, name, version, environment, document)
-		values ($1, $2, $3, $4, $5, $6)
-		on conflict do nothing
-		returning digest)
-	select digest, '' from i
-	union all
-	select digest, document::text from tasker.templates
-	where namespace = $2 and name = $3 and version = $4 and environment = $5
-	limit 1`
-
-// storedTemplateSQL returns the same for a digest that is stored already.
-const storedTemplateSQL = `select digest, '' from tasker.templates where digest = $1`
-
-// storeTemplate keeps the template with its tasks: a task continues with the template
-// that it began with.
-func (e *Engine) storeTemplate(ctx context.Context, tx pgx.Tx, t *templates.Template, digest string) error {
-	if _, known := e.templates.Load(digest); known {
-		return nil
-	}
-	var stored, document string
-	err := tx.QueryRow(ctx, storeTemplateSQL,
-		digest, t.Namespace, t.Name, t.Version, t.Environment, string(t.Encode())).Scan(&stored, &document)
-	if errors.Is(err, pgx.ErrNoRows) {
-		// Another transaction stored it and had not committed when the statement
-		// began, or it is stored under another name. The digest identifies it.
-		err = tx.QueryRow(ctx, storedTemplateSQL, digest).Scan(&stored, &document)
-	}
-	if err != nil {
-		return errors.Wrap(err, "storing the template")
-	}
-	if stored == digest {
-		return nil
-	}
-	before, err := templates.Decode([]byte(document))
-	if err != nil {
-		return errors.Wrapf(err, "the stored template %s", t.ID())
-	}
-	return errors.WithHint(errorOf(ErrTemplateChanged, "the template %s has changed under the same version\n%s", t.ID(), strings.TrimRight(templates.Diff(before, t), "\n")),
-		"Give the changed template a new version; tasks that run keep the old one.")
-}
-
 // stepColumns are the steps of a template.
 var stepColumns = columns[*templates.Step]{
 	newColumn("name", "text", func(s *templates.Step) string { return s.Name }),
 	newColumn("retry_limit", "int", func(s *templates.Step) int32 { return int32(s.RetryLimit) }),
 	newColumn("retryable", "bool", func(s *templates.Step) bool { return s.Retryable }),
+}
+
+// steps are the steps to write.
+func (s *Submission) steps() []*templates.Step {
+	if !s.SingleAttempt {
+		return s.Template.Steps
+	}
+	once := make([]*templates.Step, len(s.Template.Steps))
+	for i, step := range s.Template.Steps {
+		copied := *step
+		copied.RetryLimit = 1
+		once[i] = &copied
+	}
+	return once
 }
 
 // insertTaskSQL writes a task, its steps and its place in the queue. It returns nothing if the identity exists.
@@ -278,7 +258,7 @@ func (e *Engine) insertTask(ctx context.Context, tx pgx.Tx, s Submission, digest
 		string(s.Context), s.IdentityKey, s.Initiator, s.SourceSystem, s.Reason,
 		nonNil(s.Tags), s.Priority, runAt, now,
 	}
-	args = stepColumns.args(t.Steps, args...)
+	args = stepColumns.args(s.steps(), args...)
 	if s.IdentityKey != "" {
 		return insertOnce(ctx, tx, s.IdentityKey, args)
 	}

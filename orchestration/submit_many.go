@@ -84,8 +84,9 @@ func (e *Engine) submitMany(ctx context.Context, tx pgx.Tx, list []Submission) (
 	if err != nil {
 		return nil, err
 	}
+	replaced := map[string]*templates.Template{}
 	for _, k := range kinds {
-		if err := e.storeTemplate(ctx, tx, k.template, k.digest); err != nil {
+		if replaced[k.digest], err = e.storeTemplate(ctx, tx, k.template, k.digest, k.replace); err != nil {
 			return nil, err
 		}
 	}
@@ -98,6 +99,9 @@ func (e *Engine) submitMany(ctx context.Context, tx pgx.Tx, list []Submission) (
 		if err := insertTasks(ctx, tx, now, chunk, done); err != nil {
 			return nil, errors.Wrap(err, "submitting tasks")
 		}
+	}
+	for _, r := range rows {
+		done[r.place].Replaced = replaced[r.digest]
 	}
 	return done, nil
 }
@@ -115,13 +119,14 @@ type taskRow struct {
 type templateKind struct {
 	template *templates.Template
 	digest   string
+	replace  bool // one of its submissions says so
 }
 
 // taskRows checks the list. It returns its templates in the order in which they are stored:
 // this is the order of all lists, for the same reason as that of the keys.
 func (e *Engine) taskRows(list []Submission) (rows []taskRow, kinds []templateKind, err error) {
 	rows = make([]taskRow, len(list))
-	digests, stored := map[*templates.Template]string{}, map[string]bool{} // a digest is expensive to compute
+	digests, at := map[*templates.Template]string{}, map[string]int{} // a digest is expensive to compute
 	for i, s := range list {
 		if err := s.check(e.cfg.MaxDocumentBytes); err != nil {
 			return nil, nil, ofMany(err, i, len(list))
@@ -131,10 +136,12 @@ func (e *Engine) taskRows(list []Submission) (rows []taskRow, kinds []templateKi
 			digest = s.Template.Digest()
 			digests[s.Template] = digest
 		}
-		if !stored[digest] {
-			stored[digest] = true
-			kinds = append(kinds, templateKind{s.Template, digest})
+		kind, known := at[digest]
+		if !known {
+			kind = len(kinds)
+			at[digest], kinds = kind, append(kinds, templateKind{template: s.Template, digest: digest})
 		}
+		kinds[kind].replace = kinds[kind].replace || s.ReplaceTemplate
 		rows[i] = taskRow{of: &s, place: i, digest: digest}
 	}
 	slices.SortFunc(kinds, func(a, b templateKind) int {
@@ -262,22 +269,27 @@ var insertStepRowsSQL = `
 
 // stepsOf are the steps to insert of a template.
 type stepsOf struct {
-	template     *templates.Template
+	template     []*templates.Step
 	steps, tasks []int64
 	positions    []int32
 }
 
 // insertSteps writes the steps of the written tasks.
 func insertSteps(ctx context.Context, tx pgx.Tx, rows []taskRow, written map[int64]bool) error {
-	byTemplate := map[string]*stepsOf{}
+	type kind struct {
+		digest string
+		once   bool
+	}
+	byTemplate := map[kind]*stepsOf{}
 	for _, r := range rows {
 		if !written[r.id] {
 			continue
 		}
-		of := byTemplate[r.digest]
+		k := kind{r.digest, r.of.SingleAttempt}
+		of := byTemplate[k]
 		if of == nil {
-			of = &stepsOf{template: r.of.Template}
-			byTemplate[r.digest] = of
+			of = &stepsOf{template: r.of.steps()}
+			byTemplate[k] = of
 		}
 		for position, id := range r.steps {
 			of.steps, of.tasks, of.positions = append(of.steps, id), append(of.tasks, r.id), append(of.positions, int32(position))
@@ -288,7 +300,7 @@ func insertSteps(ctx context.Context, tx pgx.Tx, rows []taskRow, written map[int
 	}
 	var batch pgx.Batch
 	for _, of := range byTemplate {
-		batch.Queue(insertStepRowsSQL, stepColumns.args(of.template.Steps, of.steps, of.tasks, of.positions)...)
+		batch.Queue(insertStepRowsSQL, stepColumns.args(of.template, of.steps, of.tasks, of.positions)...)
 	}
 	return tx.SendBatch(ctx, &batch).Close()
 }

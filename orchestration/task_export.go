@@ -28,7 +28,7 @@ type Export struct {
 
 // exportTaskSQL returns what a [TaskDetail] does not have. $1 is the task.
 const exportTaskSQL = `
-	select coalesce(k.identity, ''), t.environment, t.document::text
+	select coalesce(k.identity, ''), ` + environmentSQL + `, t.document::text
 	from tasker.tasks k join tasker.templates t using (digest) where k.task_id = $1`
 
 // Export reads a task for an export, as it was at one moment. All of it is in memory then,

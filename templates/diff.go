@@ -12,7 +12,7 @@ import (
 //   - step_templates.charge.default_retry_limit: 3
 //   - step_templates.charge.default_retry_limit: 5
 //
-// It is empty exactly when the digests are the same.
+// It is empty exactly when the digests are the same. [Changes] is shorter, for people.
 func Diff(before, after *Template) string {
 	d := &differ{}
 	d.compare("", byStep(before), byStep(after))

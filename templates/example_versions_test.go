@@ -49,6 +49,24 @@ func ExampleDecode() {
 	// Output: shop/order 1.0.0 true true
 }
 
+// Changes says in words what has changed between two versions of a template.
+func ExampleChanges() {
+	before, err := templates.Parse([]byte("name: a\nstep_templates: [{name: pay, handler_class: Pay}, {name: ship, handler_class: Ship}]"), "a.yml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	after, err := templates.Parse([]byte("name: a\nstep_templates: [{name: pay, handler_class: Pay, default_retry_limit: 5}, {name: send, handler_class: Ship}]"), "a.yml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, line := range templates.Changes(before, after) {
+		fmt.Println(line)
+	}
+	// Output:
+	// step pay: retry limit 3 -> 5
+	// step ship is now called send
+}
+
 // Diff says what has changed between two versions of a template.
 func ExampleDiff() {
 	before, err := templates.Parse([]byte("name: a\nstep_templates: [{name: s, handler_class: S}]"), "a.yml")

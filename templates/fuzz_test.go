@@ -55,6 +55,7 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, tmpl.Digest(), decoded.Digest())
 		require.Equal(t, string(tmpl.Encode()), string(decoded.Encode()))
 		require.Empty(t, templates.Diff(tmpl, decoded))
+		require.Empty(t, templates.Changes(tmpl, decoded))
 		if _, err := tmpl.ValidateContext([]byte(`{}`)); err != nil {
 			require.NotEmpty(t, violations(t, err))
 		}

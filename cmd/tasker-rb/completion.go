@@ -45,7 +45,7 @@ func addCompletions(cmd *cobra.Command) {
 		cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		}
-	case "":
+	case "", "NAME":
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}
 }

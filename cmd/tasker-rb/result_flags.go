@@ -50,11 +50,11 @@ func (f *resultFlags) check(t *templates.Template) error {
 type resultOptions struct {
 	quiet bool
 	steps []string // if there are any: only their results
-	kept  bool     // the task stays in a database, where other commands find it
+	kept  bool     // after a failure: other commands find the task, and are named
 }
 
-func (f *resultFlags) of(scratch bool) resultOptions {
-	return resultOptions{quiet: f.quiet, steps: f.steps, kept: !scratch}
+func (f *resultFlags) of(kept bool) resultOptions {
+	return resultOptions{quiet: f.quiet, steps: f.steps, kept: kept}
 }
 
 func (o resultOptions) shows(step string) bool {

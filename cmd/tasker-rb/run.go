@@ -25,6 +25,7 @@ type runCommand struct {
 	task     int64
 	debug    bool
 	results  resultFlags
+	inDev    bool // a run of the command dev
 }
 
 func newRun() *cobra.Command {
@@ -102,7 +103,7 @@ func (r *runCommand) run(cmd *cobra.Command, file string) error {
 		if err := resolveHandlers(cmd.Context(), h.host, template); err != nil {
 			return err
 		}
-		return r.execute(cmd.Context(), h, orchestration.Submission{Template: template, Context: input})
+		return whileEditing(r.execute(cmd.Context(), h, orchestration.Submission{Template: template, Context: input}), file)
 	})
 }
 
@@ -133,7 +134,7 @@ type handlersReady struct {
 func (r *runCommand) withHandlers(cmd *cobra.Command, db *lazyPool, file string, t *templates.Template, do func(*handlersReady) error) (err error) {
 	ctx := cmd.Context()
 	h := &handlersReady{
-		show: newDisplay(displayOptions{output: r.output, lines: r.debug || r.only != "", quiet: r.results.quiet, results: r.results.of(r.scratch)},
+		show: newDisplay(displayOptions{output: r.output, lines: r.debug || r.only != "", quiet: r.results.quiet, results: r.results.of(!r.scratch && !r.inDev)},
 			t, cmd.OutOrStdout(), cmd.ErrOrStderr()),
 		db: db,
 	}
@@ -184,13 +185,18 @@ func (r *runCommand) execute(ctx context.Context, h *handlersReady, s orchestrat
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
 	s.SourceSystem = "tasker-rb run"
 	submitted, err := engine.Submit(ctx, s)
-	if errors.Is(err, orchestration.ErrTemplateChanged) && h.db.db.local != nil {
-		return errors.WithHint(err, "While you work on it, `--scratch` runs it in an empty database of its own.")
-	}
 	if err != nil {
 		return err
 	}
 	return h.follow(ctx, engine, submitted.TaskID)
+}
+
+// whileEditing adds to the error of a changed template what its author may want.
+func whileEditing(err error, file string) error {
+	if !errors.Is(err, orchestration.ErrTemplateChanged) {
+		return err
+	}
+	return errors.WithHintf(err, "While you work on it, `tasker-rb dev %s` replaces it, and runs it whenever you save.", file)
 }
 
 // follow runs a task to its end, and shows how.

@@ -92,7 +92,7 @@ func (s *submitCommand) run(cmd *cobra.Command, file string) error {
 		}
 		done, err := e.SubmitMany(cmd.Context(), list)
 		if err != nil {
-			return err
+			return whileEditing(err, file)
 		}
 		return s.print(cmd, done, runAt)
 	})

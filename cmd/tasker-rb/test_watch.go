@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -11,22 +10,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
-
-// watchEvery is how often the files are looked at. A project's are some hundred: that takes
-// a millisecond.
-const watchEvery = 200 * time.Millisecond
-
-// fileState tells whether a file was saved.
-type fileState struct {
-	modified time.Time
-	size     int64
-}
 
 // runAndWatch runs the suite, and then what the saved files concern, each time in a process
 // of its own, until ^C.
@@ -44,7 +32,7 @@ func (t *testCommand) runAndWatch(cmd *cobra.Command, l testLayout) error {
 			return &exitError{exitInterrupted}
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "\nwatching %s; ^C ends\n", plural(len(before), "file"))
-		changed := t.awaitChange(ctx, l, before)
+		changed := awaitChange(ctx, func() map[string]fileState { return t.watched(l) }, before)
 		if len(changed) == 0 {
 			return &exitError{exitInterrupted}
 		}
@@ -101,49 +89,9 @@ func (t *testCommand) runOnce(cmd *cobra.Command, paths []string, again <-chan s
 	return nil
 }
 
-// awaitChange waits until files were saved, made or removed, and no more of them are. It
-// returns none after ^C.
-func (t *testCommand) awaitChange(ctx context.Context, l testLayout, before map[string]fileState) []string {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	var last map[string]fileState
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		now := t.watched(l)
-		if maps.Equal(now, last) { // an editor may save several files, one after the other
-			if changed := difference(before, now); len(changed) > 0 {
-				return changed
-			}
-		}
-		last = now
-	}
-}
-
-// difference lists the files that differ, in order.
-func difference(before, now map[string]fileState) []string {
-	changed := map[string]bool{}
-	for path, state := range now {
-		if before[path] != state {
-			changed[path] = true
-		}
-	}
-	for path := range before {
-		if _, ok := now[path]; !ok {
-			changed[path] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(changed))
-}
-
 // watched are the files that matter, with their states: of the suite, of the handlers and
 // the templates.
 func (t *testCommand) watched(l testLayout) map[string]fileState {
-	found := map[string]fileState{}
-	add := func(path string, info fs.FileInfo) { found[path] = fileState{info.ModTime(), info.Size()} }
 	folders := append([]string{t.suite.framework.folder}, relative(l.handlers)...)
 	folders = append(append(folders, t.templates...), templateFolders...)
 	for _, path := range t.suite.given {
@@ -151,23 +99,7 @@ func (t *testCommand) watched(l testLayout) map[string]fileState {
 			folders = append(folders, path)
 		}
 	}
-	for _, dir := range folders {
-		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { // what cannot be read is not watched
-			if err != nil || d.IsDir() || !slices.Contains([]string{".rb", ".yaml", ".yml"}, filepath.Ext(path)) {
-				return nil
-			}
-			if info, err := d.Info(); err == nil {
-				add(path, info)
-			}
-			return nil
-		})
-	}
-	for _, path := range slices.Concat(t.suite.files, l.templates) {
-		if info, err := os.Stat(path); err == nil {
-			add(filepath.Clean(path), info)
-		}
-	}
-	return found
+	return filesState(folders, slices.Concat(t.suite.files, l.templates))
 }
 
 // relative makes paths below the working folder short again.

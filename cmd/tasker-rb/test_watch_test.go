@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -19,18 +20,25 @@ const tick = 5 * time.Millisecond
 type watcher struct {
 	*project
 	lines chan string // of both its outputs
+	cmd   *exec.Cmd
 	end   func() int
 }
 
 func watch(t *testing.T, p *project, args ...string) *watcher {
 	t.Helper()
-	cmd := p.command(append([]string{"test", "--watch"}, args...)...)
+	return attend(t, p, append([]string{"test", "--watch"}, args...)...)
+}
+
+// attend starts a command that goes on until it is interrupted.
+func attend(t *testing.T, p *project, args ...string) *watcher {
+	t.Helper()
+	cmd := p.command(args...)
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	cmd.Stdout, cmd.Stderr = write, write
 	require.NoError(t, cmd.Start())
 	require.NoError(t, write.Close())
-	w := &watcher{project: p, lines: make(chan string, 1000)}
+	w := &watcher{project: p, cmd: cmd, lines: make(chan string, 1000)}
 	go func() {
 		defer close(w.lines)
 		for lines := bufio.NewScanner(read); lines.Scan(); {

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// newDevProject is a project whose task ends in error in its second step, with a database
+// that is marked for development.
+func newDevProject(t *testing.T) *project {
+	t.Helper()
+	p := newProject(t, map[string]string{"order.yaml": threeSteps, "handlers/order.rb": threeHandlers, "context.json": "{}"})
+	marked := p.run("dev", "--mark-database")
+	require.Zero(t, marked.code, marked.stderr)
+	return p
+}
+
+func TestDevRunsAgainAfterASave(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	p.sql("create table ledger (n int); insert into ledger values (1)")
+	w := attend(t, p, "dev", "order.yaml", "--context", "@context.json")
+	said := w.until("^C ends")
+	requireInOrder(t, said, "task 1 started\n", "charge   ended in error (attempt 2 of 2)", "1 of 3 steps done, 1 failed",
+		"watching 3 files; a save of a handler goes on from the failed step; ^C ends\n")
+	require.NotContains(t, said, "\nnext\n")
+
+	p.write(map[string]string{"handlers/order.rb": strings.Replace(threeHandlers, `unless File.exist?("open")`, "if false", 1)})
+	said = w.until("^C ends")
+	requireInOrder(t, said, "changed: handlers/order.rb\n", "going on with task 1 from charge\n", "charge   complete in ", "ship     complete in ", "3 of 3 steps done", "watching 3 files; ^C ends\n")
+	require.NotContains(t, said, "reserve  started")
+
+	p.write(map[string]string{"order.yaml": strings.NewReplacer("retry_limit: 2", "retry_limit: 5", "name: ship", "name: deliver").Replace(threeSteps)})
+	said = w.until("^C ends")
+	requireInOrder(t, said, "changed: order.yaml\n", "  step charge: retry limit 2 -> 5\n  step ship is now called deliver\n", "task 2 started\n", "deliver  complete in ")
+	require.Equal(t, "1", p.sql("select count(*) from ledger"))
+
+	p.write(map[string]string{"order.yaml": strings.Replace(threeSteps, "name: ship", "nmae: ship", 1)})
+	requireInOrder(t, w.until("^C ends"), "changed: order.yaml\n", "error: order.yaml:6:", "watching 3 files; ^C ends\n")
+	p.write(map[string]string{"order.yaml": threeSteps, "handlers/order.rb": "class Reserve\n"})
+	requireInOrder(t, w.until("^C ends"), "changed: handlers/order.rb order.yaml\n", "error: ", "order.rb", "watching 3 files; ^C ends\n")
+	p.write(map[string]string{"handlers/order.rb": threeHandlers, "open": ""})
+	said = w.until("^C ends")
+	requireInOrder(t, said, "  step charge: retry limit 5 -> 2\n  step deliver is now called ship\n", "task 3 started\n", "3 of 3 steps done")
+
+	p.write(map[string]string{"context.json": `{"n": 1}`})
+	requireInOrder(t, w.until("^C ends"), "changed: context.json\n", "task 4 started\n")
+	require.Equal(t, exitInterrupted, w.end())
+
+	require.Contains(t, p.run("tasks", "show", "2").stdout, "deliver", "it has the template that it began with")
+	require.Zero(t, p.run("run", "order.yaml").code, "the template is the one in its place")
+	p.write(map[string]string{"order.yaml": strings.Replace(threeSteps, "retry_limit: 2", "retry_limit: 4", 1)})
+	for _, command := range []string{"run", "submit"} {
+		refused := p.run(command, "order.yaml")
+		require.Equal(t, exitBadInput, refused.code)
+		requireInOrder(t, refused.stderr, "changed under the same version\n  step charge: retry limit 2 -> 4\n", "new version", "`tasker-rb dev order.yaml` replaces it")
+	}
+}
+
+func TestDevInterruptsWhatRuns(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	p.write(map[string]string{"order.yaml": one("Only"), "handlers/order.rb": `
+class Only
+  def process(*)
+    puts "begun"
+    loop { }
+  ensure
+    puts "cleaned up"
+  end
+end
+`})
+	w := attend(t, p, "dev", "order.yaml")
+	w.until("only | begun")
+	p.write(map[string]string{"handlers/order.rb": "class Only\n  def process(*)\n    puts \"begun\"\n    Thread.handle_interrupt(Object => :never) { sleep }\n  end\nend\n"})
+	requireInOrder(t, w.until("only | begun"), "only | cleaned up\n", "changed: handlers/order.rb\n", "going on with task 1\n")
+	// This one does not let itself be interrupted.
+	p.write(map[string]string{"handlers/order.rb": "class Only\n  def process(*) = 1\nend\n"})
+	requireInOrder(t, w.until("^C ends"), "changed: handlers/order.rb\n", "going on with task 1\n", "1 of 1 step done")
+
+	p.write(map[string]string{"handlers/order.rb": long + "Only = Long\n"})
+	w.until("only | in the middle")
+	p.write(map[string]string{"order.yaml": one("Only") + "description: another\n"})
+	requireInOrder(t, w.until("only | in the middle"), "  description unset -> another\n", "task 3 started\n")
+	require.Equal(t, "cancelled", p.sql("select state from tasker.tasks where task_id = 2"))
+	require.NoError(t, w.cmd.Process.Signal(syscall.SIGINT))
+	requireInOrder(t, w.until("hint:"), "only | cleaned up\n", "error: interrupted\n", "hint: Task 3 keeps the steps it has done; ")
+	_ = w.cmd.Wait()
+	require.Equal(t, exitInterrupted, w.cmd.ProcessState.ExitCode())
+	require.Equal(t, "pending 0", p.sql("select state || ' ' || attempts from tasker.steps where task_id = 3"))
+}
+
+// What waits for its next attempt does not wait after a save.
+func TestDevRetriesAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	p.write(map[string]string{"order.yaml": strings.Replace(threeSteps, "curve: none", "base_seconds: 3600, max_seconds: 3600", 1)})
+	w := attend(t, p, "dev", "order.yaml", "--debug")
+	require.Contains(t, w.until("next attempt in "), "charge | event step.failed")
+	p.write(map[string]string{"open": "", "handlers/order.rb": threeHandlers + "# saved\n"})
+	requireInOrder(t, w.until("^C ends"), "going on with task 1 from charge\n", "3 of 3 steps done")
+	require.Equal(t, exitInterrupted, w.end())
+}
+
+func TestDevWithoutRetries(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	w := attend(t, p, "dev", "order.yaml", "--no-retry", "--quiet")
+	said := w.until("^C ends")
+	require.Contains(t, said, "charge  error after 1 attempt\n")
+	p.write(map[string]string{"handlers/order.rb": threeHandlers + "# saved\n"})
+	requireInOrder(t, w.until("^C ends"), "going on with task 1 from charge\n", "charge  error after 1 attempt\n")
+	require.Equal(t, exitInterrupted, w.end())
+	require.Zero(t, strings.Count(p.sql("select environment from tasker.templates"), "~"), "the template is the file's")
+}
+
+// When the command is killed, its run ends, too.
+func TestDevDoesNotLeaveItsRun(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	p.write(map[string]string{"order.yaml": one("Long"), "handlers/order.rb": long})
+	w := attend(t, p, "dev", "order.yaml")
+	w.until("only | in the middle")
+	require.NoError(t, w.cmd.Process.Kill())
+	w.until("only | cleaned up")
+	for range w.lines { // until no process has its output
+	}
+	_ = w.cmd.Wait()
+	require.Equal(t, "pending", p.sql("select state from tasker.steps"))
+}
+
+func TestDevPrintsDocuments(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	cmd := p.command("dev", "order.yaml", "--output", "json")
+	var documents strings.Builder
+	r := p.follow(cmd, func(line string) {
+		documents.WriteString(line + "\n")
+		switch {
+		case line == "}":
+			p.write(map[string]string{"order.yaml": "name: order\nstep_templates: 1\n"})
+		case strings.HasPrefix(line, `{"error":"order.yaml:2:`):
+			require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		}
+	})
+	require.Equal(t, exitInterrupted, r.code, r.stderr)
+	require.Contains(t, documents.String(), `"status": "error"`)
+}
+
+func TestDevRefuses(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"order.yaml": threeSteps, "handlers/order.rb": threeHandlers, "bare/order.yaml": threeSteps})
+	before := p.written()
+	requireRefused(t, p.run("dev", "order.yaml"), []string{"is not marked for development"}, "tasker-rb dev --mark-database")
+	require.Equal(t, before, p.written())
+	marked := p.run("dev", "--mark-database", "--output", "json")
+	require.Zero(t, marked.code)
+	require.Regexp(t, `^marking the database at postgres://\S+, with 0 tasks, for development\n$`, marked.stderr)
+	require.Regexp(t, `^\{"database":"postgres://[^"]+","for_development":true\}\n$`, marked.stdout)
+	for _, c := range []struct {
+		args        []string
+		cause, hint string
+	}{
+		{[]string{"absent.yaml"}, "absent.yaml cannot be read", "tasker-rb new NAME"},
+		{[]string{"bare/order.yaml"}, "there is no folder bare/handlers", "--handlers DIR"},
+		{[]string{"order.yaml", "--context", "-"}, "--context cannot be -", "--context @FILE"},
+		{[]string{"order.yaml", "--output", "xml"}, `--output cannot be "xml"`, "json"},
+		{[]string{"order.yaml", "--mark-database"}, "one argument too many: order.yaml", "--help"},
+		{nil, "TEMPLATE is missing", "--help"},
+	} {
+		requireRefused(t, p.run(append([]string{"dev"}, c.args...)...), []string{c.cause}, c.hint)
+	}
+	p.url = ""
+	requireRefused(t, p.run("dev", "--mark-database"), []string{"DATABASE_URL is not set"}, "Set it to the address")
+}
+
+// The project's own database needs no mark. On a terminal, Enter begins a new task.
+func TestDevOnATerminal(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"order.yaml": threeSteps, "handlers/order.rb": threeHandlers})
+	p.url, p.env = "", []string{"XDG_STATE_HOME=" + enterable(t), "TMPDIR=" + enterable(t)}
+	require.NoError(t, os.Mkdir(filepath.Join(p.dir, ".tasker-rb"), 0o755))
+	tty := openTerminal(t, 100, 40)
+	state := 0
+	said := p.attach(tty, p.command("dev", "order.yaml"), func(said string) {
+		rounds := strings.Count(said, "; Enter begins a new task; ^C ends\n")
+		if rounds <= state {
+			return
+		}
+		state = rounds
+		switch rounds {
+		case 1:
+			_, err := tty.ours.WriteString("\n")
+			require.NoError(t, err)
+		case 2:
+			p.write(map[string]string{"handlers/order.rb": threeHandlers + "# saved\n", "open": ""})
+		default:
+			_, err := tty.ours.WriteString("\x03")
+			require.NoError(t, err)
+		}
+	})
+	last := sequence.ReplaceAllString(said, "")
+	requireInOrder(t, last, "task 1  default/order 0.1.0  error", "task 2  default/order 0.1.0  error", "changed: handlers/order.rb\n", "going on with task 2 from charge\n", "✓ reserve", "task 2  default/order 0.1.0  complete")
+	require.NotContains(t, last, "error: interrupted", "nothing ran")
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
+)
+
+//go:embed new_project/*.tmpl
+var newProjectFiles embed.FS
+
+type newCommand struct {
+	dir      string
+	minitest bool
+	output   string
+}
+
+func newNew() *cobra.Command {
+	n := &newCommand{}
+	cmd := &cobra.Command{
+		Use:   "new NAME",
+		Short: "Write a folder with a template, its handlers and its tests",
+		Long: `Write the folder NAME with a task that runs: a template of two steps, their
+handlers, a suite of RSpec or minitest, and a README.md. The folder must be new or
+empty.
+
+NAME is the name of the template, such as order_fulfilment. The handlers are in the
+module of that name, OrderFulfilment.`,
+		Example: `  tasker-rb new order_fulfilment
+  tasker-rb new order_fulfilment --dir orders --minitest`,
+		Args: exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error { return n.run(cmd, args[0]) },
+	}
+	cmd.Flags().StringVar(&n.dir, "dir", "", "write into the folder `DIR` (default NAME)")
+	cmd.Flags().BoolVar(&n.minitest, "minitest", false, "write tests for minitest, not for RSpec")
+	cmd.Flags().StringVar(&n.output, "output", "text", "print as `FORMAT`: text or json")
+	return cmd
+}
+
+func (n *newCommand) run(cmd *cobra.Command, name string) error {
+	if err := oneOf("output", n.output, "text", "json"); err != nil {
+		return err
+	}
+	if err := checkNewName(name); err != nil {
+		return err
+	}
+	dir := n.dir
+	if dir == "" {
+		dir = name
+	}
+	if err := checkNewFolder(dir); err != nil {
+		return err
+	}
+	files, err := n.files(name)
+	if err != nil {
+		return err
+	}
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = f.path
+		path := filepath.Join(dir, f.path)
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		if err == nil {
+			err = os.WriteFile(path, f.content, 0o644)
+		}
+		if err != nil {
+			return errors.WithHint(errors.Newf("%s cannot be written: %v", path, lastCause(err)), "Name another folder with --dir DIR.")
+		}
+	}
+	next := []string{
+		"cd " + shellWord(dir), fmt.Sprintf("tasker-rb run %s.yaml --context '{\"who\": \"Ada\"}'", name),
+		fmt.Sprintf("tasker-rb dev %s.yaml", name), "tasker-rb test",
+	}
+	if n.output == "json" {
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetEscapeHTML(false)
+		return e.Encode(map[string]any{"folder": dir, "files": paths, "next": next})
+	}
+	return printDone(cmd, nil, "wrote %s\n  %s\n\nnext\n  %s", dir, strings.Join(paths, "\n  "), strings.Join(next, "\n  "))
+}
+
+var (
+	newName   = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*$`)
+	plainWord = regexp.MustCompile(`^[\w./-]+$`)
+)
+
+func shellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// checkNewName accepts what is both the name of a template and, in other letters, a module
+// that Ruby and its libraries do not have.
+func checkNewName(name string) error {
+	if !newName.MatchString(name) {
+		hint := "Give small letters, digits and single underscores, and a letter after each of these, such as order_fulfilment."
+		if better := likeName(name); better != name && newName.MatchString(better) {
+			hint = fmt.Sprintf("Did you mean %s?", better)
+		}
+		return errors.WithHint(errors.Newf("NAME cannot be %q", name), hint)
+	}
+	if slices.Contains(strings.Fields(takenNames), name) {
+		return errors.WithHintf(errors.Newf("NAME cannot be %q: Ruby, or a library, has %s, which the handlers' module would be", name, moduleOf(name)),
+			"Give another name, such as %s_task.", name)
+	}
+	return nil
+}
+
+var (
+	camelHump    = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+	notInNewName = regexp.MustCompile(`[^a-z0-9]+`)
+)
+
+// likeName is a text in the form of a name: order_fulfilment for Order-Fulfilment.
+func likeName(text string) string {
+	text = strings.ToLower(camelHump.ReplaceAllString(text, "${1}_$2"))
+	return strings.Trim(notInNewName.ReplaceAllString(text, "_"), "_")
+}
+
+// moduleOf is the module for a name: OrderFulfilment for order_fulfilment.
+func moduleOf(name string) string {
+	var b strings.Builder
+	for word := range strings.SplitSeq(name, "_") {
+		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return b.String()
+}
+
+// takenNames are the names whose module is a class or a module of Ruby, of its libraries, of
+// this program, or of a library that handlers often use.
+const takenNames = `
+	abbrev active_model active_record active_support addrinfo arel argument_error array base64 basic_object basic_socket benchmark
+	big_decimal big_math bigdecimal bignum binding bundler class closed_queue_error comparable complex concurrent condition_variable
+	coverage data date date_and_time date_time delegator did_you_mean digest dir encoding encoding_error enumerable enumerator errno
+	error_highlight etc exception false_class faraday fiber fiber_error fiddle file file_test file_utils find fixnum float
+	float_domain_error forwardable frozen_error gem hash i18n index_error integer interrupt kernel key_error load_error
+	local_jump_error logger marshal match_data math matrix method mini_test minitest module monitor monitor_mixin mutex name_error net
+	nil_class no_matching_pattern_error no_memory_error no_method_error not_implemented_error numeric object object_space observable
+	open3 open_struct opt_parse option_parser parse_error pathname prime proc process psych queue racc rack ractor rails random range
+	range_error rational rb_config readline refinement regexp regexp_error reline resolv rinda ripper runtime_error scan_error
+	script_error secure_random security_error sequel set shellwords signal signal_exception simple_delegator single_forwardable
+	singleton sized_queue socket socket_error sorted_set standard_error stop_iteration string string_scanner struct symbol
+	syntax_error system_call_error system_exit system_stack_error tasker tasker_core tempfile thread thread_error thread_group time
+	timeout trace_point true_class type_error unbound_method uncaught_throw_error unicode_normalize vector warning weak_ref
+	zero_division_error zlib`
+
+// checkNewFolder refuses a folder that has something in it.
+func checkNewFolder(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case os.IsNotExist(err):
+		return nil
+	case err == nil && len(entries) == 0:
+		return nil
+	case err == nil:
+		return errors.WithHint(errors.Newf("the folder %s is not empty; it has %s", dir, entries[0].Name()), "Name another folder with --dir DIR.")
+	default:
+		return errors.WithHint(errors.Newf("the folder %s: %v", dir, lastCause(err)), "Name another folder with --dir DIR.")
+	}
+}
+
+type newFile struct {
+	path    string
+	content []byte
+}
+
+// files are the files of the folder, as they are to be written.
+func (n *newCommand) files(name string) ([]newFile, error) {
+	suite, test, tests := rspec.folder, name+"_spec.rb", "spec.rb"
+	if n.minitest {
+		suite, test, tests = minitest.folder, name+"_test.rb", "test.rb"
+	}
+	parsed, err := template.ParseFS(newProjectFiles, "new_project/*.tmpl")
+	if err != nil {
+		return nil, errors.Wrap(err, "the files of a new project")
+	}
+	var files []newFile
+	for _, f := range [][2]string{
+		{name + ".yaml", "template.yaml"}, {"handlers/prepare.rb", "prepare.rb"}, {"handlers/finish.rb", "finish.rb"},
+		{suite + "/" + test, tests}, {"README.md", "README.md"}, {".gitignore", "gitignore"}, {".tasker-rb/README", "project"},
+	} {
+		var b bytes.Buffer
+		if err := parsed.ExecuteTemplate(&b, f[1]+".tmpl", map[string]string{"Name": name, "Module": moduleOf(name), "Suite": suite}); err != nil {
+			return nil, errors.Wrap(err, "the files of a new project")
+		}
+		files = append(files, newFile{f[0], b.Bytes()})
+	}
+	return files, nil
+}
