@@ -229,7 +229,7 @@ func (a *attempt) commitSuccess(ctx context.Context, open bool, o outcome, claim
 // goroutine, if the engine abandons the handler.
 func (a *attempt) callHandler(ctx context.Context, stuck func(*StepError)) (json.RawMessage, *StepError) {
 	step := a.step.template
-	if step.Timeout > 0 {
+	if step.Timeout > 0 && !a.engine.cfg.NoTimeouts {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, step.Timeout, errTimeout{step.Timeout})
 		defer cancel()

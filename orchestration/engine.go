@@ -50,6 +50,11 @@ type Config struct {
 	// step fails for it, and a step alone always runs. Default 256 MiB.
 	MaxResultMemory int
 
+	// NoTimeouts lets each step take any time, for a person with a debugger: its
+	// timeout_seconds do not count, and the transaction of a handler in Ruby may be idle,
+	// whatever the server's settings say.
+	NoTimeouts bool
+
 	// Grace is how long a handler may take to return after its context has ended. After
 	// that the engine abandons it and drops its results. Default 10 s.
 	Grace time.Duration

@@ -106,10 +106,14 @@ func (l *taskLoop) execution(s *stepRun) *StepExecution {
 	return x
 }
 
-// trace has Config.OnStatement and Config.AroundStatement told of the step's statements.
+// trace has Config.OnStatement and Config.AroundStatement told of the step's statements. With
+// Config.NoTimeouts its transaction may be idle.
 func (e *Engine) trace(x *StepExecution) {
 	if e.cfg.OnStatement != nil {
 		x.session.Trace(func(s sqlsession.Traced) { e.cfg.OnStatement(x, s) })
+	}
+	if e.cfg.NoTimeouts {
+		x.session.Wait()
 	}
 	if e.cfg.AroundStatement != nil {
 		x.session.Around(func(sql string) (after func(sqlsession.Traced), err error) { return e.cfg.AroundStatement(x, sql) })

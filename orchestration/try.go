@@ -17,8 +17,6 @@ import (
 type TryOptions struct {
 	Export *Export // required
 	Step   string  // required
-	// NoTimeout lets the step take any time, for a person with a debugger.
-	NoTimeout bool
 }
 
 // Check returns the error that [Engine.Try] would return without calling the handler.
@@ -147,13 +145,7 @@ func recordedStep(o TryOptions) (*taskRun, *stepRun, error) {
 		}
 		t.steps = append(t.steps, s)
 	}
-	s := t.steps[step.Index]
-	if o.NoTimeout {
-		patient := *step
-		patient.Timeout = 0
-		s.template = &patient
-	}
-	return t, s, nil
+	return t, t.steps[step.Index], nil
 }
 
 // record adds a recorded step. tried is the one to try: it is in progress, and what comes

@@ -195,21 +195,33 @@ func TestTryMeetsTheOtherEnds(t *testing.T) {
 	require.Nil(t, r.Err)
 }
 
-func TestTryWithoutATimeout(t *testing.T) {
+// A person with a debugger takes any time, in a task and in a repeated step.
+func TestNoTimeouts(t *testing.T) {
 	t.Parallel()
-	b := engine(t, funcs{"A": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
-		_, limited := ctx.Deadline()
-		return json.Marshal(limited)
-	}})
-	d := b.run(t, template(t, "a:", "timeout_seconds: 3600"))
-	x, err := b.Export(t.Context(), d.TaskID)
+	config := database(t).Config()
+	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "1h"
+	impatient, err := pgxpool.NewWithConfig(t.Context(), config)
 	require.NoError(t, err)
+	t.Cleanup(impatient.Close)
 	for _, free := range []bool{false, true} {
-		r, err := b.Try(t.Context(), orchestration.TryOptions{Export: x, Step: "a", NoTimeout: free})
+		limits := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+			r, err := x.SQL().Exec(ctx, &sqlsession.Statement{SQL: "select current_setting('idle_in_transaction_session_timeout') <> '0'"})
+			if err != nil {
+				return nil, err
+			}
+			deadline, limited := ctx.Deadline() // the test has one, too
+			return json.RawMessage(fmt.Sprintf("[%v, %v]", limited && time.Until(deadline) < 20*time.Second, string(r.Values) == "t")), nil
+		}
+		b := engineOn(t, impatient, funcs{"A": limits}, func(c *orchestration.Config) { c.NoTimeouts = free })
+		d := b.run(t, template(t, "a:", "timeout_seconds: 20"))
+		want := fmt.Sprintf("[%v, %v]", !free, !free)
+		require.JSONEq(t, want, string(d.Steps[0].Results()))
+		x, err := b.Export(t.Context(), d.TaskID)
 		require.NoError(t, err)
-		require.Equal(t, fmt.Sprint(!free), string(r.Results))
+		r, err := b.Try(t.Context(), orchestration.TryOptions{Export: x, Step: "a"})
+		require.NoError(t, err)
+		require.JSONEq(t, want, string(r.Results))
 	}
-	require.NotZero(t, x.Task.Template.Step("a").Timeout)
 }
 
 func TestTryRunsTheHooksOfARollback(t *testing.T) {

@@ -41,6 +41,7 @@ type Host struct {
 	pings    sync.Map // ping number -> chan struct{}
 	stuck    sync.Map // serial -> chan []string, where that call's thread is
 	services services
+	terminal terminal
 	notes    noteCount
 	callableCache
 
@@ -93,12 +94,15 @@ func Boot(opts Options) (*Host, error) {
 		<-h.drained
 		return nil, err
 	}
-	options, err := json.Marshal(map[string]any{"pass_output": opts.PassOutput, "program": opts.Program})
+	options, err := json.Marshal(map[string]any{"pass_output": opts.PassOutput, "terminal": opts.Terminal, "program": opts.Program})
 	if err == nil {
 		_, err = h.call(context.Background(), opConfigure, options)
 	}
 	if err == nil {
 		err = h.Serve(context.Background(), documentsService, answerDocument)
+	}
+	if err == nil && opts.Terminal {
+		err = h.openTerminal(context.Background())
 	}
 	if err != nil {
 		return nil, errors.CombineErrors(err, h.Close())

@@ -70,6 +70,12 @@ type Options struct {
 	// PassOutput leaves $stdout and $stderr of the handlers alone. By default
 	// their lines go to Logger, with the attributes of the call.
 	PassOutput bool
+
+	// Terminal says that a person is at the process's terminal, and that Ruby code may
+	// have it: a console, a debugger. It implies PassOutput. A trap of INT is kept, and
+	// [Host.Interrupt] calls it; traps of the terminal's other signals, such as WINCH, are
+	// refused without a warning, because editors of lines set them at each prompt.
+	Terminal bool
 }
 
 const (
@@ -101,6 +107,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Program == "" {
 		o.Program = "tasker-rb"
 	}
+	o.PassOutput = o.PassOutput || o.Terminal
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

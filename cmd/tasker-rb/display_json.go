@@ -76,6 +76,13 @@ type errorJSON struct {
 }
 
 func (d *jsonDisplay) result(t *orchestration.TaskDetail) error {
+	e := json.NewEncoder(d.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(taskAsJSON(t))
+}
+
+func taskAsJSON(t *orchestration.TaskDetail) taskJSON {
 	document := taskJSON{
 		TaskID: t.TaskID, Namespace: t.Namespace, Name: t.Name, Version: t.Version, Status: string(t.State),
 		Steps: make([]stepJSON, len(t.Steps)), WaitsFor: unservedAsJSON(t.WaitsFor),
@@ -86,10 +93,7 @@ func (d *jsonDisplay) result(t *orchestration.TaskDetail) error {
 	for _, a := range t.Annotations {
 		document.Annotations = append(document.Annotations, annotationJSON{a.Type, a.Value, momentOf(a.At)})
 	}
-	e := json.NewEncoder(d.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(document)
+	return document
 }
 
 // stepAsJSON describes a step by its last attempt: its times, and its error

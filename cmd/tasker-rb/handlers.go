@@ -27,6 +27,7 @@ type handlerFlags struct {
 	yjitMemory int // MiB
 
 	passOutput bool // the program writes to standard output itself
+	terminal   bool // and a person may type at it
 }
 
 func (f *handlerFlags) add(cmd *cobra.Command) {
@@ -49,6 +50,9 @@ func (f *handlerFlags) boot(ctx context.Context, templateFile string, db *lazyPo
 	host, err := f.start(log)
 	if err != nil {
 		return nil, err
+	}
+	if f.terminal {
+		offerInterrupts(ctx, host.Interrupt)
 	}
 	if db.sql, err = rubysteps.ServeLazySQL(ctx, host, db.open, log); err != nil {
 		return nil, errors.CombineErrors(err, host.Close())
@@ -77,6 +81,7 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 	}
 	return rubyhost.Boot(rubyhost.Options{
 		Threads: f.threads, YJIT: f.yjit, YJITMemoryMiB: f.yjitMemory, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.passOutput,
+		Terminal: f.terminal,
 	})
 }
 

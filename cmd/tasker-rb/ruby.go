@@ -56,6 +56,7 @@ func (r *rubyCommand) run(cmd *cobra.Command, args []string) (err error) {
 		}
 	}
 	log := slog.New(newStepLog(cmd.ErrOrStderr()))
+	r.handlers.terminal = atTerminal(cmd)
 	db := &lazyPool{ephemeral: r.scratch, migrate: r.migrate, size: programConnections}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
 	host, err := r.handlers.boot(ctx, "", db, log)

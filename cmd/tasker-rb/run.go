@@ -75,7 +75,7 @@ says so.`,
 	cmd.Flags().StringVar(&r.only, "only", "", "with --from: repeat this `STEP`, and roll its SQL back")
 	cmd.Flags().Int64Var(&r.task, "task", 0, "go on with task `NUMBER`, and retry its failed steps")
 	r.results.add(cmd)
-	cmd.Flags().BoolVar(&r.debug, "debug", false, "also print the SQL of handlers, and the events that they publish")
+	cmd.Flags().BoolVar(&r.debug, "debug", false, "print the SQL of handlers and the events that they publish; on a terminal, let a debugger have it")
 	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
 	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is deleted afterwards")
@@ -111,6 +111,7 @@ func (r *runCommand) checkFlags(cmd *cobra.Command) error {
 	if r.only != "" && r.from == "" {
 		return usageError(cmd, "--only needs --from")
 	}
+	r.giveTerminal(cmd)
 	if err := r.results.needText(cmd, r.output); err != nil {
 		return err
 	}
@@ -139,7 +140,6 @@ func (r *runCommand) withHandlers(cmd *cobra.Command, db *lazyPool, file string,
 		db: db,
 	}
 	defer func() { err = errors.CombineErrors(err, h.db.close()) }()
-	r.handlers.passOutput = r.atTerminal(cmd)
 	h.host, err = r.handlers.boot(ctx, file, h.db, h.log())
 	if err != nil {
 		return err
@@ -170,6 +170,7 @@ func (r *runCommand) engine(ctx context.Context, h *handlersReady) (*orchestrati
 			h.show.event(e)
 			h.events.OnEvent(e)
 		},
+		NoTimeouts: r.handlers.terminal,
 	}
 	if r.debug {
 		cfg.OnStatement = printStatements(h.log())

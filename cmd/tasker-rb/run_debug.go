@@ -47,26 +47,39 @@ func statementLine(s orchestration.TracedStatement) string {
 
 func oneLineOf(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
-// atTerminal reports whether a handler may have the terminal, for a debugger: with --only
-// and --debug, if standard input and output are one.
-func (r *runCommand) atTerminal(cmd *cobra.Command) bool {
+// atTerminal reports whether a person is at the command: standard input and output are one
+// terminal.
+func atTerminal(cmd *cobra.Command) bool {
 	in, isIn := cmd.InOrStdin().(*os.File)
 	out, isOut := cmd.OutOrStdout().(*os.File)
-	return r.debug && r.only != "" && r.output == "text" && isIn && isOut && isatty.IsTerminal(in.Fd()) && isatty.IsTerminal(out.Fd())
+	return isIn && isOut && isatty.IsTerminal(in.Fd()) && isatty.IsTerminal(out.Fd())
 }
 
-// debuggingRuby prints what handlers publish, on the step's own output. A debugger traps
-// signals at each prompt; the host warns of that each time.
+// debugs reports whether the handlers have the terminal, for a debugger.
+func (r *runCommand) debugs(cmd *cobra.Command) bool {
+	return r.debug && r.output == "text" && atTerminal(cmd)
+}
+
+// giveTerminal lets the handlers have the terminal: one at a time, because a person can
+// talk with one only.
+func (r *runCommand) giveTerminal(cmd *cobra.Command) {
+	if r.debugs(cmd) {
+		r.handlers.terminal, r.handlers.threads = true, 1
+	}
+}
+
+// debuggingRuby prints what handlers publish, on the step's own output. It also makes the
+// method debugger known; the gem itself is loaded when a handler calls that.
 const debuggingRuby = `
 Tasker::Events.subscribe_to_own do |event|
   facts = event.to_h.reject { |key, _| key == :timestamp }.inspect
   puts "event #{event.name} #{facts.length > 500 ? facts[0, 500] + "…" : facts}"
 end
-Warning.singleton_class.prepend(Module.new do
-  def warn(message, *rest, **options)
-    super unless message.include?("/debug/") && message.include?("the signal belongs to the host")
-  end
-end)
+begin
+  require "debug/prelude"
+rescue LoadError
+  nil # the Gemfile has no debug
+end
 nil`
 
 func prepareDebugging(ctx context.Context, host *rubyhost.Host) error {

@@ -21,7 +21,7 @@ func (r *runCommand) try(cmd *cobra.Command, h *handlersReady, x *orchestration.
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
-	result, err := engine.Try(ctx, orchestration.TryOptions{Export: x, Step: r.only, NoTimeout: r.atTerminal(cmd)})
+	result, err := engine.Try(ctx, orchestration.TryOptions{Export: x, Step: r.only})
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type signals struct {
 	mu        sync.Mutex
 	told      bool          // the first has come
 	interrupt chan struct{} // closed by the second; nil unless the command drains
+	offer     func() bool   // takes a ^C that is not for the command; may be nil
 	already   chan struct{} // closed if the command has interrupted by itself
 }
 
@@ -40,11 +41,14 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 // before it tells of the last one that it takes: from then on another one ends the process.
 // It returns one that came before that, which would be lost.
 func (s *signals) await(cancel func()) (again os.Signal) {
-	select {
-	case <-s.received:
-	case <-s.over:
-		signal.Stop(s.received)
-		return nil
+	for told := false; !told; {
+		select {
+		case received := <-s.received:
+			told = received != os.Interrupt || !s.taken()
+		case <-s.over:
+			signal.Stop(s.received)
+			return nil
+		}
 	}
 	interrupt, already := s.first()
 	if interrupt == nil {
@@ -61,6 +65,23 @@ func (s *signals) await(cancel func()) (again os.Signal) {
 	}
 	defer close(interrupt)
 	return s.release()
+}
+
+// taken offers a ^C.
+func (s *signals) taken() bool {
+	s.mu.Lock()
+	offer := s.offer
+	s.mu.Unlock()
+	return offer != nil && offer()
+}
+
+// offerInterrupts has each ^C offered before it counts, until the first that is not taken.
+func offerInterrupts(ctx context.Context, offer func() bool) {
+	if s, ok := ctx.Value(signalsKey{}).(*signals); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.offer = offer
+	}
 }
 
 // first notes that the first signal has come: it is too late to ask for more.

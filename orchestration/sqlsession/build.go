@@ -19,6 +19,10 @@ const idleBackstop = 30 * time.Second
 
 const limitsSQL = `select pg_catalog.set_config('statement_timeout', '%d', true), pg_catalog.set_config('idle_in_transaction_session_timeout', '%d', true)`
 
+// patientSQL lifts what the server's settings would end a transaction with, while it waits.
+const patientSQL = `select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings
+	where name in ('idle_in_transaction_session_timeout', 'transaction_timeout') and setting <> '0'`
+
 // before returns the statements that must be sent before this one: the
 // beginning of the step's transaction, the question for the engine's settings,
 // and the settings that are not in force yet.
@@ -46,6 +50,9 @@ func (s *Session) beginning(ctx context.Context) []string {
 		// timeouts are for the case that this process is gone by then, or frozen.
 		left := max(time.Until(deadline), 0) + backstop
 		statements = append(statements, fmt.Sprintf(limitsSQL, left.Milliseconds(), (left+idleBackstop).Milliseconds()))
+	}
+	if s.patient {
+		statements = append(statements, patientSQL)
 	}
 	return statements
 }

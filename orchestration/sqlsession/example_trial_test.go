@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/tasker-rb/tasker-rb/orchestration/sqlsession"
 )
 
@@ -49,4 +51,33 @@ func ExampleSession_CheckCommit() {
 	// Output:
 	// true <nil>
 	// committing the step's transaction: ERROR: duplicate key value violates unique constraint "seats_number_key" (SQLSTATE 23505)
+}
+
+// Wait is for a step that a person looks at, whatever the server's settings say.
+func ExampleSession_Wait() {
+	ctx := context.Background()
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	config := pool.Config()
+	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "1min"
+	impatient, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer impatient.Close()
+	for _, wait := range []bool{false, true} {
+		step := sqlsession.ForStep(impatient, "")
+		if wait {
+			step.Wait()
+		}
+		result, err := step.Exec(ctx, &sqlsession.Statement{SQL: "select current_setting('idle_in_transaction_session_timeout')"})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(string(result.Values))
+		step.Close(ctx)
+	}
+	// Output:
+	// 1min
+	// 0
 }

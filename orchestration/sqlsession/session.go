@@ -15,6 +15,8 @@ type Session struct {
 	step bool // the transaction is the engine's
 	iso  string
 
+	patient bool
+
 	// Of a handler in Go:
 	until     context.Context //nolint:containedctx // the step's: the handler can give any to its statements
 	calling   atomic.Bool     // a call of its transaction has the turn, or waits for it
@@ -45,6 +47,11 @@ type Session struct {
 func ForStep(pool *pgxpool.Pool, isolation string) *Session {
 	return newSession(&Session{pool: pool, step: true, iso: isolation})
 }
+
+// Wait lets the step's transaction be idle for any time, whatever the server's settings say:
+// a person looks at it. It has to be called before the first statement, and counts for
+// transactions that [Session.Exec] begins.
+func (s *Session) Wait() { s.patient = true }
 
 // Plain returns a session outside steps: each statement commits by itself
 // unless its user begins a transaction. It holds a connection only while a

@@ -59,6 +59,20 @@ module Tasker
       Execution.forget
     end
 
+    # Loads files of the folders once more, and goes on after one that cannot be loaded.
+    # A constant that is set once more does not warn. What a file has defined before, and
+    # does not any more, stays.
+    #
+    # @param files [Array<String>]
+    # @return [Hash{String => String}] what is wrong, by file
+    def reload(files)
+      files.each { |file| $LOADED_FEATURES.delete(file) }
+      @order.load(files.dup, failures = [], again: true)
+      failures.to_h { |f| [f.file, f.error.is_a?(SyntaxError) ? @wording.syntax(f.error) : @wording.failure(f.error, f.file) + f.more] }
+    ensure
+      Execution.forget
+    end
+
     # Requires a feature as a folder's file is required: its error has file and line.
     #
     # @param feature [String] as for require, or a file as ./FILE

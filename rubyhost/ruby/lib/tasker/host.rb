@@ -157,6 +157,10 @@ module Tasker
 
       # @!visibility private
       def configure(options)
+        if options["terminal"]
+          require_relative "host/terminal"
+          Terminal.install
+        end
         Conduct.install
         Lineage.install
         Children.install
@@ -164,6 +168,7 @@ module Tasker
         unless options["pass_output"]
           Output.streams = [$stdout = Output.new("info", $stdout), $stderr = Output.new("warn", $stderr)]
           Tasker.logger = Log.new
+          Binding.prepend(Conduct::ForBinding)
         end
         Leftovers.install
         nil

@@ -26,11 +26,12 @@ module Tasker
       # @param files [Array<String>]
       # @param failures [Array<Failure>, nil] gets the files that cannot be loaded, in
       #   place of the error
+      # @param again [Boolean] whether the files were loaded before
       # @raise [HandlerError] without failures
-      def load(files, failures = nil)
+      def load(files, failures = nil, again: false)
         before = nil
         until files.empty?
-          waiting = files.filter_map { |file| attempt(file, failures, again: !before.nil?) }
+          waiting = files.filter_map { |file| attempt(file, failures, again: again || !before.nil?) }
           now = waiting.map { |w| [w.file, w.place, w.error.name] }
           return refuse_missing(waiting, failures) if now == before
 

@@ -79,13 +79,28 @@ module Tasker
           signal = Conduct.signal_of(signal) # once: what is checked here is what Ruby gets
           name = signal.is_a?(Integer) ? Signal.signame(signal) : signal.to_s.delete_prefix("SIG")
           return super unless HOST_SIGNALS.include?(name)
+          return Conduct.terminal.trap(name, command, block) if Conduct.terminal&.concerns?(name)
 
           warn "tasker-rb: trap(#{name.inspect}) is ignored, the signal belongs to the host", uplevel: 1
           "DEFAULT"
         end
       end
 
+      # Prepended to Binding where the output of handlers is the host's: a prompt would
+      # be lost in it, and would wait for a person who does not see it.
+      module ForBinding
+        def irb(*, **)
+          return super if Host.forked? || !STDIN.tty?
+
+          raise ForbiddenError.new("binding.irb", "the terminal is not the handler's here; use `tasker-rb run --debug`")
+        end
+      end
+
       class << self
+        # @!visibility private
+        # @return [Terminal, nil] what takes the traps of the host's signals
+        attr_accessor :terminal
+
         # @!visibility private
         def install
           @exit_child = Process.method(:exit!)

@@ -1,0 +1,113 @@
+# frozen_string_literal: true
+
+module Tasker
+  module Host
+    # A person is at the process's terminal, and Ruby code may read it: irb, a debugger,
+    # any editor of lines. These trap signals at each prompt. Only INT means something to
+    # them that the host cannot do by itself: ^C ends the line, and not the program. So a
+    # trap of INT is kept, and called for the ^C that Go has got. Those of the terminal's
+    # other signals are refused without a word: its size is asked for again at the next
+    # prompt, and ^Z stops the process as ever.
+    module Terminal
+      NAME = "tasker-rb's terminal"
+      SIGNALS = %w[INT WINCH TSTP CONT TTIN TTOU].freeze
+      UNTRAPPED = ["DEFAULT", "SIG_DFL", "SYSTEM_DEFAULT", "EXIT"].freeze
+      private_constant :NAME, :SIGNALS, :UNTRAPPED
+
+      @trap = "DEFAULT"
+      @owners = ObjectSpace::WeakMap.new # a trap is set again when the one inside it ends
+
+      class << self
+        # @param signal [String]
+        # @return [Boolean] whether it is one of a terminal
+        def concerns?(signal) = SIGNALS.include?(signal)
+
+        # @param signal [String]
+        # @param command [Array] what Signal.trap was called with
+        # @param block [Proc, nil]
+        # @return [Object] the trap before, as of Signal.trap
+        def trap(signal, command, block)
+          return "DEFAULT" unless signal == "INT"
+          raise ArgumentError, "tried to create Proc object without a block" if command.empty? && !block
+
+          stand_aside
+          before = @trap
+          @trap = wanted(command.empty? ? block : command.first)
+          @owners[@trap] ||= Thread.current unless @trap.is_a?(String)
+          before
+        end
+
+        # To be called before Thread.new is the host's: the thread belongs to no call.
+        #
+        # @return [nil]
+        def install
+          @begin = Queue.new
+          @thread = Thread.new { wait if @begin.pop }
+          @thread.name = "tasker-rb: ^C"
+          Conduct.terminal = self
+          nil
+        end
+
+        # Begins to wait for ^C. Go answers by now.
+        #
+        # @return [nil]
+        def listen
+          @begin << true
+          nil
+        end
+
+        private
+
+        def wanted(command)
+          case command
+          when nil, "", "IGNORE", "SIG_IGN" then "IGNORE"
+          when *UNTRAPPED then "DEFAULT"
+          else command.respond_to?(:call) ? command : "DEFAULT"
+          end
+        end
+
+        def wait
+          said = ""
+          loop do
+            Host.ask(NAME, said, 0)
+            said = interrupt ? "trapped" : "passed"
+          end
+        rescue ServiceError
+          nil # the host closes
+        end
+
+        # Calls the trap here, on no thread of its own. Ruby would call it on the main
+        # thread, which is the host's; so what it raises is raised where it was set.
+        #
+        # @return [Boolean] whether there is one
+        def interrupt
+          trap = @trap
+          return trap == "IGNORE" if trap.is_a?(String)
+
+          owner = @owners[trap]
+          return false unless owner&.alive?
+
+          begin
+            trap.call(Signal.list["INT"])
+          rescue Exception => e # rubocop:disable Lint/RescueException
+            owner.raise(e)
+          end
+          true
+        end
+
+        # While a person is at its prompt, the gem debug stops all threads but its own at
+        # the next line that they run. The thread that waits for ^C must not be one.
+        def stand_aside
+          session = defined?(::DEBUGGER__::SESSION) && ::DEBUGGER__::SESSION
+          return if !session || session.equal?(@session) || !session.active?
+
+          client = session.get_thread_client(@thread)
+          client.mark_as_management
+          @session = session
+        rescue NoMethodError
+          @session = session # another version of it: then ^C does nothing at its prompt
+        end
+      end
+    end
+  end
+end
