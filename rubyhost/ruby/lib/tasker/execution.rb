@@ -5,6 +5,7 @@ require_relative "execution/construction"
 require_relative "execution/entry"
 require_relative "execution/finder"
 require_relative "execution/error_report"
+require_relative "execution/programming_errors"
 
 module Tasker
   # The host runs steps through this module. Handlers do not need it, and tests
@@ -36,7 +37,7 @@ module Tasker
         end
         Entry.layer&.succeeded(sequence)
         step.results
-      rescue StandardError => e
+      rescue StandardError, ScriptError => e
         Entry.layer&.failed(sequence, e) if sequence
         raise
       end
@@ -92,7 +93,11 @@ module Tasker
             by_entry(entry, handler, sequence.task, sequence, step)
           end
         end
+        Entry.layer&.succeeded(sequence)
         step.results
+      rescue StandardError, ScriptError => e
+        Entry.layer&.failed(sequence, e) if sequence
+        raise
       end
 
       def by_entry(entry, handler, task, sequence, step)

@@ -35,7 +35,7 @@ module TaskerCore
           report = Tasker::Execution.describe(error)
           returned = Thread.current[key]
           returned = nil unless returned.is_a?(Types::StepHandlerCallResult::Error) && returned.message == report["message"]
-          retryable = !report["permanent"]
+          retryable = !ends?(sequence, report)
           context = report["context"]
           metadata = facts(sequence.current_step).merge(
             error_message: report["message"], error_class: report["class"], error_type: returned&.error_type || report["class"],
@@ -47,6 +47,11 @@ module TaskerCore
         end
 
         private
+
+        # As the engine decides it: orchestration/outcome.go.
+        def ends?(sequence, report)
+          report["permanent"] || (!sequence.retries_programming_errors? && Tasker::Execution::ProgrammingErrors.reported?(report))
+        end
 
         def facts(step)
           began = step.last_attempted_at
