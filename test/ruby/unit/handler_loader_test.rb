@@ -250,7 +250,9 @@ class HandlerLoaderTest < Minitest::Test
       "require 'no_such_gem_anywhere'" => /:1: LoadError: cannot load such file -- no_such_gem_anywhere/,
       "nil.upcase" => /:1: undefined method `?'?upcase'/,
       "unknown_name" => /:1: undefined local variable or method/,
-      "def f = f\nf" => /:1: SystemStackError: stack level too deep/
+      "def f = f\nf" => /:1: SystemStackError: stack level too deep/,
+      "\nraise Exception, 'odd'" => /bad.rb:2: Exception: odd/,
+      "raise SecurityError, 'no'" => /bad.rb:1: SecurityError: no/
     }.each do |text, expected|
       write("bad.rb", text)
       assert_match expected, refused
