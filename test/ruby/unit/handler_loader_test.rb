@@ -252,7 +252,8 @@ class HandlerLoaderTest < Minitest::Test
       "unknown_name" => /:1: undefined local variable or method/,
       "def f = f\nf" => /:1: SystemStackError: stack level too deep/,
       "\nraise Exception, 'odd'" => /bad.rb:2: Exception: odd/,
-      "raise SecurityError, 'no'" => /bad.rb:1: SecurityError: no/
+      "raise SecurityError, 'no'" => /bad.rb:1: SecurityError: no/,
+      "Mute = Class.new(StandardError) { def message = raise }\nraise Mute" => /bad.rb:2: Mute: \(its message cannot be had\)/
     }.each do |text, expected|
       write("bad.rb", text)
       assert_match expected, refused
