@@ -129,6 +129,9 @@ func (s *shownStep) appendHead(b []byte, taskID int64) []byte {
 	}
 	if len(s.template.Published) > 0 {
 		b = append(append(b, `,"publishes_events":`...), mustMarshal(s.template.Published)...)
+		if s.template.RetryProgrammingErrors {
+			b = append(b, `,"retry_programming_errors":true`...)
+		}
 	}
 	return append(b, '}')
 }

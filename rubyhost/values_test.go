@@ -313,7 +313,7 @@ func init() {
 		must(h.Require(context.Background(), "active_support/all"))
 		for _, source := range []string{
 			`{ client: Class.new { def initialize = @api_key = "secret" }.new }`,
-			`[Class.new { def to_h = { q: 1 } }.new, Class.new { def as_json(*) = { z: 1 } }.new, Class.new { def to_json(*) = '{"w":2}' }.new]`,
+			`[Class.new { def to_h = { q: 1 } }.new, Class.new { def as_json(*) = { z: 1 } }.new, Class.new { def to_json(*) = '{"w":2}' }.new, Class.new { def to_h = { h: 3 }; private def as_json(*) = raise }.new]`,
 			`{ date: Date.new(2026, 11, 23), time: Time.utc(2026), wait: 5.minutes, range: (1..3), symbol: :a, struct: Struct.new(:a).new(1) }`,
 		} {
 			out, err := h.Eval(context.Background(), source, "values.rb")
@@ -332,6 +332,6 @@ func TestValuesWithActiveSupport(t *testing.T) {
 	lines := strings.Split(out, "\n")
 	require.NotContains(t, out, "secret")
 	require.Contains(t, lines[0], "results.client is an object that has no JSON form")
-	require.Equal(t, `[{"q":1},{"z":1},{"w":2}] <nil>`, lines[1])
+	require.Equal(t, `[{"q":1},{"z":1},{"w":2},{"h":3}] <nil>`, lines[1])
 	require.Equal(t, `{"date":"2026-11-23","time":"2026-01-01T00:00:00Z","wait":300,"range":"1..3","symbol":"a","struct":{"a":1}} <nil>`, lines[2])
 }

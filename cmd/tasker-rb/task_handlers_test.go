@@ -60,6 +60,9 @@ func TestTaskHandlers(t *testing.T) {
 	show := p.run("tasks", "show", "1")
 	require.Zero(t, show.code, show.stderr)
 	require.Contains(t, show.stdout, "\nannotations\n  paid  {\"step\":\"one\",\"in\":\"EUR\"}\n\nhistory\n")
+	p.sql(`update tasker.task_annotations set annotation = ('"' || repeat('x', 1000) || '"')::json where task_id = 1`)
+	require.Regexp(t, `\n  paid  "x{299}… \(and 702 more characters, which --output json has\)\n`, p.run("tasks", "show", "1").stdout)
+	p.sql(`update tasker.task_annotations set annotation = '{"step": "one", "in": "EUR"}' where task_id = 1`)
 	var document taskJSON
 	require.NoError(t, json.Unmarshal([]byte(p.run("tasks", "show", "1", "--output", "json").stdout), &document))
 	require.Len(t, document.Annotations, 1)

@@ -89,7 +89,8 @@ func printAnnotations(b *strings.Builder, t *orchestration.TaskDetail) {
 	}
 	b.WriteString("\nannotations\n")
 	for _, a := range t.Annotations {
-		fmt.Fprintf(b, "  %s  %s\n", printable(a.Type), printable(string(a.Value)))
+		value := shorten(string(a.Value), mostInLine, "… (and %d more characters, which --output json has)")
+		fmt.Fprintf(b, "  %s  %s\n", printable(shorten(a.Type, mostInLine, "…")), printable(value))
 	}
 }
 

@@ -29,6 +29,7 @@ type Events struct {
 
 	mu      sync.Mutex
 	queue   []json.RawMessage
+	bytes   int // of the queue
 	sending bool
 	sent    chan struct{} // closed when what is being sent has been sent
 	dropped int
@@ -37,8 +38,12 @@ type Events struct {
 // lastEvents numbers those that share a host.
 var lastEvents atomic.Int64
 
-// mostEvents is how many events may wait here for Ruby. As many may wait there.
-const mostEvents = 10_000
+// How many events may wait here for Ruby, and how large they may be: each may have a task's
+// context. As many may wait there.
+const (
+	mostEvents     = 10_000
+	mostEventBytes = 32 << 20
+)
 
 // eventPatience is how long a program that ends waits for subscribers.
 const eventPatience = 5 * time.Second
@@ -107,7 +112,7 @@ func (e *Events) OnEvent(event orchestration.Event) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.queue) >= mostEvents {
+	if n := len(e.queue); n >= mostEvents || n > 0 && e.bytes+len(document) > mostEventBytes {
 		if e.dropped++; e.dropped == 1 {
 			e.log.Warn("events of tasks are dropped, because too many wait for a thread of Ruby")
 		}
@@ -116,6 +121,7 @@ func (e *Events) OnEvent(event orchestration.Event) {
 	e.dropped = 0
 	e.used.Store(true)
 	e.queue = append(e.queue, document)
+	e.bytes += len(document)
 	if !e.sending {
 		e.sending, e.sent = true, make(chan struct{})
 		go e.send(e.sent)
@@ -128,13 +134,17 @@ func (e *Events) send(sent chan struct{}) {
 	for {
 		e.mu.Lock()
 		batch := e.queue
-		e.queue = nil
+		e.queue, e.bytes = nil, 0
 		e.sending = len(batch) > 0
 		e.mu.Unlock()
 		if len(batch) == 0 {
 			return
 		}
-		if _, err := e.take.Call(context.Background(), batch); err != nil {
+		sizes := make([]int, len(batch))
+		for i, document := range batch {
+			sizes[i] = len(document)
+		}
+		if _, err := e.take.Call(context.Background(), batch, sizes); err != nil {
 			if !errors.Is(err, rubyhost.ErrClosed) {
 				e.log.Error("events of tasks could not be told", "events", len(batch), "error", err)
 			}

@@ -135,7 +135,7 @@ func TestEventsThatNobodyListensToCostNoCall(t *testing.T) {
 		require "tasker/host/engine_events"
 		$taken = []
 		unless defined?(CountTaken)
-			CountTaken = Module.new { def take(events) = $taken.concat(events.map { |e| e["kind"] }) && super }
+			CountTaken = Module.new { def take(events, *) = $taken.concat(events.map { |e| e["kind"] }) && super }
 			Tasker::Host::EngineEvents.singleton_class.prepend(CountTaken)
 		end
 		Tasker::Events.subscribe("order.shipped") { nil }
@@ -206,5 +206,24 @@ func TestTooManyEventsAreDropped(t *testing.T) {
 		Tasker.logger = before
 		$go.close # from now on pop returns nil
 		Tasker::Host::EngineEvents.flush(60)
-		[log.string.include?("3 events of tasks were dropped"), $heard.size]`))
+		[log.string.include?("3 events of tasks were dropped, because 10000 wait"), $heard.size]`))
+}
+
+// The tasks of events may have large contexts. One that is larger than all room is delivered
+// when nothing else waits.
+func TestTooLargeEventsAreDropped(t *testing.T) {
+	d := tell(t, `
+		$go = Thread::Queue.new
+		Tasker::Events.subscribe("task.completed") { $heard << 1; $go.pop }`)
+	require.JSONEq(t, `[3, 4]`, d.ruby(`
+		told = { "kind" => "task_ended", "state" => "complete", "task_id" => 1, "at" => "2026-01-01T00:00:00Z" }
+		half = Tasker::Host::EngineEvents::MOST_BYTES / 2
+		events = Tasker::Host::EngineEvents
+		events.take([told] * 4, [half, half, 1, 0]) # the third is dropped
+		$go.close # from now on pop returns nil
+		events.flush(60)
+		delivered = $heard.size
+		events.take([told] * 2, [half * 3, 1])
+		events.flush(60)
+		[delivered, $heard.size]`))
 }

@@ -40,7 +40,8 @@ func TestProgrammingErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			class := fmt.Sprintf("Programming%d", i)
-			ruby(t, "class "+class+"\ndef process(*)\n"+c.body+"\nend\nend")
+			ruby(t, "$programming ||= {}; class "+class+"\ndef process(*)\n"+c.body+"\nrescue Exception => e\n"+
+				"$programming[self.class.name] = Tasker::Execution::ProgrammingErrors.reported?(Tasker::Execution.describe(e))\nraise\nend\nend")
 			for _, retried := range []bool{false, true} {
 				attempts := c.attempts
 				if retried {
@@ -57,6 +58,9 @@ func TestProgrammingErrors(t *testing.T) {
 				require.Equal(t, attempts, step.Attempts, "retry_programming_errors: %t", retried)
 				require.Equal(t, attempts == once, step.Last().Err.Permanent)
 			}
+			said, err := host.Eval(t.Context(), fmt.Sprintf("$programming.fetch(%q)", class), "said.rb")
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprint(c.attempts == once), string(said), "Ruby has the same rule")
 		})
 	}
 }

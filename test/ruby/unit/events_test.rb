@@ -170,6 +170,24 @@ class EventsTest < Minitest::Test
     assert_match(/raised NotImplementedError: later/, log)
   end
 
+  def test_a_subscriber_that_calls_exit
+    log = logged do
+      @subscriptions << Events.subscribe("step.completed") { exit }
+
+      assert_equal 5, run_step(handler { def process(*) = 5 })
+    end
+
+    assert_match(/a subscriber to step.completed raised SystemExit/, log)
+  end
+
+  def test_a_handler_that_raises_what_is_no_standard_error
+    heard = []
+    @subscriptions << Events.subscribe("step.failed") { |event| heard << event[:exception_class] }
+
+    assert_raises(NotImplementedError) { run_step(handler { def process(*) = raise(NotImplementedError) }) }
+    assert_equal ["NotImplementedError"], heard
+  end
+
   def test_a_subscriber_whose_error_cannot_be_told
     odd = Class.new(StandardError) { def message = raise("no") }
     log = logged do

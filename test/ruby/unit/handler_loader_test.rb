@@ -250,7 +250,10 @@ class HandlerLoaderTest < Minitest::Test
       "require 'no_such_gem_anywhere'" => /:1: LoadError: cannot load such file -- no_such_gem_anywhere/,
       "nil.upcase" => /:1: undefined method `?'?upcase'/,
       "unknown_name" => /:1: undefined local variable or method/,
-      "def f = f\nf" => /:1: SystemStackError: stack level too deep/
+      "def f = f\nf" => /:1: SystemStackError: stack level too deep/,
+      "\nraise Exception, 'odd'" => /bad.rb:2: Exception: odd/,
+      "raise SecurityError, 'no'" => /bad.rb:1: SecurityError: no/,
+      "Mute = Class.new(StandardError) { def message = raise }\nraise Mute" => /bad.rb:2: Mute: \(its message cannot be had\)/
     }.each do |text, expected|
       write("bad.rb", text)
       assert_match expected, refused

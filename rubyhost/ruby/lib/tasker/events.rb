@@ -158,7 +158,7 @@ module Tasker
         value = yield
         dispatch(STEP_COMPLETED) { StepPayload.ended(step, :completed, since(began)) }
         value
-      rescue StandardError => e
+      rescue StandardError, ScriptError => e
         dispatch(STEP_FAILED) { StepPayload.ended(step, :failed, since(began), e) }
         raise
       end
@@ -257,11 +257,11 @@ module Tasker
 
       def since(began) = Process.clock_gettime(Process::CLOCK_MONOTONIC) - began
 
-      # A subscriber's NotImplementedError is no StandardError, and must not fail the step
-      # either.
+      # A subscriber's NotImplementedError, or its exit, is no StandardError, and must not fail
+      # the step either.
       def deliver(subscription, event)
         subscription.block.call(event)
-      rescue StandardError, ScriptError, SystemStackError => e
+      rescue StandardError, ScriptError, SystemStackError, SystemExit => e
         Tasker.logger.error("a subscriber to #{event.name} raised #{in_a_line(e)}")
       end
     end

@@ -5,6 +5,7 @@ require_relative "execution/construction"
 require_relative "execution/entry"
 require_relative "execution/finder"
 require_relative "execution/error_report"
+require_relative "execution/programming_errors"
 
 module Tasker
   # The host runs steps through this module. Handlers do not need it, and tests
@@ -36,14 +37,8 @@ module Tasker
         end
         Entry.layer&.succeeded(sequence)
         step.results
-      rescue NoMethodError, KeyError, TypeError => e
-        if sequence
-          MissedStep.note(e, sequence)
-          Entry.layer&.failed(sequence, e)
-        end
-        raise
-      rescue StandardError => e
-        Entry.layer&.failed(sequence, e) if sequence
+      rescue StandardError, ScriptError => e
+        failed(sequence, e) if sequence
         raise
       end
 
@@ -85,6 +80,15 @@ module Tasker
 
       private
 
+      # Says more of an error that follows from a step that is not there, and lets the layer
+      # publish the failure.
+      def failed(sequence, error)
+        case error
+        when NoMethodError, KeyError, TypeError then MissedStep.note(error, sequence)
+        end
+        Entry.layer&.failed(sequence, error)
+      end
+
       # The same as run, with the task handler's hooks around the handler.
       def within(hooks, handler_class, segments, method)
         sequence = Sequence.new(segments)
@@ -98,10 +102,11 @@ module Tasker
             by_entry(entry, handler, sequence.task, sequence, step)
           end
         end
+        Entry.layer&.succeeded(sequence)
         step.results
-      rescue NoMethodError, KeyError, TypeError => e
-        MissedStep.note(e, sequence) if sequence
-        raise
+      rescue StandardError, ScriptError => e
+        failed(sequence, e) if sequence
+raise
       end
 
       def by_entry(entry, handler, task, sequence, step)

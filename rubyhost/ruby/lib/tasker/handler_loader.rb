@@ -84,7 +84,7 @@ module Tasker
       require path
     rescue SyntaxError => e
       raise HandlerError, @wording.syntax(e)
-    rescue *LoadOrder::RAISED => e
+    rescue LoadOrder::Raised => e
       place = @wording.place_outside(e)
       raise if place.nil? || (e.is_a?(LoadError) && e.path == path)
 

@@ -28,7 +28,7 @@ module Tasker
 
     # The module of the to_json that json gives to every object. json 3 has renamed it.
     TO_JSON_OF_ALL = Object.instance_method(:to_json).owner
-    METHOD = ::Kernel.instance_method(:method)
+    PUBLIC_METHOD = ::Kernel.instance_method(:public_method)
 
     # Constants that Ruby's library leaves to autoload, and that other code may name.
     # json has GenericObject there from 2.7 to 2.x; json 3 has none.
@@ -38,7 +38,7 @@ module Tasker
 
     # The bytes of CRuby's smallest slots. 3.2 has renamed it.
     BASE_SLOT = GC::INTERNAL_CONSTANTS.fetch(:BASE_SLOT_SIZE) { GC::INTERNAL_CONSTANTS.fetch(:RVALUE_SIZE) }
-    private_constant :RUBYS_OWN, :PARSING, :WRITING, :TO_JSON_OF_ALL, :METHOD, :AUTOLOADS, :NEEDED_BY
+    private_constant :RUBYS_OWN, :PARSING, :WRITING, :TO_JSON_OF_ALL, :PUBLIC_METHOD, :AUTOLOADS, :NEEDED_BY
 
     class << self
       # Requires a feature of Ruby's library that we need ourselves. Ever more of these
@@ -120,7 +120,7 @@ module Tasker
       #
       # @return [Boolean] whether the object's class has a to_json of its own
       def own_to_json?(value)
-        owner = METHOD.bind_call(value, :to_json).owner
+        owner = PUBLIC_METHOD.bind_call(value, :to_json).owner
         owner != TO_JSON_OF_ALL && owner.name != "ActiveSupport::ToJsonWithActiveSupportEncoder"
       rescue NameError
         false
@@ -131,7 +131,7 @@ module Tasker
       #
       # @return [Boolean] whether the object's class has an as_json of its own
       def own_as_json?(value)
-        owner = METHOD.bind_call(value, :as_json).owner
+        owner = PUBLIC_METHOD.bind_call(value, :as_json).owner
         owner != Object && owner != Kernel
       rescue NameError
         false

@@ -134,6 +134,13 @@ module Tasker
       own_head["publishes_events"] if @segments.mentions?(2, PUBLISHED)
     end
 
+    # Whether the template wants a retry after an error in the code. Only a step that publishes
+    # events is told.
+    #
+    # @api private
+    # @return [Boolean]
+    def retries_programming_errors? = own_head["retry_programming_errors"] == true
+
     # @api private
     # @return [Boolean, nil] whether a task handler may change what the steps say
     attr_accessor :changeable

@@ -75,6 +75,27 @@ class DomainEventsSuite < Minitest::Test
     assert_equal [false, 1, 0], registry.stats.values_at(:started, :subscriber_count, :active_count)
   end
 
+  class Broken < Heard
+    def initialize = raise("no pager")
+  end
+
+  def test_a_subscriber_that_cannot_be_made
+    [Broken, Heard].each { |subscriber| registry.register(subscriber) }
+    text = logged { registry.start_registered }
+    publish(publishers.get_or_default(nil), "payment.done", {})
+
+    assert_match(/Broken could not be made: RuntimeError: no pager/, text)
+    assert_equal 1, Heard.events.size
+  end
+
+  # What a handler has returned says nothing about the thread's next step.
+  def test_what_was_returned_is_of_its_step
+    run_step(core { def call(_context) = success(result: true, metadata: { provider: "bank" }) })
+    report(core { def call(_context) = failure(message: "busy", error_code: "LINE") })
+
+    assert_nil Thread.current[:tasker_core_outcome]
+  end
+
   def test_a_hook_that_raises
     assert_match(/payment\.done could not be published: RuntimeError: too late/, logged { refute publish(Failing.new, "payment.done", {}) })
   end

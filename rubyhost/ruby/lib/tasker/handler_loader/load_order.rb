@@ -4,8 +4,17 @@ module Tasker
   class HandlerLoader
     # Loads files in an order that satisfies the constants that they need.
     class LoadOrder
-      # The errors that a file may raise while it loads, besides NameError.
-      RAISED = [StandardError, ScriptError, SystemExit, SystemStackError].freeze
+      # Matches what a file may raise while it loads. The rest comes from outside: a signal, or
+      # the host's interrupt.
+      module Raised
+        def self.===(error)
+          case error
+          when StandardError, ScriptError then true
+          when SignalException, NoMemoryError then false
+          else !(defined?(Host::Interrupt) && Host::Interrupt === error) # rubocop:disable Style/CaseEquality
+          end
+        end
+      end
 
       # A file that named an undefined constant.
       Waiting = Struct.new(:file, :error, :place)
@@ -53,7 +62,7 @@ module Tasker
 
         @waited[file] = e.name
         Waiting.new(file, e, @wording.place_of(e, file))
-      rescue *RAISED => e
+      rescue Raised => e
         refuse(e, file, failures) { @wording.failure(e, file) + @wording.defined_before(e, file, @waited[file]) }
       end
 

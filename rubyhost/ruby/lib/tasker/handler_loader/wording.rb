@@ -128,6 +128,8 @@ module Tasker
       # The message without the additions of did_you_mean and error_highlight.
       def text_of(error)
         RubyVersions.original_message(error).lines.first.to_s.chomp
+      rescue StandardError, ScriptError
+        "(its message cannot be had)"
       end
 
       # Ruby's message names the constant without the modules around it. The

@@ -9,6 +9,8 @@ module Tasker
     module EngineEvents
       # How many events may wait.
       MOST = 10_000
+      # How many bytes of JSON they may have been; as Hashes they take several times that.
+      MOST_BYTES = 32 << 20
       # How often a warning of dropped events is repeated, in seconds.
       PAUSE = 60
       private_constant :PAUSE
@@ -17,6 +19,7 @@ module Tasker
       @lock = Mutex.new
       @idle = ConditionVariable.new
       @waiting = 0
+      @bytes = 0
       @dropped = 0
       @said = nil
       @telling = Mutex.new
@@ -44,15 +47,13 @@ module Tasker
         end
 
         # @param events [Array<Hash>] from Go, in order
+        # @param sizes [Array<Integer>] of their JSON, in bytes
         # @return [nil]
-        def take(events)
+        def take(events, sizes = [])
           @lock.synchronize do
-            room = MOST - @waiting
-            drop(events.size - room) if events.size > room
-            events = events.first([room, 0].max)
-            @waiting += events.size
-            events.each { |event| @queue.push(event) }
-            start_thread unless events.empty?
+            dropped = events.each_with_index.count { |event, i| !enqueue(event, sizes[i] || 0) }
+            drop(dropped) if dropped.positive?
+            start_thread if @waiting.positive?
           end
           nil
         end
@@ -97,6 +98,15 @@ module Tasker
           end
         end
 
+        # A large event finds its room when nothing else waits.
+        def enqueue(event, size)
+          return false if @waiting >= MOST || (@waiting.positive? && @bytes + size > MOST_BYTES)
+
+          @waiting += 1
+          @bytes += size
+          @queue.push([event, size])
+        end
+
         # A subscriber may have ended the thread.
         def start_thread
           return if @thread&.alive?
@@ -107,12 +117,12 @@ module Tasker
         end
 
         def deliver
-          while (event = @queue.pop)
-            deliver_one(event)
+          while (event, size = @queue.pop)
+            deliver_one(event, size)
           end
         end
 
-        def deliver_one(event)
+        def deliver_one(event, size)
           event.is_a?(Proc) ? event.call : Events::FromEngine.publish(event)
         rescue Exception => e # rubocop:disable Lint/RescueException -- a subscriber may raise anything, exit among it
           Tasker.logger.error("a subscriber raised #{Events.in_a_line(e)}")
@@ -120,6 +130,7 @@ module Tasker
           Output.flush_all if Output.unfinished
           @lock.synchronize do
             @waiting -= 1
+            @bytes -= size
             @idle.broadcast if @waiting.zero?
           end
         end
@@ -129,7 +140,7 @@ module Tasker
           return if @said && now - @said < PAUSE
 
           @said = now
-          Tasker.logger.warn("#{@dropped} events of tasks were dropped, because #{MOST} wait for their subscribers")
+          Tasker.logger.warn("#{@dropped} events of tasks were dropped, because #{@waiting} wait for their subscribers")
           @dropped = 0
         end
 

@@ -33,14 +33,16 @@ module TaskerCore
       # @param sequence [Tasker::Sequence] whose running step has succeeded
       # @return [void]
       def succeeded(sequence)
-        DomainEvents::Outcome.succeeded(sequence, @metadata_key) if sequence.published_events
+        returned = take
+        DomainEvents::Outcome.succeeded(sequence, returned) if sequence.published_events
       end
 
       # Has the events published that the template says, once the failure is stored.
       #
       # @return [void]
       def failed(sequence, error)
-        DomainEvents::Outcome.failed(sequence, error, @metadata_key) if sequence.published_events
+        returned = take
+        DomainEvents::Outcome.failed(sequence, error, returned) if sequence.published_events
       end
 
       # @param handler_class [Class]
@@ -55,6 +57,14 @@ module TaskerCore
       private
 
       def below(base) = base.subclasses.flat_map { |found| [found, *below(found)] }
+
+      # It is this step's: the thread's next step may return the same value, or raise with the
+      # same message.
+      def take
+        returned = Thread.current[@metadata_key]
+        Thread.current[@metadata_key] = nil if returned
+        returned
+      end
 
       def note(outcome)
         Thread.current[@metadata_key] = outcome # the events of the step may have it

@@ -145,6 +145,8 @@ module Tasker
 
         def text_of(error)
           Problem.text(RubyVersions.original_message(error).lines.first.to_s.chomp)
+        rescue StandardError, ScriptError
+          "(its message cannot be had)"
         end
       end
     end

@@ -21,21 +21,20 @@ module TaskerCore
     module Outcome
       class << self
         # @param sequence [Tasker::Sequence]
-        # @param key [Symbol] under which the thread has what the handler returned
-        def succeeded(sequence, key)
+        # @param returned [Types::StepHandlerCallResult::Success, Types::StepHandlerCallResult::Error, nil]
+        #   by the handler
+        def succeeded(sequence, returned)
           step = sequence.current_step
-          returned = Thread.current[key]
           metadata = returned.is_a?(Types::StepHandlerCallResult::Success) && returned.result.equal?(step.results) ? returned.metadata : {}
           result = step.results
           step_result = { success: true, result: result.is_a?(Hash) ? result : { result: result }, metadata: facts(step).merge(metadata) }
           later(sequence, %w[success always], step_result, :committed)
         end
 
-        def failed(sequence, error, key)
+        def failed(sequence, error, returned)
           report = Tasker::Execution.describe(error)
-          returned = Thread.current[key]
           returned = nil unless returned.is_a?(Types::StepHandlerCallResult::Error) && returned.message == report["message"]
-          retryable = !report["permanent"]
+          retryable = !ends?(sequence, report)
           context = report["context"]
           metadata = facts(sequence.current_step).merge(
             error_message: report["message"], error_class: report["class"], error_type: returned&.error_type || report["class"],
@@ -47,6 +46,11 @@ module TaskerCore
         end
 
         private
+
+        # As the engine decides it: orchestration/outcome.go.
+        def ends?(sequence, report)
+          report["permanent"] || (!sequence.retries_programming_errors? && Tasker::Execution::ProgrammingErrors.reported?(report))
+        end
 
         def facts(step)
           began = step.last_attempted_at

@@ -55,8 +55,8 @@ module TaskerCore
 
           @started = true
           @stopped = false
-          @classes.each { |subscriber_class| @subscribers << subscriber_class.new }
-          @classes = []
+          made, @classes = @classes, []
+          made.each { |subscriber_class| make(subscriber_class) }
           @subscribers.each { |subscriber| start(subscriber) }
         end
       end
@@ -104,9 +104,16 @@ module TaskerCore
         @started = false
       end
 
+      # The others are started, whatever the constructor of one does.
+      def make(subscriber_class)
+        @subscribers << subscriber_class.new
+      rescue StandardError, ScriptError => e
+        logger.error("#{subscriber_class} could not be made: #{Tasker::Events.in_a_line(e)}")
+      end
+
       def start(subscriber)
         subscriber.start!
-      rescue StandardError => e
+      rescue StandardError, ScriptError => e
         logger.error("#{subscriber.class} could not be started: #{Tasker::Events.in_a_line(e)}")
       end
     end
