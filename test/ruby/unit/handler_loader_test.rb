@@ -65,6 +65,13 @@ class HandlerLoaderTest < Minitest::Test
     assert_equal :done, @loader.resolve("#{@space}::Good").new.process
   end
 
+  def test_a_pipe_is_no_file_of_handlers
+    pay = write_handler("pay.rb", "Pay")
+    File.mkfifo(File.join(@dir, "pipe.rb"))
+
+    assert_equal [pay], @loader.load_dir(@dir)
+  end
+
   def test_postponed_files_are_loaded_when_a_class_is_looked_for
     write_handler("a.rb", "A", "B")
     write_handler("b.rb", "B")

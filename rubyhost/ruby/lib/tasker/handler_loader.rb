@@ -149,7 +149,8 @@ module Tasker
       path = File.realpath(dir)
       @folders << path unless @folders.include?(path)
       $LOAD_PATH.unshift(path) unless $LOAD_PATH.include?(path)
-      Dir.glob("**/*.rb", base: path).sort.map { |file| File.join(path, file) }
+      # A pipe would be read until somebody writes into it.
+      Dir.glob("**/*.rb", base: path).sort.map { |file| File.join(path, file) }.reject { |file| File.pipe?(file) || File.socket?(file) }
     end
   end
 end
