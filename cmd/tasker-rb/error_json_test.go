@@ -58,6 +58,7 @@ func TestErrorsAsJSON(t *testing.T) {
 func TestEveryCommandHasOutput(t *testing.T) {
 	t.Parallel()
 	without := map[string]string{
+		"tasker-rb console":      "what Ruby prints",
 		"tasker-rb ruby":         "the program's own output",
 		"tasker-rb test":         "the framework's own output",
 		"tasker-rb worker":       "its log: --log json",
