@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -120,6 +121,10 @@ func (d *devCommand) markDatabase(cmd *cobra.Command) (err error) {
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "marking %s, with %s, for development\n", db.place(), tasks)
 	if err := orchestration.MarkDevelopment(ctx, conn); err != nil {
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.Code == "42501" {
+			err = errors.WithHint(err, "Only the owner of the tables may mark them: connect as the role that ran `tasker-rb migrate up`.")
+		}
 		return errors.Wrap(err, db.place())
 	}
 	if d.run.output == "json" {

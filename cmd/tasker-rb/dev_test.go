@@ -179,6 +179,19 @@ func TestDevRefuses(t *testing.T) {
 	requireRefused(t, p.run("dev", "--mark-database"), []string{"DATABASE_URL is not set"}, "Set it to the address")
 }
 
+// The right to write to the tables is not enough to mark them.
+func TestOnlyTheOwnerMarksADatabase(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, nil)
+	q, _, role := p.asRole("writer_of_")
+	p.change("grant usage on schema tasker to %s", role)
+	p.change("grant select, insert, update, delete on all tables in schema tasker to %s", role)
+	refused := q.run("dev", "--mark-database")
+	require.Equal(t, exitBadInput, refused.code)
+	require.Contains(t, refused.stderr, "must be owner of table templates")
+	require.Contains(t, refused.stderr, "hint: Only the owner of the tables may mark them: connect as the role that ran `tasker-rb migrate up`.\n")
+}
+
 // The project's own database needs no mark. On a terminal, Enter begins a new task.
 func TestDevOnATerminal(t *testing.T) {
 	t.Parallel()

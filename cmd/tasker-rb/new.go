@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"unicode"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -106,7 +107,7 @@ func shellWord(text string) string {
 func checkNewName(name string) error {
 	if !newName.MatchString(name) {
 		hint := "Give small letters, digits and single underscores, and a letter after each of these, such as order_fulfilment."
-		if better := likeName(name); better != name && newName.MatchString(better) {
+		if better := likeName(name); isASCII(name) && newName.MatchString(better) { // no letter is lost
 			hint = fmt.Sprintf("Did you mean %s?", better)
 		}
 		return errors.WithHint(errors.Newf("NAME cannot be %q", name), hint)
@@ -127,6 +128,10 @@ var (
 func likeName(text string) string {
 	text = strings.ToLower(camelHump.ReplaceAllString(text, "${1}_$2"))
 	return strings.Trim(notInNewName.ReplaceAllString(text, "_"), "_")
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 // moduleOf is the module for a name: OrderFulfilment for order_fulfilment.

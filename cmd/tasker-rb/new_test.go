@@ -93,6 +93,7 @@ func TestNewRefuses(t *testing.T) {
 		{[]string{"order-fulfilment"}, `NAME cannot be "order-fulfilment"`, "Did you mean order_fulfilment?"},
 		{[]string{"../order"}, `NAME cannot be "../order"`, "Did you mean order?"},
 		{[]string{"2fast"}, `NAME cannot be "2fast"`, "such as order_fulfilment"},
+		{[]string{"größe"}, `NAME cannot be "größe"`, "such as order_fulfilment"},
 		{[]string{""}, `NAME cannot be ""`, "such as order_fulfilment"},
 		{[]string{"string"}, `NAME cannot be "string": Ruby, or a library, has String`, "string_task"},
 		{[]string{"tasker"}, `has Tasker`, "tasker_task"},
