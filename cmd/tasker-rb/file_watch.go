@@ -18,10 +18,11 @@ const (
 	settleTime = 50 * time.Millisecond
 )
 
-// fileState tells whether a file was saved.
+// fileState tells whether a file was saved, or may be read now.
 type fileState struct {
 	modified time.Time
 	size     int64
+	mode     fs.FileMode
 }
 
 // filesState returns the states of files, and of all Ruby and YAML files below folders. What
@@ -30,7 +31,7 @@ func filesState(folders, files []string) map[string]fileState {
 	found := map[string]fileState{}
 	add := func(path string) {
 		if info, err := os.Stat(path); err == nil && !info.IsDir() {
-			found[filepath.Clean(path)] = fileState{info.ModTime(), info.Size()}
+			found[filepath.Clean(path)] = fileState{info.ModTime(), info.Size(), info.Mode()}
 		}
 	}
 	for _, dir := range folders {

@@ -29,6 +29,9 @@ func TestWhatIsWatched(t *testing.T) {
 	p.write(map[string]string{"elsewhere/c.rb": "more", "handlers/new.rb": ""})
 	require.NoError(t, os.Remove(in("handlers/a.rb")))
 	require.Equal(t, []string{in("handlers/a.rb"), in("handlers/new.rb"), in("linked/c.rb")}, awaitChange(t.Context(), look, before))
+	before = look()
+	require.NoError(t, os.Chmod(in("context.json"), 0o600)) // it may be read now
+	require.Equal(t, []string{in("context.json")}, awaitChange(t.Context(), look, before))
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.Empty(t, awaitChange(over, look, look()))

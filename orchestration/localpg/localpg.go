@@ -80,7 +80,9 @@ func startOn(ctx context.Context, o Options, from files) (*Server, error) {
 	s := &Server{place: p, options: o, files: from}
 	err = s.start(ctx)
 	if err == nil && s.made && o.Dir == "" && !o.Ephemeral {
-		err = s.noteProject()
+		if err = s.noteProject(); err != nil {
+			err = errors.CombineErrors(err, s.Close())
+		}
 	}
 	if err != nil {
 		if o.Ephemeral {
