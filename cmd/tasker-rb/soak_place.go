@@ -189,6 +189,7 @@ type tail struct {
 	first bytes.Buffer
 	text  bytes.Buffer
 	lost  bool
+	last  []byte // the end of what was written before: the mark of a crash may come in two pieces
 }
 
 const (
@@ -202,11 +203,8 @@ var crashes = [][]byte{[]byte("[BUG] "), []byte("fatal error: "), []byte("panic:
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if slices.ContainsFunc(crashes, func(mark []byte) bool { return bytes.Contains(p, mark) }) {
-		t.first.Reset()
-		t.text.Reset()
-		t.lost = false
-	}
+	written := len(p)
+	p = t.fromCrash(p)
 	n := min(headSize-t.first.Len(), len(p))
 	t.first.Write(p[:n])
 	t.text.Write(p[n:])
@@ -214,7 +212,28 @@ func (t *tail) Write(p []byte) (int, error) {
 		t.text.Next(extra)
 		t.lost = true
 	}
-	return len(p), nil
+	return written, nil
+}
+
+// fromCrash returns p, or if a crash begins in it, what comes from the beginning of that
+// line on. What was kept before is forgotten then.
+func (t *tail) fromCrash(p []byte) []byte {
+	const longestMark = 16
+	both := append(slices.Clone(t.last), p...)
+	at := -1
+	for _, mark := range crashes {
+		at = max(at, bytes.LastIndex(both, mark))
+	}
+	t.last = slices.Clone(both[max(len(both)-longestMark, 0):])
+	if at < 0 {
+		return p
+	}
+	t.first.Reset()
+	t.text.Reset()
+	t.lost = false
+	line := bytes.LastIndexByte(both[:at], '\n') + 1
+	t.last = nil // the same mark would be found again
+	return both[max(line, at-headSize/8):]
 }
 
 func (t *tail) bytes() []byte {
