@@ -98,12 +98,11 @@ end
 `,
 }
 
-// haveRailsGems skips the test where Ruby has no ActiveModel.
+// haveRailsGems says what is missing, if make test/setup has not run.
 func haveRailsGems(t *testing.T) {
 	t.Helper()
-	if err := exec.CommandContext(t.Context(), "ruby", "-e", `require "logger"; require "active_support/all"; require "active_model"`).Run(); err != nil {
-		t.Skip("there is no gem activemodel")
-	}
+	out, err := exec.CommandContext(t.Context(), "ruby", "-e", `require "logger"; require "active_support/all"; require "active_model"`).CombinedOutput()
+	require.NoError(t, err, "make test/setup installs the gems: %s", out)
 }
 
 func resultsOf(t *testing.T, stdout string) []string {

@@ -217,7 +217,16 @@ func TestTheSchemaOfATaskHandler(t *testing.T) {
 	require.NoError(t, err)
 	s, err := other.Submit(t.Context(), orchestration.Submission{Template: templateOf(t, "Checks", steps), Context: json.RawMessage(`{"items": [7]}`)})
 	require.NoError(t, err)
+	again, err := other.Submit(t.Context(), orchestration.Submission{Template: templateOf(t, "Checks", steps), Context: json.RawMessage(`{"items": [8]}`)})
+	require.NoError(t, err)
 	require.NoError(t, other.Close())
+	// Its first attempt died with its process, before anything was checked.
+	_, err = d.pool.Exec(t.Context(), "update tasker.steps set attempts = 1 where task_id = $1", again.TaskID)
+	require.NoError(t, err)
+	retried := d.finish(t, again.TaskID)
+	require.Equal(t, orchestration.TaskInError, retried.State)
+	require.Equal(t, "CONTEXT_INVALID", retried.Steps[0].Last().Err.ErrorCode)
+
 	task := d.finish(t, s.TaskID)
 	require.Equal(t, orchestration.TaskInError, task.State)
 	require.Len(t, task.Steps[0].History, 1, "it is permanent")

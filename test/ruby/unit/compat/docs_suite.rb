@@ -77,7 +77,6 @@ class DocsSuite < Minitest::Test
   # What the names that begin so need, and may be missing on this machine.
   GEMS = { "::ActiveSupport" => "activesupport", "::Time.current" => "activesupport", "::ActiveRecord" => "activerecord", "Api" => "faraday" }.freeze
 
-
   ROWS = DocsNames::ROOTS.keys.flat_map { |file| DocsNames.rows(file) }.freeze
 
   def block(name, &body) = TaskerCore::StepHandler::Functional.step_handler(name) { |context:| instance_exec(context, &body) }
@@ -87,7 +86,7 @@ class DocsSuite < Minitest::Test
   ROWS.each_with_index do |row, i|
     define_method(:"test_#{row.file.tr("-.", "__")}_row_#{i}_#{slug(row)}") do
       gem = GEMS.find { |start, _| row.cell.match?(/`(?:\w+::)*#{Regexp.escape(start)}\b/) }&.last
-      skip "#{gem} is not installed" if gem && Gem::Specification.find_all_by_name(gem).empty?
+      assert_path_exists Gem::Specification.find_by_name(gem).gem_dir, "make test/setup installs it" if gem
       require "active_record" if gem == "activerecord"
       check = CHECKS[row.cell]
       return instance_exec(&check) if check

@@ -58,7 +58,8 @@ module Tasker
       def around(sequence, &handler)
         task_handler = @class.new
         step = sequence.current_step
-        check(task_handler, sequence.task) if @schema && step.root_step? && step.attempts == 1
+        # In every attempt: the first one may have died with its process.
+        check(task_handler, sequence.task) if @schema && step.root_step?
         establish(task_handler, sequence) if @establishes
         @establishes ? limited(step, &handler) : yield
         return unless @annotates
