@@ -140,7 +140,7 @@ func TestTheServersLastWordArrives(t *testing.T) {
 func TestNewConnectionsGoToTheTarget(t *testing.T) {
 	t.Parallel()
 	b := start(t)
-	other, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
+	other, err := localpg.Start(t.Context(), pgtest.Ephemeral(nil))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, other.Close()) }()
 	old := b.connect("old")

@@ -10,11 +10,12 @@
 // ephemeral one (localpg). It ends with the binary, however that ends. If
 // TASKER_TEST_DATABASE_URL names a server, that one is used; its user must be
 // allowed to create databases. A database is a copy of a template that is made
-// once. The copy takes some 20 ms, and is dropped when its test ends. A test that
+// once. The copy takes some 10 ms, and is dropped when its test ends. A test that
 // leaves a connection open fails.
 //
 // The ephemeral server does not wait for the disk, and keeps its data in memory
-// (/dev/shm) if there is room. So it says nothing about speed on a disk.
+// (/dev/shm) if there is room. So it says nothing about speed on a disk. Its data is
+// a copy of what initdb made once, which is kept in the user's cache folder.
 //
 // pgtest.go has what tests call; server.go makes and drops the databases.
 package pgtest

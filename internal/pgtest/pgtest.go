@@ -14,7 +14,18 @@ import (
 // An Option changes what is in a new database.
 type Option func(*settings)
 
-type settings struct{ setUps []SetUp }
+type settings struct {
+	setUps   []SetUp
+	patience time.Duration
+}
+
+func settingsOf(options []Option) settings {
+	s := settings{patience: leakTimeout}
+	for _, option := range options {
+		option(&s)
+	}
+	return s
+}
 
 // SetUp fills a new database.
 type SetUp = func(context.Context, *pgx.Conn) error
@@ -25,6 +36,12 @@ type SetUp = func(context.Context, *pgx.Conn) error
 // closure is one function, whatever it captures.
 func WithTemplate(setUps ...SetUp) Option {
 	return func(s *settings) { s.setUps = setUps }
+}
+
+// WithPatience changes how long connections may take to close after the test: 10 s, unless
+// a test leaves one open on purpose.
+func WithPatience(d time.Duration) Option {
+	return func(s *settings) { s.patience = d }
 }
 
 // setupTimeout bounds how long a test waits for its server and its database.
@@ -42,13 +59,13 @@ func New(t testing.TB, options ...Option) *pgxpool.Pool {
 	defer cancel()
 	pool, err := pgxpool.New(ctx, URL(t, options...))
 	require.NoError(t, err)
-	t.Cleanup(func() { closePool(t, pool) })
+	t.Cleanup(func() { closePool(t, pool, settingsOf(options).patience) })
 	return pool
 }
 
 // closePool closes the pool. Closing waits for connections in use; closePool waits
-// no longer than leakTimeout, and fails the test then.
-func closePool(t testing.TB, pool *pgxpool.Pool) {
+// no longer than patience, and fails the test then.
+func closePool(t testing.TB, pool *pgxpool.Pool, patience time.Duration) {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -56,7 +73,7 @@ func closePool(t testing.TB, pool *pgxpool.Pool) {
 	}()
 	select {
 	case <-closed:
-	case <-time.After(leakTimeout):
+	case <-time.After(patience):
 		t.Errorf("pgtest: %d connections of the test's pool were not released", pool.Stat().AcquiredConns())
 	}
 }
@@ -66,10 +83,7 @@ func closePool(t testing.TB, pool *pgxpool.Pool) {
 // ends. The test fails if a connection to it is open then.
 func URL(t testing.TB, options ...Option) string {
 	t.Helper()
-	var s settings
-	for _, option := range options {
-		option(&s)
-	}
+	s := settingsOf(options)
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
 	server, err := shared()
@@ -79,7 +93,7 @@ func URL(t testing.TB, options ...Option) string {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 		defer cancel()
-		left, err := server.drop(ctx, name)
+		left, err := server.drop(ctx, name, s.patience)
 		if err != nil {
 			t.Errorf("pgtest: %v", err)
 		}

@@ -65,10 +65,13 @@ func (r *recorder) end() {
 	}
 }
 
+// soon is how long a test waits for the end of a connection that does not end.
+const soon = 100 * time.Millisecond
+
 func TestALeakedConnectionFailsTheTest(t *testing.T) {
 	t.Parallel()
 	r := &recorder{TB: t}
-	url := pgtest.URL(r)
+	url := pgtest.URL(r, pgtest.WithPatience(soon))
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "select 'leaked'")
@@ -88,7 +91,7 @@ func TestALeakedConnectionFailsTheTest(t *testing.T) {
 func TestAConnectionNotGivenBackFailsTheTest(t *testing.T) {
 	t.Parallel()
 	r := &recorder{TB: t}
-	pool := pgtest.New(r)
+	pool := pgtest.New(r, pgtest.WithPatience(soon))
 	conn, err := pool.Acquire(t.Context())
 	require.NoError(t, err)
 	began := time.Now()

@@ -65,7 +65,7 @@ func (s *session) verdict() Verdict {
 		if v.MoreTasks > 0 {
 			v.Text += fmt.Sprintf("; about %s more tasks would decide", thousands(v.MoreTasks))
 		} else if worst.Reason == verdict.Noisy {
-			v.Text += fmt.Sprintf("; a budget of %s could be told from no growth", bytes(v.Resolvable))
+			v.Text += fmt.Sprintf("; with a budget of %s there would be a verdict", bytes(v.Resolvable))
 		}
 	}
 	if s.interrupted {

@@ -109,7 +109,7 @@ func TestAlternatives(t *testing.T) {
 	b.WriteString("\n")
 	counts := map[string][]int{}
 	for _, s := range simulations {
-		if s.curved || s.late {
+		if s.curved || s.late || !s.tried() {
 			continue
 		}
 		r := rand.New(rand.NewPCG(13, uint64(len(s.name))))
@@ -139,6 +139,19 @@ func TestAlternatives(t *testing.T) {
 	sameFigures(t, file, b.String())
 }
 
+// triedLines leaves out the lines of noise that was not run.
+func triedLines(table string) string {
+	var b strings.Builder
+	for line := range strings.Lines(table) {
+		if !slices.ContainsFunc(simulations, func(s simulation) bool {
+			return !s.tried() && strings.HasPrefix(line, fmt.Sprintf("%-31s ", s.name))
+		}) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
 // sameFigures compares a table with the one that is written, or writes it.
 func sameFigures(t *testing.T, file, table string) {
 	t.Helper()
@@ -148,7 +161,7 @@ func sameFigures(t *testing.T, file, table string) {
 	}
 	written, err := os.ReadFile(file)
 	require.NoError(t, err)
-	then, now := strings.Fields(string(written)), strings.Fields(table)
+	then, now := strings.Fields(triedLines(string(written))), strings.Fields(table)
 	require.Len(t, now, len(then), remedy)
 	for i := range then {
 		var a, b float64

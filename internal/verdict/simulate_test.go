@@ -3,6 +3,8 @@ package verdict
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 )
 
 // A simulation is noise of one kind, about as large as one byte, over samples at even
@@ -12,6 +14,7 @@ type simulation struct {
 	noise  func(r *rand.Rand, n int) []float64
 	hard   bool // moves so slowly that a run holds two or three independent values
 	curved bool // grows at first, so that its slope is not 0
+	first  bool // is tried always; the others by make test/thorough
 	late   bool // may change near the end, so that a run may have to go on
 }
 
@@ -130,19 +133,22 @@ var simulations = []simulation{
 	{name: "white noise", noise: white},
 	{name: "AR(1), rho 0.3", noise: autoregressive(0.3)},
 	{name: "AR(1), rho 0.6", noise: autoregressive(0.6)},
-	{name: "AR(1), rho 0.9", noise: autoregressive(0.9)},
-	{name: "reverting walk and white noise", noise: reverting, hard: true},
-	{name: "walk", noise: walk, hard: true},
+	{name: "AR(1), rho 0.9", noise: autoregressive(0.9), first: true},
+	{name: "reverting walk and white noise", noise: reverting, hard: true, first: true},
+	{name: "walk", noise: walk, hard: true, first: true},
 	{name: "sawtooth, 3 periods", noise: sawtooth(3)},
 	{name: "sawtooth, 8 periods", noise: sawtooth(8)},
 	{name: "sawtooth, 30 periods", noise: sawtooth(30)},
-	{name: "a step in the first 45 %", noise: earlyStep},
+	{name: "a step in the first 45 %", noise: earlyStep, first: true},
 	{name: "a step anywhere", noise: anyStep, late: true},
 	{name: "heavy tails (t, 3 degrees)", noise: heavyTails},
 	{name: "5 % outliers", noise: outliers},
 	{name: "quantised", noise: quantised},
-	{name: "a cache that fills", noise: saturating, curved: true},
+	{name: "a cache that fills", noise: saturating, curved: true, first: true},
 }
+
+// tried reports whether a calibration runs this noise.
+func (s simulation) tried() bool { return s.first || *update || effort.Thorough() }
 
 const stepsBetween = 200
 

@@ -75,7 +75,7 @@ func (m Measure) next() string {
 	if m.More > 0 {
 		return "; about " + rounded(m.More) + " more steps would decide"
 	}
-	return "; no reasonable number of steps would decide, but a budget of " + Figure(m.Resolvable) + " could be resolved"
+	return "; no reasonable number of steps would decide, but with a budget of " + Figure(m.Resolvable) + " there would be a verdict"
 }
 
 // Figure is a number with three significant digits and no exponent, as verdicts print it.

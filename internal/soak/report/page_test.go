@@ -120,7 +120,7 @@ func TestPageSaysWhatWouldDecide(t *testing.T) {
 
 	r.Verdict.MoreTasks = 0
 	next = section(elements(t, pageOf(t, r)), "next")
-	require.Contains(t, next, "No reasonable number of tasks would decide, but a budget of 0.4 bytes a step could be resolved.")
+	require.Contains(t, next, "No reasonable number of tasks would decide, but with a budget of 0.4 bytes a step there would be a verdict.")
 	require.NotContains(t, next, "--iterations")
 
 	r.Run.Interrupted = true

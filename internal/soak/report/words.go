@@ -91,7 +91,7 @@ func outlook(r *soak.Result) []string {
 		}
 		text := "No reasonable number of tasks would decide"
 		if v.Resolvable > 0 {
-			text += ", but a budget of " + amount(v.Resolvable, bytesUnit) + " a step could be resolved"
+			text += ", but with a budget of " + amount(v.Resolvable, bytesUnit) + " a step there would be a verdict"
 		}
 		return []string{text + "."}
 	}
