@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -23,21 +24,34 @@ func lockHolder() []string {
 	asking.Lock()
 	defer asking.Unlock()
 	text := make([]byte, 4096)
-	for _, thread := range ownThreads() {
-		n := C.tasker_ask_holder(C.int(thread), (*C.char)(unsafe.Pointer(&text[0])), C.uint64_t(len(text)))
-		if n > 0 {
-			return splitLines(text[:n])
+	ask := func(threads []int, patience time.Duration) []string {
+		for _, thread := range threads {
+			n := C.tasker_ask_holder(C.int(thread), C.int(patience.Milliseconds()), (*C.char)(unsafe.Pointer(&text[0])), C.uint64_t(len(text)))
+			if n > 0 {
+				return splitLines(text[:n])
+			}
 		}
+		return nil
 	}
-	return nil
+	running, asleep := ownThreads()
+	if holder := ask(running, runningAnswers); holder != nil {
+		return holder
+	}
+	return ask(asleep, asleepAnswers)
 }
 
-// ownThreads returns the numbers of the process's threads, those that run first.
-func ownThreads() []int {
-	var running, asleep []int
+// How long a thread may take to answer. One that runs may have to wait for a processor. One
+// that sleeps is woken at once; some block all signals, and never answer.
+const (
+	runningAnswers = 500 * time.Millisecond
+	asleepAnswers  = 50 * time.Millisecond
+)
+
+// ownThreads returns the numbers of the process's threads.
+func ownThreads() (running, asleep []int) {
 	entries, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	for _, entry := range entries {
 		number, err := strconv.Atoi(entry.Name())
@@ -51,5 +65,5 @@ func ownThreads() []int {
 			asleep = append(asleep, number)
 		}
 	}
-	return append(running, asleep...)
+	return running, asleep
 }

@@ -176,9 +176,10 @@ void tasker_submitted(void);
 bool tasker_control(uint32_t what, uint64_t serial);
 
 /* [any] Not on a Ruby thread, one caller at a time: asks the thread with that
- * number whether it holds the GVL, and if so, where it is. Returns the length of
- * the text, lines of at most size bytes, or 0. It needs no GVL. */
-uint64_t tasker_ask_holder(int thread, char *text, uint64_t size);
+ * number whether it holds the GVL, and if so, where it is. Waits for the answer, for
+ * some wait_ms. Returns the length of the text, lines of at most size bytes, or 0. It
+ * needs no GVL. */
+uint64_t tasker_ask_holder(int thread, int wait_ms, char *text, uint64_t size);
 
 /* [any] Answers a request and drops Go's reference. */
 void tasker_reply(tasker_request *request, uint32_t status, const void *data, uint64_t len);

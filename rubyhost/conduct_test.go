@@ -155,7 +155,8 @@ func TestConduct(t *testing.T) {
 		{name: "a child left running", body: "spawn('sleep 1'); :ok", text: `"ok"`},
 		{name: "killed, but saved by break", body: "loop { begin; Thread.exit; ensure; break; end }; :ok", text: `"ok"`},
 		{name: "killed, but raises instead", body: "begin; Thread.current.kill; ensure; raise 'instead'; end", class: "RuntimeError", text: "instead"},
-		{name: "Thread.stop", body: "Thread.new(Thread.current) { |t| sleep 0.01 until t.stop?; t.run }; Thread.stop; :ok", text: `"ok"`},
+		// A thread that the ticker asked to give way counts as stopped, too. So it is woken again.
+		{name: "Thread.stop", body: "at, awake = Thread.current, false; Thread.new { (sleep 0.01 until at.stop?; at.run) until awake }; Thread.stop; awake = true; :ok", text: `"ok"`},
 		{name: "waking every thread", body: "100.times { Thread.list.each { |t| t.wakeup rescue nil } }; :ok", text: `"ok"`},
 		{name: "joining the main thread", body: "Thread.main.join", class: "ThreadError"},
 		{name: "keywords for a thread", body: "[Thread.new(a: 1) { |a:| a }.value, Thread.start(1, b: 2) { |x, b:| x + b }.value, Thread.fork({c: 3}) { |h| h[:c] }.value]", text: "[1,3,3]"},
@@ -285,7 +286,7 @@ func TestConductWhatIsGlobalIsPutBackInSpiteOfInterrupts(t *testing.T) {
 		nil`)
 	defer eval(t, "untrace_var(:$stdout, $trace); nil")
 	for _, when := range []string{"$waits_before", "$waits_amid"} {
-		h := processBody(t, "$stderr = $stdout = StringIO.new; GC.stress = true; "+when+" = true; :ok")
+		h := processBody(t, "$stderr = $stdout = StringIO.new; GC.stress = 1; "+when+" = true; :ok") // no major collections
 		_, err := runFor(h, 50*time.Millisecond)
 		require.ErrorIs(t, err, context.DeadlineExceeded, when)
 		require.Equal(t, "false", eval(t, "GC.stress"), when)
@@ -294,17 +295,6 @@ func TestConductWhatIsGlobalIsPutBackInSpiteOfInterrupts(t *testing.T) {
 		require.NoError(t, err, when)
 		require.Equal(t, `["Tasker::Host::Output","Tasker::Host::Output"]`, out, when)
 	}
-	requireHealthy(t)
-}
-
-// What no step has set stays: the program that embeds Ruby wants it so.
-func TestConductWhatIsGlobalStaysOutsideSteps(t *testing.T) {
-	eval(t, `$own, GC.stress = ($stdout = Class.new { def write(*) = nil; def flush = nil }.new), true; nil`)
-	out, err := run(t, processBody(t, "[GC.stress, $stdout.equal?($own)]"))
-	require.NoError(t, err)
-	require.Equal(t, "[true,true]", out)
-	require.Equal(t, "[true,true]", eval(t, "[GC.stress, $stdout.equal?($own)]"))
-	eval(t, "GC.stress, $stdout = false, Tasker::Host::Leftovers.instance_variable_get(:@outputs)[0]; nil")
 	requireHealthy(t)
 }
 
@@ -352,6 +342,10 @@ func TestConductThreadsThatOtherStepsStartedAreLeftAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, `[1,5050]<nil>`, <-done, start)
 	}
+	// The workers without a step are killed, and replaced. On a busy machine some do not know it yet.
+	require.Eventually(t, func() bool {
+		return eval(t, `Thread.list.none? { |t| t.pending_interrupt? || t.status == "aborting" }`) == "true"
+	}, 10*time.Second, time.Millisecond)
 	requireHealthy(t)
 }
 

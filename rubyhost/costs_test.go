@@ -77,7 +77,7 @@ func evalString(h *rubyhost.Host, source string) (s string) {
 // countCall returns what one call takes. Other goroutines and threads of the process
 // allocate seldom: less than once in a call. So what remains of the division is theirs.
 func countCall(h *rubyhost.Host, class, body string, step *rubyhost.Step) callCost {
-	const calls, batches = 5000, 3
+	const calls, batches = 2000, 3
 	_, err := h.Eval(context.Background(), fmt.Sprintf("class %s < Tasker::StepHandler::Base; def process(task, sequence, step)\n%s\nend; end; nil", class, body), "costs.rb")
 	must(err)
 	handler, err := h.Handler(context.Background(), class)
@@ -126,7 +126,7 @@ var countedParts = []struct{ what, name string }{
 // callgrind counts them. What a program does once is in two runs alike.
 func instructions(t *testing.T, program, what string) int {
 	t.Helper()
-	const turns = 5000
+	const turns = 1000
 	return (collected(t, program, what, 2*turns) - collected(t, program, what, turns)) / turns
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 )
 
 // How late honest calls are beside threads that compute, while the step that
@@ -35,8 +37,8 @@ func TestHonestCallsBesideThreadsThatCompute(t *testing.T) {
 				quick := processBody(t, `{ order: task.context[:order_id], sum: (1..50).sum }`)
 				began, yields := time.Now(), host.Stats().Yields
 				honest := startHonestCalls(2, honestStep(quick, `{"order":42,"sum":1275}`))
-				t.Cleanup(func() { _ = honest.stop() }) // if the test fails before
-				require.NoError(t, honest.more(200))
+				t.Cleanup(func() { _ = honest.stop() })                           // if the test fails before
+				require.NoError(t, honest.more(effort.Of(min(100, 3000/n), 200))) // each call waits for n turns
 				turn := time.Since(began) / time.Duration(host.Stats().Yields-yields+1)
 				honest.requireRight(t)
 				if c.name == "during" {

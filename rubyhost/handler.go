@@ -91,9 +91,9 @@ func (h *Host) Handler(ctx context.Context, class string) (*Handler, error) {
 	return handler, nil
 }
 
-// Within returns the same handler within a task handler, a class with hooks: Run calls those
-// that it has before and after the step's own code. docs/handlers.md names them. If there is
-// no class of that name, or it has none, only the handler runs.
+// Within returns the same handler within a task handler, which is a class with hooks. Run
+// then calls its hooks before and after the step's own code. docs/handlers.md names the
+// hooks. If there is no class of that name, or it has no hooks, only the handler runs.
 func (hd *Handler) Within(ctx context.Context, taskHandler string) (*Handler, error) {
 	key := hd.class + "\x00" + taskHandler
 	h := hd.host

@@ -66,10 +66,10 @@ static void on_ask(int number)
     errno = saved_errno;
 }
 
-/* [any] Waits for the answer, some 50 ms. */
-static bool await_answer(void)
+/* [any] Waits for the answer, for some so many ms. */
+static bool await_answer(int ms)
 {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 2 * ms; i++) {
         struct timespec t = {.tv_nsec = 500 * 1000};
         nanosleep(&t, NULL);
         if (__atomic_load_n(&turn, __ATOMIC_SEQ_CST) == answered) return true;
@@ -78,7 +78,7 @@ static bool await_answer(void)
 }
 
 /* [any] */
-uint64_t tasker_ask_holder(int thread, char *text, uint64_t size)
+uint64_t tasker_ask_holder(int thread, int wait_ms, char *text, uint64_t size)
 {
     struct sigaction mine;
     int number = SIGRTMAX - 3;
@@ -93,7 +93,7 @@ uint64_t tasker_ask_holder(int thread, char *text, uint64_t size)
     if (!__atomic_compare_exchange_n(&turn, &now, asked, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return 0;
     sigaction(number, &mine, NULL);
     uint64_t len = 0;
-    if (syscall(SYS_tgkill, getpid(), thread, number) == 0 && await_answer()) {
+    if (syscall(SYS_tgkill, getpid(), thread, number) == 0 && await_answer(wait_ms)) {
         len = answer.len < size ? answer.len : size;
         memcpy(text, answer.text, len);
     }

@@ -119,8 +119,8 @@ func (h *Host) expecting() bool {
 	return h.inFlight.Load() > 1 && h.services.answering.Load() == 0
 }
 
-// Close refuses new calls, waits for the calls under way (the context of each
-// still applies to it), runs Ruby's at_exit blocks and ends the interpreter.
+// Close refuses new calls, waits for the calls under way, runs Ruby's at_exit
+// blocks and ends the interpreter. The context of each call still applies to it.
 // Close returns an error when Ruby has not ended after the grace; a thread that
 // never returns is then abandoned. Further calls of Close return the same error.
 func (h *Host) Close() error { return h.closeErr() }

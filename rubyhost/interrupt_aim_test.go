@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
@@ -120,7 +121,7 @@ func TestInterruptHitsItsCallOnly(t *testing.T) {
 	t.Parallel()
 	for i, w := range interruptWideners {
 		t.Run(w.name, func(t *testing.T) {
-			env := []string{fmt.Sprint("TEST_WIDENER=", i), "TEST_CALLS=400"}
+			env := []string{fmt.Sprint("TEST_WIDENER=", i), fmt.Sprint("TEST_CALLS=", effort.Of(150, 400))}
 			if long := os.Getenv("RUBYHOST_INTERRUPTS_FOR"); long != "" {
 				env = []string{fmt.Sprint("TEST_WIDENER=", i), "TEST_FOR=" + long}
 			}

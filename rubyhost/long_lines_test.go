@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
@@ -74,7 +75,8 @@ func init() {
 		})
 
 		took := map[int]float64{}
-		for _, megabytes := range []int{10, 100} {
+		small := effort.Of(4, 10)
+		for _, megabytes := range []int{small, 10 * small} {
 			begun := logged.at.Load()
 			times := megabytes << 20 / len(longPattern)
 			took[megabytes] = processorTime(h, fmt.Sprintf("$stdout.print('%s' * %d); $stdout.flush", longPattern, times))
@@ -82,7 +84,7 @@ func init() {
 				fmt.Printf("%d MB: %d bytes logged, %d pieces wrong\n", megabytes, got, logged.wrong.Load())
 			}
 		}
-		fmt.Println("long line in proportion:", took[100] < 20*took[10])
+		fmt.Println("long line in proportion:", took[10*small] < 20*took[small])
 		bytewise := map[int]float64{}
 		for _, kilobytes := range []int{20, 200} {
 			begun := logged.at.Load()
@@ -95,7 +97,7 @@ func init() {
 		fmt.Println("byte by byte in proportion:", bytewise[200] < 20*bytewise[20])
 
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		_, err := h.Eval(ctx, fmt.Sprintf("line = '%s' * %d; loop { $stdout.print(line) }", longPattern, 100<<20/len(longPattern)), "long.rb")
+		_, err := h.Eval(ctx, fmt.Sprintf("line = '%s' * %d; loop { $stdout.print(line) }", longPattern, effort.Of(40, 100)<<20/len(longPattern)), "long.rb")
 		cancel()
 		var interrupted *rubyhost.InterruptedError
 		fmt.Println("interrupted:", errors.As(err, &interrupted) && !interrupted.Stuck)
@@ -109,7 +111,7 @@ func init() {
 	}
 }
 
-// A line of 100 MB takes as long as ten lines of 10 MB. It comes in pieces, in
+// A line of 40 MB takes as long as ten lines of 4 MB. It comes in pieces, in
 // order, and no character is cut in two.
 func TestLongLines(t *testing.T) {
 	t.Parallel()

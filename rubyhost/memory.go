@@ -22,8 +22,8 @@ type Memory struct {
 	MallocIncrease uint64            // bytes allocated by C code since the last collection
 	SlotsByType    map[string]uint64 // by T_STRING and so on; Ruby's internal objects included
 	// SlotsByPool counts live slots by their size in bytes. CRuby 3.2 says only how many
-	// slots there are of each size, so with it free ones count, and SlotBytes supposes
-	// that the live slots are of the same mix.
+	// slots there are of each size. So with 3.2 free slots count too, and SlotBytes
+	// supposes that the live slots have the same mix of sizes.
 	SlotsByPool map[uint64]uint64
 	// ObjectMemory is the native memory that objects claim for themselves, without their
 	// slots. It is 0 unless MemoryOptions.Objects asked for it.

@@ -11,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
@@ -50,7 +53,7 @@ func init() {
 			mustMeasure(h, fullCollections)
 		}
 		measured := []rubyhost.Memory{mustMeasure(h, fullCollections)}
-		for range 99 {
+		for range effort.Of(29, 99) {
 			mustMeasure(h, fullCollections)
 		}
 		measured = append(measured, mustMeasure(h, fullCollections))
@@ -82,6 +85,9 @@ func init() {
 		handlers := mixedHandlers(h)
 		settle := func() rubyhost.Memory {
 			var last rubyhost.Memory
+			// A call that its caller left comes back later. Until then, one more of them
+			// has a job and a result, for good.
+			must(until(func() bool { return h.CallsAway() == 0 }))
 			for same := 0; same < 3; {
 				// So many calls at once, that each of them has its job and its result again, and
 				// each thread its buffer.
@@ -99,9 +105,9 @@ func init() {
 			}
 			return last
 		}
-		runMixed(h, handlers, 200)
+		runMixed(h, handlers, effort.Of(5, 20)*len(handlers))
 		measured := []rubyhost.Memory{settle()}
-		runMixed(h, handlers, 1000)
+		runMixed(h, handlers, effort.Of(15, 100)*len(handlers))
 		measured = append(measured, settle())
 		report(measured)
 		must(h.Close())
@@ -198,24 +204,43 @@ func TestBridgeFreesWhatItAllocates(t *testing.T) {
 	require.EqualValues(t, 2*callsAtOnce+2*2, m[0].BridgeAllocations, "jobs and results; workers and their buffers")
 }
 
-// While one handler keeps Ruby's lock, nothing in Ruby would answer.
+// While one handler keeps Ruby's lock, nothing in Ruby would answer. The handler tells
+// from when to when it kept the lock. One answer that waited could come between its last
+// two lines, three could not.
 func TestMallocDoesNotWaitForRuby(t *testing.T) {
-	busy := processBody(t, "Integer.sqrt(7**700_000) > 0")
+	handler := processBody(t, `
+		number = 7**700_000
+		clock = -> { Process.clock_gettime(Process::CLOCK_MONOTONIC, :nanosecond) }
+		kept = [clock.call]
+		Integer.sqrt(number)
+		kept << clock.call`)
+	var kept [2]int64
 	ended := make(chan error, 1)
 	go func() {
-		_, err := run(t, busy)
-		ended <- err
+		out, err := run(t, handler)
+		ended <- errors.Join(err, json.Unmarshal([]byte(out), &kept))
 	}()
-	for asked := 0; ; asked++ {
+	var answers [][2]int64
+	for {
 		select {
 		case err := <-ended:
 			require.NoError(t, err)
-			require.Greater(t, asked, 100)
+			meanwhile := slices.DeleteFunc(answers, func(a [2]int64) bool { return a[0] < kept[0] || a[1] > kept[1] })
+			require.GreaterOrEqual(t, len(meanwhile), 3)
 			return
 		default:
+			asked := monotonic(t)
 			inUse, _, ok := host.Malloc()
 			require.True(t, ok)
 			require.Greater(t, inUse, uint64(1<<20))
+			answers = append(answers, [2]int64{asked, monotonic(t)})
 		}
 	}
+}
+
+// monotonic is the time of the clock that Ruby's handlers read, in nanoseconds.
+func monotonic(t *testing.T) int64 {
+	var now unix.Timespec
+	require.NoError(t, unix.ClockGettime(unix.CLOCK_MONOTONIC, &now))
+	return now.Nano()
 }

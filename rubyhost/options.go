@@ -18,13 +18,13 @@ type Options struct {
 	Threads int
 
 	// QueueSize is how many calls may be under way or waiting at once, up to
-	// 65536; a further one waits in Go until there is room or its context
+	// 65536. A further call waits in Go until there is room or its context
 	// ends. Default 1024, at least Threads.
 	QueueSize int
 
-	// Grace is how long a call whose context has ended may go on running Ruby
-	// code (its ensure blocks) before its thread is abandoned and replaced.
-	// Halfway through, the thread is killed. Default 5 s.
+	// Grace is how long a call may go on running Ruby code, such as its ensure
+	// blocks, after its context has ended. Then its thread is abandoned and
+	// replaced. Halfway through, the thread is killed. Default 5 s.
 	Grace time.Duration
 
 	// MaxResultBytes bounds the JSON of a handler's results, 1024 to 1 GiB.
@@ -73,8 +73,9 @@ type Options struct {
 
 	// Terminal says that a person is at the process's terminal, and that Ruby code may
 	// have it: a console, a debugger. It implies PassOutput. A trap of INT is kept, and
-	// [Host.Interrupt] calls it; traps of the terminal's other signals, such as WINCH, are
-	// refused without a warning, because editors of lines set them at each prompt.
+	// [Host.Interrupt] calls it. Traps of the terminal's other signals, such as WINCH, are
+	// refused without a warning, because line editors set them at each prompt. If the
+	// person quits at a prompt of irb or of the gem debug, the process gets SIGINT.
 	Terminal bool
 }
 
@@ -117,7 +118,7 @@ func (o Options) withDefaults() (Options, error) {
 			_, err = os.ReadFile(path) // a folder is one error of several
 		}
 		if err != nil {
-			return o, errors.WithHint(errors.Wrap(err, "rubyhost: the Gemfile"), "Options.Gemfile names a file of Bundler's.")
+			return o, errors.WithHint(errors.Wrap(err, "rubyhost: the Gemfile"), "Set Options.Gemfile to the path of a Gemfile that you may read.")
 		}
 		o.Gemfile = path
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/rubyhost"
 )
 
@@ -49,7 +50,8 @@ func (l *linesByCall) of(call string) []string {
 
 func init() {
 	children["takers of messages"] = func() {
-		const callers, calls, lines, takers = 4, 500, 6, 3
+		const callers, lines, takers = 4, 6, 3
+		calls := effort.Of(150, 500)
 		logged := &linesByCall{Handler: slog.NewTextHandler(io.Discard, nil), lines: map[string][]string{}}
 		h := mustBoot(rubyhost.Options{Threads: 4, Logger: slog.New(logged)})
 		var taking, calling sync.WaitGroup

@@ -1,13 +1,11 @@
 package rubyhost_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,28 +99,6 @@ func TestPoolManyCallers(t *testing.T) {
 		require.NoError(t, err)
 	}
 	requireHealthy(t)
-}
-
-// The whole path with a collection at every allocation.
-func TestGCStress(t *testing.T) {
-	ok := processBody(t, "{ total: sequence.find_step_by_name('one').results['total'], order: task.context[:order_id], s: 'x' * 50 }")
-	bad := processBody(t, "raise Tasker::PermanentError.new('no', error_code: 'E', context: { a: [1] })")
-	name := serve(t, func(_ context.Context, payload []byte) ([]byte, error) { return bytes.ToUpper(payload), nil })
-	asks := processBody(t, `puts "asked under stress"; [Tasker::Host.ask("`+name+`", "x"), Fiber.new { Tasker::Host.ask("`+name+`", "y") }.resume, 2**70, :sym, Time.at(0).utc]`)
-	eval(t, "GC.stress = true; nil")
-	defer eval(t, "GC.stress = false; nil")
-	for range 10 {
-		out, err := run(t, ok)
-		require.NoError(t, err)
-		require.JSONEq(t, `{"total":1606938044258990275541962092341162602522202993782792835301376,"order":42,"s":"`+strings.Repeat("x", 50)+`"}`, out)
-		_, err = run(t, bad)
-		require.ErrorContains(t, err, "no")
-	}
-	for range 3 {
-		out, err := run(t, asks)
-		require.NoError(t, err)
-		require.Equal(t, `["X","Y",1180591620717411303424,"sym","1970-01-01T00:00:00Z"]`, out)
-	}
 }
 
 // Compaction moves objects; what the bridge holds must not be moved away.

@@ -23,10 +23,10 @@ type Stats struct {
 	Abandoned int    // abandoned threads that still run
 	Yields    uint64 // times the fairness ticker made a thread give way; since CRuby 3.3 only when another waits
 
-	// How often a thread of any kind, a handler's or a gem's too, had to wait for
-	// Ruby's lock (the GVL), and for how long in all. One that waits now counts when
-	// it gets the lock. CRuby says so since 3.3; with an older one both are 0. While
-	// a Ractor runs, which has a lock of its own, they are not exact.
+	// How often a thread had to wait for Ruby's lock (the GVL), and for how long in
+	// all. Threads of handlers and of gems count too. A thread that waits now counts
+	// when it gets the lock. With a CRuby older than 3.3 both are 0. They are not
+	// exact while a Ractor runs, because it has a lock of its own.
 	GVLWaits  uint64
 	GVLWaited time.Duration
 
@@ -91,10 +91,10 @@ func (h *Host) GCStats(ctx context.Context) (GCStats, error) {
 var ErrUnhealthy = errors.New("rubyhost: the interpreter is not healthy")
 
 // Health reports whether Ruby answers: nil, or [ErrUnhealthy] with the reason
-// and a hint. It fails when no Ruby thread gets to run until ctx ends (code in
-// a C extension holds the GVL), when half the threads have been abandoned or
-// cannot be started, or when the host is closed. A supervisor should then
-// replace the process.
+// and a hint. It fails when no Ruby thread gets to run until ctx ends, for
+// example because code in a C extension holds the GVL. It also fails when half
+// the threads have been abandoned or cannot be started, and when the host is
+// closed. A supervisor should then replace the process.
 func (h *Host) Health(ctx context.Context) error {
 	select {
 	case <-h.closing:

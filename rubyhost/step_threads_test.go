@@ -152,7 +152,7 @@ func TestStepThreadsAreLogged(t *testing.T) {
 	require.Equal(t, "WARN", line["level"])
 	require.Equal(t, 3.0, line["threads"])
 	require.Equal(t, file+":5", line["place"])
-	require.Empty(t, logs.lines("terminated with exception"), "an interrupt of ours is no failure of the thread's")
+	require.Empty(t, logs.lines("(Tasker::Host::Interrupt)"), "an interrupt of ours is no failure of the thread's")
 }
 
 // A thread that could not be started is none: nobody waits for it, and no line is

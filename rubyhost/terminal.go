@@ -2,7 +2,9 @@ package rubyhost
 
 import (
 	"context"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -20,6 +22,9 @@ const (
 	trapped = "trapped"
 	passed  = "passed"
 )
+
+// quits is what Ruby says when a person ends the program at a prompt.
+const quits = "quits"
 
 // terminal passes interrupts to Ruby, one after the other.
 type terminal struct {
@@ -61,7 +66,8 @@ func (h *Host) Interrupt() bool {
 	}
 }
 
-// awaitInterrupt is the service. One Ruby thread asks it, until the host closes.
+// awaitInterrupt is the service. One Ruby thread asks it, until the host closes. Another one
+// may ask it to end the program.
 func (h *Host) awaitInterrupt(ctx context.Context, payload []byte) ([]byte, error) {
 	t := &h.terminal
 	switch string(payload) {
@@ -70,6 +76,8 @@ func (h *Host) awaitInterrupt(ctx context.Context, payload []byte) ([]byte, erro
 		case t.said <- string(payload) == trapped:
 		default:
 		}
+	case quits:
+		return nil, syscall.Kill(os.Getpid(), syscall.SIGINT)
 	}
 	select {
 	case <-t.interrupts:

@@ -74,6 +74,11 @@ func TestValuesToJSON(t *testing.T) {
 		{"as_json", `Class.new { def as_json(*) = {"z" => 1} }.new`, `{"z":1}`},
 		{"to_h", `Class.new { def to_h = {q: 1} }.new`, `{"q":1}`},
 		{"to_json", `Class.new { def to_json(*) = '{"w":2}' }.new`, `{"w":2}`},
+		{"an alias", `Class.new(Class.new { def z(*) = {"z" => 1} }) { alias_method :as_json, :z }.new`, `{"z":1}`},
+		{"a singleton method", `o = Object.new; def o.as_json(*) = {"z" => 1}; o`, `{"z":1}`},
+		{"delegators", `require "delegate"; [[1], {a: 2}, :b, nil, Time.utc(2026), SimpleDelegator.new(3r)].map { |v| SimpleDelegator.new(v) }`,
+			`[[1],{"a":2},"b",null,"2026-01-01T00:00:00Z","3/1"]`},
+		{"a proxy", `Class.new(BasicObject) { def respond_to_missing?(*) = true; def method_missing(name, ...) = (@of ||= ::Class.new { def as_json(*) = {"z" => 1} }.new).__send__(name, ...) }.new`, `{"z":1}`},
 		{"exception", `RuntimeError.new("m")`, `{"class":"RuntimeError","message":"m"}`},
 		{"nested objects", `[Struct.new(:t).new(Time.utc(2026))]`, `[{"t":"2026-01-01T00:00:00Z"}]`},
 		{"the same object twice", `a = [1]; [a, a]`, `[[1],[1]]`},
@@ -105,6 +110,7 @@ func TestValuesThatCannotBe(t *testing.T) {
 		{"a key without String form", `k = Object.new; def k.to_s = 5; {a: {k => 1}}`, "results.a", "no String form"},
 		{"a Float whose to_s is no number", `Float.prepend(Module.new { def to_s = self == 1234.5678 ? "1,5" : super }); {p: [1234.5678]}`, "results.p[0]", "to_s is no number"},
 		{"object", `{x: Object.new}`, "results.x", "no JSON form"},
+		{"a delegator of an object", `require "delegate"; {x: Class.new(SimpleDelegator).new(Object.new)}`, "results.x", "no JSON form"},
 		{"class", `[String]`, "results[0]", "no JSON form"},
 		{"proc", `[proc { }]`, "results[0]", "no JSON form"},
 		{"io", `[STDIN]`, "results[0]", "no JSON form"},
@@ -314,13 +320,41 @@ func init() {
 		for _, source := range []string{
 			`{ client: Class.new { def initialize = @api_key = "secret" }.new }`,
 			`[Class.new { def to_h = { q: 1 } }.new, Class.new { def as_json(*) = { z: 1 } }.new, Class.new { def to_json(*) = '{"w":2}' }.new, Class.new { def to_h = { h: 3 }; private def as_json(*) = raise }.new]`,
+			`require "delegate"
+			Model = Class.new { def as_json(*) = { z: 1 } }
+			own = DelegateClass(Model)
+			[SimpleDelegator.new(Model.new), own.new(Model.new), Class.new(own) { def as_json(*) = super.merge(y: 2) }.new(Model.new), Class.new(own) { def to_h = { h: 3 } }.new(Model.new),
+				SimpleDelegator.new(Class.new { def to_h = { q: 1 } }.new), SimpleDelegator.new(Class.new { def to_json(*) = '{"w":2}' }.new),
+				Class.new { include Enumerable; def each = yield(Model.new) }.new]`,
 			`{ date: Date.new(2026, 11, 23), time: Time.utc(2026), wait: 5.minutes, range: (1..3), symbol: :a, struct: Struct.new(:a).new(1) }`,
 		} {
 			out, err := h.Eval(context.Background(), source, "values.rb")
 			fmt.Println(string(out), err)
 		}
+		_, err := h.Eval(context.Background(), `User = Class.new { def initialize = @password = "secret" }
+			Proxy = Class.new(BasicObject) { def initialize = @user = ::User.new; def respond_to_missing?(name, all) = @user.respond_to?(name, all); def method_missing(...) = @user.__send__(...) }
+			nil`, "user.rb")
+		must(err)
+		for _, source := range holdersOfSecrets {
+			out, err := h.Eval(context.Background(), source, "user.rb")
+			fmt.Println(string(out), err)
+		}
 		must(h.Close())
 	}
+}
+
+// holdersOfSecrets wrap an object of which nothing may be stored.
+var holdersOfSecrets = []string{
+	"{ u: Class.new(SimpleDelegator).new(User.new) }",
+	"Class.new(DelegateClass(User)).new(User.new)",
+	"SimpleDelegator.new(SimpleDelegator.new(User.new))",
+	"SimpleDelegator.new(User.new).tap { |extended| def extended.name = 1 }",
+	"SimpleDelegator.new([User.new])",
+	"SimpleDelegator.new({ u: User.new })",
+	"SimpleDelegator.new(Struct.new(:u).new(User.new))",
+	"Proxy.new",
+	"Class.new { include Enumerable; def each = yield(User.new) }.new",
+	"defined?(Data.define) ? Data.define(:u).new(User.new) : User.new",
 }
 
 // ActiveSupport gives every object an as_json and a to_json, which would store an object's
@@ -333,5 +367,9 @@ func TestValuesWithActiveSupport(t *testing.T) {
 	require.NotContains(t, out, "secret")
 	require.Contains(t, lines[0], "results.client is an object that has no JSON form")
 	require.Equal(t, `[{"q":1},{"z":1},{"w":2},{"h":3}] <nil>`, lines[1])
-	require.Equal(t, `{"date":"2026-11-23","time":"2026-01-01T00:00:00Z","wait":300,"range":"1..3","symbol":"a","struct":{"a":1}} <nil>`, lines[2])
+	require.Equal(t, `[{"z":1},{"z":1},{"z":1,"y":2},{"h":3},{"q":1},{"w":2},[{"z":1}]] <nil>`, lines[2])
+	require.Equal(t, `{"date":"2026-11-23","time":"2026-01-01T00:00:00Z","wait":300,"range":"1..3","symbol":"a","struct":{"a":1}} <nil>`, lines[3])
+	for i, source := range holdersOfSecrets {
+		require.Contains(t, lines[4+i], "no JSON form", source)
+	}
 }

@@ -80,7 +80,7 @@ class QueryingTest < Suite::Case
      c.execute("SELECT 1 AS a, 2 AS a").values, c.execute("SELECT 'x' AS a").first, c.execute("SELECT 1.5 AS n").getvalue(0, 0).class.name]
   end
   answers("duplicate_column_names") { |m| r = m::Base.connection.select_all("SELECT 1 AS a, 2 AS a"); [r.columns, r.rows, r.to_a] }
-  answers("many_columns_and_rows") { |m| m::Base.connection.select_rows("SELECT #{Array.new(200) { |i| "n + #{i}" }.join(", ")} FROM generate_series(1, 2000) n").sum { |r| r.sum } }
+  answers("many_columns_and_rows") { |m| m::Base.connection.select_rows("SELECT #{Array.new(200) { |i| "n + #{i}" }.join(", ")} FROM generate_series(1, 500) n").sum { |r| r.sum } }
   answers("empty_statement") { |m| [m::Base.connection.execute("").ntuples, m::Base.connection.execute(" -- nothing").cmd_tuples] }
   answers("several_statements") { |m| m::Base.connection.execute("SELECT 1 AS a; SELECT 2 AS b").to_a }
   answers("quoting") do |m|
@@ -110,14 +110,16 @@ class QueryingTest < Suite::Case
                 ["eve@example.com", "Eve", 0, 0, {}]].map do |email, name, status, balance, settings|
       models::Account.create!(email: email, name: name, status: status, balance: balance, settings: settings)
     end
+    lines = []
     accounts.first(2).each_with_index do |account, i|
       models::Profile.create!(account: account, bio: "bio #{i}")
       3.times do |n|
         order = account.orders.create!(number: "#{account.name}-#{n}", placed_on: Date.new(2026, 1, 1 + n))
-        2.times { |l| order.lines.create!(sku: "#{order.number}-#{l}", quantity: l + 1, price: BigDecimal("9.95")) }
+        2.times { |l| lines << { order_id: order.id, sku: "#{order.number}-#{l}", quantity: l + 1, price: BigDecimal("9.95") } }
       end
       models::Note.create!(body: "about #{account.email}", subject: account)
     end
+    models::Line.insert_all!(lines)
     models::Note.create!(body: "zero", subject: accounts.first.orders.first)
   end
 end

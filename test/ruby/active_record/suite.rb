@@ -10,11 +10,14 @@ require_relative "steps"
 Minitest.seed ||= 0 if Minitest.respond_to?(:seed)
 
 # Runs tests of ActiveRecord on tasker-rb's adapter, one by one. The Go test
-# TestActiveRecord loads it into the host. It runs each test twice: outside steps
+# TestActiveRecord loads it into the host. It runs the tests twice: outside steps
 # through Suite.run, and inside a step through Suite::Step. The models exist twice
 # too, on one database: Ours on tasker-rb's adapter, and Theirs on ActiveRecord's
 # own adapter with the pg gem.
 module Suite
+  # remove_connection waits this long for the host's threads.
+  WAIT = 0.1
+
   class << self
     # @return [Hash] of the server, as the pg gem wants it
     attr_reader :server
@@ -25,8 +28,7 @@ module Suite
       @server = server.transform_keys(&:to_sym)
       ActiveRecord::Base.logger = nil
       ActiveRecord::Migration.verbose = false
-      # remove_connection waits this long for the host's threads.
-      ActiveRecord::Base.establish_connection(adapter: "tasker", checkout_timeout: 0.1)
+      ActiveRecord::Base.establish_connection(adapter: "tasker", checkout_timeout: WAIT)
       connect_theirs
       Schema.create
       Models.define
@@ -66,7 +68,7 @@ module Suite
       Object.const_set(:Ours, Module.new) unless defined?(::Ours)
       Object.const_set(:Theirs, Module.new) unless defined?(::Theirs)
       Models.bases
-      Theirs::Base.establish_connection(adapter: "postgresql", variables: { lock_timeout: "10s" }, **@server)
+      Theirs::Base.establish_connection(adapter: "postgresql", variables: { lock_timeout: "10s" }, checkout_timeout: WAIT, **@server)
     end
 
     def forget_schemas

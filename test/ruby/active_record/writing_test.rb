@@ -113,7 +113,7 @@ class WritingTest < Suite::Case
     m::Account.pluck(:email, :name)
   end
   writes("bulk_of_thousands") do |m|
-    m::Line.insert_all(Array.new(5000) { |i| { sku: "sku-#{i}", quantity: i, price: i / 100.0 } })
+    m::Line.insert_all(Array.new(2000) { |i| { sku: "sku-#{i}", quantity: i, price: i / 100.0 } })
     [m::Line.count, m::Line.sum(:quantity), m::Line.find_each(batch_size: 1000).sum(&:quantity)]
   end
   writes("optimistic_locking") do |m|

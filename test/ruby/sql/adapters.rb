@@ -31,6 +31,10 @@ module Adapters
       Tasker.db.exec(sql)
     end
 
+    def bind(sql, params)
+      Tasker.db.exec(sql, params)
+    end
+
     def value(sql)
       Tasker.db.first(sql).values.first
     end
@@ -71,6 +75,10 @@ module Adapters
 
     def run(sql)
       db.run(sql)
+    end
+
+    def bind(sql, params)
+      db.execute(sql, arguments: params)
     end
 
     def value(sql)
@@ -136,6 +144,10 @@ module Adapters
 
     def run(sql)
       Base.connection.execute(sql)
+    end
+
+    def bind(sql, params)
+      Base.connection.exec_query(sql, "bind", params)
     end
 
     def value(sql)

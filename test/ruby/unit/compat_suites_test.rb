@@ -5,6 +5,8 @@ require_relative "helper"
 # Runs the suites of the compatibility layers, each in a Ruby of its own: a layer that is
 # loaded stays loaded.
 class CompatSuitesTest < Minitest::Test
+  parallelize_me!
+
   FILES = Dir[File.join(__dir__, "compat", "*_suite.rb")].sort
 
   FILES.each do |file|

@@ -5,6 +5,8 @@ require_relative "helper"
 # Each runs in a Ruby of its own: what it requires must not be there for the
 # other tests.
 class CompatTest < Minitest::Test
+  parallelize_me!
+
   def assert_script(script)
     out, ok = ruby("require 'tasker'\n#{script}")
 

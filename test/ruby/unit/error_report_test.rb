@@ -171,7 +171,7 @@ class ErrorReportTest < Minitest::Test
     assert_equal [1, [2]], report["list"]
     assert_equal 2**80, report["big"]
     assert_equal "Object", report["object"]
-    assert_equal "(an object that cannot be told in words)", report["odd"]
+    assert_equal "(an object that cannot be described)", report["odd"]
     assert_kind_of Hash, report["circle"]
   end
 

@@ -130,6 +130,13 @@ class EventsEngineTest < Minitest::Test
     Events.publish("order.shipped")
     Events::FromEngine.publish(ENDED.merge("state" => "complete"))
 
-    assert_equal ["order.shipped"], heard
+    refute_predicate Events, :listened_to?
+
+    all = []
+    Events.subscribe { |event| all << event.name }
+    run_step(handler { def process(*) = Tasker::Events.publish("order.paid") })
+
+    assert_includes all, "step.completed"
+    assert_equal ["order.shipped", "order.paid"], heard
   end
 end

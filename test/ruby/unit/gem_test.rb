@@ -6,6 +6,8 @@ require "tmpdir"
 
 # The gem as a user installs it, in a Ruby that has nothing else of this project.
 class GemTest < Minitest::Test
+  parallelize_me!
+
   GEM = File.dirname(UnitHelper::LIB)
 
   def setup

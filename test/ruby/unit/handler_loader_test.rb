@@ -65,6 +65,17 @@ class HandlerLoaderTest < Minitest::Test
     assert_equal :done, @loader.resolve("#{@space}::Good").new.process
   end
 
+  # The message names the first; those that wait may wait for what it defines.
+  def test_all_files_that_cannot_be_loaded_are_remembered
+    waits = write("a_waits.rb", "class SPACEWaits < SPACEBase; end\n")
+    bad = write("b_bad.rb", "raise 'mine'\n")
+    broken = write("c_broken.rb", "class SPACEBase\n  def x(\nend\n")
+
+    assert_equal "#{bad}:1: RuntimeError: mine", refused
+    assert_equal [bad, broken, waits], @loader.failures.map(&:file)
+    assert_equal [nil, nil, true], @loader.failures.map(&:waits)
+  end
+
   def test_a_pipe_is_no_file_of_handlers
     pay = write_handler("pay.rb", "Pay")
     File.mkfifo(File.join(@dir, "pipe.rb"))

@@ -21,9 +21,10 @@ module UnitHelper
     Tasker::Testing.run(handler_class, **given)
   end
 
-  # Runs a script in a Ruby of its own, for what may be loaded but once.
-  def ruby(script, *options, env: {})
-    out, status = Open3.capture2e(env, RbConfig.ruby, "-w", "-I#{LIB}", *options, "-e", script)
+  # Runs a script in a Ruby of its own, for what may be loaded but once. A class whose tests
+  # do little else calls parallelize_me!, so that there is a Ruby for each processor.
+  def ruby(script, *options, env: {}, **of_the_process)
+    out, status = Open3.capture2e(env, RbConfig.ruby, "-w", "-I#{LIB}", *options, "-e", script, **of_the_process)
     [out, status.success?]
   end
 

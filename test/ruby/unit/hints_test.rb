@@ -5,6 +5,8 @@ require "tempfile"
 
 # What errors say beside Ruby's own message.
 class HintsTest < Minitest::Test
+  parallelize_me!
+
   # Each runs in a Ruby without ActiveSupport and Rails.
   def messages(*bodies, first: "")
     script = "require 'tasker'\n#{first}\n" + bodies.map do |body|
@@ -96,6 +98,35 @@ class HintsTest < Minitest::Test
       end
     end
     assert_nil Tasker::Hints.of(SyntaxError.new("/none.rb:3: syntax error, unexpected ')'\n"), ruby: "3.1.2")
+  end
+
+  def test_a_steps_results_are_meant
+    steps = 'require "tasker/execution"; S = Tasker::Testing.sequence(results: { one: { v: 1 } })'
+    said = messages('S["one"]["v"]', "S[:one].dig(:v, :w)", "S.current_step['v']", "S['one'].fetch", "S['one'].upcase", first: steps)
+
+    assert_includes said[0], 'a step has no []: its results have, as in sequence["one"].results["v"]'
+    assert_includes said[1], 'a step has no dig: its results have, as in sequence["one"].results.dig("v")'
+    assert_includes said[2], 'as in step.results["v"]'
+    assert_includes said[3], 'as in sequence["one"].results.fetch("name")'
+    refute_includes said[4], "its results"
+  end
+
+  def test_active_record_without_a_connection
+    classes = "module ActiveRecord; class ConnectionNotEstablished < StandardError; end; class ConnectionNotDefined < ConnectionNotEstablished; end; end"
+    said = messages("raise ActiveRecord::ConnectionNotEstablished, \"No connection pool for 'ActiveRecord::Base' found.\"",
+                    "raise ActiveRecord::ConnectionNotDefined, 'No database connection defined.'",
+                    "raise ActiveRecord::ConnectionNotEstablished, 'connection refused'", first: classes)
+
+    said.first(2).each { |line| assert_includes line, 'require "tasker/active_record" in a handler file, and then write ActiveRecord::Base.establish_connection adapter: "tasker"' }
+    refute_includes said[2], "require"
+  end
+
+  def test_a_model_of_sequel_without_a_database
+    said = messages("raise Sequel::Error, 'No database associated with Sequel::Model: have you called Sequel.connect or Sequel::Model.db= ?'",
+                    "raise Sequel::Error, 'another'", first: "module Sequel; class Error < StandardError; end; end")
+
+    assert_includes said[0], 'require "tasker/sequel", and then write Sequel::Model.db = Tasker.sequel, in a file that the files of models require'
+    refute_includes said[1], "require"
   end
 
   # An error of the handler's own class is left alone, whatever its methods do.

@@ -4,6 +4,8 @@ require_relative "helper"
 
 # In a Ruby of its own: nothing else may have loaded them.
 class LibraryTest < Minitest::Test
+  parallelize_me!
+
   def test_what_handlers_from_rails_name_without_require
     out, ok = ruby(<<~RUBY, "--disable-did_you_mean")
       require "tasker"

@@ -4,6 +4,7 @@ require_relative "memory_scenario"
 
 # Handlers' classes override what every object has. None of it is called.
 class MemoryHostileTest < Minitest::Test
+  parallelize_me!
   include MemoryScenario
 
   OVERRIDDEN = %i[class hash == eql? equal? inspect to_s object_id __id__ respond_to? instance_variables instance_variable_get

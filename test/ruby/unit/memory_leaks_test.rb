@@ -4,6 +4,7 @@ require_relative "memory_scenario"
 
 # Each kind of leak: one suspect, its line and the way to it.
 class MemoryLeaksTest < Minitest::Test
+  parallelize_me!
   include MemoryScenario
 
   def assert_leak(source, class_name, way, kind: "objects", count: 1000, **lines)

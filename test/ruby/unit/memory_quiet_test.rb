@@ -4,6 +4,7 @@ require_relative "memory_scenario"
 
 # What tasks need once, or replace, is no leak.
 class MemoryQuietTest < Minitest::Test
+  parallelize_me!
   include MemoryScenario
 
   def assert_quiet(source, **options)

@@ -4,6 +4,7 @@ require_relative "memory_scenario"
 
 # How it is called, and what it answers.
 class MemoryTest < Minitest::Test
+  parallelize_me!
   include MemoryScenario
 
   LOADED = <<~RUBY

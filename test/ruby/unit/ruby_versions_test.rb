@@ -94,6 +94,8 @@ end
 # In Rubies of their own, with a Gemfile. Bundler then hides the gems that come with
 # Ruby, and Ruby warns of those that will.
 class BundledGemsTest < Minitest::Test
+  parallelize_me!
+
   def setup
     @dir = Dir.mktmpdir
   end

@@ -77,6 +77,34 @@ class SequenceTest < Minitest::Test
     assert_nil @sequence.get_results("nobody")
   end
 
+  # Runs a handler as the step own: first <- second <- own <- later, and other by itself.
+  def log_of(&body)
+    heads = [["first"], ["second", "first"], ["own", "second"], ["later", "own"], ["other"], ["another"], ["one_more"]].map { |name, *parents| head(1, name, parents: parents) }
+    segments = [{ task_id: 9 }, {}, heads[2], {}, heads].map { |document| JSON.generate(document) } + [""]
+    handler = Class.new(Tasker::StepHandler::Base) { define_method(:process) { |_task, sequence, _step| body.call(sequence) } }
+    logged do
+      Tasker::Execution.run(handler, segments)
+    rescue StandardError => e
+      assert_kind_of StandardError, e
+    end
+  end
+
+  def test_a_warning_of_results_that_are_read_in_vain
+    said = log_of { |sequence| 2.times { sequence.get_results("other")["v"] } }
+    assert_equal 1, said.lines.size, said
+    assert_includes said, 'step "own" reads the results of "other", which it does not depend on; they may not be there yet: add "other" to depends_on_steps'
+    assert_includes log_of { |sequence| raise ArgumentError, sequence["other"].results["v"].inspect }, 'add "other" to depends_on_steps'
+    assert_includes log_of { |sequence| sequence.get_results(:later) }, 'step "own" reads the results of "later", which depends on it; they are not there yet'
+  end
+
+  def test_no_warning
+    assert_empty log_of { |sequence| [sequence.get_results("first"), sequence["second"].results, sequence["own"].results] }
+    assert_empty log_of { |sequence| sequence["other"].status }
+    assert_empty log_of { |sequence| sequence.get_results("nobody") }
+    assert_empty log_of { |sequence| sequence.map(&:results) }, "it goes through all of them"
+    assert_empty log_of { |sequence| sequence["other"].results["v"].upcase }, "the error has it"
+  end
+
   def test_finding_results_parses_nothing_else
     @segments[0] = @segments[1] = @segments[2] = @segments[3] = @segments[4] = "not JSON"
 

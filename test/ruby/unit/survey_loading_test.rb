@@ -10,7 +10,7 @@ class SurveyLoadingTest < Minitest::Test
     found = survey({
                      "syntax.rb" => "class S\n  def x(\nend\n", "raises.rb" => "\nraise ArgumentError, 'no key'\n", "exits.rb" => "exit\n", "odd.rb" => "raise Exception, 'odd'\n",
                      "mute.rb" => "raise Class.new(StandardError) { def message = raise }\n",
-                     "gem1.rb" => "require 'no_such_gem'\n", "gem2.rb" => "\nrequire 'no_such_gem'\n", "kind.rb" => "class String2\nend\nmodule String2\nend\n",
+                     "gem1.rb" => "require 'no_such_gem'\n", "gem2.rb" => "\nrequire 'no_such_gem'\n", "path.rb" => "require_relative 'helper/foo'\n", "kind.rb" => "class String2\nend\nmodule String2\nend\n",
                      "fine.rb" => "class Fine < #{BASE}\n  def process(*) = 1\nend\n"
                    })
     assert_match(/\A\d+ error: .*syntax.* \| Correct the file/m, found.of("syntax.rb").first)
@@ -20,8 +20,9 @@ class SurveyLoadingTest < Minitest::Test
     assert_match(/\A1 error: .*\(its message cannot be had\)/, found.of("mute.rb").join)
     assert_match(/\A1 error: cannot load such file -- no_such_gem; gem2\.rb:2 needs it too \| Install the gem/, found.of("gem1.rb").first)
     assert_equal [], found.of("gem2.rb")
+    assert_match(%r{\A1 error: cannot load such file -- helper/foo \| Correct the path}, found.of("path.rb").first)
     assert_match(/\A3 error: TypeError: String2 is not a module; it was defined at kind\.rb:1 \|/, found.of("kind.rb").first)
-    assert_equal [[], 1, 9], [found.of("fine.rb"), found.handlers, found.files]
+    assert_equal [[], 1, 10], [found.of("fine.rb"), found.handlers, found.files]
   end
 
   # The messages of Ruby 3.1 and 3.4.

@@ -165,7 +165,7 @@ class TaskHandlerTest < Minitest::Test
     assert_equal 7, run.call(2, -> { 7 })
     assert_equal [[:before, 2, ["in_progress"]], [:after, 7, ["complete"]]], calls
     text = logged { assert_equal 1, run.call(4, -> { 1 }) }
-    assert_match(/task_handler_test.rb:\d+: .* sets the retry_limit of step to 4; the template's, 3, is the highest/, text)
+    assert_match(/task_handler_test.rb:\d+: .* sets the retry_limit of step to 4; the template's 3 is the highest/, text)
     calls.clear
     refute_kind_of Tasker::Permanent, assert_raises(RuntimeError) { run.call(2, -> { raise "no" }) }
     error = assert_raises(RuntimeError) { run.call(1, -> { raise "no" }) }

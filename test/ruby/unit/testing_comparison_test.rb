@@ -129,6 +129,16 @@ class TestingComparisonTest < Minitest::Test
     end
   end
 
+  # The suite's clock stands still while a crash costs seconds, and the clock of SQL goes on.
+  def test_readings_of_the_clock_of_a_run_that_takes_long
+    started = Time.utc(2030, 1, 1)
+    check = Once::Check.allocate
+    check.instance_variable_set(:@started, started.to_i * 1_000_000)
+    spans = check.send(:spans, 7_000_000, 13_000_000) # six seconds
+    rows = Once::Snapshot.new({ "charges" => [{ at: started + 6, later: started + 9 }] }, spans).rows
+    assert_equal [Once::Snapshot::CLOCK, started + 9], rows.first.last.values
+  end
+
   def test_readings_of_the_clock
     now = Time.utc(2030, 1, 1)
     span = [now..(now + 60)]

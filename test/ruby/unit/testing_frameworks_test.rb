@@ -4,6 +4,8 @@ require_relative "helper"
 
 # Runs suites of RSpec and of minitest in a Ruby of their own, on the fake engine.
 class TestingFrameworksTest < Minitest::Test
+  parallelize_me!
+
   HANDLERS = <<~RUBY
     class Charge < Tasker::StepHandler::Base
       def process(task, _sequence, _step) = { cents: Gateway.charge(task.context[:cents]) }
@@ -34,7 +36,7 @@ class TestingFrameworksTest < Minitest::Test
         Tasker::Testing::Service.transport = ENGINE
         #{text}
       RUBY
-      Dir.chdir(dir) { return ruby(script, *options) }
+      return ruby(script, *options, chdir: dir)
     end
   end
 

@@ -119,9 +119,9 @@ class TestingRunTaskTest < Minitest::Test
 
   def test_outside_an_example
     end_example
-    assert_match(/belong into an example/, assert_raises(Tasker::Testing::Error) { run_task("x") }.message)
+    assert_match(/call run_task and the methods like it in an example/, assert_raises(Tasker::Testing::Error) { run_task("x") }.message)
     Tasker::Testing::Service.transport = nil
     error = assert_raises(Tasker::Testing::Error) { run_task("x") }
-    assert_equal "run_task and its kin need the engine: run this file with `tasker-rb test`", error.message
+    assert_equal "run_task and the methods like it need the engine: run this file with `tasker-rb test`", error.message
   end
 end

@@ -70,7 +70,10 @@ module Tasker
     # @param params [Array]
     # @return [Rows<Hash{String=>Object}>]
     # @raise [SQLError]
+    # @raise [ArgumentError] when params is no Array
     def exec(sql, params = [])
+      raise ArgumentError, "params are an Array, such as [#{params.inspect[0, 40]}]" unless params.is_a?(Array)
+
       encoded = params.empty? ? nil : params.map { |p| Encode.param(p) }
       reply = Postgres::Channel.exec(@number, sql, encoded) { |fields| raise SQLError.from(fields) }
       return Rows.new([], [], reply.affected) unless reply.more?

@@ -60,16 +60,18 @@ module Tasker
     end
   end
 
-  # A step's result that JSON, or PostgreSQL's jsonb, cannot hold. A retry cannot help.
+  # A step's result, or an annotation, that JSON or PostgreSQL cannot hold. A retry cannot
+  # help.
   class UnrepresentableError < PermanentError
     # @return [String] the place in the value, such as results.items[3].price
     attr_reader :path
 
     # @param message [String]
     # @param path [String]
-    def initialize(message, path:)
+    # @param error_code [String]
+    def initialize(message, path:, error_code: "UNREPRESENTABLE_RESULT")
       @path = path
-      super(message, error_code: "UNREPRESENTABLE_RESULT", context: { "path" => path })
+      super(message, error_code: error_code, context: { "path" => path })
     end
   end
 

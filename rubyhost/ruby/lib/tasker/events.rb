@@ -51,7 +51,8 @@ module Tasker
 
     # What {Events.subscribe} returns.
     #
-    # @!attribute own_only [Boolean] whether it leaves out what the engine tells
+    # @!attribute own_only [Boolean] whether it hears only what other code publishes, and not
+    #   what the engine tells and what each step's run does
     # @!attribute place [String, nil] where it was made, as file:line
     Subscription = Struct.new(:pattern, :block, :own_only, :place) do
       # @param name [String]
@@ -79,8 +80,8 @@ module Tasker
       # @api private
       def subscribe_from(place, name, &block) = add(name, block, false, place)
 
-      # Like {.subscribe}, for what Ruby code in this process publishes, without what the
-      # engine tells of tasks.
+      # Like {.subscribe}, for what handlers and other code in this process publish. What the
+      # engine tells of tasks is left out, and so are the start and the end of each step.
       #
       # @api private
       def subscribe_to_own(&block) = add(nil, block, true, nil)
@@ -130,14 +131,14 @@ module Tasker
       #
       # @api private
       # @param name [String] the canonical one
+      # @param of_run [Boolean] whether a step's run is what publishes it, and no other code
       # @yieldreturn [Hash{Symbol => Object}]
       # @return [nil]
-      def dispatch(name)
+      def dispatch(name, of_run: false)
         event = nil
-        from_engine = nil
         @subscriptions.each do |subscription|
           next unless subscription.wants?(name)
-          next if subscription.own_only && (from_engine = FromEngine.publishing? if from_engine.nil?)
+          next if subscription.own_only && (of_run || FromEngine.publishing?)
 
           event ||= Event.new(name, yield)
           deliver(subscription, event)
@@ -153,13 +154,13 @@ module Tasker
       # @api private
       def around(step)
         began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-        dispatch(STEP_STARTED) { StepPayload.of(step, :started) }
-        dispatch(STEP_BEFORE_HANDLE) { StepPayload.of(step, :before_handle) }
+        dispatch(STEP_STARTED, of_run: true) { StepPayload.of(step, :started) }
+        dispatch(STEP_BEFORE_HANDLE, of_run: true) { StepPayload.of(step, :before_handle) }
         value = yield
-        dispatch(STEP_COMPLETED) { StepPayload.ended(step, :completed, since(began)) }
+        dispatch(STEP_COMPLETED, of_run: true) { StepPayload.ended(step, :completed, since(began)) }
         value
       rescue StandardError, ScriptError => e
-        dispatch(STEP_FAILED) { StepPayload.ended(step, :failed, since(began), e) }
+        dispatch(STEP_FAILED, of_run: true) { StepPayload.ended(step, :failed, since(began), e) }
         raise
       end
 
@@ -247,7 +248,7 @@ module Tasker
       # Steps ask whether anybody listens, so it is known beforehand.
       def change(list)
         @subscriptions = list.freeze
-        @of_steps = list.any? { |subscription| Names.of_steps.any? { |name| subscription.wants?(name) } }
+        @of_steps = list.any? { |subscription| !subscription.own_only && Names.of_steps.any? { |name| subscription.wants?(name) } }
       end
 
       def tell

@@ -36,6 +36,7 @@ module Tasker
           by_entry(entry, handler, sequence.task, sequence, step)
         end
         Entry.layer&.succeeded(sequence)
+        MissedStep.warn_of_unread(sequence) if sequence.unread
         step.results
       rescue StandardError, ScriptError => e
         failed(sequence, e) if sequence
@@ -86,6 +87,7 @@ module Tasker
         case error
         when NoMethodError, KeyError, TypeError then MissedStep.note(error, sequence)
         end
+        MissedStep.warn_of_unread(sequence) if sequence.unread && !MissedStep.noted(error)
         Entry.layer&.failed(sequence, error)
       end
 
@@ -103,6 +105,7 @@ module Tasker
           end
         end
         Entry.layer&.succeeded(sequence)
+        MissedStep.warn_of_unread(sequence) if sequence.unread
         step.results
       rescue StandardError, ScriptError => e
         failed(sequence, e) if sequence

@@ -20,10 +20,14 @@ module Tasker
 
     def initialize
       @folders = []
+      @failures = []
       @wording = Wording.new(@folders)
       @order = LoadOrder.new(@wording)
       @names = Names.new(@wording)
     end
+
+    # @return [Array<LoadOrder::Failure>] the files that {#load_dir} could not load
+    attr_reader :failures
 
     # @return [Array<String>] the folders that were loaded
     def folders
@@ -36,10 +40,11 @@ module Tasker
     # @param dirs [Array<String>] folders; more than one when their files need
     #   each other
     # @return [Array<String>] the files of these folders
-    # @raise [HandlerError] with the place, when a file cannot be loaded
+    # @raise [HandlerError] with the place, when a file cannot be loaded. {#failures} has
+    #   all such files.
     def load_dir(*dirs)
       files = dirs.flat_map { |dir| open_folder(dir) }
-      @order.load(files)
+      load_all(files)
       files
     ensure
       Execution.forget
@@ -53,8 +58,7 @@ module Tasker
     # @raise [HandlerError] when one is no folder
     def load_each(*dirs)
       files = dirs.flat_map { |dir| open_folder(dir) }
-      @order.load(files.dup, failures = [])
-      [files, failures]
+      [files, @order.load(files)]
     ensure
       Execution.forget
     end
@@ -67,8 +71,7 @@ module Tasker
     # @return [Hash{String => String}] what is wrong, by file
     def reload(files)
       files.each { |file| $LOADED_FEATURES.delete(file) }
-      @order.load(files.dup, failures = [], again: true)
-      failures.to_h { |f| [f.file, f.error.is_a?(SyntaxError) ? @wording.syntax(f.error) : @wording.failure(f.error, f.file) + f.more] }
+      @order.load(files, again: true).to_h { |failure| [failure.file, @wording.of(failure)] }
     ensure
       Execution.forget
     end
@@ -111,7 +114,7 @@ module Tasker
 
       @postponed = nil # a constant that a file lacks leads here again
       begin
-        @order.load(files.dup)
+        load_all(files)
       rescue StandardError
         @postponed = files
         raise
@@ -141,6 +144,14 @@ module Tasker
     end
 
     private
+
+    def load_all(files)
+      @failures = @order.load(files)
+      return if @failures.empty?
+
+      message, cause = @wording.refusal(@failures)
+      raise HandlerError, message, cause: cause
+    end
 
     def open_folder(dir)
       raise HandlerError, "there is no folder #{dir}" unless File.exist?(dir)

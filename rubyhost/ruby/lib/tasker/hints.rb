@@ -64,8 +64,8 @@ module Tasker
 
     FEATURES = {
       "tasker_core" => LAYER, "tasker_core/step_handler" => LAYER,
-      "tasker-rb" => LAYER, "rails" => RAILS, "rails/all" => RAILS, "tasker-engine" => "the host provides what it has; leave the line out",
-      "tasker_engine" => "the host provides what it has; leave the line out", "tasker/engine" => "the host provides what it has; leave the line out",
+      "tasker-rb" => LAYER, "rails" => RAILS, "rails/all" => RAILS, "tasker-engine" => "tasker-rb provides the classes of tasker-engine; leave the line out",
+      "tasker_engine" => "tasker-rb provides the classes of tasker-engine; leave the line out", "tasker/engine" => "tasker-rb provides the classes of tasker-engine; leave the line out",
       "active_support" => "install the gem activesupport", "active_support/all" => "install the gem activesupport",
       "active_record" => "install the gem activerecord"
     }.freeze
@@ -73,7 +73,11 @@ module Tasker
     ANONYMOUS = /[(,\[]\s*\*\*?\s*[,)\]]/
     # The end of a line whose next one is refused: an anonymous * or ** is the last argument.
     ANONYMOUS_LAST = /(?:\A|[(,\[])\s*\*\*?\s*\z/
-    private_constant :METHODS, :CERTAIN, :CLOCKS, :CONSTANTS, :LIBRARY, :GEMS, :FEATURES, :ANONYMOUS, :ANONYMOUS_LAST
+    # The methods of a Hash that a step does not have.
+    READERS = %i[[] dig fetch].freeze
+    NO_POOL = /\ANo (database )?connection (pool for|defined)/
+    NO_DATABASE = /\ANo database associated with /
+    private_constant :READERS, :NO_POOL, :NO_DATABASE, :METHODS, :CERTAIN, :CLOCKS, :CONSTANTS, :LIBRARY, :GEMS, :FEATURES, :ANONYMOUS, :ANONYMOUS_LAST
 
     class << self
       # @param error [Exception]
@@ -86,6 +90,7 @@ module Tasker
         when NameError then of_constant(error, ruby)
         when LoadError then FEATURES[error.path.to_s]
         when SyntaxError then of_syntax(error, ruby)
+        else of_active_record(error) || of_sequel(error)
         end
       end
 
@@ -131,12 +136,38 @@ module Tasker
       def of_method(error)
         receiver = error.receiver
         return "tasker/compat/rails has no Rails.#{error.name}" if stand_in?(receiver)
+        return of_step(error) if receiver.is_a?(Step) && READERS.include?(error.name)
 
         clock = [Time, Date, DateTime].include?(receiver) && CLOCKS.include?(error.name)
         known = clock || METHODS.any? { |kind, names| kind === receiver && names.include?(error.name) } # rubocop:disable Style/CaseEquality
         "#{"#{receiver}." if clock}#{error.name} is a method of ActiveSupport: #{ACTIVE_SUPPORT}" if known
       rescue ArgumentError
         nil # the error has no receiver
+      end
+
+      # The method is one of a Hash, and the step's results are meant.
+      def of_step(error)
+        step = error.receiver
+        name = step.instance_variable_get(:@name) # none if it is the step that runs
+        found = name ? "sequence[#{name.inspect}]" : "step"
+        key = error.args.first || "name"
+        read = error.name == :[] ? "[#{key.to_s.inspect}]" : ".#{error.name}(#{key.to_s.inspect})"
+        "a step has no #{error.name}: its results have, as in #{found}.results#{read}"
+      end
+
+      # Rails connects by itself, and nothing else does.
+      def of_active_record(error)
+        return unless defined?(::ActiveRecord::ConnectionNotEstablished) && error.is_a?(::ActiveRecord::ConnectionNotEstablished) && error.message.match?(NO_POOL)
+
+        'require "tasker/active_record" in a handler file, and then write ActiveRecord::Base.establish_connection adapter: "tasker"'
+      end
+
+      # Sequel::Model takes the database that was connected first. A model asks it for its
+      # columns while its file is loaded.
+      def of_sequel(error)
+        return unless defined?(::Sequel::Error) && error.is_a?(::Sequel::Error) && error.message.match?(NO_DATABASE)
+
+        'require "tasker/sequel", and then write Sequel::Model.db = Tasker.sequel, in a file that the files of models require'
       end
 
       def stand_in?(receiver)

@@ -167,8 +167,9 @@ module Tasker
         $0 = options["program"] if $0 == "-e"
         unless options["pass_output"]
           Output.streams = [$stdout = Output.new("info", $stdout), $stderr = Output.new("warn", $stderr)]
+          STDOUT.sync = true # its lines would else come at the exit, after all others
           Tasker.logger = Log.new
-          Binding.prepend(Conduct::ForBinding)
+          Conduct.refuse_prompts
         end
         Leftovers.install
         nil

@@ -2,7 +2,8 @@
 
 module Tasker
   # Explains an error that follows from a step that the handler did not find, or from
-  # results that it may not read: the nil or the empty Hash fails only later.
+  # results that it may not read: the nil or the empty Hash fails only later. When no error
+  # follows, a warning is in the step's log.
   #
   # @api private
   module MissedStep
@@ -36,7 +37,39 @@ module Tasker
       # @return [String, nil]
       def noted(error) = GET.bind_call(error, NOTE)
 
+      # Warns of the results that the handler read in vain. The step has not waited for them.
+      #
+      # @param sequence [Sequence] whose +unread+ is not nil
+      # @return [nil]
+      def warn_of_unread(sequence)
+        names = sequence.unread.keys
+        return if names.size > READ_BY_NAME
+
+        own = sequence.current_step.name
+        (names - ancestors(sequence, own)).each do |name|
+          said = "step #{own.inspect} reads the results of #{name.inspect}, which"
+          if ancestors(sequence, name).include?(own)
+            Tasker.logger.warn("#{said} depends on it; they are not there yet")
+          else
+            Tasker.logger.warn("#{said} it does not depend on; they may not be there yet: add #{name.inspect} to depends_on_steps")
+          end
+        end
+        nil
+      rescue StandardError
+        nil # the step itself must not fail
+      end
+
       private
+
+      # The names of the steps that a step depends on, directly or not.
+      def ancestors(sequence, name)
+        found = {}
+        waiting = [name]
+        while (at = waiting.pop)
+          sequence.head_of(at)["parents"].to_a.each { |parent| found[parent] ||= waiting.push(parent) }
+        end
+        found.keys
+      end
 
       # Whether the error is of nil, or of a Hash without keys. Only Ruby's own classes are
       # asked: the methods of others may do anything.

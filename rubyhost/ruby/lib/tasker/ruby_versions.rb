@@ -12,8 +12,9 @@ module Tasker
   module RubyVersions
     # Frames of Ruby itself. From 3.1 to 3.4 ever more core methods are written in
     # Ruby, and so is the `require` of RubyGems and of bundled_gems.rb. An error of
-    # these begins with such frames, and not with the line that called.
-    RUBYS_OWN = %r{\A<internal:|/bundled_gems\.rb:\d}.freeze
+    # these begins with such frames, and not with the line that called. The same holds
+    # for the methods that the host has put in front of Ruby's, such as system.
+    RUBYS_OWN = %r{\A<internal:|/bundled_gems\.rb:\d|/tasker/host/(?:children|leftovers)\.rb:\d}.freeze
 
     # json before 2.13 lets the last of two equal keys win, without asking. Later
     # versions warn, and json 3 raises. It also refuses comments and needless escapes,
@@ -28,7 +29,11 @@ module Tasker
 
     # The module of the to_json that json gives to every object. json 3 has renamed it.
     TO_JSON_OF_ALL = Object.instance_method(:to_json).owner
+    # The modules whose as_json is ActiveSupport's.
+    AS_JSON_OF_ALL = [Object, Kernel, Enumerable, *(Data if defined?(Data.define))].freeze
     PUBLIC_METHOD = ::Kernel.instance_method(:public_method)
+    CLASS = ::Kernel.instance_method(:class)
+    DELEGATE_FILE = -> { ::Delegator.instance_method(:method_missing).source_location.first }
 
     # Constants that Ruby's library leaves to autoload, and that other code may name.
     # json has GenericObject there from 2.7 to 2.x; json 3 has none.
@@ -38,7 +43,7 @@ module Tasker
 
     # The bytes of CRuby's smallest slots. 3.2 has renamed it.
     BASE_SLOT = GC::INTERNAL_CONSTANTS.fetch(:BASE_SLOT_SIZE) { GC::INTERNAL_CONSTANTS.fetch(:RVALUE_SIZE) }
-    private_constant :RUBYS_OWN, :PARSING, :WRITING, :TO_JSON_OF_ALL, :PUBLIC_METHOD, :AUTOLOADS, :NEEDED_BY
+    private_constant :RUBYS_OWN, :PARSING, :WRITING, :TO_JSON_OF_ALL, :AS_JSON_OF_ALL, :PUBLIC_METHOD, :CLASS, :DELEGATE_FILE, :AUTOLOADS, :NEEDED_BY
 
     class << self
       # Requires a feature of Ruby's library that we need ourselves. Ever more of these
@@ -120,21 +125,42 @@ module Tasker
       #
       # @return [Boolean] whether the object's class has a to_json of its own
       def own_to_json?(value)
-        owner = PUBLIC_METHOD.bind_call(value, :to_json).owner
-        owner != TO_JSON_OF_ALL && owner.name != "ActiveSupport::ToJsonWithActiveSupportEncoder"
-      rescue NameError
-        false
+        owner = own(value, :to_json)&.owner
+        !owner.nil? && owner != TO_JSON_OF_ALL && owner.name != "ActiveSupport::ToJsonWithActiveSupportEncoder"
       end
 
       # ActiveSupport gives every object an as_json, which shows all its instance variables:
-      # also a password.
+      # also a password. Its as_json of a collection asks that of every element.
       #
       # @return [Boolean] whether the object's class has an as_json of its own
       def own_as_json?(value)
-        owner = PUBLIC_METHOD.bind_call(value, :as_json).owner
-        owner != Object && owner != Kernel
+        owner = own(value, :as_json)&.owner
+        !owner.nil? && !AS_JSON_OF_ALL.include?(owner)
+      end
+
+      # @return [Boolean] whether the object has ActiveSupport's as_json of every Enumerable
+      def only_enumerable?(value)
+        own(value, :as_json)&.owner == Enumerable
+      end
+
+      # The method, if the object has it itself. The `method` of Ruby also finds one that
+      # method_missing answers, as that of a delegator does, and says that the delegator's
+      # class has it. DelegateClass even defines the methods of the other class.
+      #
+      # @return [Method, nil]
+      def own(value, name)
+        method = PUBLIC_METHOD.bind_call(value, name)
+        there = method.owner.public_method_defined?(name) || CLASS.bind_call(value).public_method_defined?(name)
+        return there ? method : behind_proxy(value, name) unless delegator?(value)
+
+        method if there && method.source_location&.first != DELEGATE_FILE.call
       rescue NameError
-        false
+        nil
+      end
+
+      # @return [Boolean]
+      def delegator?(value)
+        defined?(::Delegator) ? ::Delegator === value : false # is_a? may be delegated, too
       end
 
       # The bytes of CRuby's slots, by size. Until 3.1 there is one size. Since 3.2 there
@@ -199,6 +225,14 @@ module Tasker
       end
 
       private
+
+      # A proxy that passes everything on also passes on the question for the method.
+      def behind_proxy(value, name)
+        method = value.public_method(name)
+        method if method.owner.public_method_defined?(name)
+      rescue ArgumentError, NameError
+        nil
+      end
 
       # Under Bundler, Ruby 3.3 and later warn when a gem is required that the Gemfile
       # does not name, and that is or will be a bundled gem. The user did not require it.

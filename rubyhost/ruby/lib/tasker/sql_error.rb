@@ -14,7 +14,8 @@ module Tasker
   #     raise Tasker::PermanentError, "#{email} is taken (#{e.constraint_name})"
   #   end
   class SQLError < Error
-    # @return [Hash{String=>Object}] PostgreSQL's fields, and "class", "rule", "earlier"
+    # @return [Hash{String=>Object}] PostgreSQL's fields, and "class", "rule", "earlier",
+    #   "place" (the earlier statement's backtrace)
     attr_reader :fields
 
     # @param fields [Hash{String=>Object}] as the host reports them
@@ -74,7 +75,7 @@ module Tasker
       def from(fields)
         name = fields["class"].to_s
         klass = !name.empty? && const_defined?(name, false) ? const_get(name, false) : SQLError
-        klass.new(fields)
+        klass.new(fields).tap { |error| error.set_backtrace(fields["place"]) if fields["place"] }
       end
 
       # PostgreSQL's message, as psql shows it.
@@ -89,6 +90,11 @@ module Tasker
     end
 
     class ConnectionLost < SQLError; end
+
+    # There is no database to ask: it cannot be reached, refuses the login, or has no tables
+    # of tasker-rb. The message says which, and what to do.
+    class NotConnected < SQLError; end
+
     class DataException < SQLError; end
     class IntegrityConstraintViolation < SQLError; end
     class NotNullViolation < IntegrityConstraintViolation; end
@@ -107,6 +113,9 @@ module Tasker
     class InsufficientResources < SQLError; end
     class LockNotAvailable < SQLError; end
     class QueryCanceled < SQLError; end
+
+    # PostgreSQL refused a statement with a wrong number of parameters.
+    class ProtocolViolation < SQLError; end
 
     # A statement that a handler may not run: COMMIT in a step, or SQL in a thread
     # whose step has ended. It is a permanent error, because another attempt would

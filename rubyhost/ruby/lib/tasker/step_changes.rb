@@ -35,8 +35,8 @@ module Tasker
     def update(attributes)
       attributes.each_pair do |name, value|
         unless respond_to?(:"#{name}=")
-          raise ConfigurationError, "a task handler cannot set #{name} of the step #{self.name}; what it may set is inputs, results, " \
-                                    "retry_limit and retryable, and all else is in the template"
+          raise ConfigurationError, "a task handler cannot set #{name} of the step #{self.name}; it may set inputs, results, " \
+                                    "retry_limit and retryable; write all else into the template"
         end
 
         public_send(:"#{name}=", value)

@@ -50,12 +50,13 @@ module Tasker
       # @yieldparam task_id [Integer] when the database does not have it
       # @return [TaskAnnotation, nil]
       # @raise [ArgumentError, SQLError]
+      # @raise [UnrepresentableError] when JSON cannot hold it; in a step, it is not tried again
       def create(annotation: {}, task: nil, task_id: nil, annotation_type: nil, annotation_type_id: nil, content: nil)
         task_id ||= task&.task_id
         raise ArgumentError, "an annotation needs task: or task_id:" if task_id.nil?
 
         type = type_of(annotation_type, annotation_type_id)
-        text = RubyVersions.generate_json(content.nil? ? annotation : content)
+        text = json(content.nil? ? annotation : content)
         row = insert(task_id, type, text)
         return find(row["task_annotation_id"]) if row
 
@@ -65,6 +66,12 @@ module Tasker
       end
 
       private
+
+      def json(annotation)
+        RubyVersions.generate_json(annotation, max_nesting: Document::MAX_NESTING)
+      rescue JSON::JSONError, EncodingError => e
+        raise UnrepresentableError.new("JSON cannot hold the annotation: #{e.message}", path: "annotation", error_code: "UNREPRESENTABLE_ANNOTATION")
+      end
 
       def insert(task_id, type, text)
         Tasker.db.first("insert into tasker.task_annotations (task_id, annotation_type_id, annotation, created_at) " \

@@ -28,7 +28,9 @@ module Tasker
       RESPONDS_TO = ::Kernel.instance_method(:respond_to?)
       NAME_OF = ::Module.instance_method(:name)
       HINTED = [::NoMethodError, ::NameError, ::KeyError, ::TypeError, ::LoadError, ::SyntaxError].freeze
-      private_constant :HINTED, :CLASS_OF, :KIND_OF, :RESPONDS_TO, :NAME_OF
+      # A class that need not be there.
+      HINTED_NAMES = %w[ActiveRecord::ConnectionNotEstablished ActiveRecord::ConnectionNotDefined Sequel::Error].freeze
+      private_constant :HINTED, :HINTED_NAMES, :CLASS_OF, :KIND_OF, :RESPONDS_TO, :NAME_OF
 
       def initialize
         @seen = {}.compare_by_identity
@@ -56,10 +58,21 @@ module Tasker
 
       private
 
-      # Calls a method of the exception; nil when it raises. This rescues Exception
-      # itself, because #message may exhaust the stack or call exit.
-      def ask(exception, question)
+      # Calls a method of the exception, and once more if the interrupt of the call came
+      # meanwhile. It is repeated each 100 ms, so it may come after code that did not see
+      # the first one. A method that never returns ends with the next one.
+      def answer(exception, question)
         exception.public_send(question)
+      rescue Exception => e # rubocop:disable Lint/RescueException
+        raise unless defined?(Host::Interrupt) && KIND_OF.bind_call(e, Host::Interrupt)
+
+        exception.public_send(question)
+      end
+
+      # As answer; nil when it raises. This rescues Exception itself, because #message may
+      # exhaust the stack or call exit.
+      def ask(exception, question)
+        answer(exception, question)
       rescue Exception # rubocop:disable Lint/RescueException
         nil
       end
@@ -91,16 +104,17 @@ module Tasker
       end
 
       def message(exception)
-        text = exception.message
+        text = answer(exception, :message)
         text = no_message(text) unless KIND_OF.bind_call(text, String)
         fit(with_hint(text, exception), MESSAGE_BYTES)
       rescue Exception => e # rubocop:disable Lint/RescueException
         "(its message cannot be had: #{class_name(e)} was raised)"
       end
 
-      # Only for Ruby's own classes, whose methods do what they say.
+      # Only for classes of Ruby, ActiveRecord and Sequel, whose methods do what they say.
       def with_hint(text, exception)
-        return text unless HINTED.include?(class_of(exception))
+        kind = class_of(exception)
+        return text unless HINTED.include?(kind) || HINTED_NAMES.include?(NAME_OF.bind_call(kind))
 
         hint = Hints.of(exception)
         return text unless hint
@@ -224,7 +238,7 @@ module Tasker
 
         count(clean(value.respond_to?(:iso8601) ? value.iso8601 : value.to_s, LINE_BYTES))
       rescue Exception # rubocop:disable Lint/RescueException
-        "(an object that cannot be told in words)"
+        "(an object that cannot be described)"
       end
 
       # Whether a number has at most as many digits as a result may have.

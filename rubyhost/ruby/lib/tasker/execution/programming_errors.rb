@@ -8,7 +8,8 @@ module Tasker
     #
     # @api private
     module ProgrammingErrors
-      CLASSES = ["NameError", "NotImplementedError", "LoadError", "SyntaxError", "PG::SyntaxErrorOrAccessRuleViolation"].freeze
+      CLASSES = ["NameError", "NotImplementedError", "LoadError", "SyntaxError", "PG::SyntaxErrorOrAccessRuleViolation",
+                 "PG::ProtocolViolation", "Tasker::SQLError::ProtocolViolation"].freeze
       WRAPPED = ["ActiveRecord::StatementInvalid", "Sequel::DatabaseError"].freeze
       WRONG_SQL = "42"
       private_constant :CLASSES, :WRAPPED, :WRONG_SQL

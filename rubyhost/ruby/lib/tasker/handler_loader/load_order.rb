@@ -20,8 +20,9 @@ module Tasker
       Waiting = Struct.new(:file, :error, :place)
 
       # A file that cannot be loaded. The place is file:line, or the file when no line is
-      # known; more is what the message may end with.
-      Failure = Struct.new(:file, :error, :place, :more)
+      # known; more is what the message may end with. A file that waits lacks a constant,
+      # which another one of them may define.
+      Failure = Struct.new(:file, :error, :place, :more, :waits)
 
       # @param wording [Wording]
       def initialize(wording)
@@ -33,20 +34,20 @@ module Tasker
       # least one file gets further than in the round before.
       #
       # @param files [Array<String>]
-      # @param failures [Array<Failure>, nil] gets the files that cannot be loaded, in
-      #   place of the error
       # @param again [Boolean] whether the files were loaded before
-      # @raise [HandlerError] without failures
-      def load(files, failures = nil, again: false)
+      # @return [Array<Failure>] the files that cannot be loaded; those that wait come last
+      def load(files, again: false)
+        failures = []
         before = nil
         until files.empty?
           waiting = files.filter_map { |file| attempt(file, failures, again: again || !before.nil?) }
           now = waiting.map { |w| [w.file, w.place, w.error.name] }
-          return refuse_missing(waiting, failures) if now == before
+          return failures.concat(waiting.map { |w| Failure.new(w.file, w.error, w.place, "", true) }) if now == before
 
           before = now
           files = waiting.map(&:file)
         end
+        failures
       end
 
       private
@@ -55,22 +56,17 @@ module Tasker
       def attempt(file, failures, again:)
         again ? quietly { require file } : require(file)
         nil
-      rescue SyntaxError => e
-        refuse(e, file, failures) { @wording.syntax(e) }
       rescue NameError => e
-        return refuse(e, file, failures) { @wording.failure(e, file) } unless constant_missing?(e)
+        return refuse(e, file, failures) unless constant_missing?(e)
 
         @waited[file] = e.name
         Waiting.new(file, e, @wording.place_of(e, file))
       rescue Raised => e
-        refuse(e, file, failures) { @wording.failure(e, file) + @wording.defined_before(e, file, @waited[file]) }
+        refuse(e, file, failures)
       end
 
-      # @yieldreturn [String] the message
       # @return [nil]
       def refuse(error, file, failures)
-        raise HandlerError, yield unless failures
-
         failures << Failure.new(file, error, @wording.place_of(error, file), @wording.defined_before(error, file, @waited[file]))
         nil
       end
@@ -87,13 +83,6 @@ module Tasker
 
       def constant_missing?(error)
         !error.is_a?(NoMethodError) && error.name.to_s.match?(/\A[[:upper:]]/)
-      end
-
-      def refuse_missing(waiting, failures)
-        raise HandlerError, @wording.missing(waiting), cause: waiting.first.error unless failures
-
-        failures.concat(waiting.map { |w| Failure.new(w.file, w.error, w.place, "") })
-        nil
       end
     end
   end

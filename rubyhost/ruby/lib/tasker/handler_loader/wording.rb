@@ -13,6 +13,22 @@ module Tasker
         @folders = folders
       end
 
+      # Says what is wrong with one of the files, or which constants they lack if nothing
+      # else is wrong.
+      #
+      # @param failures [Array<LoadOrder::Failure>] at least one
+      # @return [Array(String, Exception)] the message and its cause
+      def refusal(failures)
+        first = failures.find { |f| !f.waits }
+        first ? [of(first), first.error] : [missing(failures), failures.first.error]
+      end
+
+      # @param failure [LoadOrder::Failure]
+      # @return [String]
+      def of(failure)
+        failure.error.is_a?(SyntaxError) ? syntax(failure.error) : failure(failure.error, failure.file) + failure.more
+      end
+
       # @param error [Exception] that a file raised while it loaded
       # @param file [String]
       # @return [String]
@@ -37,7 +53,7 @@ module Tasker
 
       # Says each missing constant once, with the files that need it.
       #
-      # @param waiting [Array<LoadOrder::Waiting>] one for each file
+      # @param waiting [Array<LoadOrder::Failure>] one for each file
       # @return [String]
       def missing(waiting)
         return failure(waiting.first.error, waiting.first.file) if waiting.one?

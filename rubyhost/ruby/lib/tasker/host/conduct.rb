@@ -22,6 +22,7 @@ module Tasker
         def exit!(*)
           return super if Host.forked?
 
+          Conduct.terminal&.quit_prompt
           raise ForbiddenError.new("exit!", "raise an error to fail the step, or call exit")
         end
 
@@ -81,20 +82,36 @@ module Tasker
           return super unless HOST_SIGNALS.include?(name)
           return Conduct.terminal.trap(name, command, block) if Conduct.terminal&.concerns?(name)
 
-          warn "tasker-rb: trap(#{name.inspect}) is ignored, the signal belongs to the host", uplevel: 1
+          Conduct.ignore_trap(name)
           "DEFAULT"
         end
       end
 
       # Prepended to Binding where the output of handlers is the host's: a prompt would
-      # be lost in it, and would wait for a person who does not see it.
+      # be lost in it, and would wait for a person who does not see it, or would read what
+      # is meant for the host.
       module ForBinding
-        def irb(*, **)
-          return super if Host.forked? || !STDIN.tty?
-
-          raise ForbiddenError.new("binding.irb", "the terminal is not the handler's here; use `tasker-rb run --debug`")
+        %i[irb pry break b].each do |name|
+          define_method(name) { |*, **| Conduct.refuse_prompt("binding.#{name}", caller_locations(1, 1).first) }
         end
       end
+
+      # The same for the methods of Kernel, whether or not a gem has defined them.
+      module ForPrompts
+        private
+
+        def debugger(*, **)
+          Conduct.refuse_prompt("debugger", caller_locations(1, 1).first)
+        end
+
+        def byebug(*, **)
+          Conduct.refuse_prompt("byebug", caller_locations(1, 1).first)
+        end
+      end
+
+      # The files of irb and of debuggers that set traps.
+      PROMPTS = %r{/(?:irb|reline|pry|byebug)(?:/.+)?\.rb\z|/debug/(?:session|console|local|server)\.rb\z}
+      private_constant :PROMPTS
 
       class << self
         # @!visibility private
@@ -113,6 +130,36 @@ module Tasker
           # does not call IO's, and a socket class may be loaded already.
           [IO, *IO.subclasses].each { |c| c.singleton_class.prepend(ForIO) }
           [IO, File].each { |c| c.prepend(ForNewIO) }
+        end
+
+        # @!visibility private
+        def refuse_prompts
+          Binding.prepend(ForBinding)
+          Kernel.prepend(ForPrompts)
+        end
+
+        # @!visibility private
+        # @param call [String]
+        # @param place [Thread::Backtrace::Location] where the handler called it
+        # @raise [ForbiddenError]
+        def refuse_prompt(call, place)
+          file = place.path.delete_prefix("#{Dir.pwd}/")
+          raise ForbiddenError.new(
+            "#{call} at #{file}:#{place.lineno}",
+            "a prompt cannot use the terminal here; `tasker-rb run --debug TEMPLATE`, on a terminal, opens one"
+          )
+        end
+
+        # Warns of a trap that does nothing, and says where it is. The traps of a prompt
+        # are not worth a word: whoever opened it did not write them.
+        #
+        # @!visibility private
+        # @param signal [String]
+        def ignore_trap(signal)
+          place = caller_locations.find { |l| l.path != __FILE__ }
+          return if place.path.match?(PROMPTS)
+
+          warn "#{place.path}:#{place.lineno}: warning: tasker-rb: trap(#{signal.inspect}) is ignored, the signal belongs to the host"
         end
 
         # Only this thread exists in the child. It runs its block and exits

@@ -12,6 +12,10 @@ module Tasker
     module Console
       NAME = "tasker-rb's console"
 
+      # The lines of gems and of Ruby's own library, as in the errors of a run.
+      LIBRARY = %r{/gems/[^/]+/|/lib/ruby/\d|/lib/ruby/(?:vendor_ruby|site_ruby)/|/rubygems-integration/|/share/ruby/}
+      private_constant :LIBRARY
+
       class << self
         # Loads irb, with what that needs. Newer Rubies have both as gems.
         #
@@ -23,13 +27,14 @@ module Tasker
         end
 
         # @param options [Hash{String => Object}] +prompt+; +terminal+, whether a person is
-        #   there; +history+, a file
+        #   there; +history+, a file; +version+, the program's
         # @return [Integer] the exit code
         def run(options)
+          Conduct.terminal&.what = "the console"
           Script.within("tasker-rb console", []) do
             prepare_main
             configure(options)
-            puts greeting if options["terminal"]
+            puts greeting(options["version"]) if options["terminal"]
             IRB::Irb.new(workspace).run(IRB.conf)
           end
         end
@@ -43,8 +48,8 @@ module Tasker
 
         private
 
-        def greeting
-          "Ruby #{RUBY_VERSION}, tasker-rb #{VERSION}: DB, task(42), run_step(Handler, context: {}, results: {}), reload!; ^D ends"
+        def greeting(version)
+          "Ruby #{RUBY_VERSION}, tasker-rb #{version}: DB, task(42), run_step(Handler, context: {}, results: {}), reload!; ^D ends"
         end
 
         def prepare_main
@@ -68,10 +73,13 @@ module Tasker
           end
         end
 
-        # Backtraces end where the console begins.
+        # Backtraces have what a person has written, and not the library beneath it. Since
+        # Ruby 3.3 irb's own loop is a line, too. Older ones give the lines as they print them.
         def workspace
+          ours = Regexp.escape(File.expand_path("../..", __dir__))
+          beneath = %r{\A(?:\tfrom )?(?:<internal:|#{ours}/)}
           IRB::WorkSpace.new(TOPLEVEL_BINDING).tap do |space|
-            space.define_singleton_method(:filter_backtrace) { |line| line.include?("#{__dir__}.rb:") || line.include?("#{__dir__}/") ? nil : super(line) }
+            space.define_singleton_method(:filter_backtrace) { |line| beneath.match?(line) || LIBRARY.match?(line) ? nil : super(line) }
           end
         end
 

@@ -143,7 +143,7 @@ module Tasker
           whose = if Host.main_thread?(thread) then "the host's main thread"
                   elsif Host.foreign?(thread) then "a thread of another step"
                   end
-          Kernel.raise ForbiddenError.new("#{call} on #{whose}", "keep to threads that the step has started itself") if whose
+          Kernel.raise ForbiddenError.new("#{call} on #{whose}", "use it only on threads that the step has started") if whose
         end
 
         # @!visibility private

@@ -17,18 +17,27 @@ module Tasker
         private :at_exit
       end
 
+      # The folder of this library.
+      OURS = "#{File.expand_path("../..", __dir__)}/"
+      private_constant :OURS
+
       @blocks = []
 
       class << self
         # @return [Array<Proc>] the at_exit blocks; the last is called first
         attr_reader :blocks
 
-        # @param path [String, nil] of a file; nil for code
+        # @param path [String, nil] of a file; - for standard input; nil for code
         # @param code [String, nil]
         # @param arguments [Array<String>]
         # @return [Integer] the exit status
         def run(path, code, arguments)
-          within(path || "-e", arguments) { path ? program(path).eval : eval(code, TOPLEVEL_BINDING, "-e", 1) } # rubocop:disable Security/Eval
+          Conduct.terminal&.what = "the program"
+          within(path || "-e", arguments) do
+            next program(path).eval unless path.nil? || path == "-"
+
+            eval(path ? typed : code, TOPLEVEL_BINDING, path || "-e", 1) # rubocop:disable Security/Eval
+          end
         end
 
         # Runs a block as a program.
@@ -50,6 +59,29 @@ module Tasker
         # frame <main>.
         def program(path)
           RubyVM::InstructionSequence.compile_file(path)
+        end
+
+        # What follows __END__ is the program's own to read, as DATA too.
+        #
+        # @return [String] the program on standard input, in UTF-8 unless it says otherwise
+        def typed
+          encodings = [STDIN.external_encoding, STDIN.internal_encoding]
+          STDIN.set_encoding(Encoding::BINARY)
+          code = "".b
+          while (line = STDIN.gets)
+            break Object.const_set(:DATA, STDIN) if line.chomp == "__END__" && ends?(code)
+
+            code << line
+          end
+          STDIN.set_encoding(*encodings)
+          code.force_encoding(Encoding::UTF_8).delete_prefix("\u{FEFF}")
+        end
+
+        # @return [Boolean] whether a line __END__ after the code ends the program, and is not
+        #   in a text or a comment of several lines
+        def ends?(code)
+          require "ripper"
+          Ripper.lex("#{code}__END__\n".dup.force_encoding(Encoding::UTF_8)).last&.at(1) == :on___end__
         end
 
         # Calls the at_exit blocks. They find in $! the exception that ended the
@@ -95,7 +127,7 @@ module Tasker
           1
         end
 
-        # Prints as Ruby does, without the host's own places.
+        # Prints as Ruby does, without the places in the host and in this library.
         def complain(error)
           strip(error)
           $stderr.write(error.backtrace.to_a.empty? ? RubyVersions.message_alone(error, $stderr.tty?) : error.full_message(highlight: $stderr.tty?, order: :top))
@@ -106,7 +138,7 @@ module Tasker
 
           seen[error] = true
           places = error.backtrace.to_a
-          own = places.take_while { |place| !place.start_with?(__dir__) }
+          own = places.take_while { |place| !place.start_with?(__dir__) }.reject { |place| place.start_with?(OURS) }
           error.set_backtrace(own) if own.size < places.size
           strip(error.cause, seen)
         end

@@ -48,9 +48,10 @@ module Tasker
         # @param paths [Array<String>] files and folders; of minitest files only
         # @param options [Array<String>] of the framework
         # @param summary [String, nil] the file for the numbers of examples, as JSON
+        # @param part [Boolean] whether other processes run the rest of the suite
         # @return [Integer] the exit status
-        def run(paths, options, summary)
-          @part = !summary.nil?
+        def run(paths, options, summary, part)
+          @part = part
           @thread = Thread.current
           @interrupted ? 130 : @runner.run(paths, options)
         ensure

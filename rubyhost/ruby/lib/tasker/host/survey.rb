@@ -30,15 +30,22 @@ module Tasker
         #   numbers; "unloaded", the constants of files that cannot be loaded, with the place
         # @raise [HandlerError] when one is no folder
         def run(dirs, uses = [])
-          files = dirs.flat_map { |dir| ruby_files(dir) }.uniq
-          all = files.filter_map { |file| read(file) }
-          known = definitions(all).merge(unread(files, all))
+          files, all, known = read_folders(dirs)
           written = all.flat_map { |facts| ConductRules.look(facts) } + ContextWrites.look(all) + Doubles.look(all)
           after_loading(dirs, files, all, known, uses, written)
         rescue HandlerError
           raise
         rescue StandardError => e
           raise HandlerError, "the files change Ruby so much that they cannot be examined: #{e.class}: #{e.message} (#{e.backtrace.to_a[0]})"
+        end
+
+        # Says of the files that the host could not load what {run} says of them.
+        #
+        # @return [Hash] "problems" and "unloaded"
+        def failures
+          _, all, known = read_folders(Host.loader.folders)
+          loading = Loading.new(Host.loader, known, all).look(Host.loader.failures)
+          { problems: loading.problems.map(&:to_json_hash), unloaded: unloaded(known, loading) }
         end
 
         # @param names [Array<String>]
@@ -55,6 +62,14 @@ module Tasker
         end
 
         private
+
+        # @return [Array(Array<String>, Array<Facts>, Hash{String => String})] the files, what
+        #   is in them, and the constants that they define
+        def read_folders(dirs)
+          files = dirs.flat_map { |dir| ruby_files(dir) }.uniq
+          all = files.filter_map { |file| read(file) }
+          [files, all, definitions(all).merge(unread(files, all))]
+        end
 
         def after_loading(dirs, files, all, known, uses, written)
           loading = Loading.new(Host.loader, known, all).load(dirs, files)
@@ -76,7 +91,7 @@ module Tasker
           return [] unless File.directory?(dir)
 
           path = File.realpath(dir)
-          Dir.glob("**/*.rb", base: path).sort.map { |file| File.join(path, file) }
+          Dir.glob("**/*.rb", base: path).sort.map { |file| File.join(path, file) }.reject { |file| File.pipe?(file) || File.socket?(file) }
         end
 
         def definitions(all)

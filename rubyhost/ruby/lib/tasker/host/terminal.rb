@@ -14,10 +14,34 @@ module Tasker
       UNTRAPPED = ["DEFAULT", "SIG_DFL", "SYSTEM_DEFAULT", "EXIT"].freeze
       private_constant :NAME, :SIGNALS, :UNTRAPPED
 
+      # Prepended to Binding.
+      module ForBinding
+        def irb(*, **)
+          Terminal.prompt { super }
+        end
+      end
+
+      # Prepended to the gem debug's console. Its own method raises SystemExit in the main
+      # thread, which is the host's.
+      module ForDebugger
+        def quit(*, **)
+          Terminal.quit_debugger
+        end
+      end
+
+      # What the gem debug takes for Interrupt in the thread at a breakpoint: it prints
+      # any other exception that ends that thread, with all frames.
+      Ends = Module.new { def self.===(error) = [::Interrupt, Interrupt].any? { |ends| ends === error } } # rubocop:disable Style/CaseEquality
+
       @trap = "DEFAULT"
+      @over = false
+      @what = "the run"
       @owners = ObjectSpace::WeakMap.new # a trap is set again when the one inside it ends
 
       class << self
+        # @return [String] what the process does, for the person at a prompt who may end it
+        attr_writer :what
+
         # @param signal [String]
         # @return [Boolean] whether it is one of a terminal
         def concerns?(signal) = SIGNALS.include?(signal)
@@ -45,6 +69,7 @@ module Tasker
           @thread = Thread.new { wait if @begin.pop }
           @thread.name = "tasker-rb: ^C"
           Conduct.terminal = self
+          Binding.prepend(ForBinding)
           nil
         end
 
@@ -56,7 +81,58 @@ module Tasker
           nil
         end
 
+        # Runs irb. Its first call loads irb, and calls Binding#irb again.
+        #
+        # @return [Object] what the block returns
+        def prompt
+          thread = Thread.current
+          return yield if thread.thread_variable_get(:tasker_prompt)
+
+          STDOUT.puts("exit or ^D goes on; exit! ends #{@what}")
+          value = nil
+          quits = catch(thread) do
+            thread.thread_variable_set(:tasker_prompt, true)
+            value = yield
+            false
+          rescue SystemExit => e # exit! is a command of newer versions of irb
+            raise unless e.success? && e.backtrace_locations&.first&.path&.end_with?("/irb.rb")
+
+            true
+          ensure
+            thread.thread_variable_set(:tasker_prompt, nil)
+          end
+          return value unless quits
+
+          tell_of_quit
+          loop { sleep } # the interrupt of the step ends it
+        end
+
+        # What exit! does: at a prompt it ends the run, and elsewhere nothing.
+        #
+        # @return [nil]
+        def quit_prompt
+          thread = Thread.current
+          throw(thread, true) if thread.thread_variable_get(:tasker_prompt)
+          quit_debugger if @session && thread.equal?(@session.instance_variable_get(:@session_server))
+          nil
+        end
+
+        # On the debugger's own thread, whose end lets all others run. So it ends after the
+        # interrupt of the step that is at the breakpoint.
+        def quit_debugger
+          client = @session&.instance_variable_get(:@tc)
+          tell_of_quit
+          sleep(0.005) while client&.waiting?
+          Thread.exit
+        end
+
         private
+
+        # Ends the run as ^C does where no prompt is.
+        def tell_of_quit
+          @over = true
+          Host.ask(NAME, "quits", 0)
+        end
 
         def wanted(command)
           case command
@@ -82,6 +158,7 @@ module Tasker
         # @return [Boolean] whether there is one
         def interrupt
           trap = @trap
+          return false if @over
           return trap == "IGNORE" if trap.is_a?(String)
 
           owner = @owners[trap]
@@ -104,6 +181,8 @@ module Tasker
           client = session.get_thread_client(@thread)
           client.mark_as_management
           @session = session
+          ::DEBUGGER__::UI_LocalConsole.prepend(ForDebugger)
+          ::DEBUGGER__::ThreadClient.const_set(:Interrupt, Ends)
         rescue NoMethodError
           @session = session # another version of it: then ^C does nothing at its prompt
         end

@@ -103,10 +103,22 @@ module Tasker
           return date(value) if defined?(Date) && value.is_a?(Date)
           return value.to_a if defined?(Set) && value.is_a?(Set)
           return core(value.as_json, value) if RubyVersions.own_as_json?(value)
+          return delegated(value, limit) if RubyVersions.delegator?(value)
+          return value.to_a if RubyVersions.only_enumerable?(value)
           return core(value.to_h, value) if value.respond_to?(:to_h)
           return parsed(value.to_json, limit) if RubyVersions.own_to_json?(value)
 
           value
+        end
+
+        # A decorator without a form of its own has that of what it wraps.
+        def delegated(value, limit)
+          return core(value.to_h, value) if RubyVersions.own(value, :to_h)
+          return parsed(value.to_json, limit) if RubyVersions.own_to_json?(value)
+
+          wrapped = value.__getobj__
+          form = core(wrapped, value)
+          form.equal?(value) ? plain(wrapped, limit) : form
         end
 
         def decimal(value)

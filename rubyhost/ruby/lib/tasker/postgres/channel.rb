@@ -7,7 +7,8 @@ module Tasker
     #
     # @!visibility private
     module Channel
-      EXEC, COPY_IN, HOOK, FINISH, CONFIGURE, STATE, INFO, NOTIFIED = 1, 2, 3, 4, 5, 6, 7, 8
+      EXEC, COPY_IN, HOOK, FINISH, CONFIGURE, STATE, INFO, NOTIFIED, PLACE = 1, 2, 3, 4, 5, 6, 7, 8, 9
+      LIBRARY = "#{File.expand_path("../..", __dir__)}/"
       BINARY_VALUES, ONE_STATEMENT, NOTICES = 1, 2, 4 # flags
       HEADER = "CL<Q<CS<L<a*"
       PARAM = "l<Ca*"
@@ -225,7 +226,19 @@ module Tasker
         end
 
         def failure(body)
-          RubyVersions.parse_json(body.byteslice(1..))
+          fields = RubyVersions.parse_json(body.byteslice(1..))
+          tell_place if fields.delete("unplaced")
+          fields
+        end
+
+        # Tells where a statement is that has failed the step's transaction. The step's failure
+        # has it, also if the handler rescues the error.
+        def tell_place
+          places = caller(1).drop_while { |place| place.start_with?(LIBRARY) }
+          lines = Execution.describe(Error.new.tap { |e| e.set_backtrace(places) })["backtrace"]
+          ask([PLACE, 0, Thread.current.object_id, 0, 0, 0, ""].pack(HEADER) << RubyVersions.generate_json(lines).b)
+        rescue Host::ServiceError
+          nil # the statement's own error matters more
         end
 
         def ask(payload)

@@ -12,8 +12,8 @@ module Tasker
         "n" => "constraint", "F" => "file", "L" => "line", "R" => "routine"
       }.freeze
       FATAL_ERROR = 7 # PGRES_FATAL_ERROR
-      # The server has ended the connection. The pg gem knows no more than that.
-      GONE = /\A(?:0800[36]|25P0[34]|57P0[1-5])\z/.freeze
+      # There is no connection, or the server has ended it. The pg gem knows no more than that.
+      GONE = /\A(?:0800[136]|25P0[34]|57P0[1-5])\z/.freeze
       private_constant :GONE
 
       # @return [Hash{String=>Object}]
@@ -65,6 +65,7 @@ module Tasker
         return SQLError.from(@fields) if @fields["rule"] || !defined?(::PG::ERROR_CLASSES)
 
         error = pg_class.new(error_message)
+        error.set_backtrace(@fields["place"]) if @fields["place"]
         error.instance_variable_set(:@connection, connection)
         # As in the pg gem: libpq's own errors have no result.
         error.instance_variable_set(:@result, self) unless error.is_a?(::PG::ConnectionBad)
@@ -80,9 +81,15 @@ module Tasker
 
       def pg_class
         state = @fields["state"].to_s
-        return ::PG::ConnectionBad if GONE.match?(state)
+        return ::PG::ConnectionBad if GONE.match?(state) || pooler_lost_server?(state)
 
         ::PG::ERROR_CLASSES[state] || ::PG::ERROR_CLASSES[state[0, 2]] || ::PG::ServerError
+      end
+
+      # A pooler's words for that have the SQLSTATE of PostgreSQL's for a wrong number of
+      # parameters. The host tells the two apart.
+      def pooler_lost_server?(state)
+        state == "08P01" && @fields["class"] == "ConnectionLost"
       end
     end
 

@@ -4,8 +4,9 @@ module Tasker
   module SequelAdapter
     # A connection with the methods that Sequel's adapter adds to the pg gem's.
     class Connection < Postgres::Connection
-      # The SQLSTATEs after which a connection is unusable.
-      LOST = /\A(?:08|57P0[1235])/.freeze
+      # The SQLSTATEs after which a connection is unusable. PostgreSQL says 08P01 of a wrong
+      # number of parameters; a pooler's comes as PG::ConnectionBad.
+      LOST = /\A(?:08(?!P01)|57P0[1235])/.freeze
       private_constant :LOST
 
       # @return [Hash{String=>String}] SQL by name

@@ -59,7 +59,7 @@ module Tasker
         return super unless in_step?
 
         raise ::Sequel::InvalidOperation,
-              "LISTEN is not possible inside a step: its connection is another one in the next attempt"
+              "LISTEN is not possible inside a step: the next attempt has another connection"
       end
 
       # All rows are read before the first is used. So an error in a later row is

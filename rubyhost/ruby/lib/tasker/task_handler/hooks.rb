@@ -90,7 +90,7 @@ module Tasker
         return if set <= step.retry_limit
 
         Tasker.logger.warn("#{place(:establish_step_dependencies_and_defaults)}: #{@class} sets the retry_limit of #{step.name} to #{set}; " \
-                           "the template's, #{step.retry_limit}, is the highest there can be")
+                           "the template's #{step.retry_limit} is the highest that counts")
       end
 
       # The engine knows the template's limit. A lower one ends the step here.

@@ -109,7 +109,13 @@ module Tasker
           @example.faults.left = @failing
           real = Clock.real
           task = Runs.task(@template, **@given, serial: true, crash: point&.to_h)
-          [task, Snapshot.new(@snapshot.call, [time(@started)..Time.now, time(real)..time(Clock.real)])]
+          [task, Snapshot.new(@snapshot.call, spans(real, Clock.real))]
+        end
+
+        # Between which times the clocks of a run were. The clock of SQL goes on while the
+        # suite's may stand still.
+        def spans(began, ended)
+          [time(@started)..Time.now, time(@started)..time(@started + ended - began), time(began)..time(ended)]
         end
 
         def crash(point, comparison)

@@ -67,7 +67,7 @@ module Tasker
         end
       end
 
-      OUTSIDE = "run_task and its kin belong into an example (it, test_…), or into what runs before each one"
+      OUTSIDE = "call run_task and the methods like it in an example (it, test_…), or in what runs before each one"
       # Where the frames are that say nothing to the user.
       LIBRARY = "#{File.expand_path("../..", __dir__)}/"
       private_constant :OUTSIDE, :LIBRARY

@@ -10,7 +10,7 @@ module Tasker
 
     # There is no engine in this process.
     class Absent < Error
-      def initialize(message = "run_task and its kin need the engine: run this file with `tasker-rb test`")
+      def initialize(message = "run_task and the methods like it need the engine: run this file with `tasker-rb test`")
         super
       end
     end

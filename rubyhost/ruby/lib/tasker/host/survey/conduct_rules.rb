@@ -11,7 +11,7 @@ module Tasker
         KERNEL = {
           "exit!" => ["exit! is refused: it would end the host with all its steps", "Raise an error to fail the step."],
           "exec" => ["exec is refused: it would replace the host with all its steps", "Use system or spawn."],
-          "exit" => ["exit fails the step: it does not end it well, and it does not end the process", "Return to end the step, or raise an error to fail it."],
+          "exit" => ["exit fails the step, and does not end the process", "Return to end the step, or raise an error to fail it."],
           "abort" => ["abort fails the step, and does not end the process", "Raise an error to fail the step, such as Tasker::PermanentError."],
           "at_exit" => ["the at_exit block runs when the host ends, not with the step", "Use ensure for what belongs to the step.", true],
           "trap" => ["the host has the process's signals: this trap does nothing", "Leave it out; ensure blocks run when the host stops.", true],

@@ -8,7 +8,7 @@ module Tasker
       class HandlerRules
         ENTRIES = %i[process call handle].freeze
         NAMED = %i[task sequence step context _task _sequence _step _context].freeze
-        HINT = "docs/handlers.md says what a handler has."
+        HINT = "`tasker-rb docs handlers` says what a handler has."
         PLACE = / \((.+?):(\d+)\)/m
         private_constant :ENTRIES, :NAMED, :HINT, :PLACE
 

@@ -9,8 +9,9 @@ module Tasker
         SHOWN = 20
         CORRECT = "Correct the file; `ruby -wc FILE` checks one."
         OTHERWISE = "Correct the file, or load what it needs with --handlers DIR or --require FILE."
+        PATH = "Correct the path; require_relative begins in the folder of the file that calls it."
         WARNED = /\A(.+?):(\d+): (.*)\z/m
-        private_constant :CORRECT, :OTHERWISE, :WARNED
+        private_constant :CORRECT, :OTHERWISE, :PATH, :WARNED
 
         # Tasker.logger while the files load: what it is warned of at a place is a problem.
         class Listener < ::Logger
@@ -59,13 +60,18 @@ module Tasker
         def load(dirs, files)
           before = Tasker.logger
           Tasker.logger = Listener.new(before, files) { |problem| @problems << problem }
-          _, failures = @loader.load_each(*dirs)
+          look(@loader.load_each(*dirs).last)
+        ensure
+          Tasker.logger = before
+        end
+
+        # @param failures [Array<HandlerLoader::LoadOrder::Failure>]
+        # @return [Loading]
+        def look(failures)
           failures.each { |failure| @failed[failure.file] = true }
           failures.group_by { |failure| lacks(failure) || failure }.each { |lack, group| lack.is_a?(Array) ? lacking(lack, group) : broken(lack) }
           @problems.uniq!
           self
-        ensure
-          Tasker.logger = before
         end
 
         private
@@ -119,6 +125,7 @@ module Tasker
           return "There is no file at the end of this link, or this user may not read it." if File.symlink?(name) || (File.file?(name) && !File.readable?(name))
           return "It belongs to a test suite; keep tests out of the handlers folder." if name.match?(/(?:spec|rails|test)_helper\z/)
           return "Only files may end in .rb here." if File.directory?(name)
+          return PATH if name.match?(%r{\A\.{0,2}/})
 
           "Install the gem it is in, or correct the name; --gemfile FILE names the Gemfile, -I DIR a folder to look in."
         end

@@ -99,7 +99,7 @@ module Tasker
           kind = call.object && handler?(call.owner) && object_class(call.object)
           return nil if !kind || kind.method_defined?(call.name) || Hints.certain.include?(call.name.to_sym)
 
-          ["a #{call.object} has no method #{call.name}", AbsentNames.of_object(call.object, call.name) || "docs/handlers.md says what a #{call.object} has."]
+          ["a #{call.object} has no method #{call.name}", AbsentNames.of_object(call.object, call.name) || "`tasker-rb docs handlers` says what a #{call.object} has."]
         end
 
         def object_class(object)
@@ -128,7 +128,7 @@ module Tasker
           return nil unless OURS.include?(call.receiver[1].first)
 
           reason = AbsentNames::REFUSED["#{name}.#{call.name}"]
-          return ["#{name}.#{call.name} refuses to work", "#{reason[0].upcase}#{reason[1..]}."] if reason
+          return ["#{name}.#{call.name} always raises an error", "#{reason[0].upcase}#{reason[1..]}."] if reason
 
           found = @constants.find(call.receiver[1], false, call.nesting)
           return nil if !found.is_a?(Module) || found.respond_to?(call.name)
@@ -143,7 +143,7 @@ module Tasker
           found = @constants.module(call.owner)
           return nil unless found.is_a?(Class) && found <= Execution::Entry.layer.base
 
-          ["tasker-rb does not have #{call.name}", "docs/from-tasker-core.md says what there is instead."]
+          ["tasker-rb does not have #{call.name}", "`tasker-rb docs from-tasker-core` says what there is instead."]
         end
 
         def of_active_support(call)
@@ -163,7 +163,7 @@ module Tasker
           return ["no object has the method #{call.name}", hint] unless Context.method_defined?(call.name)
           return ["results have no method #{call.name}", hint] if results?(call.receiver)
 
-          ["task.context and config have the method #{call.name}, and no other Hash", hint, true] unless context?(call.receiver)
+          ["only task.context and config have the method #{call.name}; other Hashes do not", hint, true] unless context?(call.receiver)
         end
 
         def results?(shape)

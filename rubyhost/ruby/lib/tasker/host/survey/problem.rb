@@ -8,7 +8,7 @@ module Tasker
         # @return [Problem] for what will not work
         def self.error(file, line, message, hint = nil) = new(file, line.to_i, "error", message, hint)
 
-        # @return [Problem] for what works, though perhaps not as meant
+        # @return [Problem] for what works, but perhaps not as it was meant
         def self.warning(file, line, message, hint = nil) = new(file, line.to_i, "warning", message, hint)
 
         # @param place [String] file:line, or a file
