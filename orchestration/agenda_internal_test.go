@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 )
 
 // After any changes the agenda is the one that a look at all steps would make, and a
 // snapshot shows each step as it is. Snapshots from before show what they showed.
 func TestAgendaAndSnapshotsFollowEveryChange(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
+	for seed := range uint64(effort.Of(60, 200)) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		task := &taskRun{}
 		for i := range 1 + random.IntN(3*blockSize) {

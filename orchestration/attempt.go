@@ -93,9 +93,7 @@ func (a *attempt) finish(ctx context.Context, results json.RawMessage, failure *
 // was lost: both cannot succeed.
 func (a *attempt) recordOutcome(ctx context.Context, results json.RawMessage, failure *StepError) attemptResult {
 	open, failed := a.x.session.Finish()
-	if failed != nil && (failure == nil || failure.namedBy(failed)) {
-		failure = sqlFailure(failed)
-	}
+	failure = ofSession(failure, failed)
 	// Everything below must also happen after ctx has ended.
 	recording, cancel := outliving(ctx, a.engine.stopTimeout+transferTime(len(results)))
 	defer cancel()

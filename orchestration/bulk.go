@@ -23,8 +23,9 @@ type BulkOptions struct {
 // Changed is a task that a bulk change was made to, or would be made to.
 type Changed struct {
 	TaskSummary // from before the change
-	// Err says why this task was not changed: ErrRefused if its state has changed since it
-	// was selected, ErrTaskNotFound if it was pruned, a passing error if it stayed locked.
+	// Err says why this task was not changed. It is ErrRefused if the task's state has
+	// changed since it was selected, and ErrTaskNotFound if the task was pruned. If the
+	// task stayed locked, it is an error that may pass.
 	Err error
 }
 
@@ -66,7 +67,7 @@ const (
 func (e *Engine) changeTasks(ctx context.Context, f Filter, o BulkOptions, states []TaskState, change func(context.Context, int64, By) error) (done BulkDone, err error) {
 	for _, s := range f.States {
 		if !slices.Contains(states, s) {
-			return done, errors.WithHintf(errorOf(ErrRefused, "tasks in state %q cannot be changed so", s), "It is possible for: %s.", joined(states))
+			return done, errors.WithHintf(errorOf(ErrRefused, "tasks in state %q cannot be changed in this way", s), "These states allow it: %s.", joined(states))
 		}
 	}
 	if len(f.States) == 0 {
@@ -76,7 +77,7 @@ func (e *Engine) changeTasks(ctx context.Context, f Filter, o BulkOptions, state
 		return done, errNoActor()
 	}
 	if f.Limit < 0 {
-		return done, errors.WithHint(errors.Newf("the limit is %d", f.Limit), "It must be 0, for all, or more.")
+		return done, errors.WithHint(errors.Newf("the limit is %d", f.Limit), "The limit must be 0 or more; 0 means all tasks.")
 	}
 	for left := f.Limit; ; {
 		f.Limit = bulkBatch

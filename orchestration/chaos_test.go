@@ -131,9 +131,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		}
 		require.NoError(t, os.RemoveAll(logs))
 	})
-	server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir(), Settings: map[string]string{
-		"synchronous_commit": "off", "max_connections": "400",
-	}})
+	server, err := localpg.Start(t.Context(), pgtest.Ephemeral(map[string]string{"synchronous_commit": "off", "max_connections": "400"}))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	c := &chaos{

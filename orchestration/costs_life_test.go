@@ -29,6 +29,7 @@ type costsServer struct {
 	t         *testing.T
 	url       string // of its first database
 	admin     *pgx.Conn
+	copies    string // how databases are copied
 	databases int
 }
 
@@ -37,15 +38,15 @@ const costsTemplate = "costs_template"
 
 func startCostsServer(t *testing.T) *costsServer {
 	t.Helper()
-	local, err := localpg.Start(t.Context(), localpg.Options{
-		Ephemeral: true, Dir: pgtest.MemoryDir(), Settings: map[string]string{"autovacuum": "off"},
-	})
+	local, err := localpg.Start(t.Context(), pgtest.Ephemeral(map[string]string{"autovacuum": "off"}))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, local.Close()) })
 	s := &costsServer{t: t, url: local.URL()}
 	s.admin, err = pgx.Connect(t.Context(), s.url)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.admin.Close(context.Background())) })
+	s.copies, err = pgtest.Copying(t.Context(), s.admin)
+	require.NoError(t, err)
 	s.exec(s.admin, "create database "+costsTemplate)
 	conn := s.connect(costsTemplate)
 	require.NoError(t, orchestration.Migrate(t.Context(), conn))
@@ -97,7 +98,7 @@ func (s *costsServer) createDatabase() string {
 	s.t.Helper()
 	s.databases++
 	name := fmt.Sprintf("costs_%d", s.databases)
-	s.exec(s.admin, "create database "+name+" template "+costsTemplate)
+	s.exec(s.admin, "create database "+name+" template "+costsTemplate+s.copies)
 	return name
 }
 

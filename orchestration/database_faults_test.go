@@ -86,7 +86,7 @@ func TestEachStepCommitsOnceAcrossDatabaseRestarts(t *testing.T) {
 // number of the server.
 func privateDatabase(t *testing.T, settings map[string]string) (*pgxpool.Pool, int) {
 	t.Helper()
-	server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir(), Settings: settings})
+	server, err := localpg.Start(t.Context(), pgtest.Ephemeral(settings))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	pool, err := pgxpool.New(t.Context(), server.URL())

@@ -42,6 +42,8 @@ type StepDetail struct {
 	Name        string
 	State       StepState
 	Attempts    int // since the last retry by a person
+	Earlier     int // the attempts before that retry; Attempt.Number counts them, too
+	Losses      int // of these, the ones that were lost and do not count towards RetryLimit
 	RetryLimit  int
 	Retryable   bool
 	NextAttempt time.Time // zero unless the step waits for a retry
@@ -132,7 +134,7 @@ const (
 	from tasker.tasks k where task_id = $1`
 
 	stepDetailsSQL = `
-	select s.step_id, s.name, s.state, s.attempts - s.forgiven, s.retry_limit, s.retryable, s.next_attempt_at,
+	select s.step_id, s.name, s.state, s.attempts - s.forgiven, s.forgiven, s.losses, s.retry_limit, s.retryable, s.next_attempt_at,
 		coalesce((select h.key from tasker.slots h
 			where h.step_id = s.step_id and h.claimant is null and s.state in ('pending', 'waiting_for_retry')), '')
 	from tasker.steps s where s.task_id = $1 order by s.position`
@@ -174,7 +176,7 @@ func (d *TaskDetail) read(ctx context.Context, tx pgx.Tx) error {
 		for rows.Next() {
 			var s StepDetail
 			var next *time.Time
-			if err := rows.Scan(&s.StepID, &s.Name, &s.State, &s.Attempts, &s.RetryLimit, &s.Retryable, &next, &s.WaitsForKey); err != nil {
+			if err := rows.Scan(&s.StepID, &s.Name, &s.State, &s.Attempts, &s.Earlier, &s.Losses, &s.RetryLimit, &s.Retryable, &next, &s.WaitsForKey); err != nil {
 				return err
 			}
 			s.NextAttempt = orZero(next)

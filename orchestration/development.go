@@ -2,9 +2,11 @@ package orchestration
 
 import (
 	"context"
+	"strings"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tasker-rb/tasker-rb/templates"
 )
@@ -12,24 +14,33 @@ import (
 // ErrNotForDevelopment says that a database does not have the mark of [MarkDevelopment].
 var ErrNotForDevelopment = errors.New("the database is not marked for development")
 
-// developmentMarkSQL is the comment that marks a database. It is on the table whose rows may
-// be replaced then, and names the database: a copy of it under another name has no mark.
-const developmentMarkSQL = `'tasker-rb: for development, in ' || current_database()`
+// The comment that marks a database. It is on the table whose rows may be replaced then, and
+// names the database and the server: a copy of it in another place has no mark.
+const (
+	developmentMark    = "tasker-rb: for development, in "
+	developmentMarkSQL = `select '` + developmentMark + `' || current_database() || ' of the server ' || system_identifier from pg_control_system()`
 
-const readMarkSQL = `select coalesce(obj_description(to_regclass('tasker.templates'), 'pg_class') = ` + developmentMarkSQL + `, false)`
+	readMarkSQL = `select coalesce(obj_description(to_regclass('tasker.templates'), 'pg_class'), '')`
+)
 
 // MarkDevelopment marks a database for development: Submission.ReplaceTemplate works in it.
-// The mark is a comment on the table tasker.templates, and goes with the table. A database
-// that is restored from a dump under another name is not marked.
+// The mark is a comment on the table tasker.templates, and goes with the table. It names the
+// database and the server. A database that is restored from a dump under another name, or on
+// another server, is not marked. A physical copy of the whole server has the server's
+// identity, and keeps the mark.
 func MarkDevelopment(ctx context.Context, conn *pgx.Conn) error {
-	marked, err := IsForDevelopment(ctx, conn)
-	if err != nil || marked {
+	mark, err := developmentMarkOf(ctx, conn)
+	if err != nil {
 		return err
 	}
-	var mark string
-	err = conn.QueryRow(ctx, "select quote_literal("+developmentMarkSQL+")").Scan(&mark)
+	var there, comment string
+	err = conn.QueryRow(ctx, readMarkSQL).Scan(&there)
+	if err != nil || there == mark {
+		return errors.Wrap(err, "looking for the mark of development")
+	}
+	err = conn.QueryRow(ctx, "select quote_literal($1)", mark).Scan(&comment)
 	if err == nil {
-		_, err = conn.Exec(ctx, "comment on table tasker.templates is "+mark)
+		_, err = conn.Exec(ctx, "comment on table tasker.templates is "+comment)
 	}
 	return errors.Wrap(err, "marking the database for development")
 }
@@ -39,9 +50,24 @@ func IsForDevelopment(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return isMarked(ctx, conn)
 }
 
-func isMarked(ctx context.Context, db querier) (marked bool, err error) {
-	err = db.QueryRow(ctx, readMarkSQL).Scan(&marked)
-	return marked, errors.Wrap(err, "looking for the mark of development")
+func isMarked(ctx context.Context, db querier) (bool, error) {
+	var there string
+	err := db.QueryRow(ctx, readMarkSQL).Scan(&there)
+	if err != nil || !strings.HasPrefix(there, developmentMark) {
+		return false, errors.Wrap(err, "looking for the mark of development")
+	}
+	mark, err := developmentMarkOf(ctx, db)
+	return there == mark, err
+}
+
+// developmentMarkOf returns the mark of this database on this server.
+func developmentMarkOf(ctx context.Context, db querier) (mark string, err error) {
+	err = db.QueryRow(ctx, developmentMarkSQL).Scan(&mark)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42501" {
+		err = errors.WithHint(err, "The mark for development holds the server's identity, which this role may not read: GRANT EXECUTE ON FUNCTION pg_control_system() to it.")
+	}
+	return mark, errors.Wrap(err, "reading the server's identity")
 }
 
 // The environment of a template that was replaced ends with its own digest. So the row keeps

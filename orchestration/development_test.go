@@ -9,10 +9,13 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
+	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
@@ -108,7 +111,8 @@ func TestTemplatesAreReplacedAtTheSameTime(t *testing.T) {
 	require.Equal(t, []int{3, 1}, []int{templates, inPlace})
 }
 
-// The mark names the database. One that is made of it, as by a dump, is not marked.
+// The mark names the database and the server. A copy of either kind, as from a dump, is not
+// marked.
 func TestACopyOfADatabaseIsNotForDevelopment(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
@@ -116,20 +120,68 @@ func TestACopyOfADatabaseIsNotForDevelopment(t *testing.T) {
 	require.NoError(t, err)
 	defer acquired.Release()
 	conn := acquired.Conn()
-	isMarked := func() bool {
+	isMarked := func(conn *pgx.Conn) bool {
 		marked, err := orchestration.IsForDevelopment(t.Context(), conn)
 		require.NoError(t, err)
 		return marked
 	}
-	require.False(t, isMarked())
+	require.False(t, isMarked(conn))
 	mark(t, pool)
-	require.True(t, isMarked())
-	_, err = conn.Exec(t.Context(), "comment on table tasker.templates is 'tasker-rb: for development, in another'")
+	require.True(t, isMarked(conn))
+	var name, comment string
+	require.NoError(t, conn.QueryRow(t.Context(), "select current_database(), quote_literal(obj_description('tasker.templates'::regclass))").Scan(&name, &comment))
+	for _, old := range []string{"'tasker-rb: for development, in another'", "'tasker-rb: for development, in " + name + "'"} {
+		_, err = conn.Exec(t.Context(), "comment on table tasker.templates is "+old)
+		require.NoError(t, err)
+		require.False(t, isMarked(conn))
+	}
+
+	server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
 	require.NoError(t, err)
-	require.False(t, isMarked())
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	admin, err := pgx.Connect(t.Context(), server.URL())
+	require.NoError(t, err)
+	_, err = admin.Exec(t.Context(), "create database "+name)
+	require.NoError(t, err)
+	require.NoError(t, admin.Close(t.Context()))
+	config, err := pgx.ParseConfig(server.URL())
+	require.NoError(t, err)
+	config.Database = name
+	elsewhere, err := pgx.ConnectConfig(t.Context(), config)
+	require.NoError(t, err)
+	require.NoError(t, orchestration.Migrate(t.Context(), elsewhere))
+	_, err = elsewhere.Exec(t.Context(), "comment on table tasker.templates is "+comment) // as a dump has it
+	require.NoError(t, err)
+	require.False(t, isMarked(elsewhere))
+	require.NoError(t, orchestration.MarkDevelopment(t.Context(), elsewhere))
+	require.True(t, isMarked(elsewhere))
+	require.NoError(t, elsewhere.Close(t.Context()))
+
 	mark(t, pool)
 	require.NoError(t, orchestration.MigrateDown(t.Context(), conn, 0))
-	require.False(t, isMarked())
+	require.False(t, isMarked(conn))
+}
+
+// Some server does not let every role read its identity.
+func TestTheMarkNeedsTheIdentityOfTheServer(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	mark(t, pool)
+	acquired, err := pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer acquired.Release()
+	conn := acquired.Conn()
+	role := pgx.Identifier{"blind_" + conn.Config().Database}.Sanitize()
+	_, err = conn.Exec(t.Context(), "revoke execute on function pg_control_system() from public; create role "+role+"; grant usage on schema tasker to "+role+"; set role "+role)
+	require.NoError(t, err)
+	defer func() {
+		_, err := conn.Exec(context.Background(), "reset role; drop owned by "+role+"; drop role "+role)
+		require.NoError(t, err)
+	}()
+	_, err = orchestration.IsForDevelopment(t.Context(), conn)
+	require.ErrorContains(t, err, "permission denied for function pg_control_system")
+	require.Contains(t, orchestration.Hint(err), "GRANT EXECUTE ON FUNCTION pg_control_system()")
+	require.Equal(t, orchestration.Hint(err), orchestration.Hint(orchestration.MarkDevelopment(t.Context(), conn)))
 }
 
 // The step's limit is one, and the template is the same.

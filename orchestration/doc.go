@@ -24,27 +24,35 @@
 //	group_commit.go  commits claims and outcomes of many steps together
 //	outcome_in_tx.go commits an outcome with the handler's own SQL
 //
-// Beside the path: open.go makes an engine from a URL, and typed.go handlers from functions
-// with types. clock.go says what time it is. repertoire.go says which tasks a worker takes. session.go is the engine's own connection, whose end is the
-// end of its claims, and session_open.go registers the engine. living.go says
-// which engines live. maintenance.go finds the tasks of dead ones. recognize.go
-// finds out about a commit whose answer was lost. own_batch.go and own_tx.go
-// keep the engine's own statements free of settings for applications.
-// operator.go is what a person does to a task, and bulk.go to many. prune.go
-// deletes old ones; submit_once.go knows their identity keys. permits.go limits how many steps
-// of a concurrency key run at once. watchers.go tells a running task that
-// another party changed it.
-// task_export.go makes a task a document (redact.go takes secrets out of it), and
-// try.go repeats a step of one.
+// These files are beside that path:
+//
+//	open.go          makes an engine from a URL
+//	typed.go         makes handlers from functions with types
+//	clock.go         says what time it is
+//	repertoire.go    says which tasks a worker takes
+//	session.go       the engine's own connection; when it ends, its claims end
+//	session_open.go  registers the engine
+//	living.go        says which engines live
+//	maintenance.go   finds the tasks of dead engines
+//	recognize.go     finds out about a commit whose answer was lost
+//	own_batch.go     keeps settings for applications off the engine's statements (own_tx.go too)
+//	operator.go      what an operator does to a task (bulk.go: to many)
+//	prune.go         deletes old tasks; submit_once.go knows their identity keys
+//	permits.go       limits how many steps of a concurrency key run at once
+//	hold.go          keeps workers away from a task that a program runs itself
+//	development.go   marks a database in which templates may be replaced
+//	watchers.go      tells a running task that somebody has changed it
+//	task_export.go   makes a task a document; redact.go takes secrets out of it
+//	try.go           repeats a step of such a document
 //
 // # What holds
 //
-// A step is claimed by one engine. Its outcome (result or error, new state,
-// audit row, and the end of the task if it was the last step) is one statement,
-// in the handler's own transaction if it asked for one with
-// [StepExecution.Tx]. A claim lives as long as its engine: a row, a heartbeat,
-// and a lock in a database session. A result that arrives later changes
-// nothing.
+// A step is claimed by one engine. One statement writes its outcome: results or
+// error, new state, audit row, and the end of the task if it was the last step.
+// The statement runs in the handler's own transaction if the handler asked for
+// one with [StepExecution.Tx]. A claim lives as long as its engine, which shows
+// by a row, a heartbeat, and a lock in a database session. A result that arrives
+// later changes nothing.
 //
 // Package rubysteps, below this one, runs handlers written in Ruby.
 // docs/engine.md has the tables of states and decisions.

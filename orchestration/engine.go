@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -23,10 +24,14 @@ type Config struct {
 	// none for them, the engine opens one beside the pool. The tables must be current, see [Migrate].
 	Pool *pgxpool.Pool
 
-	// Session is the direct way to the server for the engine's own session, if Pool goes
-	// through a pooler that changes the backend with each transaction. Default: a
+	// Session is the direct way to the server for the engine's own session. Set it if Pool
+	// goes through a pooler that changes the backend with each transaction. Default: a
 	// connection of Pool.
 	Session *pgx.ConnConfig
+
+	// Version is the version of the program, for [Engine.Workers]. Default: the one that Go
+	// has recorded of its main module.
+	Version string
 
 	// Migrate brings the tables to this program's version before the engine starts, as
 	// [Migrate] does. Default: tables of another version are an error.
@@ -44,16 +49,22 @@ type Config struct {
 	// Default 64 MiB.
 	MaxDocumentBytes int
 
-	// MaxResultMemory bounds the bytes of results in memory: those that running handlers
-	// read, and those that they have returned and that are not in the database yet. The
-	// engine claims a step only when there is room for what it is expected to need. No
-	// step fails for it, and a step alone always runs. Default 256 MiB.
+	// MaxResultMemory bounds the bytes of results in memory. It counts the results that
+	// running handlers read, and those that they have returned and that are not in the
+	// database yet. The engine claims a step only when there is room for what it is
+	// expected to need. The bound never makes a step fail.
+	// A step alone always runs. Default 256 MiB.
 	MaxResultMemory int
 
-	// NoTimeouts lets each step take any time, for a person with a debugger: its
-	// timeout_seconds do not count, and the transaction of a handler in Ruby may be idle,
+	// NoTimeouts lets each step take any time, for a person with a debugger. Its
+	// timeout_seconds do not count. The transaction of a handler in Ruby may be idle,
 	// whatever the server's settings say.
 	NoTimeouts bool
+
+	// HoldAfterRun is how long workers leave a task alone that was held and whose Run has been
+	// given up. It is for a program that goes on with the task in its next process. Default
+	// 0: they may take it at once.
+	HoldAfterRun time.Duration
 
 	// Grace is how long a handler may take to return after its context has ended. After
 	// that the engine abandons it and drops its results. Default 10 s.
@@ -108,6 +119,7 @@ type Engine struct {
 	reads       *resultReads
 	garbage     garbage
 	inHand      inHand
+	holds       holds
 	company     company
 	handlers    atomic.Int32 // that run now
 	unended     unended
@@ -177,7 +189,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		connections = c.(*poolConnections)
 	}
 	e.session, err = openSession(ctx, &session{
-		opener: sessionOpener{own: e.own, connections: connections, direct: cfg.Session, clock: clock},
+		opener: sessionOpener{own: e.own, connections: connections, direct: cfg.Session, clock: clock, version: cmp.Or(cfg.Version, programVersion())},
 		logger: cfg.Logger, notified: e.watchers.notified, others: e.endDead, busy: e.busy, lost: e.sessionLost, opened: e.watchers.wakeAll,
 	})
 	if err != nil {

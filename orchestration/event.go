@@ -26,16 +26,23 @@ const (
 // Event is something that happened to a task. The database has it when OnEvent is
 // called.
 type Event struct {
-	Kind        EventKind
-	At          time.Time
-	TaskID      int64
-	Namespace   string // of the task
-	TaskName    string
-	TaskState   TaskState
-	Step        string // empty for events of the task
-	Class       string // of the step's handler, as the template names it
-	Attempt     int
-	RetryLimit  int
+	Kind       EventKind
+	At         time.Time
+	TaskID     int64
+	Namespace  string // of the task
+	TaskName   string
+	TaskState  TaskState
+	Step       string // empty for events of the task
+	Class      string // of the step's handler, as the template names it
+	Attempt    int    // counts every start since the operator's last retry
+	Earlier    int    // the attempts before that retry
+	RetryLimit int    // bounds Attempt - Losses; 0 allows one attempt, as 1 does
+	// Losses are the attempts that were lost and do not count towards RetryLimit: their
+	// process died, or their claim was lost. Attempt counts them.
+	Losses int
+	// Lost is whether this attempt is one of Losses. It is of EventStepRetrying and
+	// EventStepFailed.
+	Lost        bool
 	Duration    time.Duration   // of the attempt; 0 if it did not begin
 	Results     json.RawMessage // of EventStepCompleted
 	Err         *StepError      // of EventStepRetrying and EventStepFailed
@@ -54,7 +61,9 @@ func (e *Engine) tell(t *taskRun, s *stepRun, event Event) {
 	event.task, event.step = t, s
 	event.Namespace, event.TaskName = t.template.Namespace, t.template.Name
 	if s != nil {
-		event.Step, event.Class, event.Attempt, event.RetryLimit = s.template.Name, s.template.HandlerClass, s.attempts, s.limit
+		event.Step, event.Class = s.template.Name, s.template.HandlerClass
+		event.Attempt, event.RetryLimit, event.Losses = s.attempts, s.limit, s.losses
+		event.Earlier = s.attemptNumber - s.attempts
 	}
 	e.cfg.OnEvent(event)
 }

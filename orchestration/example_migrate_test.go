@@ -41,6 +41,28 @@ func ExampleMigrateDown() {
 	// Output: 0 <nil>
 }
 
+// MigrateDownIf asks in the same transaction: no task can come in between.
+func ExampleMigrateDownIf() {
+	ctx := context.Background()
+	conn := connectToEmptyDatabase(ctx)
+	defer conn.Close(ctx)
+	if err := orchestration.Migrate(ctx, conn); err != nil {
+		log.Fatal(err)
+	}
+	onlyEmpty := func(c orchestration.Contents) error {
+		fmt.Println("tasks:", c.Tasks)
+		if c.Tasks > 0 {
+			return errors.New("there are tasks")
+		}
+		return nil
+	}
+	schema, _ := orchestration.ReadSchema(ctx, conn)
+	fmt.Println(orchestration.MigrateDownIf(ctx, conn, schema.Version-1, onlyEmpty))
+	// Output:
+	// tasks: 0
+	// <nil>
+}
+
 // ReadSchema reads which version the tables have, and changes nothing.
 func ExampleReadSchema() {
 	ctx := context.Background()

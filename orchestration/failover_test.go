@@ -19,7 +19,7 @@ import (
 func failovers(t *testing.T) int {
 	text := os.Getenv("FAILOVERS")
 	if text == "" {
-		return 5
+		return 3
 	}
 	n, err := strconv.Atoi(text)
 	require.NoError(t, err)

@@ -3,7 +3,6 @@ package orchestration
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -56,21 +55,30 @@ func (e *StepError) namedBy(session *sqlsession.Error) bool {
 	return e.Err != nil && e.Class == typeName(e.Err) && session.Err != nil && errors.Is(e.Err, session.Err)
 }
 
-// wrongSQL is the class of SQLSTATE for statements that are wrong: a table or a column that
-// is not there, a fault of syntax, a right that is missing.
-const wrongSQL = "42"
-
 // sqlFailure describes a failed statement. The handler may have hidden its error.
 func sqlFailure(e *sqlsession.Error) *StepError {
 	class := "Tasker::SQLError"
 	if name := e.Class(); name != "" {
 		class += "::" + name
 	}
-	s := &StepError{Class: class, Message: e.Message, ErrorCode: e.SQLState, Permanent: e.Rule, Programming: strings.HasPrefix(e.SQLState, wrongSQL), Err: e}
+	s := &StepError{Class: class, Message: e.Message, ErrorCode: e.SQLState, Permanent: e.Rule, Programming: e.Programming(), Backtrace: e.Place, Err: e}
 	for _, more := range []string{e.Detail, e.Hint} {
 		if more != "" {
 			s.Message += "\n" + more
 		}
+	}
+	return s
+}
+
+// ofSession is the failure of an attempt whose handler ended with failure, and whose session
+// with failed. Either may be nil.
+func ofSession(failure *StepError, failed *sqlsession.Error) *StepError {
+	if failed == nil || failure != nil && !failure.namedBy(failed) {
+		return failure
+	}
+	s := sqlFailure(failed)
+	if hint := failed.RescuedHint(); failure == nil && hint != "" {
+		s.Message += "\n" + hint
 	}
 	return s
 }

@@ -26,13 +26,23 @@ const (
 
 // Run handles a task until it is final, waits for its retries, and returns its
 // state. When ctx ends, it interrupts running handlers and releases their steps. The
-// task then stays in progress and can be run again.
-func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
+// task then stays in progress and can be run again. Workers that Submission.Held kept away
+// may take it then.
+func (e *Engine) Run(ctx context.Context, taskID int64) (out Outcome, err error) {
+	defer func() {
+		if err == nil && out.State.Final() {
+			e.holds.remove(taskID)
+		}
+		e.endHold(ctx, taskID)
+	}()
+	if e.cfg.HoldAfterRun > 0 {
+		defer e.holdingUntil(ctx, taskID)()
+	}
 	changed, stop := e.watchers.watch(taskID)
 	defer stop()
 	pause := otherEngineFirstPause
 	for {
-		out, err := e.Handle(ctx, taskID)
+		out, err = e.Handle(ctx, taskID)
 		if err != nil || out.State.Final() {
 			return out, err
 		}
@@ -69,7 +79,7 @@ func (e *Engine) Run(ctx context.Context, taskID int64) (Outcome, error) {
 // Two engines may handle the same task: each step runs in one of them. Handle
 // reacts at once when a person changes the task.
 func (e *Engine) Handle(ctx context.Context, taskID int64) (Outcome, error) {
-	out, _, err := e.handle(ctx, handleOptions{taskID: taskID})
+	out, _, err := e.handle(ctx, handleOptions{taskID: taskID, begun: e.holds.begun(taskID)})
 	return out, err
 }
 

@@ -131,8 +131,8 @@ type StepExecution struct {
 	limit     time.Duration           // the step's timeout
 }
 
-// Expire ends the step's time at once, as if its timeout_seconds were over: its context
-// ends, and the attempt fails with Tasker::StepTimeout whatever the handler returns. Tests
+// Expire ends the step's time at once, as if its timeout_seconds were over. Its context
+// ends, and the attempt fails with Tasker::StepTimeout, whatever the handler returns. Tests
 // use it to try a timeout without waiting for it. After the handler has returned it does
 // nothing. It must not be called for a step without a timeout.
 func (x *StepExecution) Expire() {
@@ -194,8 +194,8 @@ func (x *StepExecution) Result(ctx context.Context, step string) (json.RawMessag
 	return read[0], nil
 }
 
-// SmallResult returns the results of an ancestor if they are in memory, because they have
-// at most 64 KiB and the task does not have thousands of them. It reads nothing.
+// SmallResult returns the results of an ancestor if they are in memory. They are if they
+// have at most 64 KiB and the task does not have thousands of them. It reads nothing.
 func (x *StepExecution) SmallResult(step string) (json.RawMessage, bool) {
 	r, _ := x.resultOf(step)
 	return r.json, r.json != nil

@@ -139,7 +139,7 @@ func (w *worker) lease(ctx context.Context, o offer) (leases []lease, found leas
 	return leases, found, errors.Wrap(err, "leasing tasks")
 }
 
-// freeUnheardSQL frees the tasks of an engine ($1) that it does not have in hand ($2).
+// freeUnheardSQL frees the tasks of an engine ($1) that it neither has in hand nor holds ($2).
 const freeUnheardSQL = `
 	update tasker.queue set held_by = null, due_at = ` + atOnceSQL + `
 	where task_id in (
@@ -158,13 +158,13 @@ func (w *worker) freeUnheard(ctx context.Context) {
 	defer w.engine.inHand.leasing.Unlock()
 	var freed int
 	var batch pgx.Batch
-	batch.Queue(freeUnheardSQL, number, w.engine.inHand.all()).Query(rowCount(&freed))
+	batch.Queue(freeUnheardSQL, number, append(w.engine.inHand.all(), w.engine.holds.all()...)).Query(rowCount(&freed))
 	err := w.engine.own.short(ctx, &batch)
 	switch {
 	case err != nil && ctx.Err() == nil:
-		w.engine.cfg.Logger.Warn("could not look for leases of which nobody heard; trying again", "error", err)
+		w.engine.cfg.Logger.Warn("could not look for tasks that this worker holds without knowing it; trying again", "error", err)
 	case freed > 0:
-		w.engine.cfg.Logger.Warn("freed tasks whose lease nobody had heard of", "tasks", freed)
+		w.engine.cfg.Logger.Warn("freed tasks that this worker held without knowing it: an answer of the database was lost", "tasks", freed)
 	}
 }
 

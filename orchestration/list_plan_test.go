@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
@@ -69,19 +71,18 @@ const loadManySQL = `
 	from tasker.tasks k join tasker.templates t using (digest) where k.state in ('pending', 'in_progress');
 	analyze tasker.templates; analyze tasker.tasks; analyze tasker.steps; analyze tasker.attempts; analyze tasker.queue`
 
+// loadMany returns a copy of a database that is loaded once.
 func loadMany(t *testing.T) *pgxpool.Pool {
 	t.Helper()
-	pool := database(t)
-	conn, err := pool.Acquire(t.Context())
-	require.NoError(t, err)
-	defer conn.Release()
-	_, err = conn.Conn().PgConn().Exec(t.Context(), loadManySQL).ReadAll()
-	require.NoError(t, err)
-	for _, table := range []string{"tasks", "steps", "attempts", "queue"} {
-		_, err := conn.Exec(t.Context(), "vacuum tasker."+table)
-		require.NoError(t, err)
+	return pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate, fillMany))
+}
+
+func fillMany(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.PgConn().Exec(ctx, loadManySQL).ReadAll(); err != nil {
+		return err
 	}
-	return pool
+	_, err := conn.Exec(ctx, "vacuum tasker.tasks, tasker.steps, tasker.attempts, tasker.queue")
+	return err
 }
 
 // planned is a pool that keeps the plan of each statement.
@@ -190,8 +191,12 @@ func TestListsUseIndexes(t *testing.T) {
 	pool := loadMany(t)
 	every := everyTask(t, pool)
 	require.Len(t, every, manyTasks)
-	for name, f := range listedFilters() {
-		p := &planned{Pool: pool}
+	filters := listedFilters()
+	for i, name := range slices.Sorted(maps.Keys(filters)) {
+		if strings.Contains(name, " ") && i%effort.Of(3, 1) != 0 { // a combination of two
+			continue
+		}
+		f, p := filters[name], &planned{Pool: pool}
 		list, err := orchestration.ListTasks(t.Context(), p, f)
 		require.NoError(t, err, name)
 		require.Equal(t, naive(every, f), numbers(list), name)

@@ -269,7 +269,7 @@ func deathOutcome(s *stepRun, now time.Time, crashed bool) outcome {
 	if crashed && s.suspect() {
 		reason = "its process died, and nothing ran beside it"
 		message += fmt.Sprintf("; processes have died %d times while they ran this step, and this time nothing ran beside it, "+
-			"so the step is the likely culprit", s.crashes+1)
+			"so the step is the likely cause", s.crashes+1)
 	}
 	o := lostOutcome(s, now, reason, &StepError{Class: "Tasker::ClaimLost",
 		Message: message + "; what it did outside the database may have happened"})

@@ -203,6 +203,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 // MigrateDown undoes migrations down to a version. Version 0 drops all tables with their
 // rows. It returns [ErrSchemaNewer] for any tables that are newer than this program.
 func MigrateDown(ctx context.Context, conn *pgx.Conn, version int32) error {
+	return MigrateDownIf(ctx, conn, version, nil)
+}
+
+// MigrateDownIf is MigrateDown that asks before. It calls allowed in the transaction of each
+// migration, with what the tables hold, after it has locked the table of tasks: until that
+// migration is undone, no task can come. If allowed returns an error, MigrateDownIf returns it,
+// and undoes neither this migration nor an older one. Without allowed, it does not ask.
+func MigrateDownIf(ctx context.Context, conn *pgx.Conn, version int32, allowed func(Contents) error) error {
 	s, err := ReadSchema(ctx, conn)
 	if err != nil {
 		return err
@@ -221,7 +229,44 @@ func MigrateDown(ctx context.Context, conn *pgx.Conn, version int32) error {
 	if err != nil {
 		return explainMigration(err)
 	}
-	return explainMigration(errors.Wrap(m.MigrateTo(ctx, version), "migrating the database down"))
+	var refused error
+	if allowed != nil {
+		askBefore(m, func(ctx context.Context, conn *pgx.Conn) error {
+			refused = allowedNow(ctx, conn, allowed)
+			return refused
+		})
+	}
+	err = m.MigrateTo(ctx, version)
+	if refused != nil {
+		return explainMigration(refused)
+	}
+	return explainMigration(errors.Wrap(err, "migrating the database down"))
+}
+
+// askBefore makes each migration ask before it is undone, in the same transaction.
+func askBefore(m *migrate.Migrator, ask migrate.MigrationFunc) {
+	for _, one := range m.Migrations {
+		undo := one.DownSQL
+		one.DownSQL, one.DownFunc = "", func(ctx context.Context, conn *pgx.Conn) error {
+			if err := ask(ctx, conn); err != nil {
+				return err
+			}
+			_, err := conn.Exec(ctx, undo)
+			return errors.Wrap(err, one.Name)
+		}
+	}
+}
+
+// allowedNow asks with numbers that stay as they are until the transaction ends.
+func allowedNow(ctx context.Context, conn *pgx.Conn, allowed func(Contents) error) error {
+	if _, err := conn.Exec(ctx, "lock table tasker.tasks"); err != nil {
+		return errors.Wrap(err, "locking the tasks")
+	}
+	c, err := ReadContents(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return allowed(c)
 }
 
 func latestVersion() (int32, error) {
@@ -273,7 +318,7 @@ func explainMigration(err error) error {
 	var pg *pgconn.PgError
 	switch {
 	case gaveWay(err):
-		return errors.WithHint(err, "A transaction keeps the tables locked; pg_stat_activity shows it. Run it again.")
+		return errors.WithHint(err, "A transaction keeps the tables locked; pg_stat_activity shows it. Wait for its end, and run the command again.")
 	case errors.As(err, &pg) && pg.Code == "42501":
 		return errors.WithHint(err, "The role needs CREATE on the database, or USAGE and CREATE on a schema tasker that is there already and empty, or a migrated database.")
 	}

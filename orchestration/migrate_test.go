@@ -50,6 +50,38 @@ func TestMigrateDownAndUp(t *testing.T) {
 	require.NoError(t, orchestration.CheckSchema(t.Context(), conn.Conn()))
 }
 
+// A task that is submitted in the last moment is counted.
+func TestMigrateDownAsksWithTheTasksLocked(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil)
+	tpl := template(t, "a:", "")
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = b.SubmitTx(t.Context(), tx, orchestration.Submission{Template: tpl})
+	require.NoError(t, err)
+	conn, err := pgx.Connect(t.Context(), b.pool.Config().ConnString())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	ended, unwilling := make(chan error, 1), errors.New("there is a task")
+	go func() {
+		ended <- orchestration.MigrateDownIf(t.Context(), conn, 0, func(c orchestration.Contents) error {
+			if c.Tasks > 0 {
+				return unwilling
+			}
+			return nil
+		})
+	}()
+	waits := func() (is bool) {
+		require.NoError(t, b.pool.QueryRow(t.Context(), "select exists (select from pg_locks where relation = 'tasker.tasks'::regclass and not granted)").Scan(&is))
+		return is
+	}
+	require.Eventually(t, waits, 20*time.Second, time.Millisecond)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, unwilling, <-ended)
+	require.NoError(t, orchestration.CheckSchema(t.Context(), conn), "nothing is undone")
+	require.NoError(t, orchestration.MigrateDownIf(t.Context(), conn, 8, func(orchestration.Contents) error { return nil }), "the lock is free")
+}
+
 // Otherwise a handler's table "steps" would be the engine's.
 func TestSearchPathWithTheEnginesSchemaFirst(t *testing.T) {
 	t.Parallel()

@@ -170,7 +170,7 @@ func (op *operation) onStep(name string, do func(*lockedStep) error) error {
 
 func (op *operation) retryTask() error {
 	if op.state != TaskInError {
-		return op.refuse(op.subject(), string(op.state), "only a task that ended in error can be retried", op.taskHint("A single waiting or failed step can be retried by its name."))
+		return op.refuse(op.subject(), string(op.state), "only a task that ended in error can be retried", op.taskHint(op.retryHint()))
 	}
 	for _, s := range op.steps {
 		if s.state == StepInError {
@@ -363,12 +363,23 @@ func (op *operation) refuse(subject, state, why, hint string) error {
 func (op *operation) taskHint(open string) string {
 	switch op.state {
 	case TaskComplete, TaskResolvedManually:
-		return "It has ended, and there is nothing left to do."
+		return "There is nothing left to do."
 	case TaskCancelled:
 		return "A cancelled task stays cancelled; submit it anew."
 	default:
 		return open
 	}
+}
+
+// retryHint says what may be done with a task that has not ended, in place of a retry.
+func (op *operation) retryHint() string {
+	for _, s := range op.steps {
+		if s.state == StepInError || s.state == StepWaitingForRetry {
+			return "A single waiting or failed step can be retried by its name."
+		}
+	}
+	return fmt.Sprintf("No step of it has failed, so there is nothing to retry: a `tasker-rb worker` goes on with it, or `tasker-rb run --task %d` here; "+
+		"`tasker-rb tasks cancel %[1]d` ends it.", op.taskID)
 }
 
 // stepHints say what a person may do with a step in that state.

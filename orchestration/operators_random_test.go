@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
@@ -96,7 +97,7 @@ func anyOperation(ctx context.Context, e *orchestration.Engine, task int64, step
 // would not end.
 func TestOperatorsChangeRandomTasks(t *testing.T) {
 	t.Parallel()
-	for i := range 4 { // each has fifty tasks
+	for i := range effort.Of(2, 4) { // each has fifty tasks
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			checkWithOperators(t)

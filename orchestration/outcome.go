@@ -116,7 +116,7 @@ func errorJSON(e *StepError) string {
 		seconds := e.RetryAfter.Seconds()
 		s.RetryAfter = &seconds
 	}
-	b, err := json.Marshal(s)
+	b, err := marshalExact(s)
 	if err != nil { // its Context is not JSON
 		plain := *e
 		plain.Context = nil

@@ -50,7 +50,7 @@ func TestErrDatabaseGoneEndsRecording(t *testing.T) {
 	for name, hangs := range map[string]bool{"down": false, "hangs": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server, err := localpg.Start(t.Context(), localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
+			server, err := localpg.Start(t.Context(), pgtest.Ephemeral(nil))
 			require.NoError(t, err)
 			stop := sync.OnceFunc(func() { _ = server.Close() }) // an error about its open sessions does not matter
 			t.Cleanup(stop)

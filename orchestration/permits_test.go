@@ -18,22 +18,39 @@ import (
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
-// gauge counts how many handlers run, and the maximum so far.
+// gauge counts how many handlers run, and the maximum so far. The first handlers wait until
+// as many run at once as are wanted.
 type gauge struct {
-	mu        sync.Mutex
-	now, most int
+	mu           sync.Mutex
+	now, most    int
+	wanted       int
+	wantedAtOnce chan struct{}
+}
+
+func newGauge(wanted int) *gauge {
+	return &gauge{wanted: wanted, wantedAtOnce: make(chan struct{})}
 }
 
 func (g *gauge) add(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.now += n
-	g.most = max(g.most, g.now)
+	if before := g.most; g.now > before {
+		g.most = g.now
+		if g.most == g.wanted {
+			close(g.wantedAtOnce)
+		}
+	}
 }
 
-func (g *gauge) run(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
+func (g *gauge) run(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
 	g.add(1)
 	defer g.add(-1)
+	select {
+	case <-g.wantedAtOnce:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	time.Sleep(2 * time.Millisecond) // the work that must not overlap
 	return nil, nil
 }
@@ -52,7 +69,7 @@ func (b *bundle) permitRows(t *testing.T) (held, wanted int) {
 func TestConcurrencyKeyHoldsAcrossEngines(t *testing.T) {
 	t.Parallel()
 	const tasks = 100
-	var limited, single gauge
+	limited, single := newGauge(3), newGauge(1)
 	handlers := funcs{"A": limited.run, "B": single.run}
 	one := engine(t, handlers)
 	two := engineOn(t, one.pool, handlers)
@@ -163,7 +180,7 @@ func TestPermitsGoInOrder(t *testing.T) {
 // worker.
 func TestPermitsWithinATask(t *testing.T) {
 	t.Parallel()
-	var g gauge
+	g := newGauge(1)
 	b := engine(t, funcs{"A": g.run, "B": g.run}, func(c *orchestration.Config) { c.MaxParallelSteps = 2 })
 	d := b.run(t, parse(t, `
   - {name: a, handler_class: A, concurrency_key: stripe}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
@@ -188,7 +189,7 @@ func (h *propertyHandler) HandleStep(ctx context.Context, x *orchestration.StepE
 // holds.
 func TestRandomTasksAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
-	for i := range 20 { // a hundred tasks per round
+	for i := range effort.Of(6, 20) { // a hundred tasks per round
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			checkAgainstModel(t)

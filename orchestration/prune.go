@@ -40,9 +40,9 @@ var prunedStates = []TaskState{TaskComplete, TaskCancelled, TaskResolvedManually
 // Prune deletes ended tasks, with everything that belongs to them. Tasks in error stay. An
 // identity key stays known: a submission with it still finds the task's number.
 //
-// It deletes some hundred tasks in a transaction, and pauses between two: as long as one
-// took, and much longer while workers have tasks in hand. When ctx ends, it stops after the present one and returns ctx's error and what it
-// deleted.
+// It deletes some hundred tasks in a transaction, and pauses between two. A pause is as long
+// as a transaction took, and much longer while workers have tasks in hand. When ctx ends, it
+// stops after the present transaction, and returns ctx's error and what it deleted.
 func (e *Engine) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 	if o.OlderThan <= 0 {
 		return Pruned{}, errors.WithHint(errors.Newf("PruneOptions.OlderThan is %v", o.OlderThan), "It must be more than 0.")

@@ -58,7 +58,13 @@ func TestCostsDoNotChangeBesideAPrune(t *testing.T) {
 	}()
 	require.Positive(t, <-batches)
 	beside := load(database)
-	require.NotEmpty(t, batches, "the prune went on")
+	if len(batches) == 0 {
+		select {
+		case <-batches:
+		case err := <-pruned:
+			require.Fail(t, "the prune has ended before", err)
+		}
+	}
 	cancel()
 	<-pruned
 	pruner.end()

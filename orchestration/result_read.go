@@ -157,7 +157,7 @@ func (a *claimedAttempt) readOnce(ctx context.Context, ids []int64, bytes int) (
 
 // errResultsGone is the error of a read that found fewer results than there must be.
 var errResultsGone = errors.WithHint(errors.New("the attempt has lost its claim on the step, or the results are not in the database any more"),
-	"The task was cancelled, deleted or taken over by another engine meanwhile. This attempt counts no more; let it end.")
+	"The task was cancelled, deleted or taken over by another engine meanwhile. This attempt does not count any more: let the handler return.")
 
 // claimedAttempt is an attempt of a step, as its handler reads results for it.
 type claimedAttempt struct {

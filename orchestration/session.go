@@ -202,7 +202,7 @@ func (s *session) beat(ctx context.Context, conn *pgx.Conn, look bool) (dead boo
 	asked := time.Now()
 	err = conn.QueryRow(answering, heartbeatSQL, number, s.opener.connections.backends(), look, s.busy()).Scan(&alive, &gone, &dead)
 	if n := s.opener.connections.cut(gone, asked); n > 0 {
-		s.logger.Warn("connections were silent whose other end is gone; closed them", "connections", n)
+		s.logger.Warn("closed connections that the server no longer has", "connections", n)
 	}
 	switch {
 	case err == nil && !alive:

@@ -21,6 +21,7 @@ type sessionOpener struct {
 	connections *poolConnections // of the pool; nil if ConfigurePool has not prepared it
 	direct      *pgx.ConnConfig  // instead of a connection of the pool; may be nil
 	clock       *databaseClock
+	version     string // of the program
 }
 
 // registerSQL locks the engine's number and writes its row. The rows of the engine's
@@ -70,7 +71,7 @@ func (o *sessionOpener) open(ctx context.Context, former []int64) (_ *pgx.Conn, 
 	// is behind, and a claim must never look like another engine's.
 	number = 1 + rand.Int64N(maxNumber)
 	host, _ := os.Hostname() // for people only
-	if _, err := conn.Exec(ctx, registerSQL, number, storableText(host), os.Getpid(), programVersion(), o.applicationName(), former); err != nil {
+	if _, err := conn.Exec(ctx, registerSQL, number, storableText(host), os.Getpid(), storableText(o.version), o.applicationName(), former); err != nil {
 		return nil, 0, err
 	}
 	var batch pgx.Batch

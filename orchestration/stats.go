@@ -51,11 +51,12 @@ const statsSQL = `
 	from q, o, e`
 
 // oldestDueSQL also finds what no worker has brought in yet. It leaves out what has the
-// due_at of atOnceSQL: nobody knows since when it waits.
+// due_at of atOnceSQL: nobody knows since when it waits. A task that is ready may have a
+// due_at some milliseconds ahead, of the clock of the engine that submitted it.
 const oldestDueSQL = `
-	select q.task_id, t.namespace, t.name, q.due_at, clock_timestamp() - q.due_at
+	select q.task_id, t.namespace, t.name, q.due_at, greatest(clock_timestamp() - q.due_at, '0')
 	from (select task_id, template, due_at from tasker.queue
-		where held_by is null and due_at <= now() and due_at > ` + atOnceSQL + ` order by due_at limit 1) q
+		where held_by is null and due_at <= now() + interval '1 second' and (ready or due_at <= now()) and due_at > ` + atOnceSQL + ` order by due_at limit 1) q
 	join tasker.templates t on t.number = q.template`
 
 // Stats counts the tasks, at little cost: it reads what has not ended, and an index.

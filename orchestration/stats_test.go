@@ -49,6 +49,14 @@ func TestStats(t *testing.T) {
 	require.InDelta(t, 2*time.Hour, s.Oldest.Waits, float64(time.Minute))
 	require.False(t, s.CompleteEstimated)
 
+	// The clock of the engine that has submitted the task was ahead.
+	set(notBroughtIn, "due_at = now() + interval '1 hour'")
+	set(first, "due_at = now() + interval '500 milliseconds'")
+	s, err = b.Stats(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, first, s.Oldest.TaskID)
+	require.Less(t, s.Oldest.Waits, time.Minute)
+
 	// A large table is not counted.
 	_, err = b.pool.Exec(t.Context(), "update pg_class set reltuples = 1000000 where oid = 'tasker.tasks'::regclass")
 	require.NoError(t, err)

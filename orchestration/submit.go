@@ -43,6 +43,12 @@ type Submission struct {
 	// [MarkDevelopment]; otherwise the error is [ErrNotForDevelopment].
 	ReplaceTemplate bool
 
+	// Held keeps workers away from the task, because this program runs it itself, with
+	// [Engine.Run]. Workers may take the task when Run has returned before its end, and when
+	// the engine is closed or dead. The task is in progress at once. Held excludes RunAt, and is
+	// not for [Engine.SubmitMany].
+	Held bool
+
 	// NoWake leaves it to the caller to wake the workers, with [Engine.Wake] after the
 	// commit. In [Engine.SubmitManyTx] it counts if every submission has it.
 	NoWake bool
@@ -78,7 +84,7 @@ func (e *Engine) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	if err == nil {
 		e.templates.Store(s.Template.Digest(), s.Template)
 	}
-	if err == nil && !s.NoWake && !done.Existed {
+	if err == nil && !s.NoWake && !s.Held && !done.Existed {
 		signal(e.waker.due)
 	}
 	return done, err
@@ -122,6 +128,9 @@ func (e *Engine) submitTx(ctx context.Context, tx pgx.Tx, s Submission) (Submitt
 	}
 	done, err := e.insertTask(ctx, tx, s, digest)
 	done.Replaced = replaced
+	if err == nil && s.Held {
+		return done, e.hold(ctx, tx, done.TaskID)
+	}
 	if err == nil && !s.NoWake && !done.Existed {
 		_, err = tx.Exec(ctx, notifyWakeSQL)
 	}
@@ -139,6 +148,9 @@ const maxIdentityKey = 2000
 func (s *Submission) check(limit int) error {
 	if s.Template == nil {
 		return errors.New("orchestration: Submission.Template is missing")
+	}
+	if s.Held && !s.RunAt.IsZero() {
+		return errors.WithHint(errors.New("orchestration: Submission has both Held and RunAt"), "A task for later is for workers: leave Held out.")
 	}
 	for _, text := range append([]string{s.IdentityKey, s.Initiator, s.SourceSystem, s.Reason}, s.Tags...) {
 		if storableText(text) != text {

@@ -42,8 +42,8 @@ func wakes(list []Submission) bool {
 
 // SubmitManyTx is SubmitMany in the caller's transaction. One call inserts its identity
 // keys in their order. Several calls in one transaction can deadlock with another
-// transaction that has the same keys, like any statements that insert the same keys in
-// different orders.
+// transaction that has the same keys. Any statements that insert the same keys in different
+// orders can.
 func (e *Engine) SubmitManyTx(ctx context.Context, tx pgx.Tx, list []Submission) ([]Submitted, error) {
 	if err := e.askHandlersOfMany(ctx, list); err != nil {
 		return nil, err
@@ -130,6 +130,9 @@ func (e *Engine) taskRows(list []Submission) (rows []taskRow, kinds []templateKi
 	for i, s := range list {
 		if err := s.check(e.cfg.MaxDocumentBytes); err != nil {
 			return nil, nil, ofMany(err, i, len(list))
+		}
+		if s.Held {
+			return nil, nil, ofMany(errors.WithHint(errors.New("orchestration: Submission.Held is not for SubmitMany"), "Call Submit for a task that you run yourself."), i, len(list))
 		}
 		digest, known := digests[s.Template]
 		if !known {

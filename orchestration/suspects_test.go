@@ -57,7 +57,7 @@ func TestStepThatEndsItsProcess(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, orchestration.TaskInError, d.State)
 	require.Equal(t, 10, d.Steps[0].Attempts)
-	require.Contains(t, d.Steps[0].Last().Err.Message, "likely culprit")
+	require.Contains(t, d.Steps[0].Last().Err.Message, "likely cause")
 	var most int
 	require.NoError(t, pool.QueryRow(t.Context(), "select max(losses) from tasker.steps where task_id <> $1", culprit).Scan(&most))
 	require.LessOrEqual(t, most, 2, "nothing ran beside it later")

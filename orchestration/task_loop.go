@@ -329,7 +329,7 @@ func (l *taskLoop) tellOutcome(r attemptResult) {
 		l.engine.tell(l.task, s, Event{Kind: EventStepReleased, Duration: r.ran})
 		return
 	}
-	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err}
+	event := Event{Kind: EventStepCompleted, Duration: o.ended.Sub(o.started), Results: o.results, Err: o.err, Lost: o.loss}
 	switch o.to {
 	case StepComplete:
 	case StepWaitingForRetry:

@@ -109,9 +109,7 @@ func (a *attempt) rollBack(ctx context.Context, failure *StepError) *StepError {
 	ctx, cancel := outliving(ctx, a.engine.stopTimeout)
 	defer cancel()
 	_, failed := a.x.session.Finish()
-	if failed != nil && (failure == nil || failure.namedBy(failed)) {
-		failure = sqlFailure(failed)
-	}
+	failure = ofSession(failure, failed)
 	if failure == nil {
 		if err := a.x.session.CheckCommit(ctx); err != nil {
 			failure = commitFailure(err)

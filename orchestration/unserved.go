@@ -9,8 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Unserved says why no living worker takes a task that is ready: none has a handler class,
-// or the filters of all leave the task out. It has either Classes or one of the others.
+// Unserved says why no living worker takes a task that is ready. Either none of them has a
+// handler class of the task, or the filters of all leave the task out. So it has either
+// Classes or one of the others.
 type Unserved struct {
 	Classes                []string // more than one if no worker misses the same class as another
 	Queue, Namespace, Name string   // more than one if each passes some worker's filters

@@ -59,8 +59,8 @@ func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
 // Work leases due tasks and handles them, many at a time, until ctx ends. Any number
 // of workers share the tasks of a database.
 //
-// When ctx ends, the worker drains: it leases no more tasks and starts no more steps,
-// waits for the running steps, gives its tasks back, and returns nil. Work returns an
+// When ctx ends, the worker drains. It leases no more tasks, starts no more steps, and
+// waits for the running ones. Then it gives its tasks back, and returns nil. Work returns an
 // error only for a wrong configuration. It waits for a database that does not answer.
 //
 // Workers with different filters should have engines of their own: [Engine.Workers] and

@@ -100,6 +100,14 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 	return d
 }
 
+// stepWords names a step in messages. A name that cannot be used is empty.
+func stepWords(name string) string {
+	if name == "" {
+		return "the step"
+	}
+	return "the step " + strconv.Quote(tree.Shorten(name))
+}
+
 // stepName reads the name and the description of a step. who names the step in
 // messages. named says whether the name can be used.
 func (b *builder) stepName(n *tree.Node, d *stepDraft) (who string, named bool) {
@@ -109,7 +117,7 @@ func (b *builder) stepName(n *tree.Node, d *stepDraft) (who string, named bool) 
 		d.name = m.Value
 		s.Name, named = b.label(*m)
 		s.Position = b.problems.position(m.Value.Line, m.Value.Column)
-		who = "the step " + strconv.Quote(tree.Shorten(s.Name))
+		who = stepWords(s.Name)
 	} else {
 		b.problems.at(n, "Add a name.", "the step has no name")
 	}
@@ -142,7 +150,7 @@ func (b *builder) execution(n *tree.Node, s *Step) {
 			IsolationReadUncommitted, IsolationReadCommitted, IsolationRepeatableRead, IsolationSerializable)
 		if s.Transaction == TransactionNone && s.Isolation != IsolationDefault {
 			b.problems.at(m.Value, "Remove isolation, or transaction: none.",
-				"the step %q asks for an isolation level and for no transaction", s.Name)
+				"%s asks for an isolation level and for no transaction", stepWords(s.Name))
 		}
 	}
 	if m := n.Get("concurrency_key"); m != nil {
@@ -150,7 +158,7 @@ func (b *builder) execution(n *tree.Node, s *Step) {
 		s.ConcurrencyLimit = b.integer(n.Get("concurrency_limit"), defaultConcurrencyLimit, 1, maxConcurrencyLimit)
 	} else if m := n.Get("concurrency_limit"); m != nil {
 		b.problems.key(*m, "Add concurrency_key: with a name that the steps of this limit share, or remove it.",
-			"the step %q has a concurrency_limit and no concurrency_key", s.Name)
+			"%s has a concurrency_limit and no concurrency_key", stepWords(s.Name))
 	}
 }
 

@@ -8,9 +8,10 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates/internal/tree"
 )
 
-// Changes says in words how two templates differ: a line for each step that is changed, new,
-// gone or called otherwise, after those of the template itself. It is empty exactly when the
-// digests are the same. [Diff] is for programs: it lists every value with its path.
+// Changes says in words how two templates differ. The lines of the template itself come
+// first. Then there is a line for each step that is changed, new, gone or renamed. Changes
+// is empty exactly when the digests are the same. [Diff] is for programs: it lists every
+// value with its path.
 func Changes(before, after *Template) []string {
 	names := renames(before, after)
 	old, now := byStep(before.withNames(names)), byStep(after)

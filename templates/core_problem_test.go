@@ -89,7 +89,7 @@ var coreProblemCases = []struct {
 		`5:47: max_backoff_ms (100ms) is below initial_delay (5s) | Raise max_backoff_ms or lower initial_delay.`}},
 	{"timeout", core + "handler: {callable: A}\n    timeout_seconds: 0\n", []string{`5:22: timeout_seconds is 0; it must be more than 0 and at most 604800 (7 days)`}},
 	{"input_schema", "name: x\ninput_schema: {type: 5}\nsteps:\n  - {name: a, handler: {callable: A}}\n", []string{
-		`2:16: input_schema.type: fits none of the allowed forms (must be one of "array", "boolean", "integer", "null", "number", "object", "string", got 5)`}},
+		`2:16: input_schema.type: fits none of the allowed forms (must be one of "array", "boolean", "integer", "null", "number", "object", "string", got 5) | The types are string, number, integer, boolean, object, array and null.`}},
 	{"mappings of the template", "name: x\ntask_handler: {callable: 'A::b', initialization: 1, method: go}\nsystem_dependencies: {primary: 1, secondary: b}\nsteps:\n  - {name: a, handler: {callable: A}}\n", []string{
 		`2:26: callable "A::b" is not the name of a Ruby class | Did you mean "A::B"?`,
 		`2:50: initialization must be a mapping, found the value 1`,

@@ -18,8 +18,8 @@
 // Two templates that mean the same have the same [Template.Digest].
 //
 // Two formats are read: the one of tasker-engine, with step_templates, and the one
-// of Tasker Core, with steps. Encode always writes the first. What a file says and
-// nothing reads is in Template.Warnings.
+// of Tasker Core, with steps. Encode always writes the first. Template.Warnings has
+// the parts of a file that nothing reads.
 //
 // docs/templates.md describes every key. The package uses no database and no
 // Ruby. Its callers check whether a handler class exists; Step.HandlerPosition

@@ -27,7 +27,8 @@ func WithEnvironment(name string) Option {
 	return func(o *options) { o.environment = name }
 }
 
-// Load reads and checks a template file. The error is a [*Problems].
+// Load reads and checks a template file. The error is a [*Problems]. A pipe is read to its
+// end; a socket or a device is refused.
 func Load(path string, opts ...Option) (*Template, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -104,12 +105,17 @@ func (c *collector) absorb(err error) bool {
 
 // readFile reads a file. The error is a *Problems with a hint.
 func readFile(path string) ([]byte, error) {
+	info, statErr := os.Stat(path)
+	if statErr == nil {
+		if kind := specialKind(info.Mode()); kind == "socket" || kind == "device" { // may have no end
+			return nil, &Problems{List: []Problem{{File: path, Message: "this is a " + kind + ", not a template file", Hint: "Name a file."}}}
+		}
+	}
 	data, err := os.ReadFile(path)
 	if err == nil {
 		return data, nil
 	}
 	problem := Problem{File: path}
-	info, statErr := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		problem.Message = "the file does not exist"
@@ -137,6 +143,19 @@ func readFile(path string) ([]byte, error) {
 		problem.Hint = "Check the file, and the disk that it is on."
 	}
 	return nil, &Problems{List: []Problem{problem}, cause: err}
+}
+
+// specialKind names what is neither a file nor a folder.
+func specialKind(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		return "pipe"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	case mode&fs.ModeDevice != 0:
+		return "device"
+	}
+	return ""
 }
 
 // cause returns the error below the name of the file.

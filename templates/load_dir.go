@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 )
 
 // LoadDir reads every .yml and .yaml file of a directory and its subdirectories,
-// except hidden ones. The registry holds the valid templates. The error is a
+// except hidden ones, pipes, sockets and devices. The registry holds the valid templates. The error is a
 // [*Problems] that lists every fault of the other files. Two templates with the
 // same identity are a fault.
 func LoadDir(dir string, opts ...Option) (*Registry, error) {
@@ -36,7 +37,7 @@ func LoadDir(dir string, opts ...Option) (*Registry, error) {
 				return fs.SkipDir
 			}
 			return nil
-		case !isTemplateFile(entry.Name()):
+		case !isTemplateFile(entry.Name()) || isSpecial(path):
 			return nil
 		}
 		files++
@@ -60,6 +61,13 @@ func LoadDir(dir string, opts ...Option) (*Registry, error) {
 		return registry, all
 	}
 	return registry, nil
+}
+
+// isSpecial reports whether the file is none that is read when it is only found: a pipe
+// would be read until somebody writes into it.
+func isSpecial(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && specialKind(info.Mode()) != ""
 }
 
 func unreadable(path string, err error) Problem {

@@ -3,6 +3,7 @@ package templates_test
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -69,4 +70,18 @@ func TestLoadDirWithoutTemplates(t *testing.T) {
 	_, err = templates.LoadDir(gone)
 	require.EqualError(t, err, gone+": the directory does not exist\n    Check the path; it is relative to the current directory.")
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// Nobody writes into the pipe.
+func TestLoadDirLeavesOutWhatIsNoFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "a.yml", "name: a\n"+steps)
+	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "pipe.yml"), 0o600))
+	require.NoError(t, os.Symlink("/dev/zero", filepath.Join(dir, "device.yml")))
+	registry, err := templates.LoadDir(dir)
+	require.NoError(t, err)
+	require.Equal(t, 1, registry.Len())
+	_, err = templates.Load(filepath.Join(dir, "device.yml"))
+	require.EqualError(t, err, filepath.Join(dir, "device.yml")+": this is a device, not a template file\n    Name a file.")
 }

@@ -36,7 +36,19 @@ var problemCases = []struct {
 		[]string{`2:1: this is not valid YAML: unknown anchor 'nope' referenced | Define the anchor (&name) above the alias (*name), or put the text in quotes.`}},
 	{"syntax: escape", "name: \"a\\qb\"\n",
 		[]string{"1:1: this is not valid YAML: found unknown escape character | Write \\\\ for a backslash in double quotes, or use single quotes."}},
-	{"not UTF-8", "name: \xff\n", []string{`1:1: this is not valid YAML: invalid leading UTF-8 octet | Check the indentation, the quotes and the brackets of this line and the one before it.`}},
+	{"not UTF-8", "name: \xff\n", []string{`1:7: the file is not in UTF-8: it has the byte 0xff here | Save it as UTF-8.`}},
+	{"Latin-1", "name: x\n" + steps + "# äöü\n# caf\xe9\n", []string{`5:6: the file is not in UTF-8: it has the byte 0xe9 here | Save it as UTF-8.`}},
+	{"syntax: no space after a colon", "name:x\n\n# the steps\n" + steps,
+		[]string{`1:5: this is not valid YAML: did not find expected <document start> | Write a space after this colon.`}},
+	{"syntax: no space after a colon in a later line", "name: x\nversion:1\n" + steps,
+		[]string{`2:8: this is not valid YAML: could not find expected ':' | Write a space after this colon.`}},
+	{"syntax: no space after a colon in a list", "name: x\nstep_templates:\n  - name:a\n    handler_class: A\n",
+		[]string{`3:9: this is not valid YAML: mapping values are not allowed in this context | Write a space after this colon.`}},
+	{"too many values", "name: x\nhandler_config:\n  a: &a [" + strings.Repeat("1, ", 500) + "1]\n  b: [" + strings.Repeat("*a, ", 500) + "1]\n" + steps,
+		[]string{`3:922: the document holds more than 200000 values once its aliases are expanded | Write less, or use fewer aliases.`}},
+	{"a name that is a number", "name: x\nstep_templates:\n  - {name: 7, handler_class: A, concurrency_limit: 2}\n",
+		[]string{`3:12: name must be text, found the value 7 | Put it in quotes: "7"`,
+			`3:33: the step has a concurrency_limit and no concurrency_key | Add concurrency_key: with a name that the steps of this limit share, or remove it.`}},
 	{"two documents", "name: x\n" + steps + "---\nname: y\n",
 		[]string{`4:1: the file holds a second YAML document | Write one template a file: remove the line --- or move what follows it.`}},
 	{"duplicate keys", "name: x\nname: y\n" + steps, []string{`2:1: the key "name" is given twice, first at 1:1 | Remove one of the two.`}},
@@ -103,7 +115,7 @@ var problemCases = []struct {
 	{"step_templates: empty", "name: x\nstep_templates: []\n", []string{`2:17: step_templates is empty | Add a step.`}},
 	{"schema: text", "name: x\nschema: text\n" + steps, []string{`2:9: schema must be a mapping, found the text "text"`}},
 	{"schema: type", "name: x\nschema:\n  type: objct\n" + steps, []string{
-		`3:3: schema.type: fits none of the allowed forms (must be one of "array", "boolean", "integer", "null", "number", "object", "string", got "objct")`}},
+		`3:3: schema.type: fits none of the allowed forms (must be one of "array", "boolean", "integer", "null", "number", "object", "string", got "objct") | The types are string, number, integer, boolean, object, array and null.`}},
 	{"schema: pattern", "name: x\nschema:\n  properties:\n    x: {pattern: \"(?=a)\"}\n" + steps, []string{
 		`4:9: schema.properties.x.pattern: must be a valid regex, got "(?=a)" | Patterns are in RE2 syntax, which has no lookaround and no backreferences.`}},
 	{"schema: key that is a pattern", "name: x\nschema:\n  $schema: http://json-schema.org/draft-04/schema#\n  patternProperties: {\"(?=a)\": {}}\n" + steps, []string{
@@ -269,7 +281,7 @@ environments:
 		`19:33: timeout_seconds is -3; it must be more than 0 and at most 604800 (7 days)`,
 		`19:37: an environment cannot rename the step "charge" | Remove the key.`,
 		`20:10: b must be a mapping, found the value 5`,
-		`21:14: schema.type: fits none of the allowed forms (must be one of "array", "boolean", "integer", "null", "number", "object", "string", got 5)`}},
+		`21:14: schema.type: fits none of the allowed forms (must be one of "array", "boolean", "integer", "null", "number", "object", "string", got 5) | The types are string, number, integer, boolean, object, array and null.`}},
 }
 
 const environmentKeyNames = "step_overrides, description, task_handler_class, module_namespace, concurrent, " +

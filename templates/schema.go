@@ -92,7 +92,10 @@ func compileDraft(n *tree.Node, draft *jsonschema.Draft) (schema *jsonschema.Sch
 }
 
 const (
-	patternHint   = "Patterns are in RE2 syntax, which has no lookaround and no backreferences."
+	patternHint = "Patterns are in RE2 syntax, which has no lookaround and no backreferences."
+	// What a schema of schemas says of a type that there is not.
+	jsonTypes     = `must be one of "array", "boolean", "integer", "null", "number", "object", "string"`
+	typeHint      = "The types are string, number, integer, boolean, object, array and null."
 	referenceHint = "Definitions are under $defs (or definitions): #/$defs/name."
 )
 
@@ -109,8 +112,11 @@ func schemaFaults(n *tree.Node, err error) []schemaFault {
 		var faults []schemaFault
 		for _, v := range listViolations(detail, n) {
 			hint := ""
-			if strings.HasPrefix(v.Message, "must be a valid regex") {
+			switch {
+			case strings.HasPrefix(v.Message, "must be a valid regex"):
 				hint = patternHint
+			case strings.Contains(v.Message, jsonTypes):
+				hint = typeHint
 			}
 			faults = append(faults, schemaFault{path: v.location, message: v.Message, hint: hint})
 		}

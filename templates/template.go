@@ -116,7 +116,7 @@ const (
 	TransactionLazy Transaction = "lazy"
 	// TransactionAlways begins it before the handler runs.
 	TransactionAlways Transaction = "always"
-	// TransactionNone gives the handler no connection.
+	// TransactionNone lets each statement of the handler commit by itself.
 	TransactionNone Transaction = "none"
 )
 

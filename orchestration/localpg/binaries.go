@@ -122,10 +122,12 @@ func Choose(ctx context.Context, o Options) (Installation, error) {
 
 // choose is Choose for the data in dataDir.
 func choose(ctx context.Context, o Options, dataDir string) (Installation, error) {
-	candidates := Installations(ctx)
-	if o.BinDir != "" {
+	var candidates []Installation
+	if o.BinDir == "" {
+		candidates = Installations(ctx)
+	} else {
 		in, err := inspect(ctx, o.BinDir)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			return in, errors.WithHint(errors.Wrapf(err, "localpg: no PostgreSQL server in %s", o.BinDir),
 				"Name the folder that holds postgres and initdb.")
 		}
@@ -161,6 +163,6 @@ func choose(ctx context.Context, o Options, dataDir string) (Installation, error
 		errors.Newf("localpg: the data in %s was made by PostgreSQL %s, but only %s is installed",
 			dataDir, wanted, strings.Join(versions, ", ")),
 		"Install PostgreSQL %s again (on Debian: `apt install postgresql-%s`; PostgreSQL's own packages at apt.postgresql.org have it for later releases, too). "+
-			"Then keep both, or convert the data with pg_upgrade as docs/versions.md says. Or move %s away to begin with an empty database.",
+			"Then keep both, or convert the data with pg_upgrade as `tasker-rb docs versions` says. Or move %s away to begin with an empty database.",
 		wanted, wanted, dataDir)
 }

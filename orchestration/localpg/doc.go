@@ -1,6 +1,6 @@
-// Package localpg is the database that needs no set-up: a private PostgreSQL,
-// run from the binaries that the system has, reached through a Unix socket
-// only, and shared by all commands of one user.
+// Package localpg is the database that needs no set-up. It is a private
+// PostgreSQL that runs from the binaries of the system. It is reached through a
+// Unix socket only, and all commands of one user share it.
 //
 //	server, err := localpg.Start(ctx, localpg.Options{})
 //	...
@@ -8,8 +8,8 @@
 //	pool, err := pgxpool.New(ctx, server.URL())
 //
 // The data stays in the user's state folder ([DefaultDir]) from one command to
-// the next. A command that finds the server running joins it, and the last
-// command to leave stops it, in whatever order they leave and however they end.
+// the next. A command that finds the server running joins it. The last command
+// to leave stops it, in whatever order they leave and however they end.
 // With [Options.Ephemeral] the database is in a temporary folder, belongs to one
 // command alone, and is removed with its server.
 //
@@ -19,8 +19,8 @@
 // The supervisor is the same executable under the name tasker-rb-localpg, in a
 // session of its own, so ^C in a terminal does not reach it. All of them agree
 // through one file, lock, and Linux's open-file-description locks on four of its
-// bytes. The kernel drops such a lock when its holder ends, also after kill -9;
-// so no count can be wrong, and no state can be stale:
+// bytes. The kernel drops such a lock when its holder ends, also after kill -9.
+// So no count can be wrong, and no state can be stale:
 //
 //	byte        held by                                 while
 //	clients     every command, shared                   it uses the server

@@ -183,3 +183,37 @@ func ExampleChoose() {
 	// true
 	// true <nil>
 }
+
+// A database stays when its project's folder is gone.
+func ExampleLeftovers() {
+	state := exampleDir()
+	defer os.RemoveAll(state)
+	os.Setenv("XDG_STATE_HOME", state)
+	defer os.Unsetenv("XDG_STATE_HOME")
+	dir := filepath.Join(state, "tasker-rb", "projects", "shop-0123456789ab")
+	os.MkdirAll(dir, 0o755)
+	os.WriteFile(filepath.Join(dir, "project"), []byte("/nowhere/shop\n"), 0o644)
+	all, err := localpg.Leftovers()
+	fmt.Println(len(all), err)
+	fmt.Println(filepath.Base(all[0].Dir), all[0].Project, all[0].Running)
+	// Output:
+	// 1 <nil>
+	// shop-0123456789ab /nowhere/shop false
+}
+
+// A database that is not there yet has no data. Why its last start failed is in its log.
+func ExampleLastFailure() {
+	dir := exampleDir()
+	defer os.RemoveAll(dir)
+	fmt.Println(localpg.HasData(dir), localpg.LastFailure(dir))
+
+	// What a start on a full disk leaves there:
+	line := "tasker-rb-localpg: initdb failed (exit status 1): error: could not write: No space left on device\n"
+	if err := os.WriteFile(filepath.Join(dir, "postgres.log"), []byte(line), 0o600); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(localpg.LastFailure(dir))
+	// Output:
+	// false <nil>
+	// localpg: the last start failed: initdb failed (exit status 1): error: could not write: No space left on device
+}

@@ -45,7 +45,7 @@ var remedies = []struct{ text, hint string }{
 	{"incompatible with server", "The data was made by another version of PostgreSQL. Install that version, or move {dir} away to begin with an empty database."},
 	{"could not look up effective user ID", "The user of this process has no entry in /etc/passwd, which PostgreSQL needs. Add one, or set DATABASE_URL."},
 	{"Read-only file system", "Set XDG_STATE_HOME to a folder that you can write, or set DATABASE_URL."},
-	{"ermission denied", "See to it that the server's user can read and write {dir}, and can run PostgreSQL's binaries."},
+	{"ermission denied", "Make sure that the server's user can read and write {dir}, and can run PostgreSQL's binaries."},
 }
 
 // explain adds a hint to a failure of the server in dir, if remedies has one.

@@ -114,7 +114,7 @@ func (s *Server) awaitReport(ctx context.Context, replies *os.File) error {
 		return errors.Wrap(ctx.Err(), "localpg: wait for the server to start")
 	}
 	if err != nil {
-		return errors.Wrap(err, "localpg: hear from the supervisor")
+		return errors.Wrap(err, "localpg: read the supervisor's answer")
 	}
 	var r report
 	if err := json.Unmarshal(answer, &r); err != nil {

@@ -43,7 +43,7 @@ func supervisor(t testing.TB, dir string) int {
 func TestDataIsThereForTheNextCommand(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
-	first := open(t, localpg.Options{Dir: dir})
+	first := open(t, localpg.Options{Dir: dir, BinDir: realBinDir(t)})
 	require.Equal(t, "on", ask(t, first.URL(), "show fsync"))
 	require.Empty(t, ask(t, first.URL(), "show listen_addresses"))
 	require.Equal(t, "UTF8", ask(t, first.URL(), "show server_encoding"))

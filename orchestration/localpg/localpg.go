@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -47,7 +46,8 @@ type Server struct {
 	options   Options
 	files     files
 	lock      *lockFile
-	made      bool // by this command
+	made      bool  // by this command
+	logged    int64 // how long the log was when this command came
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -78,13 +78,7 @@ func startOn(ctx context.Context, o Options, from files) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{place: p, options: o, files: from}
-	err = s.start(ctx)
-	if err == nil && s.made && o.Dir == "" && !o.Ephemeral {
-		if err = s.noteProject(); err != nil {
-			err = errors.CombineErrors(err, s.Close())
-		}
-	}
-	if err != nil {
+	if err = s.start(ctx); err != nil {
 		if o.Ephemeral {
 			err = errors.CombineErrors(err, p.remove())
 		}
@@ -142,6 +136,11 @@ func (s *Server) start(ctx context.Context) (err error) {
 			_ = s.lock.Close()
 		}
 	}()
+	if s.options.Dir == "" && !s.options.Ephemeral {
+		if err := s.noteProject(); err != nil {
+			return err
+		}
+	}
 	// While this command holds a share, a running supervisor stays. While it holds
 	// the start byte, no other command starts one.
 	if err := s.lock.acquire(ctx, clientsByte, shared); err != nil {
@@ -150,11 +149,14 @@ func (s *Server) start(ctx context.Context) (err error) {
 	if err := s.lock.acquire(ctx, startByte, exclusive); err != nil {
 		return errors.Wrap(err, "localpg: wait for another command that is starting the server")
 	}
-	_, missing := os.Stat(filepath.Join(s.place.dataDir(), "PG_VERSION"))
+	there := HasData(s.place.base)
+	if info, err := os.Stat(s.place.log()); err == nil {
+		s.logged = info.Size()
+	}
 	if err := s.join(ctx); err != nil {
 		return err
 	}
-	s.made = missing != nil
+	s.made = !there
 	return s.lock.release(startByte)
 }
 

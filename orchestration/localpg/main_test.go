@@ -40,7 +40,15 @@ func TestMain(m *testing.M) {
 		obey(text)
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	remove, err := makeInitdbOnce()
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		remove()
+		os.Exit(code)
+	}))
 }
 
 // obey is the life of a command. It prints "up" and its URL, or "failed" and the
@@ -243,7 +251,7 @@ func requireSoonGone(t testing.TB, dir string) {
 
 // waitUntil waits until a condition holds. Only a defect makes it reach its limit.
 func waitUntil(condition func() bool) bool {
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}

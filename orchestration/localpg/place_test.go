@@ -91,10 +91,47 @@ func TestTheProjectIsNoted(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", state)
 	project := t.TempDir()
 	t.Setenv("TASKER_PROJECT", project)
+	noted := func() string {
+		server := open(t, localpg.Options{})
+		noted, err := os.ReadFile(filepath.Join(server.Dir(), "project"))
+		require.NoError(t, err)
+		require.NoError(t, server.Close())
+		return string(noted)
+	}
+	project, err := filepath.EvalSymlinks(project)
+	require.NoError(t, err)
+	require.Equal(t, project+"\n", noted())
+	dir, err := localpg.DefaultDir()
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(filepath.Join(dir, "project")), "as if the first start had been killed")
+	require.Equal(t, project+"\n", noted())
+}
+
+// A project's database is left over when its folder is gone.
+func TestLeftovers(t *testing.T) {
+	state := stateDir(t)
+	t.Setenv("XDG_STATE_HOME", state)
+	project, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	project = filepath.Join(project, "shop")
+	require.NoError(t, os.Mkdir(project, 0o755))
+	t.Setenv("TASKER_PROJECT", project)
+	left := func() []localpg.Leftover {
+		all, err := localpg.Leftovers()
+		require.NoError(t, err)
+		return all
+	}
+	require.Empty(t, left())
 	server := open(t, localpg.Options{})
-	noted, err := os.ReadFile(filepath.Join(server.Dir(), "project"))
-	require.NoError(t, err)
-	project, err = filepath.EvalSymlinks(project)
-	require.NoError(t, err)
-	require.Equal(t, project+"\n", string(noted))
+	require.Empty(t, left())
+	require.NoError(t, os.Rename(project, project+"-moved"))
+	for _, running := range []bool{true, false} {
+		all := left()
+		require.Len(t, all, 1)
+		require.Greater(t, all[0].Bytes, int64(1_000_000))
+		require.Equal(t, localpg.Leftover{Dir: server.Dir(), Project: project, Bytes: all[0].Bytes, Running: running}, all[0])
+		require.NoError(t, server.Close())
+	}
+	require.NoError(t, os.RemoveAll(server.Dir()))
+	require.Empty(t, left())
 }

@@ -126,7 +126,7 @@ func (p *Prepared) make(ctx context.Context, o Options, archive string) error {
 	}
 	_, err = os.Stat(archive)
 	return errors.WithHint(errors.Wrap(err, "localpg: the prepared database was not written"),
-		"Make its folder writable, or room in it; or set XDG_CACHE_HOME to another one.")
+		"Make its folder writable, make room on its disk, or set XDG_CACHE_HOME to another folder.")
 }
 
 // removeOld deletes the files that were not used for a long time.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
 
@@ -104,6 +106,9 @@ func TestADamagedPreparedDatabaseIsMadeAgain(t *testing.T) {
 	for name, content := range map[string][]byte{
 		"one letter is another": changed, "empty": {}, "cut off": whole[:len(whole)/2], "without its end": whole[:len(whole)-3*512], "no archive": []byte("something else"), "nonsense": control,
 	} {
+		if slices.Contains([]string{"empty", "cut off", "no archive"}, name) && !effort.Thorough() {
+			continue
+		}
 		require.NoError(t, os.WriteFile(path, content, 0o600))
 		before := made.Load()
 		server := open(t, o)

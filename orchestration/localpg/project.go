@@ -3,9 +3,11 @@ package localpg
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 
 	"github.com/cockroachdb/errors"
 )
@@ -14,12 +16,16 @@ import (
 const projectVariable = "TASKER_PROJECT"
 
 // Project returns the folder of the project that the working folder is in, with all links
-// resolved: the nearest folder upwards that has a .tasker-rb, otherwise the nearest with a
-// .git, otherwise the working folder. TASKER_PROJECT in the environment names another.
+// resolved. It is the nearest folder upwards that has a .tasker-rb. If there is none, it is
+// the nearest with a .git, and otherwise the working folder. TASKER_PROJECT in the
+// environment names another.
 func Project() (string, error) {
 	named := os.Getenv(projectVariable)
 	if named != "" {
 		dir, err := realDir(named)
+		if err != nil {
+			err = errors.Newf("localpg: %s names %s, which is no folder: %v", projectVariable, named, reason(err))
+		}
 		return dir, errors.WithHintf(err, "Set %s to a folder, or unset it.", projectVariable)
 	}
 	dir, err := os.Getwd()
@@ -47,9 +53,18 @@ func realDir(path string) (string, error) {
 	}
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
-		err = errors.Newf("%s is not a folder", path)
+		err = &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
 	}
 	return path, errors.WithStack(err)
+}
+
+// reason is the cause of an error about a path, without the path.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 // upwards returns dir, or the nearest folder above it, that has the file; "" if none has.
@@ -83,8 +98,16 @@ func dirOf(state, project string) string {
 	return filepath.Join(state, "projects", name+hex.EncodeToString(sum[:6]))
 }
 
+// projectFile names the project, beside its data.
+const projectFile = "project"
+
 // note writes the project's folder beside its data, so that the data can be told from that
-// of other projects.
+// of other projects. It does nothing if that is there: a start may have been killed before it
+// was, and the folder of another project may have been renamed to this one.
 func (p place) note(project string) error {
-	return errors.Wrap(os.WriteFile(filepath.Join(p.base, "project"), []byte(project+"\n"), 0o644), "localpg: note the project")
+	file, text := filepath.Join(p.base, projectFile), project+"\n"
+	if noted, err := os.ReadFile(file); err == nil && string(noted) == text {
+		return nil
+	}
+	return errors.Wrap(os.WriteFile(file, []byte(text), 0o644), "localpg: note the project")
 }

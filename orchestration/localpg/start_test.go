@@ -90,14 +90,14 @@ func TestACancelledStartLeavesNothing(t *testing.T) {
 	dir := stateDir(t)
 	for _, after := range []time.Duration{0, 20 * time.Millisecond, 60 * time.Millisecond, 150 * time.Millisecond} {
 		ctx, cancel := context.WithTimeout(t.Context(), after)
-		_, err := localpg.Start(ctx, localpg.Options{Dir: dir})
+		_, err := localpg.Start(ctx, localpg.Options{Dir: dir, BinDir: realBinDir(t)})
 		cancel()
 		if err != nil { // on a fast machine the server may be ready before
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		}
 		requireSoonGone(t, dir)
 	}
-	server := open(t, localpg.Options{Dir: dir})
+	server := open(t, localpg.Options{Dir: dir, BinDir: realBinDir(t)})
 	require.Equal(t, "1", ask(t, server.URL(), "select '1'"))
 	require.NoDirExists(t, filepath.Join(dir, "data.new"))
 }

@@ -17,16 +17,16 @@
 // one by one, in the order in which they were asked for. A fault that has met no attempt
 // when the test ends fails the test.
 //
-// A crash is an abandonment: the engine is cut off from the database, its backends are
-// ended, what it still returns is refused, and another engine goes on. The process lives
-// on, and so do its memory and its goroutines.
+// A crash cuts the engine off from the database and ends its backends. What the engine
+// still returns is refused, and another engine goes on. The process lives on, and so do its
+// memory and its goroutines.
 //
 // # The server
 //
-// All environments of a test binary share one PostgreSQL, which is started from the
-// installed binaries, keeps its data in memory, and ends with the binary. If
+// All environments of a test binary share one PostgreSQL. It is started from the installed
+// binaries, keeps its data in memory, and ends with the test binary. If
 // TASKER_TEST_DATABASE_URL names a server, that one is used; its user must be allowed to
-// create databases. A database is a copy of a template, made in some 20 ms.
+// create databases. A database is a copy of a prepared one, made in some 20 ms.
 //
 // # The files
 //

@@ -52,7 +52,7 @@ func (e *Env) close() {
 		e.t.Errorf("orchestrationtest: %v", err)
 	}
 	for _, fault := range left.Unmet {
-		e.t.Errorf("orchestrationtest: %d faults have met no attempt of step %s", fault.Times, fault.Step)
+		e.t.Errorf("orchestrationtest: faults of step %s that no attempt has met: %d", fault.Step, fault.Times)
 	}
 	if err := e.bed.Close(); err != nil {
 		e.t.Errorf("orchestrationtest: %v", err)

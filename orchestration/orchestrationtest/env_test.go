@@ -270,7 +270,7 @@ func TestFailuresSayWhy(t *testing.T) {
 		"step charge is in state error and not in complete:",
 		"has no step chrage:",
 		"step thank is in state pending and not in complete:",
-		"1 faults have met no attempt of step chrage",
+		"faults of step chrage that no attempt has met: 1",
 	}
 	require.Len(t, r.failures, len(said))
 	for i, part := range said {

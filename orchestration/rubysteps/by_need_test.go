@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
 
@@ -88,9 +89,9 @@ func TestResultsInTheDatabaseByNeed(t *testing.T) {
 	s := wide(t, "WideHuge", `first, second = sequence["part 0"].results["text"], sequence.get_results("part 1")["text"]
 		[first.size, second.encoding.name, second.valid_encoding?, sequence["part 0"].results["text"].equal?(first), sequence["part 1"].results.keys]`,
 		3, func(i int) json.RawMessage {
-			return json.RawMessage(`{"text": "` + strings.Repeat("ü", (5-i)<<20) + `"}`)
+			return json.RawMessage(`{"text": "` + strings.Repeat("ü", (5-i)<<effort.Of(19, 20)) + `"}`)
 		})
-	require.JSONEq(t, fmt.Sprintf(`[%d,"UTF-8",true,true,["text"]]`, 5<<20), string(s.Results()), s.Last().Err)
+	require.JSONEq(t, fmt.Sprintf(`[%d,"UTF-8",true,true,["text"]]`, 5<<effort.Of(19, 20)), string(s.Results()), s.Last().Err)
 }
 
 // A read that fails is an exception in the handler.

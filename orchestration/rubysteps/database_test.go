@@ -28,10 +28,22 @@ type database struct {
 
 func newDatabase(t *testing.T) *database {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate)))
+	config, err := pgxpool.ParseConfig(databaseURL(t))
 	require.NoError(t, err)
 	sqlsession.ReceiveNotices(&config.ConnConfig.Config)
 	return serve(t, openPool(t, config), nil)
+}
+
+// databaseURL is that of a new database, where deadlocks are found soon.
+func databaseURL(t *testing.T) string {
+	t.Helper()
+	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), `do $$ begin execute format('alter database %I set deadlock_timeout = ''50ms''', current_database()); end $$`)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+	return url
 }
 
 func openPool(t *testing.T, config *pgxpool.Config) *pgxpool.Pool {
@@ -49,7 +61,7 @@ func openPool(t *testing.T, config *pgxpool.Config) *pgxpool.Pool {
 // transaction another backend. Only the engine's session goes to the server itself.
 func newPooledDatabase(t *testing.T) *database {
 	t.Helper()
-	url := pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate))
+	url := databaseURL(t)
 	session, err := pgx.ParseConfig(url)
 	require.NoError(t, err)
 	pooler := pgbouncer.Start(t, url, pgbouncer.Transaction, map[string]string{"server_round_robin": "1"})

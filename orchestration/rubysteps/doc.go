@@ -7,9 +7,9 @@
 //   - A handler is a subclass of Tasker::StepHandler::Base. [Handlers] is the
 //     [orchestration.HandlerResolver] that finds it in a [rubyhost.Host].
 //   - A service answers what Ruby asks of Go. [SQL] is the service "sql".
-//   - A logical connection is a connection object in Ruby. It holds no connection
-//     of the pool of its own: in a step it uses the session of the step, elsewhere
-//     a session of its own (sqlsession).
+//   - A logical connection is a connection object in Ruby. It does not hold a
+//     connection of the pool. In a step it uses the session of the step, and
+//     elsewhere a session of its own (sqlsession).
 //   - An adapter is what handlers call: Tasker.db, Sequel or ActiveRecord. All
 //     three use logical connections.
 //

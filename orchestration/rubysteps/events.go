@@ -107,7 +107,7 @@ func (e *Events) OnEvent(event orchestration.Event) {
 	}
 	document, err := json.Marshal(factsOf(&event))
 	if err != nil {
-		e.log.Error("an event could not be told", "task", event.TaskID, "event", event.Kind, "error", err)
+		e.log.Error("an event could not be given to its subscribers", "task", event.TaskID, "event", event.Kind, "error", err)
 		return
 	}
 	e.mu.Lock()
@@ -146,7 +146,7 @@ func (e *Events) send(sent chan struct{}) {
 		}
 		if _, err := e.take.Call(context.Background(), batch, sizes); err != nil {
 			if !errors.Is(err, rubyhost.ErrClosed) {
-				e.log.Error("events of tasks could not be told", "events", len(batch), "error", err)
+				e.log.Error("events of tasks could not be given to their subscribers", "events", len(batch), "error", err)
 			}
 		}
 	}
@@ -175,6 +175,6 @@ func (e *Events) Flush(ctx context.Context) {
 	case err != nil:
 		e.log.Warn("it is not known whether the subscribers have been told of all events", "error", err)
 	case left > 0:
-		e.log.Warn("the subscribers to events of tasks take too long, and are not waited for", "events", left)
+		e.log.Warn("the subscribers to events of tasks take too long; this process does not wait for them", "events", left)
 	}
 }

@@ -170,7 +170,7 @@ func TestSubscribersHarmNobody(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	d.events.Flush(short)
-	require.Contains(t, d.log.String(), "take too long, and are not waited for")
+	require.Contains(t, d.log.String(), "take too long; this process does not wait for them")
 	require.JSONEq(t, `3`, d.ruby(`$heard.size`), "the third subscriber has not let go yet")
 	d.ruby(`10.times { $go << 1 }; nil`)
 	d.events.Flush(t.Context())

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
@@ -65,7 +66,12 @@ func workUntilKilled(url string) error {
 	if _, err := rubysteps.ServeSQL(ctx, host, pool, slog.Default()); err != nil {
 		return err
 	}
-	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: rubysteps.New(host), Logger: slog.New(slog.DiscardHandler)})
+	cfg := orchestration.Config{Pool: pool, Handlers: rubysteps.New(host), Logger: slog.New(slog.DiscardHandler)}
+	engine, err := orchestration.New(ctx, cfg)
+	for tries := 0; err != nil && tries < 100; tries++ { // the server may have crashed just now
+		time.Sleep(20 * time.Millisecond)
+		engine, err = orchestration.New(ctx, cfg)
+	}
 	if err != nil {
 		return err
 	}
@@ -81,17 +87,24 @@ step_templates:
   - {name: d, handler_class: Ledger, depends_on_steps: [b, c], default_retry_limit: 10000, backoff: {curve: none, base_seconds: 0}}
 `
 
-// Thousands of steps write one row each. Meanwhile, at random moments, workers are
+// A thousand steps write one row each. Meanwhile, at random moments, workers are
 // killed, backends are terminated and the server is made to crash. In the end each
 // step has exactly one row, and that row's number as its result.
 func TestExactlyOnceWhateverDies(t *testing.T) {
-	const tasks, workers, crashes = 1000, 2, 3
+	const workers, crashes = 2, 3
+	tasks := effort.Of(300, 1000)
 	ctx := t.Context()
-	server, err := localpg.Start(ctx, localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
+	server, err := localpg.Start(ctx, pgtest.Ephemeral(nil))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	c := &chaos{t: t, url: server.URL(), random: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))}
 	c.exec(orchestration.Migrate)
+	c.exec(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `create table ledger (id bigserial primary key, task bigint, step text, attempt int);
+		create table totals (bucket int primary key, n bigint);
+		insert into totals select b, 0 from generate_series(0, 15) b`)
+		return err
+	})
 	c.submit(tasks)
 	for range workers {
 		c.start()
@@ -99,15 +112,26 @@ func TestExactlyOnceWhateverDies(t *testing.T) {
 	t.Cleanup(c.killAll)
 	var killed, terminated, crashed int
 	steps := 4 * tasks
-	for next := 20; next < steps; next = c.ledger() + 5 + c.random.IntN(steps/60) {
-		if !c.reached(next) {
-			break // every task has ended
+	first := c.random.Perm(3) // one fault of each kind, and then any
+	for next := 20; next < steps || len(first) > 0; next = c.ledger() + 5 + c.random.IntN(50) {
+		if !c.reached(next) { // every task has ended
+			if len(first) == 0 {
+				break
+			}
+			c.submit(tasks) // the workers were faster than the faults
+			steps *= 2
+			tasks *= 2
+			continue
 		}
-		switch n := c.random.IntN(10); {
-		case n == 0 && crashed < crashes, next > steps/2 && crashed == 0:
+		n := c.random.IntN(10)
+		if len(first) > 0 {
+			n, first = []int{0, 1, 9}[first[0]], first[1:]
+		}
+		switch {
+		case n == 0 && crashed < crashes:
 			c.crash()
 			crashed++
-		case n < 4, next > steps/3 && killed == 0:
+		case n < 4:
 			i := c.random.IntN(len(c.workers))
 			c.kill(i)
 			c.start()
@@ -183,10 +207,6 @@ func (c *chaos) submit(tasks int) {
 	pool, err := pgxpool.New(ctx, c.url)
 	require.NoError(c.t, err)
 	defer pool.Close()
-	_, err = pool.Exec(ctx, `create table ledger (id bigserial primary key, task bigint, step text, attempt int);
-		create table totals (bucket int primary key, n bigint);
-		insert into totals select b, 0 from generate_series(0, 15) b`)
-	require.NoError(c.t, err)
 	engine, err := orchestration.New(ctx, orchestration.Config{Pool: pool, Handlers: rubysteps.New(host), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(c.t, err)
 	template, err := templates.Parse([]byte(ledgerDiamond), "ledger.yaml")

@@ -73,6 +73,7 @@ const (
 	opState
 	opInfo
 	opNotified
+	opPlace
 )
 
 // executionKey is the key of the *orchestration.StepExecution in a call's context.
@@ -108,6 +109,8 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 		return flags('C'), s.configure(request.connection, request.data)
 	case opInfo:
 		return s.info(ctx)
+	case opPlace:
+		return flags('P'), notePlace(ctx, request.data)
 	}
 	session, inStep := sessionOf(ctx), true
 	if session == nil {
@@ -130,7 +133,7 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 			result, err = session.CopyIn(ctx, &request.statement, request.data)
 		}
 		if err != nil {
-			return request.heard.before(encodeFailure(err)), nil
+			return request.heard.before(encodeFailed(err, inStep)), nil
 		}
 		return request.heard.before(encodeResult(result)), nil
 	case opHook:
@@ -153,6 +156,20 @@ func (s *SQL) serve(ctx context.Context, payload []byte) ([]byte, error) {
 	default:
 		return nil, errors.Newf("there is no SQL operation %d", request.op)
 	}
+}
+
+// notePlace notes where the statement is that has just failed in the caller's step.
+func notePlace(ctx context.Context, data []byte) error {
+	session := sessionOf(ctx)
+	if session == nil {
+		return nil
+	}
+	var lines []string
+	if err := json.Unmarshal(data, &lines); err != nil {
+		return errors.Wrap(err, "the place of a statement")
+	}
+	session.NotePlace(ctx, lines)
+	return nil
 }
 
 // notified waits for a notification, at most as many milliseconds as data says.

@@ -64,6 +64,7 @@ func rulesThroughEachAdapter(t *testing.T, open func(*testing.T) *database) {
 				{"ADeadlockIsRetried", deadlocks},
 				{"ASerializationFailureIsRetried", failsToSerialize},
 				{"ALostConnectionIsRetried", losesItsConnection},
+				{"AWrongNumberOfParametersIsNoLostConnection", passesTooFewParameters},
 				{"ASavepointLeavesTheStepUsable", failsInASavepoint},
 				{"AFailedStatementFailsTheStepUnderItsOwnName", failsOutside},
 				{"ThreadsAndFibersShareTheTransaction", sharesTheTransaction},
@@ -245,6 +246,14 @@ func losesItsConnection(t *testing.T, a *adapter) {
 	require.Equal(t, []string{"2"}, a.entries(t))
 }
 
+func passesTooFewParameters(t *testing.T, a *adapter) {
+	s := a.handler(t, `adapter.bind("SELECT $1::int, $2::int", [1])`, threeAttempts)
+	require.Equal(t, orchestration.StepInError, s.State)
+	require.Equal(t, 1, s.Attempts)
+	require.Contains(t, s.Last().Err.Message, "supplies 1 parameters, but prepared statement")
+	require.NotContains(t, s.Last().Err.Class, "Connection")
+}
+
 func failsInASavepoint(t *testing.T, a *adapter) {
 	a.completes(t, `"`+a.unique+`"`, `
 		adapter.insert("1")
@@ -357,4 +366,18 @@ func sleepsPastTheTimeout(t *testing.T, a *adapter) {
 	// The server has a limit of its own, for the case that the worker is gone.
 	s := a.handler(t, `adapter.value("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'")`, ", timeout_seconds: 40")
 	require.Regexp(t, `^4\d{4}$`, string(s.Results()))
+}
+
+// A pooler that has lost its server says so with the SQLSTATE of a wrong number of parameters.
+func TestAPoolersLostServerIsALostConnection(t *testing.T) {
+	d := newDatabase(t)
+	for body, class := range map[string]string{
+		`raise Tasker::SQLError.from(FIELDS)`:                                      "Tasker::SQLError::ConnectionLost",
+		`require "pg"; raise Tasker::Postgres::Failure.new(FIELDS).exception(nil)`: "PG::ConnectionBad",
+	} {
+		body = strings.ReplaceAll(body, "FIELDS", `{ "class" => "ConnectionLost", "state" => "08P01", "message" => "server conn crashed?" }`)
+		s := d.step(t, "PoolerLost"+class[:2], body, ", default_retry_limit: 2, backoff: {curve: none}")
+		require.Equal(t, class, s.Last().Err.Class)
+		require.Equal(t, 2, s.Attempts)
+	}
 }

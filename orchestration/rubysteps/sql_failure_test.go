@@ -1,6 +1,7 @@
 package rubysteps_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,32 @@ func TestAFailedStatementFailsTheStepUnderItsOwnName(t *testing.T) {
 		require.False(t, e.Permanent)
 	}
 	require.Empty(t, d.entries(t))
+}
+
+// A handler that goes on after an error of SQL fails with that error, at its own line.
+func TestARescuedErrorOfSQLHasItsPlace(t *testing.T) {
+	d := newDatabase(t)
+	prepare := `require "tasker/sequel"` + "\n"
+	for name, body := range map[string]string{
+		"Returns":       "begin\nTasker.db.exec('select 1/0')\nrescue StandardError; end\n{ ok: 1 }",
+		"AsksMore":      "begin\nTasker.db.exec('select 1/0')\nrescue StandardError; end\nTasker.db.exec('SELECT 1')",
+		"AsksMoreTwice": "begin\nTasker.db.exec('select 1/0')\nrescue StandardError; end\nbegin; Tasker.db.exec('SELECT 1'); rescue StandardError; end\nTasker.db.first('SELECT 1')",
+		"Sequel":        "begin\nTasker.sequel.run('select 1/0')\nrescue StandardError; end\nTasker.sequel.get(1)",
+		"SequelReturns": "begin\nTasker.sequel.run('select 1/0')\nrescue StandardError; end\n{ ok: 1 }",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := d.step(t, "Rescues"+name, prepare+body, "")
+			require.Equal(t, orchestration.StepInError, s.State)
+			e := s.Last().Err
+			require.Contains(t, e.Message, "division by zero")
+			require.Contains(t, e.Message, "The handler rescued this error, or an ensure ran on")
+			require.Contains(t, e.Message, "use a savepoint: Tasker.db.transaction")
+			require.Regexp(t, `Rescues`+name+`\.rb:5:in .*process`, strings.Join(e.Backtrace, "\n"))
+			require.NotRegexp(t, `Rescues`+name+`\.rb:[^5]:in .*process`, strings.Join(e.Backtrace, "\n"))
+		})
+	}
+	s := d.step(t, "RaisesOnly", "Tasker.db.exec('select 1/0')", "")
+	require.NotContains(t, s.Last().Err.Message, "rescued")
 }
 
 const twice = `Tasker.db.exec("INSERT INTO ledger (entry) VALUES ('a'), ('a')")`

@@ -16,7 +16,7 @@ import (
 func TestTheHandlersOfTheGuide(t *testing.T) {
 	guide, err := os.ReadFile("../../docs/transactions.md")
 	require.NoError(t, err)
-	blocks := regexp.MustCompile("(?s)```ruby\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
+	blocks := regexp.MustCompile("(?s)```ruby\n([^`]*class \\w+ < Tasker::StepHandler.*?)```").FindAllStringSubmatch(string(guide), -1)
 	require.GreaterOrEqual(t, len(blocks), 3)
 
 	d := newDatabase(t)

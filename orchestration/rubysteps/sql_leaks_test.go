@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
@@ -18,7 +19,7 @@ const growthVariable = "RUBYSTEPS_GROWTH_STEPS"
 // Steps with SQL of every kind, many of which fail, leak nothing: no connection, no
 // request, no thread, no object, and no prepared statement beyond the bound.
 func TestSQLLeavesNothingBehind(t *testing.T) {
-	steps := 2000
+	steps := effort.Of(1000, 5000)
 	if n, err := strconv.Atoi(os.Getenv(growthVariable)); err == nil {
 		steps = n
 	}
@@ -70,7 +71,7 @@ func TestSQLLeavesNothingBehind(t *testing.T) {
 		s.requests = host.Stats().Requests
 		return s
 	}
-	run(steps / 4)
+	run(500)
 	before := measure()
 	run(steps)
 	after := measure()

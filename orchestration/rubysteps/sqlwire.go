@@ -3,6 +3,7 @@ package rubysteps
 import (
 	"encoding/binary"
 	"encoding/json"
+	"strings"
 
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -162,6 +163,10 @@ type wireFailure struct {
 	Routine    string `json:"routine,omitempty"`
 	Rule       bool   `json:"rule,omitempty"`
 	Earlier    bool   `json:"earlier,omitempty"`
+	// Unplaced asks for the place of the statement, as opPlace.
+	Unplaced bool `json:"unplaced,omitempty"`
+	// Place is the backtrace of the earlier statement.
+	Place []string `json:"place,omitempty"`
 }
 
 // describe adds what only the server's errors and notices have.
@@ -171,18 +176,36 @@ func (w *wireFailure) describe(s *pgconn.PgError) {
 	w.File, w.Line, w.Routine = s.File, s.Line, s.Routine
 }
 
-// encodeFailure writes an error as Tasker::Postgres::Channel reads it: E and JSON.
-func encodeFailure(err error) []byte {
+// stateNotConnected is sqlclient_unable_to_establish_sqlconnection. Its class is in
+// rubyhost/ruby/lib/tasker/sql_error.rb.
+const (
+	stateNotConnected = "08001"
+	notConnected      = "NotConnected"
+)
+
+// encodeFailure writes an error as Tasker::Postgres::Channel reads it: E and JSON. An error
+// that is none of a session's says why there is no database.
+func encodeFailure(err error) []byte { return encodeFailed(err, false) }
+
+// encodeFailed is encodeFailure for a statement, inside a step or outside.
+func encodeFailed(err error, inStep bool) []byte {
 	var e *sqlsession.Error
-	if !errors.As(err, &e) {
-		e = &sqlsession.Error{SQLState: "08006", Message: err.Error(), Hint: errors.FlattenHints(err)}
+	class := notConnected
+	if errors.As(err, &e) {
+		class = e.Class()
+	} else {
+		e = &sqlsession.Error{SQLState: stateNotConnected, Message: err.Error(), Hint: errors.FlattenHints(err)}
 	}
 	w := wireFailure{
-		Class: e.Class(), State: e.SQLState, Severity: "ERROR", Message: e.Message, Detail: e.Detail, Hint: e.Hint,
+		Class: class, State: e.SQLState, Severity: "ERROR", Message: e.Message, Detail: e.Detail, Hint: e.Hint,
 		Rule: e.Rule, Earlier: e.Earlier,
 	}
 	if s := e.Server; s != nil {
 		w.describe(s)
+		w.Unplaced = inStep && e.Unplaced && !e.Earlier
+	}
+	if e.Earlier {
+		w.Place, w.Hint = e.Place, strings.TrimSpace(e.Hint+" "+e.RescuedHint())
 	}
 	b, err := json.Marshal(w)
 	if err != nil {

@@ -119,11 +119,13 @@ func TestHooksFailAStep(t *testing.T) {
 	d := newDatabase(t)
 	ruby(t, `class FailsHooksStep; def process(*) = 1; end`)
 	for name, c := range map[string]struct{ hook, class, message string }{
-		"FailsBefore":   {"def establish_step_dependencies_and_defaults(task, steps) = raise(Tasker::PermanentError.new('no', error_code: 'N'))", "Tasker::PermanentError", "no"},
-		"FailsAfter":    {"def update_annotations(task, sequence, steps) = task.nothing_like_it", "NoMethodError", "nothing_like_it"},
-		"SetsSomething": {"def establish_step_dependencies_and_defaults(task, steps) = steps.each { |s| s.update(priority: 1) }", "Tasker::ConfigurationError", "cannot set priority of the step only"},
-		"Arguments":     {"def initialize(a) = nil; def schema = {}", "ArgumentError", "wrong number of arguments"},
-		"NoSchema":      {"def schema = steps_of_mine", "NameError", "steps_of_mine"},
+		"FailsBefore":    {"def establish_step_dependencies_and_defaults(task, steps) = raise(Tasker::PermanentError.new('no', error_code: 'N'))", "Tasker::PermanentError", "no"},
+		"FailsAfter":     {"def update_annotations(task, sequence, steps) = task.nothing_like_it", "NoMethodError", "nothing_like_it"},
+		"AnnotatesNaN":   {"def update_annotations(task, sequence, steps) = task.annotations.create!(annotation_type: 'a', annotation: { n: Float::NAN })", "Tasker::UnrepresentableError", "NaN"},
+		"AnnotatesBytes": {"def update_annotations(task, sequence, steps) = task.annotations.create!(annotation_type: 'a', annotation: [\"\\xFF\"])", "Tasker::UnrepresentableError", "JSON cannot hold the annotation"},
+		"SetsSomething":  {"def establish_step_dependencies_and_defaults(task, steps) = steps.each { |s| s.update(priority: 1) }", "Tasker::ConfigurationError", "cannot set priority of the step only"},
+		"Arguments":      {"def initialize(a) = nil; def schema = {}", "ArgumentError", "wrong number of arguments"},
+		"NoSchema":       {"def schema = steps_of_mine", "NameError", "steps_of_mine"},
 	} {
 		ruby(t, "class "+name+"; include Tasker::TaskHandler\n"+c.hook+"\nend")
 		template, err := templates.Parse([]byte("name: "+strings.ToLower(name)+"\ntask_handler_class: "+name+
@@ -138,6 +140,7 @@ func TestHooksFailAStep(t *testing.T) {
 		require.NotNil(t, failure, name)
 		require.Equal(t, c.class, failure.Class, name)
 		require.Contains(t, failure.Message, c.message, name)
+		require.True(t, failure.Permanent || c.class != "Tasker::UnrepresentableError", name)
 	}
 }
 

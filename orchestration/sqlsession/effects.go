@@ -14,6 +14,7 @@ func (s *Session) noteResult(parts []part, st *Statement, result *Result, err er
 			s.pool.Reset() // a table has changed, and other connections have prepared the same
 		}
 		if s.step && s.failed == nil && (closed || s.conn.status() != inTransaction) && !(closed && s.fresh()) {
+			failure.Unplaced = failure.Server != nil && len(s.savepoints) == 0
 			s.failed = failure
 		}
 		if !s.step && closed {

@@ -23,7 +23,11 @@ type Error struct {
 	// Earlier says that an earlier statement failed with this error, and the
 	// transaction with it.
 	Earlier bool
-	Err     error
+	// Unplaced says that the step's transaction has just failed with this error, and not
+	// only a savepoint: [Session.NotePlace] may tell its place.
+	Unplaced bool
+	Place    []string // the backtrace of the statement, if it was noted; see [Session.NotePlace]
+	Err      error
 }
 
 func (e *Error) Error() string {

@@ -43,6 +43,15 @@ func ExampleError_Passing() {
 	// false
 }
 
+// Programming tells the errors of code that is wrong.
+func ExampleError_Programming() {
+	fmt.Println((&sqlsession.Error{SQLState: "42P01"}).Programming()) // there is no such table
+	fmt.Println((&sqlsession.Error{SQLState: "23505"}).Programming()) // a key exists already
+	// Output:
+	// true
+	// false
+}
+
 // PostgreSQL's own error is inside, with all that it says.
 func ExampleError_Unwrap() {
 	ctx := context.Background()
@@ -72,8 +81,13 @@ func ExampleConnectionLost() {
 	fmt.Println(sqlsession.ConnectionLost(io.ErrUnexpectedEOF))
 	fmt.Println(sqlsession.ConnectionLost(&pgconn.PgError{Code: "57P02"})) // the server has crashed
 	fmt.Println(sqlsession.ConnectionLost(&pgconn.PgError{Code: "23505"}))
+	// A pooler has lost its server. PostgreSQL itself says 08P01 of a wrong number of parameters.
+	fmt.Println(sqlsession.ConnectionLost(&pgconn.PgError{Code: "08P01", Severity: "FATAL", Message: "server conn crashed?"}))
+	fmt.Println(sqlsession.ConnectionLost(&pgconn.PgError{Code: "08P01", Severity: "ERROR", Routine: "exec_bind_message"}))
 	// Output:
 	// true
+	// true
+	// false
 	// true
 	// false
 }

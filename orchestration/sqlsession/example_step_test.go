@@ -226,3 +226,21 @@ func ExampleSession_OnEnd() {
 	session.Close(ctx) // rolls back what is open
 	// Output: [1] rolled back
 }
+
+// A handler may go on after a statement has failed its transaction. The host notes where that
+// statement was, so that the step's failure can say it.
+func ExampleSession_NotePlace() {
+	ctx := context.Background()
+	pool := openDatabase(ctx)
+	defer pool.Close()
+	step := sqlsession.ForStep(pool, "")
+	_, _ = step.Exec(ctx, &sqlsession.Statement{SQL: "select 1 / 0"})
+	step.NotePlace(ctx, []string{"handlers/charge.rb:7:in 'process'"})
+	_, failure := step.Finish()
+	fmt.Println(failure.Message, failure.Place)
+	fmt.Println(failure.RescuedHint() != "")
+	step.Rollback(ctx)
+	// Output:
+	// division by zero [handlers/charge.rb:7:in 'process']
+	// true
+}

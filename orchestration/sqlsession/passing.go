@@ -9,17 +9,22 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Passing reports whether the cause of an error may be gone at the next try. This is
-// the one list: the engine uses it for its own statements, for the commit of a step,
-// and for the commands of people, and it is advice for handlers in Go.
+// Passing reports whether the cause of an error may be gone at the next try. The engine
+// uses this one list for its own statements, for the commit of a step, and for the
+// commands of people. Handlers in Go can use it too.
 //
-// These pass: a lost connection (SQLSTATE 08), a serialization failure or a deadlock
-// (40), too few resources (53), an object in use (55006) or locked (55P03), a server
-// that stops, or that ends a statement or a session by a time limit (57), a system
-// error such as a failed read (58), a server that takes no writes (25006), as after a
-// failover, and a network that does not answer.
+// These errors pass:
 //
-// These do not: an error of the statement itself, a statement that broke one of the
+//   - a lost connection (SQLSTATE 08), and a network that does not answer. PostgreSQL's own
+//     08P01 is no such thing: the statement has a wrong number of parameters
+//   - a serialization failure or a deadlock (40)
+//   - too few resources (53)
+//   - an object that is in use (55006) or locked (55P03)
+//   - a server that stops, or that ends a statement or a session by a time limit (57)
+//   - a system error, such as a failed read (58)
+//   - a server that takes no writes (25006), as after a failover
+//
+// These do not pass: an error of the statement itself, a statement that broke one of the
 // session's rules, and the end of the caller's own context.
 func Passing(err error) bool {
 	var own *Error
@@ -28,7 +33,7 @@ func Passing(err error) bool {
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return passes(pg.Code)
+		return passes(pg.Code) && !refusesMessage(pg)
 	}
 	return ConnectionLost(err)
 }
@@ -53,7 +58,7 @@ func ConnectionLost(err error) bool {
 		return own.Class() == "ConnectionLost"
 	}
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (&Error{SQLState: pg.Code}).Class() == "ConnectionLost" {
+	if errors.As(err, &pg) && (&Error{SQLState: pg.Code, Server: pg}).Class() == "ConnectionLost" {
 		return true
 	}
 	var connecting *pgconn.ConnectError

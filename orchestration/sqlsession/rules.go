@@ -50,7 +50,7 @@ func refuse(verb string) *Error {
 func refuseListen(verb string) *Error {
 	return &Error{
 		SQLState: stateNotInStep, Rule: true,
-		Message: verb + " is not possible inside a step: the step's connection is another one in the next attempt",
+		Message: verb + " is not possible inside a step: the next attempt has another connection",
 		Hint:    "listen on a connection of your own; NOTIFY works, and is sent with the commit",
 	}
 }

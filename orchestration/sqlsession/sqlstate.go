@@ -1,5 +1,12 @@
 package sqlsession
 
+import (
+	"cmp"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
 // The SQLSTATEs of this package's own errors.
 const (
 	stateConnectionLost = "08006"
@@ -14,15 +21,36 @@ const (
 )
 
 // Class returns the name of the error's class in Ruby, without the
-// Tasker::SQLError before it; empty if the error is of no class below that one.
+// Tasker::SQLError before it. It is empty if the class is Tasker::SQLError itself.
 func (e *Error) Class() string {
 	if e.Rule {
 		return "TransactionControl"
+	}
+	if refusesMessage(e.Server) {
+		return "ProtocolViolation"
 	}
 	if name, ok := classes[e.SQLState]; ok {
 		return name
 	}
 	return classes[e.SQLState[:min(2, len(e.SQLState))]]
+}
+
+// Programming reports whether the server refused the statement because it is wrong: of SQLSTATE
+// class 42, such as a missing table, or with a wrong number of parameters. Another attempt
+// would do the same.
+func (e *Error) Programming() bool {
+	return strings.HasPrefix(e.SQLState, wrongSQL) || refusesMessage(e.Server)
+}
+
+// wrongSQL is the class of SQLSTATE for statements that are wrong: a table or a column that
+// is not there, a fault of syntax, a right that is missing.
+const wrongSQL = "42"
+
+// refusesMessage reports whether PostgreSQL refused a message as wrong, and kept the
+// session. That is a statement with a wrong number of parameters. Poolers report a lost
+// server with the same SQLSTATE. They end the session, and name no routine of PostgreSQL.
+func refusesMessage(e *pgconn.PgError) bool {
+	return e != nil && e.Code == stateProtocol && e.Routine != "" && cmp.Or(e.SeverityUnlocalized, e.Severity) == "ERROR"
 }
 
 // classes maps a SQLSTATE, or its first two characters, to the class in

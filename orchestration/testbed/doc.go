@@ -1,6 +1,6 @@
-// Package testbed runs tasks for tests on the real engine and a real PostgreSQL: with a
-// clock that skips waits, with crashes, lost connections and timeouts at chosen moments, and
-// with a record of what happened. It knows no test framework. Package orchestrationtest
+// Package testbed runs tasks for tests on the real engine and a real PostgreSQL. Its clock
+// skips waits. Crashes, lost connections and timeouts come at chosen moments, and a record
+// says what happened. It knows no test framework. Package orchestrationtest
 // makes it a helper for `go test`; the tests of handlers in Ruby use it too.
 //
 //	bed, err := testbed.Open(ctx, testbed.Config{URL: url, Engine: orchestration.Config{Handlers: handlers}})
@@ -13,9 +13,9 @@
 // the database back to what it was before the first test. The engine stays open meanwhile,
 // so a test of a small task takes some milliseconds.
 //
-// A crash is an abandonment: the engine is cut off from the database, its backends are
-// ended, what it still returns is refused, and another engine goes on. The process lives
-// on, and so do its memory and its goroutines.
+// A crash cuts the engine off from the database and ends its backends. What the engine
+// still returns is refused, and another engine goes on. The process lives on, and so do its
+// memory and its goroutines.
 //
 // # The files
 //

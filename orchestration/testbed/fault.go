@@ -92,7 +92,7 @@ func (f *Fault) check() error {
 	case f.Kind == Fail && f.Err == nil:
 		return errors.New("testbed: a fault of the kind fail has no error")
 	case f.Number < 0 || f.Times < 0:
-		return errors.New("testbed: Number and Times of a fault are not negative")
+		return errors.New("testbed: Number and Times of a fault must not be negative")
 	case f.Side != "" && f.Side != SideBefore && f.Side != SideAfter:
 		return errors.Newf("testbed: a fault has no side %q", f.Side)
 	}

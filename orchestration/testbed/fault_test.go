@@ -196,7 +196,7 @@ func TestFaultsThatMakeNoSense(t *testing.T) {
 		`no kind of fault called "fire"`: {Step: "a", Kind: "fire"},
 		`cannot come at "sleep"`:         {Step: "a", Kind: testbed.Crash, At: testbed.Sleep},
 		"has no error":                   {Step: "a", Kind: testbed.Fail},
-		"are not negative":               {Step: "a", Kind: testbed.Crash, At: testbed.Before, Times: -1},
+		"must not be negative":           {Step: "a", Kind: testbed.Crash, At: testbed.Before, Times: -1},
 		`no side "left"`:                 {Step: "a", Kind: testbed.Crash, At: testbed.AtCommit, Side: "left"},
 	} {
 		require.ErrorContains(t, bed.Add(f), said)

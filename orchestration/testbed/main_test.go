@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,10 +77,21 @@ step_templates:
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
+// complaints leaves out what a lost connection brings with it: a heartbeat may see that the
+// backend is gone before the statement on it does.
+func complaints(log string) (found []string) {
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, "closed connections that the server no longer has") {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
 func open(t testing.TB, change ...func(*testbed.Config)) *testbed.Bed {
 	t.Helper()
 	var log bytes.Buffer
-	t.Cleanup(func() { require.Empty(t, log.String(), "the engines complain") })
+	t.Cleanup(func() { require.Empty(t, complaints(log.String()), "the engines complain") })
 	config := testbed.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})), URL: pgtest.URL(t, pgtest.WithTemplate(orchestration.Migrate, tables)), Engine: orchestration.Config{Handlers: handlers()}}
 	for _, f := range change {
 		f(&config)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
 )
@@ -58,7 +59,7 @@ func randomFault(random *rand.Rand, step string) testbed.Fault {
 func TestRandomFaultsLeaveTheWorkDoneOnce(t *testing.T) {
 	t.Parallel()
 	bed := open(t)
-	for seed := range uint64(40) {
+	for seed := range uint64(effort.Of(12, 40)) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		text, steps := randomTemplate(random)
 		template := parse(t, text)

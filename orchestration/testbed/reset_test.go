@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
@@ -165,7 +166,7 @@ func TestTheDatabaseIsPutBack(t *testing.T) {
 			}
 			begin(t, bed)
 			want := dump(t, bed)
-			for range 40 {
+			for range effort.Of(12, 40) {
 				change()
 				run(t, bed, template, testbed.RunOptions{})
 				change()
@@ -344,7 +345,7 @@ func TestATemplateMayChangeBetweenTests(t *testing.T) {
 func TestManyTests(t *testing.T) {
 	t.Parallel()
 	bed, template := open(t), parse(t, shopYAML)
-	for range 30 {
+	for range effort.Of(10, 30) {
 		begin(t, bed)
 		require.Equal(t, int64(1), run(t, bed, template, testbed.RunOptions{}).Task.TaskID)
 		require.Equal(t, int64(2), run(t, bed, template, testbed.RunOptions{}).Task.TaskID)

@@ -54,9 +54,9 @@ type run struct {
 // skips waits. Several tasks may run at the same time; then the clock goes on when all of
 // them wait.
 //
-// The error says that the task could not be run: a context that does not fit the template,
-// an option or a fault that makes no sense, or the end of ctx. A task that ends in error is
-// no error.
+// The error says why the task could not be run: its context does not fit the template, an
+// option or a fault makes no sense, or ctx has ended. A task that ends in error is no error
+// of Run.
 func (b *Bed) Run(ctx context.Context, s orchestration.Submission, o RunOptions) (*Run, error) {
 	r, err := b.prepare(s.Template, o)
 	if err != nil {

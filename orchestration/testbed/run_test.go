@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tasker-rb/tasker-rb/internal/effort"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/orchestration/testbed"
 )
@@ -204,7 +205,7 @@ func TestASerialRunKeepsTheOrderOfTheTemplate(t *testing.T) {
 	for _, s := range template.Steps {
 		want = append(want, s.Name)
 	}
-	for range 10 {
+	for range effort.Of(5, 10) {
 		begin(t, bed)
 		add(t, bed, testbed.Fault{Step: "left", Kind: testbed.Crash, At: testbed.After})
 		r := run(t, bed, template, testbed.RunOptions{Serial: true})

@@ -34,7 +34,7 @@ func (b *Bed) mendSchema(ctx context.Context) error {
 	rows, _ := b.baseline.pool.Query(ctx, "select tasker_testbed.mend()")
 	changes, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return b.explainLocks(ctx, errors.Wrap(err, "testbed: mending the schema"))
+		return b.explainLocks(ctx, errors.Wrap(err, "testbed: repairing the schema"))
 	}
 	for _, change := range changes {
 		b.warn("the schema of the database has changed: " + change)

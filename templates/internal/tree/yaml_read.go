@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -23,8 +24,8 @@ const (
 
 // ParseYAML reads one YAML document. Anchors, aliases and merge keys are
 // expanded. The node of an empty document is nil. A non-nil error is of type
-// [Errors]. The node is then nil after a syntax fault; after other faults it
-// holds the part that could be read.
+// [Errors]. The node is then nil after a syntax fault, or if there are too many values;
+// after other faults it holds the part that could be read.
 func ParseYAML(data []byte) (*Node, error) {
 	if len(data) > maxBytes {
 		return nil, Errors{{
@@ -54,8 +55,8 @@ func ParseYAML(data []byte) (*Node, error) {
 	}
 	c := &converter{open: make(map[*yaml.Node]bool)}
 	root := c.node(document.Content[0], 0)
-	if root.Kind == Null && document.Content[0].Value == "" {
-		root = nil
+	if c.tooMuch || root.Kind == Null && document.Content[0].Value == "" {
+		root = nil // most of the document was not read
 	}
 	if len(c.errs) > 0 {
 		slices.SortStableFunc(c.errs, func(a, b Error) int {
@@ -71,7 +72,7 @@ func ParseYAML(data []byte) (*Node, error) {
 func decode(decoder *yaml.Decoder) (document *yaml.Node, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("yaml: the parser gave up: %v", p)
+			err = fmt.Errorf("yaml: the parser failed: %v", p)
 		}
 	}()
 	document = new(yaml.Node)
@@ -84,6 +85,9 @@ var yamlErrorPattern = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 // syntaxError adds a place to the parser's message. The parser often gives the
 // line where the enclosing block began, or no line.
 func syntaxError(data []byte, err error) Error {
+	if fault, is := notUTF8(data); is {
+		return fault
+	}
 	message := err.Error()
 	if m := yamlErrorPattern.FindStringSubmatch(message); m != nil {
 		message = m[2]
@@ -111,7 +115,51 @@ func syntaxError(data []byte, err error) Error {
 	case strings.Contains(message, "escape character"):
 		fault.Hint = `Write \\ for a backslash in double quotes, or use single quotes.`
 	}
+	above := lines[:at]
+	if strings.Contains(message, "could not find expected ':'") { // the line itself is the text
+		above = lines[:at+1]
+	}
+	if before, column, is := lacksSpace(above); is && endsOneText.MatchString(message) {
+		fault.Line, fault.Column, fault.Hint = before, column, "Write a space after this colon."
+	}
 	return fault
+}
+
+// notUTF8 finds the first byte that is not UTF-8. A file in UTF-16 begins with a mark, and is
+// read.
+func notUTF8(data []byte) (fault Error, is bool) {
+	if utf8.Valid(data) || bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return Error{}, false
+	}
+	at := 0
+	for r, size := utf8.DecodeRune(data); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRune(data[at:]) {
+		at += size
+	}
+	line := data[bytes.LastIndexByte(data[:at], '\n')+1 : at]
+	return Error{
+		Line: bytes.Count(data[:at], []byte("\n")) + 1, Column: utf8.RuneCount(line) + 1,
+		Message: fmt.Sprintf("the file is not in UTF-8: it has the byte 0x%02x here", data[at]),
+		Hint:    "Save it as UTF-8.",
+	}, true
+}
+
+// endsOneText matches what the parser says of a key below a line that is text, not a key: if a
+// comment is between them, the second.
+var endsOneText = regexp.MustCompile(`mapping values are not allowed|expected <document start>|could not find expected ':'`)
+
+var keyWithoutSpace = regexp.MustCompile(`^\s*(?:-\s+)*[A-Za-z_]\w*:[^\s:/]`)
+
+// lacksSpace looks whether the last line with text is a key whose value follows its colon at
+// once, so that both are one text. It returns the place of the colon.
+func lacksSpace(lines [][]byte) (line, column int, is bool) {
+	for i := len(lines) - 1; i >= 0; i-- {
+		if text := bytes.TrimSpace(lines[i]); len(text) == 0 || text[0] == '#' {
+			continue
+		}
+		key := keyWithoutSpace.Find(lines[i])
+		return i + 1, utf8.RuneCount(key) - 1, key != nil
+	}
+	return 0, 0, false
 }
 
 // brokenLine returns the line, counted from 0, up to which the document can be
