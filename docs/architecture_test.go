@@ -1,4 +1,4 @@
-// Package docs_test holds the map of the house against the house.
+// Package docs_test checks the guides against the code, and their words.
 package docs_test
 
 import (
@@ -25,7 +25,7 @@ const module = "github.com/tasker-rb/tasker-rb"
 // place is `file` or `file:name`, as the map writes it.
 var place = regexp.MustCompile("`([\\w./-]+\\.(?:go|c|h|rb|sql|msc|dot))(?::([\\w.?!#]+))?`")
 
-// maps of the house: the pages whose every place must exist.
+// pages are maps of the code: each place that they name must exist.
 var pages = []string{"architecture.md", "../CONTRIBUTING.md"}
 
 func TestEveryPlaceOfTheMapExists(t *testing.T) {

@@ -24,23 +24,12 @@ func addCompletions(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		addCompletions(sub)
 	}
-	of := map[string]cobra.CompletionFunc{
-		"output": fixed("text", "json"), "state": fixed(taskStates()...), "step": steps, "only": steps,
-		"handlers": folders, "templates": folders,
-	}
-	for name, words := range of {
-		if name == "output" && cmd.CommandPath() == "tasker-rb templates show" {
-			words = fixed("text", "ascii", "mermaid", "json")
-		}
-		if cmd.Flags().Lookup(name) != nil && cmd.Name() != "test" {
-			_ = cmd.RegisterFlagCompletionFunc(name, words) // it fails for a flag that is not there
-		}
-	}
+	completeFlags(cmd)
 	_, args, _ := strings.Cut(cmd.Use, " ")
 	first := strings.Trim(strings.SplitN(args, " ", 2)[0], "[].")
 	switch first {
 	case "TASK":
-		cmd.ValidArgsFunction = onlyFirst(tasks)
+		cmd.ValidArgsFunction = onlyFirst(tasksIn())
 	case "TEMPLATE", "PATH", "TEMPLATE|FOLDER":
 		cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
@@ -52,14 +41,6 @@ func addCompletions(cmd *cobra.Command) {
 
 func fixed(words ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
-}
-
-func taskStates() []string {
-	all := make([]string, len(statsStates))
-	for i, s := range statsStates {
-		all[i] = string(s)
-	}
-	return all
 }
 
 func folders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -76,17 +57,19 @@ func onlyFirst(f cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
-// tasks are the newest tasks, with their names and states.
-func tasks(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	var words []string
-	fromDatabase(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) error {
-		list, err := orchestration.ListTasks(ctx, conn, orchestration.Filter{})
-		for _, t := range list {
-			words = append(words, fmt.Sprintf("%d\t%s/%s %s, %s", t.TaskID, t.Namespace, t.Name, t.Version, t.State))
-		}
-		return err
-	})
-	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+// tasksIn are the newest tasks in these states, or in any, with their names and states.
+func tasksIn(states ...orchestration.TaskState) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var words []string
+		fromDatabase(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) error {
+			list, err := orchestration.ListTasks(ctx, conn, orchestration.Filter{States: states})
+			for _, t := range list {
+				words = append(words, fmt.Sprintf("%d\t%s/%s %s, %s", t.TaskID, t.Namespace, t.Name, t.Version, t.State))
+			}
+			return err
+		})
+		return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	}
 }
 
 // steps are the steps of the task that is the first argument.

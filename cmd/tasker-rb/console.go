@@ -29,19 +29,20 @@ func newConsole() *cobra.Command {
 		Use:   "console",
 		Short: "Open irb with the handlers and their database",
 		Long: `Open irb inside the host, with the handlers loaded. The handlers are in ./handlers,
-unless you say where. These are there:
+unless you name another folder. You can use:
 
   DB                  Tasker.sequel if the gem sequel is installed, else Tasker.db
   db                  Tasker.db
   task(42)            a task, with its context, and the results and errors of its steps
   run_step(H, ...)    what the handler H returns for context: and results:
-  reload!             load the handler files again that were saved since
+  reload!             load the handler files again that you have saved since
 
-SQL commits by itself, unless you begin a transaction. ^C ends the line, or what
-runs. ^D and exit end the console. The prompt names the database.
+SQL commits by itself, unless you begin a transaction. ^C drops the line that you
+type, or interrupts the code that runs. ^D and exit end the console. The prompt
+names the database.
 
-When standard input is no terminal, it reads lines from there, and prints what they
-return.`,
+When standard input is no terminal, the console reads lines from there, and prints
+what they return.`,
 		Example: `  tasker-rb console
   tasker-rb console --handlers app/handlers --gemfile Gemfile
   echo 'task(42).step("charge").error' | tasker-rb console`,
@@ -57,6 +58,9 @@ return.`,
 
 func (c *consoleCommand) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
+	if err := checkScratch(c.scratch); err != nil {
+		return err
+	}
 	prompt, err := c.prompt()
 	if err != nil {
 		return err
@@ -80,7 +84,7 @@ func (c *consoleCommand) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	options := map[string]any{"prompt": "tasker-rb(" + prompt + ")", "terminal": typed, "history": historyFile()}
+	options := map[string]any{"prompt": "tasker-rb(" + prompt + ")", "terminal": typed, "history": historyFile(), "version": version().Version}
 	code, err := rubyhost.Call[int](ctx, console, options)
 	if err == nil && code != exitOK {
 		err = &exitError{code}

@@ -45,9 +45,9 @@ func TestTheConsoleOnATerminal(t *testing.T) {
 	said, code := p.talk(p.command("console"),
 		turn{heard: prompt, typed: "6 * 7\n"},
 		turn{heard: `=> 42\n(?s:.*)` + prompt, typed: "first"},
-		turn{heard: prompt + "first", typed: controlC},
+		turn{heard: "first", typed: controlC},
 		turn{heard: `\^C\n(?s:.*)` + prompt, typed: "second"},
-		turn{heard: prompt + "second", typed: controlC},
+		turn{heard: "second", typed: controlC},
 		turn{heard: `\^C\n(?s:.*)` + prompt, typed: "puts 'be' + 'gun'; sleep\n"},
 		turn{heard: "begun", typed: controlC, busy: true},
 		turn{heard: `IRB::Abort(?s:.*)` + prompt, typed: "puts 'wait' + 'ing'; db.exec('SELECT pg_sleep(600)')\n"},
@@ -60,7 +60,7 @@ func TestTheConsoleOnATerminal(t *testing.T) {
 	)
 	require.Zero(t, code, said)
 	require.NotContains(t, said, "warning")
-	require.Contains(t, said, "DB, task(42), run_step(Handler, context: {}, results: {}), reload!; ^D ends\n")
+	require.Contains(t, said, "tasker-rb "+p.version()+": DB, task(42), run_step(Handler, context: {}, results: {}), reload!; ^D ends\n")
 	history, err := os.ReadFile(filepath.Join(p.dir, "state/tasker-rb/console_history"))
 	require.NoError(t, err)
 	require.Contains(t, string(history), "6 * 7\n")
@@ -98,11 +98,17 @@ func TestTheConsoleReadsLines(t *testing.T) {
 		{"Status", "task(1).status", `^=> "complete"\n$`},
 		{"Results", "task(1).step('charge').results[:for][:shelf]", `^=> 7\n$`},
 		{"Error", "task(2).step('charge').error.error_code", `^=> "LIMIT"\n$`},
-		{"NoTask", "task(99)", `task 99: there is no such task; .* \(Tasker::Error\)\n\tfrom \(console\):1:in .<main>.\n$`},
+		{"NoTask", "task(99)", `^\(console\):1:in .<main>.: task 99: there is no such task; .* \(Tasker::Error\)\n$`},
+		{"NumberTooLarge", "task(99999999999999999999)", `^\(console\):1:in .<main>.: a task's number is between 1 and 9223372036854775807; it cannot be 99999999999999999999 \(ArgumentError\)\n$`},
+		{"NoNumber", "[-1, 0, 1.5, nil, 'x', [1]].each { |given| task(given) rescue puts $!.message[/it cannot be .*/] }; 1", `^it cannot be -1\nit cannot be 0\nit cannot be 1\.5\nit cannot be nil\nit cannot be "x"\nit cannot be \[1\]\n=> 1\n$`},
+		{"Digits", "task('1').task_id", `^=> 1\n$`},
 		{"Step", "run_step(Charge, context: { cents: 3 }, results: { reserve: { shelf: 1 } })", `^=> \{"charged" ?=> ?3, "for" ?=> ?\{"shelf" ?=> ?1\}\}\n$`},
 		{"StepAsRecorded", "run_step(Charge, context: task(1).context, results: { reserve: task(1).step('reserve').results })", `^=> \{"charged" ?=> ?5, "for" ?=> ?\{"shelf" ?=> ?7\}\}\n$`},
-		{"StepFails", "run_step(Charge, context: { cents: 300 })", `handlers/charge\.rb:5:in .*process.: too much \(Tasker::PermanentError\)\n(\tfrom .*\n)*\tfrom \(console\):1:in .<main>.\n$`},
+		{"StepFails", "run_step(Charge, context: { cents: 300 })", `handlers/charge\.rb:5:in .*process.: too much \(Tasker::PermanentError\)\n\tfrom \(console\):1:in .<main>.\n$`},
+		{"StepAsAString", "run_step('Charge')", `run_step takes the class itself: write Charge without quotes \(ArgumentError\)\n$`},
 		{"SQL", "db.first('SELECT 1 + $1::int AS n', [4])['n']", `^=> 5\n$`},
+		{"NoTable", "db.exec('CREATE TABLE there (n int)').affected\nrequire 'sequel'; DB[:nowhere].all", `(?s)relation "nowhere" does not exist.*\n\tfrom \(console\):2:in .<main>.\n`},
+		{"NoParams", "db.exec('SELECT $1', 5)", `params are an Array, such as \[5\]`},
 		{"RollsBack", "db.exec('CREATE TABLE kept (n int)').affected\ndb.transaction { db.exec('INSERT INTO kept VALUES (1)'); raise Tasker::DB::Rollback }\ndb.first('SELECT count(*) AS n FROM kept')['n']", `^=> 0\n=> nil\n=> 0\n$`},
 		{"Exit", "exit\nputs 'more'", `^$`},
 	} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,17 +14,25 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
+// sources says what a flag takes, with these words for JSON.
+func sources(literal string, stdin bool) string {
+	if stdin {
+		return literal + ", @FILE, or - for standard input"
+	}
+	return literal + ", or @FILE"
+}
+
 // readDocument reads the value of a flag: JSON, @FILE, or - for standard input.
-func readDocument(flag, from string, stdin io.Reader) (json.RawMessage, error) {
+func readDocument(ctx context.Context, flag, from string, stdin io.Reader) (json.RawMessage, error) {
 	switch {
 	case from == "-":
-		b, err := io.ReadAll(stdin)
+		b, err := readInput(ctx, stdin)
 		return b, errors.Wrapf(err, "reading --%s from standard input", flag)
 	case strings.HasPrefix(from, "@"):
-		b, err := os.ReadFile(from[1:])
+		b, err := readFile(ctx, from[1:])
 		if err != nil {
 			return nil, errors.WithHintf(errors.Newf("--%s: the file %s cannot be read: %v", flag, from[1:], lastCause(err)),
-				"--%s takes JSON, @FILE, or - for standard input.", flag)
+				"--%s takes %s.", flag, sources("JSON", stdin != nil))
 		}
 		return b, nil
 	default:
@@ -31,13 +40,19 @@ func readDocument(flag, from string, stdin io.Reader) (json.RawMessage, error) {
 	}
 }
 
-// taskContext reads the flag --context and checks it against the template.
-func taskContext(t *templates.Template, from string, stdin io.Reader) (json.RawMessage, error) {
-	given, err := readDocument("context", from, stdin)
+// taskContext reads the flag --context and checks it against the template. stdin is nil
+// where the flag cannot be -.
+func taskContext(ctx context.Context, t *templates.Template, from string, stdin io.Reader) (json.RawMessage, error) {
+	given, err := readDocument(ctx, "context", from, stdin)
 	if err != nil {
 		return nil, err
 	}
-	return checkContext(t, given, from)
+	checked, err := checkContext(t, given, from)
+	var wrong *badContext
+	if errors.As(err, &wrong) {
+		wrong.noStdin = stdin == nil
+	}
+	return checked, err
 }
 
 // checkContext checks what was read from a flag --context.
@@ -45,7 +60,7 @@ func checkContext(t *templates.Template, given json.RawMessage, from string) (js
 	checked, err := t.ValidateContext(given)
 	var wrong *templates.ContextError
 	if errors.As(err, &wrong) {
-		return nil, &badContext{wrong, from, t.Position.File}
+		return nil, &badContext{ContextError: wrong, from: from, file: t.Position.File}
 	}
 	return checked, err
 }
@@ -55,30 +70,62 @@ type badContext struct {
 	*templates.ContextError
 	from string // the value of --context
 	file string // of the template
+
+	noStdin bool // standard input is no source of it
 }
 
 // print prints the error. A context that is not a JSON object gets other words
 // than one that the template's schema refuses.
 func (e *badContext) print(w io.Writer) {
-	where := ""
-	switch {
-	case e.from == "-":
-		where = " from standard input"
-	case strings.HasPrefix(e.from, "@"):
-		where = " in " + e.from[1:]
-	}
 	if e.Malformed {
 		for _, v := range e.Violations {
-			fmt.Fprintf(w, "error: the %s%s %s\n", v.Path, where, v.Message)
+			fmt.Fprintf(w, "error: %s\n", e.message(v))
 		}
-		fmt.Fprintln(w, "hint: "+e.remedy())
-		return
+	} else {
+		fmt.Fprintf(w, "error: %s\n", e.unfit())
+		for _, v := range e.Violations {
+			fmt.Fprintf(w, "  %s\n", v)
+		}
 	}
-	fmt.Fprintf(w, "error: the context%s does not fit the template %s\n", where, e.Template)
+	fmt.Fprintln(w, "hint: "+e.remedy())
+}
+
+// document has each fault with its remedy. What does not fit says where it is by its path, and
+// the first fault, which is the error, says which context that is.
+func (e *badContext) document() errorDocument {
+	d := errorDocument{Hint: e.remedy()}
 	for _, v := range e.Violations {
-		fmt.Fprintf(w, "  %s\n", v)
+		d.Errors = append(d.Errors, placedJSON{Message: e.message(v), Hint: d.Hint})
 	}
-	fmt.Fprintf(w, "hint: schema: in %s says what it must be; give it with --context JSON, @FILE, or - for standard input.\n", e.file)
+	d.Error = d.Errors[0].Message
+	if !e.Malformed {
+		d.Error = e.unfit() + ": " + d.Error
+	}
+	return d
+}
+
+// message is one fault.
+func (e *badContext) message(v templates.Violation) string {
+	if e.Malformed {
+		return fmt.Sprintf("the %s%s %s", v.Path, e.source(), v.Message)
+	}
+	return v.String()
+}
+
+func (e *badContext) unfit() string {
+	return fmt.Sprintf("the context%s does not fit the template %s", e.source(), e.Template)
+}
+
+// source says where the context is from, unless it is in the flag itself.
+func (e *badContext) source() string {
+	switch {
+	case e.from == "-":
+		return " from standard input"
+	case strings.HasPrefix(e.from, "@"):
+		return " in " + e.from[1:]
+	default:
+		return ""
+	}
 }
 
 // looksLikeFile matches what is likelier the name of a file than JSON.
@@ -86,6 +133,8 @@ var looksLikeFile = regexp.MustCompile(`^[\w./~-]+\.\w+$`)
 
 func (e *badContext) remedy() string {
 	switch {
+	case !e.Malformed:
+		return fmt.Sprintf("schema: in %s says what it must be; give it with --context %s.", e.file, sources("JSON", !e.noStdin))
 	case e.from == "-":
 		return `Write one JSON object to standard input, such as {"order_id": 42}.`
 	case strings.HasPrefix(e.from, "@"):
@@ -97,5 +146,5 @@ func (e *badContext) remedy() string {
 	if looksLikeFile.MatchString(e.from) {
 		return fmt.Sprintf("If that is a file, write --context @%s; otherwise give a JSON object in single quotes, such as '{\"order_id\": 42}'.", e.from)
 	}
-	return `--context takes a JSON object in single quotes, such as '{"order_id": 42}', @FILE, or - for standard input.`
+	return "--context takes " + sources(`a JSON object in single quotes, such as '{"order_id": 42}'`, !e.noStdin) + "."
 }

@@ -42,6 +42,20 @@ func openDatabase(ctx context.Context, ephemeral bool) (*database, error) {
 	return &database{url: server.URL(), local: server}, nil
 }
 
+// checkScratch refuses --scratch where a database is given. A person who asks for one that is
+// deleted must not write into that one.
+func checkScratch(scratch bool) error {
+	if !scratch || os.Getenv(databaseURL) == "" {
+		return nil
+	}
+	unset := "env -u " + databaseURL
+	if os.Getenv(sessionURL) != "" {
+		unset += " -u " + sessionURL
+	}
+	return errors.WithHintf(errors.Newf("--scratch is for a database that is deleted afterwards, and %s names one that is kept", databaseURL),
+		"Write `%s` before the command, or leave --scratch out.", unset)
+}
+
 func (d *database) close() error {
 	if d.local == nil {
 		return nil

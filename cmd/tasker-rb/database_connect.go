@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +13,6 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // defaultConnectTimeout is how long to wait for a server that does not answer.
@@ -32,17 +31,6 @@ const (
 	databaseURL = "DATABASE_URL"
 	sessionURL  = "TASKER_SESSION_URL"
 )
-
-// parseAddress reads the address in an environment variable. It may contain settings of
-// a pool.
-func parseAddress(variable, address string) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(address)
-	if err != nil {
-		return nil, addressError(variable, address, err)
-	}
-	setConnectTimeout(config.ConnConfig)
-	return config, nil
-}
 
 // ownName is the application_name of connections that have no other one. Those of a pool
 // and of an engine's session have one of their own each, see [orchestration.ConfigurePool].
@@ -68,36 +56,16 @@ func dial(ctx context.Context, variable, address string) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-const inPasswords = "In a password, @ is written %40, / is %2F, # is %23 and % is %25."
-
-// scheme is what is before the slashes of an address. A password never is.
-var scheme = regexp.MustCompile(`^([A-Za-z]\w*):?//`)
-
-// addressError explains what is wrong with the address in a variable. It never shows
-// the password.
-func addressError(variable, address string, err error) error {
-	var parse *pgconn.ParseConfigError
-	if errors.As(err, &parse) && parse.Unwrap() != nil {
-		// The texts of these errors quote no other part of the address.
-		switch reason := parse.Unwrap().Error(); {
-		case strings.HasPrefix(reason, "sslmode "):
-			return errors.WithHint(errors.Newf("%s: %s", variable, reason), "Give sslmode as disable, allow, prefer, require, verify-ca or verify-full.")
-		case strings.HasPrefix(reason, "unable to read CA file"):
-			return errors.WithHint(errors.Newf("%s: %s", variable, reason), "Correct sslrootcert, or take it out.")
-		}
-	}
-	if m := scheme.FindStringSubmatch(address); m != nil && m[1] != "postgres" && m[1] != "postgresql" {
-		return errors.WithHint(errors.Newf("%s is not a PostgreSQL address: it begins with %s", variable, m[0]),
-			"Begin it with postgres://, as in postgres://user:password@host:5432/database. "+inPasswords)
-	}
-	return errors.WithHint(errors.Newf("%s is not a PostgreSQL address", variable), "It looks like postgres://user:password@host:5432/database. "+inPasswords)
-}
-
 // connectError names the server that could not be reached, and says what to check.
 // variable has its address.
 func connectError(variable string, config *pgconn.Config, err error) error {
 	where := shownAddress(config)
 	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		if unknown := unknownParameter(variable, where, config, pg); unknown != nil {
+			return unknown
+		}
+	}
 	var dns *net.DNSError
 	var network net.Error
 	switch {
@@ -109,7 +77,7 @@ func connectError(variable string, config *pgconn.Config, err error) error {
 	case errors.As(err, &pg):
 		return errors.WithHint(errors.Newf("the database at %s: %s (SQLSTATE %s)", where, pg.Message, pg.Code), sqlHint(pg))
 	case errors.As(err, &dns):
-		return errors.WithHint(errors.Newf("the host of the database at %s is not known", where), "Check the host name in "+variable+". "+inPasswords)
+		return errors.WithHint(errors.Newf("the host of the database at %s is not known", where), "Check the host name in "+variable+".")
 	case errors.As(err, &network) && network.Timeout():
 		return errors.WithHint(errors.Newf("the database at %s did not answer within %s", where, config.ConnectTimeout),
 			"Check the host and the port, and whether a firewall is in between; connect_timeout=SECONDS in "+variable+" waits longer.")
@@ -129,12 +97,34 @@ func maySpeakPlainly(config *pgconn.Config) bool {
 	return config.TLSConfig == nil || slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
 }
 
+// reconnectError is the error of a pool or a session that could not open one more connection.
+func reconnectError(err *pgconn.ConnectError) error {
+	if os.Getenv(databaseURL) != "" {
+		return connectError(variableOf(err.Config), err.Config, err)
+	}
+	cause := lastCause(err)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		cause = errors.Newf("%s (SQLSTATE %s)", pg.Message, pg.Code)
+	}
+	return errors.WithHint(errors.Newf("the private database does not answer: %v", cause),
+		"Its server starts again by itself; if it does not, `tasker-rb doctor` says why.")
+}
+
 // remedyUnreachable says what to do about a server that is not there.
 func remedyUnreachable(variable string) string {
 	if variable == sessionURL {
 		return "Start that server, or correct " + variable + "."
 	}
-	return "Start that server, or unset " + variable + " to use the private one."
+	return startOr + "unset " + variable + " to use the private one."
+}
+
+const startOr = "Start that server, or "
+
+// withoutPrivate is a hint for a program that has begun with a database, and for a worker.
+// Neither would change to the private one.
+func withoutPrivate(hint string) string {
+	return strings.ReplaceAll(hint, remedyUnreachable(databaseURL), startOr+"correct "+databaseURL+".")
 }
 
 // sqlHint returns the server's own hint. If it has none, sqlHint says what to do.
@@ -166,7 +156,7 @@ func lastCause(err error) error {
 
 // redact returns an address that is safe to show.
 func redact(address string) string {
-	config, err := pgxpool.ParseConfig(address)
+	config, err := parseAddress("", address)
 	if err != nil {
 		return "an address that cannot be read"
 	}

@@ -1,13 +1,35 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
+
+// gone is the error of a run whose database does not answer any more.
+func (l *lazyPool) gone(task int64) error {
+	what := l.place() + " does not answer any more"
+	in := fmt.Sprintf("; task %d is in it, with the steps it has done", task)
+	if l.db.local == nil {
+		return errors.WithHintf(errors.New(what+in),
+			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", task)
+	}
+	hint := "`tasker-rb doctor` says what ails it."
+	if cause := l.db.local.Trouble(); cause != nil {
+		what += ": " + plain(cause.Error())
+		hint = cmp.Or(hintLine(errors.FlattenHints(cause)), hint)
+	}
+	if l.discarded() {
+		return errors.WithHint(errors.New(what), hint)
+	}
+	return errors.WithHintf(errors.New(what+in), "%s Then `tasker-rb run --task %d` goes on with the task; `tasker-rb tasks cancel %[2]d` ends it.", hint, task)
+}
 
 // untilDatabaseGone returns a context that ends with ErrDatabaseGone when the
 // database has not answered for three times its connect timeout. So the command

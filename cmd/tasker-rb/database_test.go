@@ -41,7 +41,17 @@ func TestDatabasesThatCannotBeReached(t *testing.T) {
 		{"not a URL", "postgres://[", "DATABASE_URL is not a PostgreSQL address", "postgres://user:password@host:5432/database"},
 		{"a word", "foo", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
 		{"another scheme", "mysql://db/x", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
-		{"bad port", "host=localhost port=abc password=secret", "DATABASE_URL is not a PostgreSQL address", "postgres://user"},
+		{"bad port", "host=localhost port=abc password=secret", "DATABASE_URL is not a PostgreSQL address: its port is not a number", "host:5432"},
+		{"bad port of a URL", "postgres://app:secret@db:abc/x", "DATABASE_URL is not a PostgreSQL address: its port is not a number", "host:5432"},
+		{"port too large", "postgres://app:secret@db:65536/x", "DATABASE_URL is not a PostgreSQL address: its port is not a number", "host:5432"},
+		{"a slash in the password", "postgres://app:se/cret@db/x", "DATABASE_URL is not a PostgreSQL address: it has an @ that is not", "/ is %2F"},
+		{"an @ in the password", "postgres://app:se@secret@127.0.0.1/x", "DATABASE_URL is not a PostgreSQL address: it has an @ that is not", "@ is written %40"},
+		{"an @ and a slash in the password", "postgres://app:se@secret/secret@127.0.0.1/x", "DATABASE_URL is not a PostgreSQL address: it has an @ that is not", "/ is %2F"},
+		{"a number sign behind figures", "postgres://secret:123#secret@127.0.0.1/x", "DATABASE_URL is not a PostgreSQL address: it has an @ that is not", "# is %23"},
+		{"a question mark behind figures", "postgres://secret:123?secret@127.0.0.1/x", "DATABASE_URL is not a PostgreSQL address: it has an @ that is not", "It looks like"},
+		{"an @ in a setting", "postgres://app:secret@127.0.0.1:1/x?application_name=a@b", "the database at postgres://app@127.0.0.1:1/x cannot be reached", "Start that server"},
+		{"an unknown parameter", withQuery(there, "foo", "bar"), "DATABASE_URL has the parameter foo, which the database at postgres://", "Take foo out of DATABASE_URL"},
+		{"a bad value of a parameter", withQuery(there, "statement_timeout", "abc"), `invalid value for parameter "statement_timeout": "abc"`, "Correct statement_timeout in DATABASE_URL"},
 		{"bad characters in the password", "postgres://app:se%cret@db/x", "DATABASE_URL is not a PostgreSQL address", "is %25"},
 		{"bad sslmode", "postgres://app:secret@db/x?sslmode=requir", "DATABASE_URL: sslmode is invalid", "verify-full"},
 		{"no such certificate", "postgres://app:secret@db/x?sslmode=verify-full&sslrootcert=/none.pem", "DATABASE_URL: unable to read CA file: open /none.pem: no such file", "Correct sslrootcert"},
@@ -95,11 +105,22 @@ func withPath(address, path string) string {
 	return u.String()
 }
 
+func withQuery(address, name, value string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	query := u.Query()
+	query.Set(name, value)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
 // The test has its own server, because it changes pg_hba.conf.
 func TestAWrongPassword(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	server, err := localpg.Start(ctx, localpg.Options{Ephemeral: true, Dir: pgtest.MemoryDir()})
+	server, err := localpg.Start(ctx, pgtest.Ephemeral(nil))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, server.Close()) }()
 	conn, err := pgx.Connect(ctx, server.URL())

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -21,6 +20,7 @@ type devCommand struct {
 	run     runCommand
 	noRetry bool
 	mark    bool
+	yes     bool
 }
 
 func newDev() *cobra.Command {
@@ -36,8 +36,9 @@ step. If the template or the context has changed, it begins a new task. On a
 terminal, Enter begins a new task, too, and ^C ends the command.
 
 A changed template takes the place of the stored one of the same version. So the
-database must be for development: the project's own private one is, and that of
-DATABASE_URL if you mark it once with --mark-database.`,
+database must be for development. The project's private database is. If you use
+DATABASE_URL, mark its database once with --mark-database. If it holds tasks, marking
+wants --yes.`,
 		Example: `  tasker-rb dev order.yaml --context '{"order_id": 42}'
   tasker-rb dev order.yaml --context @order.json --handlers app/handlers --no-retry
   tasker-rb dev --mark-database`,
@@ -69,6 +70,7 @@ DATABASE_URL if you mark it once with --mark-database.`,
 	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&d.noRetry, "no-retry", false, "a failed attempt ends its step at once")
 	cmd.Flags().BoolVar(&d.mark, "mark-database", false, "mark the database of DATABASE_URL for development, and end")
+	cmd.Flags().BoolVar(&d.yes, "yes", false, "mark it although there are tasks in it")
 	return cmd
 }
 
@@ -76,6 +78,9 @@ DATABASE_URL if you mark it once with --mark-database.`,
 func (d *devCommand) check(cmd *cobra.Command) error {
 	if d.run.context == "-" {
 		return errors.WithHint(errors.New("--context cannot be -: each run reads the context again"), "Write it to a file, and give --context @FILE.")
+	}
+	if d.yes && !d.mark {
+		return errors.WithHint(errors.New("--yes is for --mark-database"), "Leave it out.")
 	}
 	return d.run.checkFlags(cmd)
 }
@@ -115,25 +120,35 @@ func (d *devCommand) markDatabase(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, conn.Close(context.WithoutCancel(ctx))) }()
-	tasks, err := countTasks(ctx, conn)
+	tasks, err := d.confirmMark(ctx, conn)
 	if err != nil {
 		return errors.Wrap(err, db.place())
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "marking %s, with %s, for development\n", db.place(), tasks)
 	if err := orchestration.MarkDevelopment(ctx, conn); err != nil {
 		var pg *pgconn.PgError
-		if errors.As(err, &pg) && pg.Code == "42501" {
+		if errors.FlattenHints(err) == "" && errors.As(err, &pg) && pg.Code == "42501" {
 			err = errors.WithHint(err, "Only the owner of the tables may mark them: connect as the role that ran `tasker-rb migrate up`.")
 		}
 		return errors.Wrap(err, db.place())
 	}
 	if d.run.output == "json" {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"database": strings.TrimPrefix(db.place(), "the database at "), "for_development": true})
+		return printJSON(cmd.OutOrStdout(), map[string]any{"database": strings.TrimPrefix(db.place(), "the database at "), "for_development": true})
 	}
 	return printDone(cmd, nil, "`tasker-rb dev` may now replace templates there")
 }
 
-func countTasks(ctx context.Context, conn *pgx.Conn) (string, error) {
+// confirmMark returns how many tasks there are. It refuses to mark a database that holds any,
+// unless it is marked already or the user said yes.
+func (d *devCommand) confirmMark(ctx context.Context, conn *pgx.Conn) (tasks string, err error) {
 	c, err := orchestration.ReadContents(ctx, conn)
-	return plural(int(c.Tasks), "task"), err
+	tasks = plural(int(c.Tasks), "task")
+	if err != nil || c.Tasks == 0 || d.yes {
+		return tasks, err
+	}
+	if marked, err := orchestration.IsForDevelopment(ctx, conn); err != nil || marked {
+		return tasks, err
+	}
+	return tasks, errors.WithHint(errors.Newf("it holds %s, %d of them unfinished; once it is marked, dev puts changed templates in the place of stored ones, for everyone who works there", tasks, c.Unfinished),
+		"If it is a database for development, --yes marks it.")
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -31,6 +32,10 @@ const (
 	devRoleVariable = "TASKER_RB_DEV_ROLE"
 	reportFD        = 4
 )
+
+// heldByDev is how long workers leave a task alone that a save has interrupted. The next
+// run goes on with it well within that time.
+const heldByDev = 15 * time.Second
 
 func (r devRole) String() string {
 	if r.anew {
@@ -63,7 +68,7 @@ func (d *devCommand) runHere(cmd *cobra.Command, file string, role devRole) erro
 
 func (d *devCommand) runOnce(cmd *cobra.Command, file string, role devRole) error {
 	r := &d.run
-	template, err := loadTemplate(file, r.env)
+	template, err := loadTemplate(cmd.Context(), file, r.env)
 	if err != nil {
 		return err
 	}
@@ -71,11 +76,13 @@ func (d *devCommand) runOnce(cmd *cobra.Command, file string, role devRole) erro
 	if err := r.results.check(template); err != nil {
 		return err
 	}
-	input, err := taskContext(template, r.context, strings.NewReader(""))
+	input, err := taskContext(cmd.Context(), template, r.context, nil)
 	if err != nil {
 		return err
 	}
-	return r.withHandlers(cmd, r.newPool(), file, template, func(h *handlersReady) error {
+	pool := r.newPool()
+	pool.openAhead(cmd.Context()) // while Ruby boots: the command has opened the database before
+	return r.withHandlers(cmd, pool, file, template, func(h *handlersReady) error {
 		if err := resolveHandlers(cmd.Context(), h.host, template); err != nil {
 			return err
 		}
@@ -102,11 +109,12 @@ func (r *devRun) do(ctx context.Context, t *templates.Template, input json.RawMe
 		return err
 	}
 	if last != nil && !role.anew && goesOn(last, t, input) {
-		if err := r.retry(ctx, last); err != nil {
+		if err := r.engine.RetryHere(ctx, last.TaskID, byDev("dev: a file was saved")); err != nil {
 			return err
 		}
 		r.report(last.TaskID)
 		fmt.Fprintf(r.said, "going on with task %d%s\n", last.TaskID, from(last))
+		r.setApart()
 		r.show.resume(last)
 		return r.follow(ctx, r.engine, last.TaskID)
 	}
@@ -117,7 +125,7 @@ func (r *devRun) do(ctx context.Context, t *templates.Template, input json.RawMe
 		}
 	}
 	made, err := r.engine.Submit(ctx, orchestration.Submission{
-		Template: t, Context: input, SourceSystem: "tasker-rb dev", ReplaceTemplate: true, SingleAttempt: r.noRetry,
+		Template: t, Context: input, SourceSystem: "tasker-rb dev", Held: true, ReplaceTemplate: true, SingleAttempt: r.noRetry,
 	})
 	if err != nil {
 		return err
@@ -155,23 +163,6 @@ func byDev(reason string) orchestration.By {
 	return by.by()
 }
 
-// retry retries what has failed, and what waits, at once.
-func (r *devRun) retry(ctx context.Context, t *orchestration.TaskDetail) error {
-	by := byDev("dev: a file was saved")
-	if t.State == orchestration.TaskInError {
-		return r.engine.RetryTask(ctx, t.TaskID, by)
-	}
-	for i := range t.Steps {
-		if t.Steps[i].State != orchestration.StepWaitingForRetry {
-			continue
-		}
-		if err := r.engine.RetryStep(ctx, t.TaskID, t.Steps[i].Name, by); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // from names the steps with which the task goes on.
 func from(t *orchestration.TaskDetail) string {
 	var names []string
@@ -196,8 +187,19 @@ func (r *devRun) sayChanges(last *orchestration.TaskDetail, replaced, t *templat
 	if before == nil {
 		return
 	}
-	for _, change := range templates.Changes(before, t) {
+	changes := templates.Changes(before, t)
+	for _, change := range changes {
 		fmt.Fprintf(r.said, "  %s\n", printable(change))
+	}
+	if len(changes) > 0 {
+		r.setApart()
+	}
+}
+
+// setApart ends what is said above the picture of a task, on a terminal.
+func (r *devRun) setApart() {
+	if _, live := r.show.(*liveDisplay); live {
+		fmt.Fprintln(r.said)
 	}
 }
 

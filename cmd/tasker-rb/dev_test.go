@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -48,8 +49,8 @@ func TestDevRunsAgainAfterASave(t *testing.T) {
 	said = w.until("^C ends")
 	requireInOrder(t, said, "  step charge: retry limit 5 -> 2\n  step deliver is now called ship\n", "task 3 started\n", "3 of 3 steps done")
 
-	p.write(map[string]string{"context.json": `{"n": 1}`})
-	requireInOrder(t, w.until("^C ends"), "changed: context.json\n", "task 4 started\n")
+	p.write(map[string]string{"context.json": `{"n": 1}`, "handlers/z\x1b[2J.rb": ""})
+	requireInOrder(t, w.until("^C ends"), `changed: context.json handlers/z\u001b[2J.rb`+"\n", "task 4 started\n")
 	require.Equal(t, exitInterrupted, w.end())
 
 	require.Contains(t, p.run("tasks", "show", "2").stdout, "deliver", "it has the template that it began with")
@@ -60,6 +61,31 @@ func TestDevRunsAgainAfterASave(t *testing.T) {
 		require.Equal(t, exitBadInput, refused.code)
 		requireInOrder(t, refused.stderr, "changed under the same version\n  step charge: retry limit 2 -> 4\n", "new version", "`tasker-rb dev order.yaml` replaces it")
 	}
+}
+
+// A worker has loaded older code. It takes no task of run and dev, nor one that a save has
+// interrupted.
+func TestDevBesideAWorkerWithOlderCode(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	returns := func(v string) map[string]string {
+		return map[string]string{"handlers/order.rb": "class Only\n  def process(*)\n    " + v + "\n  end\nend\n"}
+	}
+	p.write(map[string]string{"order.yaml": one("Only")})
+	p.write(returns(`{ from: "the worker" }`))
+	worker, out := startWorker(t, p)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "working on ") }, patience, 20*time.Millisecond, out)
+	p.write(returns(`{ from: "run" }`))
+	require.Contains(t, p.run("run", "order.yaml").stdout, `"from": "run"`)
+
+	p.write(returns(`puts "begun"; sleep`))
+	w := attend(t, p, "dev", "order.yaml")
+	w.until("only | begun")
+	p.write(returns(`{ from: "dev" }`))
+	requireInOrder(t, w.until("^C ends"), "changed: handlers/order.rb\n", "going on with task 2\n", `"from": "dev"`, "1 of 1 step done")
+	require.Equal(t, exitInterrupted, w.end())
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, worker.Wait(), out)
 }
 
 func TestDevInterruptsWhatRuns(t *testing.T) {
@@ -81,7 +107,9 @@ end
 	requireInOrder(t, w.until("only | begun"), "only | cleaned up\n", "changed: handlers/order.rb\n", "going on with task 1\n")
 	// This one does not let itself be interrupted.
 	p.write(map[string]string{"handlers/order.rb": "class Only\n  def process(*) = 1\nend\n"})
-	requireInOrder(t, w.until("^C ends"), "changed: handlers/order.rb\n", "going on with task 1\n", "1 of 1 step done")
+	requireInOrder(t, w.until("^C ends"), "changed: handlers/order.rb\n", "going on with task 1\n",
+		"only  started (attempt 1 of 1, after 1 lost)\n", "1 of 1 step done, 1 attempt lost, in ")
+	require.Contains(t, p.run("tasks", "show", "1").stdout, "1 attempt, 1 lost")
 
 	p.write(map[string]string{"handlers/order.rb": long + "Only = Long\n"})
 	w.until("only | in the middle")
@@ -101,7 +129,7 @@ func TestDevRetriesAtOnce(t *testing.T) {
 	p := newDevProject(t)
 	p.write(map[string]string{"order.yaml": strings.Replace(threeSteps, "curve: none", "base_seconds: 3600, max_seconds: 3600", 1)})
 	w := attend(t, p, "dev", "order.yaml", "--debug")
-	require.Contains(t, w.until("next attempt in "), "charge | event step.failed")
+	require.NotContains(t, w.until("next attempt in "), "event step.", "handlers have published nothing")
 	p.write(map[string]string{"open": "", "handlers/order.rb": threeHandlers + "# saved\n"})
 	requireInOrder(t, w.until("^C ends"), "going on with task 1 from charge\n", "3 of 3 steps done")
 	require.Equal(t, exitInterrupted, w.end())
@@ -114,7 +142,7 @@ func TestDevWithoutRetries(t *testing.T) {
 	said := w.until("^C ends")
 	require.Contains(t, said, "charge  error after 1 attempt\n")
 	p.write(map[string]string{"handlers/order.rb": threeHandlers + "# saved\n"})
-	requireInOrder(t, w.until("^C ends"), "going on with task 1 from charge\n", "charge  error after 1 attempt\n")
+	requireInOrder(t, w.until("^C ends"), "going on with task 1 from charge\n", "charge  error after 1 attempt since the retry, 2 in all\n")
 	require.Equal(t, exitInterrupted, w.end())
 	require.Zero(t, strings.Count(p.sql("select environment from tasker.templates"), "~"), "the template is the file's")
 }
@@ -162,11 +190,13 @@ func TestDevRefuses(t *testing.T) {
 	require.Zero(t, marked.code)
 	require.Regexp(t, `^marking the database at postgres://\S+, with 0 tasks, for development\n$`, marked.stderr)
 	require.Regexp(t, `^\{"database":"postgres://[^"]+","for_development":true\}\n$`, marked.stdout)
+	require.NotContains(t, marked.stdout, `\u00`)
 	for _, c := range []struct {
 		args        []string
 		cause, hint string
 	}{
-		{[]string{"absent.yaml"}, "absent.yaml cannot be read", "tasker-rb new NAME"},
+		{[]string{"ordr.yaml"}, "ordr.yaml: the file does not exist", `Did you mean "order.yaml"?`},
+		{[]string{"bare"}, "bare: this is a directory, not a template file", `Name one file: "order.yaml".`},
 		{[]string{"bare/order.yaml"}, "there is no folder bare/handlers", "--handlers DIR"},
 		{[]string{"order.yaml", "--context", "-"}, "--context cannot be -", "--context @FILE"},
 		{[]string{"order.yaml", "--output", "xml"}, `--output cannot be "xml"`, "json"},
@@ -175,8 +205,21 @@ func TestDevRefuses(t *testing.T) {
 	} {
 		requireRefused(t, p.run(append([]string{"dev"}, c.args...)...), []string{c.cause}, c.hint)
 	}
+	requireRefused(t, p.run("dev", "order.yaml", "--yes"), []string{"--yes is for --mark-database"}, "Leave it out.")
 	p.url = ""
 	requireRefused(t, p.run("dev", "--mark-database"), []string{"DATABASE_URL is not set"}, "Set it to the address")
+}
+
+// A database with tasks may be another than the user believes.
+func TestADatabaseWithTasksIsMarkedOnlyWithYes(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
+	require.Zero(t, p.run("run", "one.yaml").code)
+	for range 2 { // the first one has not marked it
+		requireRefused(t, p.run("dev", "--mark-database"), []string{"it holds 1 task, 0 of them unfinished; once it is marked, dev puts changed templates"}, "--yes marks it.")
+	}
+	require.Contains(t, p.run("dev", "--mark-database", "--yes").stderr, ", with 1 task, for development\n")
+	require.Zero(t, p.run("dev", "--mark-database").code, "it is marked")
 }
 
 // The right to write to the tables is not enough to mark them.
@@ -190,6 +233,14 @@ func TestOnlyTheOwnerMarksADatabase(t *testing.T) {
 	require.Equal(t, exitBadInput, refused.code)
 	require.Contains(t, refused.stderr, "must be owner of table templates")
 	require.Contains(t, refused.stderr, "hint: Only the owner of the tables may mark them: connect as the role that ran `tasker-rb migrate up`.\n")
+}
+
+func TestDevOffersNoStandardInput(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	w := attend(t, p, "dev", "order.yaml", "--context", "{")
+	requireInOrder(t, w.until("^C ends"), "error: the context is not usable JSON", "hint: --context takes a JSON object in single quotes, such as '{\"order_id\": 42}', or @FILE.\n", "watching 2 files")
+	require.Equal(t, exitInterrupted, w.end())
 }
 
 // The project's own database needs no mark. On a terminal, Enter begins a new task.
@@ -218,6 +269,7 @@ func TestDevOnATerminal(t *testing.T) {
 		}
 	})
 	last := sequence.ReplaceAllString(said, "")
-	requireInOrder(t, last, "task 1  default/order 0.1.0  error", "task 2  default/order 0.1.0  error", "changed: handlers/order.rb\n", "going on with task 2 from charge\n", "✓ reserve", "task 2  default/order 0.1.0  complete")
+	requireInOrder(t, last, "task 1  default/order 0.1.0  error", "task 2  default/order 0.1.0  error", "changed: handlers/order.rb\n", "going on with task 2 from charge\n\n", "default/order 0.1.0  1/3 done", "✓ reserve", "task 2  default/order 0.1.0  complete")
 	require.NotContains(t, last, "error: interrupted", "nothing ran")
+	require.True(t, strings.HasSuffix(last, "^C\n"), "the prompt of the shell has a line of its own")
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // watch runs the task, and again after each change, until ^C.
@@ -56,8 +58,9 @@ func (d *devCommand) watch(cmd *cobra.Command, file string) (err error) {
 // watched returns what looks at the files that matter: the template, the handlers, and what
 // the flags name.
 func (d *devCommand) watched(file string) (look func() map[string]fileState, err error) {
-	if _, err := os.Stat(file); err != nil {
-		return nil, errors.WithHint(errors.Newf("%s cannot be read: %v", file, lastCause(err)), "Name the file of the template. `tasker-rb new NAME` writes one.")
+	if info, err := os.Stat(file); err != nil || info.IsDir() { // no save corrects the name
+		_, err := templates.Load(file)
+		return nil, err
 	}
 	folders, err := d.run.handlers.folders(file)
 	if err != nil {
@@ -107,11 +110,14 @@ func (w *devWatch) round(role devRole) (ended *devProcess, anew bool, err error)
 			fmt.Fprintf(said, "\nwatching %s; %s^C ends\n", plural(len(before), "file"), w.offers(p))
 		case changed := <-changes: // none after ^C
 			if len(changed) == 0 {
+				if file, is := said.(*os.File); over == nil && is && term.IsTerminal(int(file.Fd())) {
+					fmt.Fprintln(said) // the terminal has echoed ^C
+				}
 				w.interrupt(p)
 				return p, false, nil
 			}
 			p.end()
-			fmt.Fprintf(said, "changed: %s\n\n", strings.Join(changed, " "))
+			fmt.Fprintf(said, "changed: %s\n\n", printable(strings.Join(changed, " ")))
 			return p, false, nil
 		case <-w.enter:
 			p.end()
@@ -157,7 +163,7 @@ func (w *devWatch) start(role devRole) (*devProcess, error) {
 	child := exec.Command(self, os.Args[1:]...)
 	child.Args[0] = os.Args[0]
 	child.Env = append(os.Environ(), devRoleVariable+"="+role.String())
-	child.Stdout, child.Stderr = os.Stdout, os.Stderr
+	child.Stdout, child.Stderr = standardOutput(w.cmd), os.Stderr
 	child.ExtraFiles = []*os.File{alive, report}
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's ^C comes from here only
 	err = child.Start()
@@ -217,6 +223,7 @@ func (w *devWatch) interrupt(p *devProcess) {
 	case <-w.again:
 		_ = p.process.Kill()
 		<-p.over
+		p.interrupted = true
 	}
 }
 

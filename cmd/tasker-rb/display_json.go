@@ -76,10 +76,7 @@ type errorJSON struct {
 }
 
 func (d *jsonDisplay) result(t *orchestration.TaskDetail) error {
-	e := json.NewEncoder(d.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(taskAsJSON(t))
+	return printIndentedJSON(d.out, taskAsJSON(t))
 }
 
 func taskAsJSON(t *orchestration.TaskDetail) taskJSON {

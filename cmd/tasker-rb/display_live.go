@@ -62,10 +62,12 @@ func newLiveDisplay(t *templates.Template, out *os.File) *liveDisplay {
 
 // resume shows the steps that are done.
 func (d *liveDisplay) resume(t *orchestration.TaskDetail) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		if at, known := d.index[s.Name]; known && s.State.Done() {
-			e := orchestration.Event{Kind: orchestration.EventStepCompleted, Step: s.Name, Attempt: s.Attempts, RetryLimit: s.RetryLimit}
+			e := orchestration.Event{Kind: orchestration.EventStepCompleted, Step: s.Name, Attempt: s.Attempts, Earlier: s.Earlier, Losses: s.Losses, RetryLimit: s.RetryLimit}
 			if last := s.Last(); last != nil && !last.StartedAt.IsZero() {
 				e.Duration = last.EndedAt.Sub(last.StartedAt)
 			}
@@ -151,7 +153,7 @@ func (d *liveDisplay) paint(last bool) {
 	for i, line := range lines {
 		lines[i] = d.marks.cut(line, columns)
 	}
-	err := d.block.draw(d.pending, lines, last)
+	err := d.block.draw(d.pending, lines)
 	d.pending = nil
 	if d.err == nil {
 		d.err = err
@@ -217,41 +219,56 @@ func (d *liveDisplay) choose(room int) (shown, hidden []liveStep) {
 	return shown, hidden
 }
 
-// heading is the title with how far the task is.
-func (d *liveDisplay) heading() string {
-	var done, retrying, failed int
-	for _, s := range d.steps {
-		switch s.last.Kind {
-		case orchestration.EventStepCompleted:
-			done++
-		case orchestration.EventStepRetrying:
-			retrying++
-		case orchestration.EventStepFailed:
-			failed++
+// doing says in a word or two what the step does.
+func (s liveStep) doing() string {
+	switch s.last.Kind {
+	case orchestration.EventStepStarted:
+		return "running"
+	case orchestration.EventStepRetrying:
+		return "retrying"
+	case orchestration.EventStepFailed:
+		return "failed"
+	case orchestration.EventStepCancelled:
+		return "cancelled"
+	case orchestration.EventStepReleased:
+		return "interrupted"
+	case orchestration.EventStepCompleted:
+		return "done"
+	default:
+		return "not begun"
+	}
+}
+
+// counted counts the steps that do each of these, as in "1 retrying".
+func counted(steps []liveStep, what ...string) []string {
+	counts := map[string]int{}
+	for _, s := range steps {
+		counts[s.doing()]++
+	}
+	var each []string
+	for _, w := range what {
+		if counts[w] > 0 {
+			each = append(each, fmt.Sprintf("%d %s", counts[w], w))
 		}
 	}
-	text := fmt.Sprintf("%d/%d done", done, len(d.steps))
-	if retrying > 0 {
-		text += fmt.Sprintf(", %d retrying", retrying)
+	return each
+}
+
+// heading is the title with how far the task is.
+func (d *liveDisplay) heading() string {
+	done := 0
+	for _, s := range d.steps {
+		if s.rank() == rankDone {
+			done++
+		}
 	}
-	if failed > 0 {
-		text += fmt.Sprintf(", %d failed", failed)
-	}
-	return bold.Render(d.title) + "  " + text + faint.Render(fmt.Sprintf(", %.1fs", time.Since(d.begun).Truncate(100*time.Millisecond).Seconds()))
+	each := append([]string{fmt.Sprintf("%d/%d done", done, len(d.steps))}, counted(d.steps, "retrying", "failed")...)
+	return bold.Render(d.title) + "  " + strings.Join(each, ", ") + faint.Render(fmt.Sprintf(", %.1fs", time.Since(d.begun).Truncate(100*time.Millisecond).Seconds()))
 }
 
 // others counts the steps for which there is no room.
 func (d *liveDisplay) others(steps []liveStep) string {
-	counts := [3]int{}
-	for _, s := range steps {
-		counts[s.rank()]++
-	}
-	var each []string
-	for rank, what := range []string{"under way", "not begun", "done"} {
-		if counts[rank] > 0 {
-			each = append(each, fmt.Sprintf("%d %s", counts[rank], what))
-		}
-	}
+	each := counted(steps, "running", "retrying", "failed", "cancelled", "interrupted", "not begun", "done")
 	return fmt.Sprintf("%d more: %s", len(steps), strings.Join(each, ", "))
 }
 
@@ -277,7 +294,7 @@ func (d *liveDisplay) line(s liveStep, names int) string {
 		return fmt.Sprintf("  %s %s  %.1fs%s", d.marks.running[d.frame%len(d.marks.running)], name, took.Seconds(), faint.Render(attemptOf(e)))
 	case orchestration.EventStepCompleted:
 		tries := ""
-		if e.Attempt > 1 {
+		if e.Attempt > 1 || e.Earlier > 0 {
 			tries = faint.Render(attemptOf(e))
 		}
 		return fmt.Sprintf("  %s %s  %s%s", green.Render(d.marks.complete), name, shortDuration(e.Duration), tries)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -147,6 +148,28 @@ func TestTheLiveDisplay(t *testing.T) {
 	require.Greater(t, strings.LastIndex(said, showCursor), strings.LastIndex(said, hideCursor), "the cursor must come back")
 }
 
+// A signal that ends the process at once leaves the cursor on the terminal.
+func TestASignalLeavesTheCursor(t *testing.T) {
+	t.Parallel()
+	for _, signals := range [][]syscall.Signal{{syscall.SIGINT, syscall.SIGINT}, {syscall.SIGHUP}, {syscall.SIGQUIT}, {syscall.SIGKILL}} {
+		t.Run(signals[len(signals)-1].String(), func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, map[string]string{"long.yaml": one("Stubborn"), "handlers/stubborn.rb": stubborn})
+			cmd := p.command("run", "long.yaml")
+			shown := []string{`only \| in the middle\n(?s:.*)default/one`, `only \| held up\n(?s:.*)default/one`}
+			said := p.attach(openTerminal(t, 100, 40), cmd, func(said string) {
+				if len(signals) > 0 && regexp.MustCompile(shown[0]).MatchString(strings.Join(pictures(said), "\n")) {
+					assert.NoError(t, cmd.Process.Signal(signals[0]))
+					signals, shown = signals[1:], shown[1:]
+				}
+			})
+			require.Empty(t, signals, said)
+			require.False(t, cmd.ProcessState.Success())
+			require.Greater(t, strings.LastIndex(said, showCursor), strings.LastIndex(said, hideCursor), "%q", said)
+		})
+	}
+}
+
 func TestANarrowTerminalWithoutColours(t *testing.T) {
 	t.Parallel()
 	p := liveProject(t)
@@ -177,6 +200,32 @@ func TestALowTerminalShowsWhatGoesOn(t *testing.T) {
 	require.Regexp(t, first, strings.Join(pictures(said), "\n"))
 	frames := pictures(said)
 	require.Equal(t, 12, strings.Count(frames[len(frames)-1], "✓ step"), "the last picture is whole")
+}
+
+func TestALowTerminalCountsWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
+	template := "name: many\nstep_templates:\n"
+	for i, class := range []string{"Slow", "Fails", "Again", "Again", "Fails", "Slow", "Slow"} {
+		template += fmt.Sprintf("  - {name: step%d, handler_class: %s, default_retry_limit: 100}\n", i, class)
+	}
+	p := newProject(t, map[string]string{"many.yaml": template, "handlers/many.rb": `
+class Slow
+  def process(*)
+    ` + untilShown + `
+  end
+end
+class Fails
+  def process(*) = raise(Tasker::PermanentError, "no")
+end
+class Again
+  def process(*)
+    raise Tasker::RetryableError.new("later", retry_after: 1) unless File.exist?(File.join(__dir__, "..", "shown"))
+  end
+end
+`})
+	const counts = `0/7 done, 2 retrying, 2 failed, .*\n  and 4 more: 1 running, 2 retrying, 1 failed\n`
+	said := p.onUntilShown(`(?s)`+counts, openTerminal(t, 80, 7), "run", "many.yaml")
+	require.Regexp(t, `(?s)`+counts, strings.Join(pictures(said), "\n"))
 }
 
 // Long names give way to the times and the attempts.
@@ -230,12 +279,12 @@ func TestATerminalThatBecomesNarrower(t *testing.T) {
 	}
 	last := bold.Render("1234567")
 	for _, up := range []string{"", "\x1b[3A"} {
-		require.NoError(t, b.draw(nil, []string{"short", strings.Repeat("x", 100), last}, false))
-		said := read(last + "\r\n")
+		require.NoError(t, b.draw(nil, []string{"short", strings.Repeat("x", 100), last}))
+		said := read(last + "\r\n" + showCursor)
 		require.Contains(t, said, up)
 		require.Equal(t, up != "", strings.Contains(said, "A"), "%q", said)
 	}
 	require.NoError(t, unix.IoctlSetWinsize(int(tty.ours.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 30, Row: 40}))
-	require.NoError(t, b.draw(nil, []string{"short"}, true))
+	require.NoError(t, b.draw(nil, []string{"short"}))
 	require.Contains(t, read(showCursor), "\x1b[6A")
 }

@@ -58,11 +58,36 @@ func eventLine(e orchestration.Event, names int) string {
 	}
 }
 
+// attemptOf says which attempt an event is of. It counts as the limit does, without the
+// attempts that were lost. After a retry by a person it also says the number that tasks show
+// has for the attempt.
 func attemptOf(e orchestration.Event) string {
-	if e.Attempt == 1 && e.Kind == orchestration.EventStepStarted {
+	number, limit := e.Attempt-e.Losses, max(e.RetryLimit, 1)
+	text := fmt.Sprintf("attempt %d of %d", number, limit)
+	switch {
+	case e.Lost:
+		return fmt.Sprintf(" (%s lost)", plural(e.Losses, "attempt"))
+	case e.Earlier > 0:
+		text = fmt.Sprintf("attempt %d, %d of %d since the retry", e.Earlier+e.Attempt, number, limit)
+	case e.Losses == 0 && number == 1 && e.Kind == orchestration.EventStepStarted:
 		return ""
 	}
-	return fmt.Sprintf(" (attempt %d of %d)", e.Attempt, max(e.RetryLimit, 1))
+	if e.Losses > 0 {
+		text += fmt.Sprintf(", after %d lost", e.Losses)
+	}
+	return " (" + text + ")"
+}
+
+// attemptsOf says how many attempts a step has had, in the same way.
+func attemptsOf(s *orchestration.StepDetail) string {
+	text := plural(s.Attempts-s.Losses, "attempt")
+	if s.Losses > 0 {
+		text += fmt.Sprintf(", %d lost", s.Losses)
+	}
+	if s.Earlier > 0 {
+		text += fmt.Sprintf(" since the retry, %d in all", s.Earlier+s.Attempts)
+	}
+	return text
 }
 
 func oneLine(e *orchestration.StepError) string {

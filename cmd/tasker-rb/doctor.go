@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tasker-rb/tasker-rb/rubyhost"
+	"github.com/tasker-rb/tasker-rb/templates"
 )
 
 // doctor checks the things that tasker-rb needs, one after the other.
@@ -50,7 +50,7 @@ runs, and no database is needed: PostgreSQL is not checked, and is opened only i
 sends SQL while it loads.
 
 The exit code is 0 when all is well, and 1 when something will not work. A warning is
-for what works, though perhaps not as meant; it does not change the exit code.`,
+for code that works, but perhaps not as you meant it. It does not change the exit code.`,
 		Example: `  tasker-rb doctor
   tasker-rb doctor --handlers app/handlers --templates config/tasker
   tasker-rb doctor --handlers app/handlers --require tasker/compat/tasker_core --output json
@@ -99,7 +99,7 @@ func (d *doctor) end() error {
 	if !d.json {
 		return nil
 	}
-	return json.NewEncoder(d.out).Encode(map[string]any{"checks": d.checks})
+	return printJSON(d.out, map[string]any{"checks": d.checks})
 }
 
 func (d *doctor) say(what, detail string, err error) {
@@ -119,9 +119,14 @@ func (d *doctor) say(what, detail string, err error) {
 	}
 	d.failed = true
 	cause, _, _ := strings.Cut(plain(err.Error()), "\n")
-	fmt.Fprintf(d.out, "FAIL  %-11s %s\n", what, cause)
-	if hint := errors.FlattenHints(err); hint != "" {
-		fmt.Fprintf(d.out, "      %-11s %s\n", "", strings.ReplaceAll(hint, "\n", "\n                  "))
+	fmt.Fprintf(d.out, "FAIL  %-11s %s\n", what, printable(cause))
+	hint := errors.FlattenHints(err)
+	var problems *templates.Problems
+	if errors.As(err, &problems) {
+		hint = documentOf(err).Hint
+	}
+	if hint != "" {
+		fmt.Fprintf(d.out, "      %-11s %s\n", "", strings.ReplaceAll(printable(hint), "\n", "\n                  "))
 	}
 }
 
@@ -158,7 +163,7 @@ func (d *doctor) loadHandlers(ctx context.Context, host *rubyhost.Host, template
 	if template == "" {
 		return nil
 	}
-	t, err := loadTemplate(template, "")
+	t, err := loadTemplate(ctx, template, "")
 	if err != nil {
 		return err
 	}

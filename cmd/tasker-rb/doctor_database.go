@@ -58,11 +58,47 @@ func (d *doctor) privatePostgres(ctx context.Context) {
 	}
 	d.say("PostgreSQL", text, nil)
 	dir, err := localpg.DefaultDir()
+	if err != nil {
+		d.say("database", "", err)
+		return
+	}
+	d.privateDatabase(ctx, dir)
+	d.leftovers(dir)
+}
+
+// privateDatabase starts the private database, as every command does that uses it. It makes
+// none: without data, it says what the last start said.
+func (d *doctor) privateDatabase(ctx context.Context, dir string) {
 	project, _ := localpg.Project() // DefaultDir has found it
-	if _, missing := os.Stat(dir); missing == nil {
-		d.say("database", fmt.Sprintf("of %s, in %s", project, dir), err)
-	} else {
-		d.say("database", fmt.Sprintf("of %s, which the first command makes in %s", project, dir), err)
+	if !localpg.HasData(dir) {
+		d.say("database", fmt.Sprintf("of %s, which the first command makes in %s", project, dir), localpg.LastFailure(dir))
+		return
+	}
+	db, err := openDatabase(ctx, false)
+	if err == nil {
+		err = db.close()
+	}
+	d.say("database", fmt.Sprintf("of %s, in %s", project, dir), err)
+}
+
+// leftovers names the private databases that no project finds any more. dir is the folder of
+// this project's one.
+func (d *doctor) leftovers(dir string) {
+	all, err := localpg.Leftovers()
+	if err != nil {
+		d.say("left over", "", err)
+		return
+	}
+	_, missing := os.Stat(dir)
+	for _, l := range all {
+		todo := fmt.Sprintf("`rm -r %s` removes it; if that project is this one, put it in the place of %s", l.Dir, dir)
+		switch {
+		case l.Running:
+			todo = "a command still uses it"
+		case missing != nil:
+			todo = fmt.Sprintf("`rm -r %s` removes it; if that project is this one, `mv %[1]s %s` brings its tasks here", l.Dir, dir)
+		}
+		d.say("left over", printable(fmt.Sprintf("the database of %s, which is not there any more, in %s, %s: %s", l.Project, l.Dir, sizeText(float64(l.Bytes)), todo)), nil)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -64,7 +63,7 @@ func (r *surveyReport) print(w io.Writer, format string) error {
 		if r.Problems == nil {
 			r.Problems = []surveyProblem{}
 		}
-		return json.NewEncoder(w).Encode(r)
+		return printJSON(w, r)
 	}
 	var out strings.Builder
 	for i, p := range r.Problems {

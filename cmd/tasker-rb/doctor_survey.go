@@ -42,7 +42,7 @@ func (s *codeSurvey) run(cmd *cobra.Command) error {
 }
 
 func (s *codeSurvey) survey(cmd *cobra.Command) (*surveyReport, error) {
-	t, err := readTemplates(s.templates)
+	t, err := readTemplates(cmd.Context(), s.templates)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +125,28 @@ func surveyHandlers(ctx context.Context, host *rubyhost.Host, dirs, uses []strin
 	return rubyhost.Call[surveyed](ctx, survey, append([]string{}, dirs...), append([]string{}, uses...))
 }
 
+// surveyUnloaded asks what is wrong with the files that the host could not load. The paths
+// are as the user gave those of the folders.
+func surveyUnloaded(ctx context.Context, host *rubyhost.Host, given, dirs []string) (surveyed, error) {
+	if err := host.Require(ctx, "tasker/host/survey"); err != nil {
+		return surveyed{}, err
+	}
+	survey, err := host.Method(ctx, "Tasker::Host::Survey.failures")
+	if err != nil {
+		return surveyed{}, err
+	}
+	found, err := rubyhost.Call[surveyed](ctx, survey)
+	shown := shownFolders(given, dirs)
+	for i := range found.Problems {
+		p := &found.Problems[i]
+		p.File, p.Message, p.Hint = shown.Replace(p.File), shown.Replace(p.Message), shown.Replace(p.Hint)
+	}
+	for name, place := range found.Unloaded {
+		found.Unloaded[name] = shown.Replace(place)
+	}
+	return found, err
+}
+
 // missingClasses returns those of the classes that are not defined.
 func missingClasses(ctx context.Context, host *rubyhost.Host, names []string) (map[string]bool, error) {
 	method, err := host.Method(ctx, "Tasker::Host::Survey.missing")
@@ -163,7 +185,7 @@ type surveyTemplates struct {
 	problems []templates.Problem
 }
 
-func readTemplates(paths []string) (*surveyTemplates, error) {
+func readTemplates(ctx context.Context, paths []string) (*surveyTemplates, error) {
 	t := &surveyTemplates{}
 	if len(paths) == 0 {
 		return t, nil
@@ -173,7 +195,7 @@ func readTemplates(paths []string) (*surveyTemplates, error) {
 		return nil, err
 	}
 	var found []templates.Problem
-	if t.sound, found, err = loadEach(t.files); err != nil {
+	if t.sound, found, err = loadEach(ctx, t.files); err != nil {
 		return nil, err
 	}
 	t.problems = mergeRunTime(found)
@@ -198,13 +220,8 @@ func (t *surveyTemplates) uses() []string {
 func (t *surveyTemplates) resolve(ctx context.Context, host *rubyhost.Host, unloaded map[string]string, report *surveyReport) error {
 	var problems *templates.Problems
 	if err := resolveHandlers(ctx, host, t.sound...); errors.As(err, &problems) {
-		steps := t.steps()
+		sayUnloaded(problems.List, t.sound, unloaded)
 		for _, p := range problems.List {
-			step := steps[p.Position()]
-			if place := unloaded[step.HandlerClass]; place != "" {
-				p.Message = "the handler of step " + step.Name + ": " + step.HandlerClass + " is defined at " + place + ", in a file that cannot be loaded"
-				p.Hint = "Correct that file."
-			}
 			report.addTemplate(p)
 		}
 	} else if err != nil {
@@ -213,15 +230,23 @@ func (t *surveyTemplates) resolve(ctx context.Context, host *rubyhost.Host, unlo
 	return t.resolveTasks(ctx, host, unloaded, report)
 }
 
-// steps returns the steps by the place of their handler.
-func (t *surveyTemplates) steps() map[templates.Position]*templates.Step {
+// sayUnloaded corrects the problems of handlers that are not there: a file that cannot be
+// loaded defines some of them.
+func sayUnloaded(found []templates.Problem, sound []*templates.Template, unloaded map[string]string) {
 	steps := map[templates.Position]*templates.Step{}
-	for _, template := range t.sound {
+	for _, template := range sound {
 		for _, step := range template.Steps {
 			steps[step.HandlerPosition] = step
 		}
 	}
-	return steps
+	for i := range found {
+		p := &found[i]
+		step := steps[p.Position()]
+		if place := unloaded[step.HandlerClass]; place != "" {
+			p.Message = "the handler of step " + step.Name + ": " + step.HandlerClass + " is defined at " + place + ", in a file that cannot be loaded"
+			p.Hint = "Correct that file."
+		}
+	}
 }
 
 func (t *surveyTemplates) resolveTasks(ctx context.Context, host *rubyhost.Host, unloaded map[string]string, report *surveyReport) error {
@@ -264,7 +289,7 @@ func mergeRunTime(found []templates.Problem) []templates.Problem {
 	}
 	for file, i := range at {
 		p := &merged[i]
-		p.Message = "the template is refused, for its steps change while a task runs: " + p.Message
+		p.Message = "the template is refused, because its steps change while a task runs: " + p.Message
 		if n := more[file]; n > 0 {
 			p.Message += " (and " + plural(n, "more place") + ")"
 		}

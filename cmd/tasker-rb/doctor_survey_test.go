@@ -95,7 +95,7 @@ func TestDoctorOfTemplates(t *testing.T) {
 	require.Equal(t, exitTaskFailed, r.code, r.stderr)
 	requireInOrder(t, r.stdout,
 		"config/bad.yaml:1: error: name must be text", "\n    Put it in quotes", "config/bad.yaml:2: error: ",
-		"config/decides.yaml:4: error: the template is refused, for its steps change while a task runs: ", "(and 1 more place)\n    Steps that are made or chosen",
+		"config/decides.yaml:4: error: the template is refused, because its steps change while a task runs: ", "(and 1 more place)\n    Steps that are made or chosen",
 		"config/lost.yaml:3: error: the handler of step only: there is no class Fien", "did you mean Fine?",
 		"config/ticket.yaml:3: warning: the task's class: there is no class Tickets::Nobody",
 		"config/ticket.yaml:6: error: the handler of step pay: Fine", "refund",

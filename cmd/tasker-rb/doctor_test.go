@@ -2,6 +2,8 @@ package main
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,6 +45,31 @@ $`, r.stdout)
 	require.Equal(t, exitTaskFailed, r.code)
 	requireInOrder(t, r.stdout, "FAIL  tables", "no tables", "tasker-rb migrate up")
 	require.Equal(t, -1, empty.written())
+}
+
+// A private database that is there is started, and one that is not there is not made.
+func TestDoctorStartsThePrivateDatabase(t *testing.T) {
+	t.Parallel()
+	none := &project{t: t, dir: t.TempDir(), env: []string{"XDG_STATE_HOME=" + enterable(t)}}
+	r := none.run("doctor")
+	require.Zero(t, r.code, r.stdout)
+	require.Regexp(t, `(?m)^ok    database    of .*, which the first command makes in `, r.stdout)
+
+	p, dir := privateProject(t, nil)
+	r = p.run("doctor")
+	require.Zero(t, r.code, r.stdout)
+	require.Contains(t, r.stdout, "ok    database    of "+p.dir+", in "+dir+"\n")
+
+	require.NoError(t, os.Truncate(filepath.Join(dir, "data/global/pg_control"), 0))
+	r = p.run("doctor")
+	require.Equal(t, exitTaskFailed, r.code)
+	require.Regexp(t, `(?m)^FAIL  database    PostgreSQL did not start .*pg_control`, r.stdout)
+
+	require.NoError(t, os.Remove(filepath.Join(dir, "data/PG_VERSION")))
+	require.Equal(t, exitBadInput, p.run("tasks", "list").code)
+	r = p.run("doctor")
+	require.Equal(t, exitTaskFailed, r.code)
+	require.Regexp(t, `(?m)^FAIL  database    the last start failed: .*data is not empty, and is not a PostgreSQL database$`, r.stdout)
 }
 
 func TestDoctorKnowsPoolers(t *testing.T) {

@@ -1,10 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
+	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -40,39 +43,45 @@ func documentOf(err error) errorDocument {
 		d := errorDocument{Errors: []placedJSON{}}
 		for _, p := range problems.List {
 			if !p.Warning {
-				d.Errors = append(d.Errors, placedJSON{p.File, p.Line, p.Column, p.Message, p.Hint})
+				d.Errors = append(d.Errors, placedJSON{p.File, p.Line, p.Column, p.Message, problemHint(p)})
 			}
 		}
 		first := problems.List[max(slices.IndexFunc(problems.List, func(p templates.Problem) bool { return !p.Warning }), 0)]
-		d.Error, d.Hint = first.String(), first.Hint
+		d.Error, d.Hint = first.String(), problemHint(first)
 		return d
 	case errors.As(err, &violations):
-		d := errorDocument{Errors: []placedJSON{}}
-		for _, v := range violations.Violations {
-			d.Errors = append(d.Errors, placedJSON{Message: v.String()})
-		}
-		var text strings.Builder
-		violations.print(&text)
-		cause, hint, _ := strings.Cut(text.String(), "\nhint: ")
-		d.Error, d.Hint = strings.TrimPrefix(cause, "error: "), strings.TrimSpace(hint)
-		return d
+		return violations.document()
 	case errors.As(err, &ruby):
-		return errorDocument{Error: plain(ruby.Message), Hint: errors.FlattenHints(err), Errors: []placedJSON{}}
+		d := errorDocument{Error: plain(ruby.Message), Hint: errors.FlattenHints(err), Errors: []placedJSON{}}
+		if m := inHandlerFile.FindStringSubmatch(ruby.Message); m != nil && ruby.IsA("Tasker::HandlerError") {
+			line, _ := strconv.Atoi(m[2]) // digits
+			d.Errors = append(d.Errors, placedJSON{File: m[1], Line: line, Message: m[3], Hint: d.Hint})
+		}
+		return d
 	default:
 		hint, shown := explained(err)
 		return errorDocument{Error: plain(shown.Error()), Hint: strings.ReplaceAll(hint, "\n--\n", " "), Errors: []placedJSON{}}
 	}
 }
 
+// inHandlerFile matches what is said of a file of Ruby.
+var inHandlerFile = regexp.MustCompile(`(?s)\A(/[^\n]*?\.rb):(\d+): (.*)\z`)
+
 // jsonOutput is the standard output of a command with --output json.
 type jsonOutput struct {
 	out   io.Writer
-	begun bool // something was written
+	begun bool     // something was written
+	apart *os.File // standard output, where descriptor 1 is not (see documentApart)
 }
 
 func (j *jsonOutput) Write(p []byte) (int, error) {
 	j.begun = j.begun || len(p) > 0
-	return j.out.Write(p)
+	n, err := j.out.Write(p)
+	if j.apart != nil && errors.Is(err, syscall.EPIPE) {
+		j.backForGood()
+		return j.out.Write(p[n:])
+	}
+	return n, err
 }
 
 // fail prints the error as JSON, unless the command has begun a document of its own.
@@ -80,9 +89,7 @@ func (j *jsonOutput) fail(err error) {
 	if j.begun {
 		return
 	}
-	e := json.NewEncoder(j.out)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(documentOf(err)) // there is nowhere else to say it
+	_ = printJSON(j.out, documentOf(err)) // there is nowhere else to say it
 }
 
 // watchOutput returns the standard output of the command if it is to be JSON, otherwise
@@ -100,10 +107,10 @@ func watchOutput(cmd *cobra.Command, args []string) *jsonOutput {
 // wantsJSON also looks at the arguments: an error may come before the flags are read.
 func wantsJSON(cmd *cobra.Command, args []string) bool {
 	flag := cmd.Flags().Lookup("output")
-	if flag == nil {
-		return false
+	if flag == nil && !cmd.HasSubCommands() {
+		return false // a command that there is not would have had it
 	}
-	if flag.Changed {
+	if flag != nil && flag.Changed {
 		return flag.Value.String() == "json"
 	}
 	end := slices.Index(args, "--")

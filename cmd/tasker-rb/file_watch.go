@@ -14,8 +14,8 @@ import (
 // a millisecond. After a change they are looked at again, after settleTime, until nothing
 // changes any more: an editor may save several files, one after the other.
 const (
-	watchEvery = 150 * time.Millisecond
-	settleTime = 50 * time.Millisecond
+	watchEvery = 40 * time.Millisecond
+	settleTime = 30 * time.Millisecond
 )
 
 // fileState tells whether a file was saved, or may be read now.

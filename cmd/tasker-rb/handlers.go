@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/cockroachdb/errors"
@@ -31,6 +32,9 @@ type handlerFlags struct {
 }
 
 func (f *handlerFlags) add(cmd *cobra.Command) {
+	if !f.passOutput {
+		cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return documentApart(cmd) }
+	}
 	cmd.Flags().StringArrayVar(&f.dirs, "handlers", nil, "`DIR` of handler files, may be repeated (default handlers/ beside the template)")
 	cmd.Flags().StringArrayVar(&f.requires, "require", nil, "Ruby `FEATURE` or ./FILE to require before the handlers, may be repeated")
 	cmd.Flags().StringArrayVarP(&f.loadPath, "load-path", "I", nil, "`DIR` to put first on Ruby's load path, may be repeated")
@@ -54,7 +58,7 @@ func (f *handlerFlags) boot(ctx context.Context, templateFile string, db *lazyPo
 	if f.terminal {
 		offerInterrupts(ctx, host.Interrupt)
 	}
-	if db.sql, err = rubysteps.ServeLazySQL(ctx, host, db.open, log); err != nil {
+	if db.sql, err = rubysteps.ServeLazySQL(ctx, host, db.openForRuby, log); err != nil {
 		return nil, errors.CombineErrors(err, host.Close())
 	}
 	if err := f.load(ctx, host, dirs); err != nil {
@@ -98,20 +102,48 @@ func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []str
 		return nil
 	}
 	err := host.LoadDir(ctx, dirs...)
+	if several := f.unloaded(ctx, host, dirs, err); several != nil {
+		return several
+	}
 	return errors.WithHint(err, loadHint(err))
+}
+
+// severalUnloaded is the error of several handler files that cannot be loaded.
+type severalUnloaded struct {
+	*templates.Problems
+	first error
+}
+
+func (s *severalUnloaded) Unwrap() []error { return []error{s.Problems, s.first} }
+
+// unloaded returns what is wrong with all files that could not be loaded, if the error of
+// the first does not say it all.
+func (f *handlerFlags) unloaded(ctx context.Context, host *rubyhost.Host, dirs []string, first error) error {
+	var ruby *rubyhost.Error
+	if !errors.As(first, &ruby) || ctx.Err() != nil {
+		return nil
+	}
+	given := f.dirs
+	if len(given) != len(dirs) { // the folders are the usual ones
+		given = relative(dirs)
+	}
+	survey, err := surveyUnloaded(ctx, host, given, dirs)
+	files := map[string]bool{}
+	for _, p := range survey.Problems {
+		files[p.File] = true
+	}
+	if err != nil || len(files) < 2 {
+		return nil
+	}
+	return &severalUnloaded{&templates.Problems{List: problemsOf(survey)}, first}
 }
 
 // folders returns the absolute paths of --handlers, or of handlers/ beside the
 // template.
 func (f *handlerFlags) folders(templateFile string) ([]string, error) {
-	dirs := f.dirs
-	if len(dirs) == 0 && templateFile != "" {
-		beside := filepath.Join(filepath.Dir(templateFile), "handlers")
-		if _, err := os.Stat(beside); err == nil {
-			dirs = []string{beside}
-		} else if len(f.requires) == 0 {
-			return nil, errors.WithHint(errors.Newf("there is no folder %s", beside), "Say where the handlers are with --handlers DIR.")
-		}
+	dirs := f.named(templateFile)
+	if len(dirs) == 0 && templateFile != "" && len(f.requires) == 0 {
+		return nil, errors.WithHint(errors.Newf("there is no folder %s", besideTemplate(templateFile)), "Say where the handlers are with --handlers DIR.")
 	}
 	found := make([]string, len(dirs))
 	for i, dir := range dirs {
@@ -131,6 +163,19 @@ func (f *handlerFlags) folders(templateFile string) ([]string, error) {
 	return found, nil
 }
 
+// named are the folders of --handlers, or else handlers/ beside the template, if it is there.
+func (f *handlerFlags) named(templateFile string) []string {
+	if beside := besideTemplate(templateFile); len(f.dirs) == 0 && templateFile != "" && exists(beside) {
+		return []string{beside}
+	}
+	return f.dirs
+}
+
+func besideTemplate(file string) string { return filepath.Join(filepath.Dir(file), "handlers") }
+
+// pathOfFile matches the error of a path that is no name on the load path.
+var pathOfFile = regexp.MustCompile(`cannot load such file -- \.{0,2}/`)
+
 // loadHint says what to do about a file that does not load. The hint depends on
 // the error that Ruby raised.
 func loadHint(err error) string {
@@ -141,6 +186,8 @@ func loadHint(err error) string {
 	switch {
 	case strings.Contains(ruby.Message, ": the file cannot be read: "):
 		return "Every .rb file below a handlers folder is loaded: make this one readable, or remove it."
+	case ruby.Cause.IsA("LoadError") && pathOfFile.MatchString(ruby.Cause.Message):
+		return "Correct the path; require_relative begins in the folder of the file that calls it."
 	case ruby.Cause.IsA("LoadError"):
 		return "Install the gem it is in, or correct the name."
 	case ruby.Cause.IsA("SyntaxError"):

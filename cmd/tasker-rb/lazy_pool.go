@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasker-rb/tasker-rb/orchestration/rubysteps"
@@ -25,6 +26,35 @@ type lazyPool struct {
 func (l *lazyPool) open(ctx context.Context) (*pgxpool.Pool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.openLocked(ctx)
+}
+
+// openForRuby opens the pool for a statement of Ruby code. Its error says for people why there
+// is none, and what to do.
+func (l *lazyPool) openForRuby(ctx context.Context) (*pgxpool.Pool, error) {
+	pool, err := l.open(ctx)
+	if err == nil {
+		return pool, nil
+	}
+	hint, err := explained(err)
+	err = errors.New(plain(err.Error()))
+	if hint != "" {
+		err = errors.WithHint(err, hintLine(hint))
+	}
+	return nil, err
+}
+
+// openAhead opens the pool while the caller does something else. If it fails, open tries
+// again, and says why.
+func (l *lazyPool) openAhead(ctx context.Context) {
+	l.mu.Lock()
+	go func() {
+		defer l.mu.Unlock()
+		_, _ = l.openLocked(ctx)
+	}()
+}
+
+func (l *lazyPool) openLocked(ctx context.Context) (*pgxpool.Pool, error) {
 	if l.ready != nil {
 		return l.ready, nil
 	}

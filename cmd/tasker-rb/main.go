@@ -26,7 +26,9 @@ func execute(args []string) int {
 	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
+	out := newOutput(root)
 	cmd, err := root.ExecuteContextC(ctx)
+	err = out.outcome(err)
 	var failed *exitError
 	switch {
 	case err == nil:
@@ -38,8 +40,8 @@ func execute(args []string) int {
 	if ctx.Err() != nil {
 		err, code = interruption(err), exitInterrupted
 	}
-	if out := watchOutput(cmd, args); out != nil {
-		out.fail(err)
+	if document := watchOutput(cmd, args); document != nil {
+		document.fail(err)
 	}
 	printError(os.Stderr, err)
 	return code

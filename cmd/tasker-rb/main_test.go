@@ -60,12 +60,18 @@ func newProject(t *testing.T, files map[string]string) *project {
 	return p
 }
 
+// write puts each file in its place at once: a command that watches must not read half of it.
 func (p *project) write(files map[string]string) {
 	p.t.Helper()
 	for name, content := range files {
 		path := filepath.Join(p.dir, name)
 		require.NoError(p.t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(p.t, os.WriteFile(path, []byte(content), 0o644))
+		whole := path
+		if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+			whole = path + ".whole"
+		}
+		require.NoError(p.t, os.WriteFile(whole, []byte(content), 0o644))
+		require.NoError(p.t, os.Rename(whole, path))
 	}
 }
 

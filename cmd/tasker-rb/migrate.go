@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -47,10 +46,7 @@ With --yes it goes on.`,
 				return errors.WithHint(errors.Newf("%q is not a version", args[0]), "`tasker-rb migrate status` shows the current one.")
 			}
 			return withConnection(cmd, (*database).dialSession, func(conn *pgx.Conn) error {
-				if err := confirmLoss(cmd.Context(), conn, int32(version), yes); err != nil {
-					return err
-				}
-				if err := orchestration.MigrateDown(cmd.Context(), conn, int32(version)); err != nil {
+				if err := migrateDown(cmd.Context(), conn, int32(version), yes); err != nil {
 					return err
 				}
 				return printSchema(cmd, conn, output)
@@ -72,15 +68,32 @@ With --yes it goes on.`,
 	return cmd
 }
 
-// confirmLoss refuses to undo migrations of tables that hold tasks, unless the user said yes.
-func confirmLoss(ctx context.Context, conn *pgx.Conn, version int32, yes bool) error {
-	s, err := orchestration.ReadSchema(ctx, conn)
-	if err != nil || yes || version >= s.Version || s.Version > s.Latest {
-		return err // what is wrong with the version, MigrateDown says
+// migrateDown undoes migrations. If the tables hold tasks, it does so only if the user said yes.
+// It counts before it locks the tables, for a refusal must not stop workers, and again after it.
+func migrateDown(ctx context.Context, conn *pgx.Conn, version int32, yes bool) error {
+	if yes {
+		return orchestration.MigrateDown(ctx, conn, version)
 	}
-	c, err := orchestration.ReadContents(ctx, conn)
-	if err != nil || c.Tasks == 0 {
+	s, err := orchestration.ReadSchema(ctx, conn)
+	if err != nil {
 		return err
+	}
+	refuse := func(c orchestration.Contents) error { return refuseLoss(c, version) }
+	if version < s.Version && s.Version <= s.Latest { // what is wrong with another, MigrateDownIf says
+		c, err := orchestration.ReadContents(ctx, conn)
+		if err == nil {
+			err = refuse(c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return orchestration.MigrateDownIf(ctx, conn, version, refuse)
+}
+
+func refuseLoss(c orchestration.Contents, version int32) error {
+	if c.Tasks == 0 {
+		return nil
 	}
 	goes := fmt.Sprintf("what the versions after %d keep of them would be lost", version)
 	if version == 0 {
@@ -115,7 +128,7 @@ func printSchema(cmd *cobra.Command, conn *pgx.Conn, output string) error {
 		return err
 	}
 	if output == "json" {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{
+		return printJSON(cmd.OutOrStdout(), map[string]any{
 			"version": s.Version, "latest": s.Latest, "oldest": s.Oldest, "current": s.Current(), "supported": s.Supported(),
 		})
 	}

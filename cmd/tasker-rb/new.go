@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -83,9 +82,7 @@ func (n *newCommand) run(cmd *cobra.Command, name string) error {
 		fmt.Sprintf("tasker-rb dev %s.yaml", name), "tasker-rb test",
 	}
 	if n.output == "json" {
-		e := json.NewEncoder(cmd.OutOrStdout())
-		e.SetEscapeHTML(false)
-		return e.Encode(map[string]any{"folder": dir, "files": paths, "next": next})
+		return printJSON(cmd.OutOrStdout(), map[string]any{"folder": dir, "files": paths, "next": next})
 	}
 	return printDone(cmd, nil, "wrote %s\n  %s\n\nnext\n  %s", dir, strings.Join(paths, "\n  "), strings.Join(next, "\n  "))
 }
@@ -105,19 +102,28 @@ func shellWord(text string) string {
 // checkNewName accepts what is both the name of a template and, in other letters, a module
 // that Ruby and its libraries do not have.
 func checkNewName(name string) error {
+	if base := filepath.Base(name); base != name && newName.MatchString(base) {
+		return errors.WithHintf(errors.Newf("NAME cannot be %q: it is a path", name), "Give the name, and the folder with --dir: `tasker-rb new %s --dir %s`.", base, shellWord(name))
+	}
 	if !newName.MatchString(name) {
-		hint := "Give small letters, digits and single underscores, and a letter after each of these, such as order_fulfilment."
+		hint := "Use small letters, digits and single underscores, such as order_fulfilment. Begin with a letter, and put a letter after each underscore."
 		if better := likeName(name); isASCII(name) && newName.MatchString(better) { // no letter is lost
 			hint = fmt.Sprintf("Did you mean %s?", better)
 		}
 		return errors.WithHint(errors.Newf("NAME cannot be %q", name), hint)
 	}
+	if slices.Contains(notNames, name) {
+		return errors.WithHintf(errors.Newf("NAME cannot be %q: YAML does not read that as text", name), "Give another name, such as %s_task.", name)
+	}
 	if slices.Contains(strings.Fields(takenNames), name) {
-		return errors.WithHintf(errors.Newf("NAME cannot be %q: Ruby, or a library, has %s, which the handlers' module would be", name, moduleOf(name)),
+		return errors.WithHintf(errors.Newf("NAME cannot be %q: the handlers' module would be %s, which Ruby or a library has already", name, moduleOf(name)),
 			"Give another name, such as %s_task.", name)
 	}
 	return nil
 }
+
+// notNames are the words that YAML, in one version or another, reads as something else.
+var notNames = []string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 var (
 	camelHump    = regexp.MustCompile(`([a-z0-9])([A-Z])`)
@@ -166,14 +172,49 @@ func checkNewFolder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case os.IsNotExist(err):
-		return nil
+		return checkAbsent(dir)
 	case err == nil && len(entries) == 0:
 		return nil
 	case err == nil:
 		return errors.WithHint(errors.Newf("the folder %s is not empty; it has %s", dir, entries[0].Name()), "Name another folder with --dir DIR.")
 	default:
+		if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
+			err = errors.New("it is a file")
+		}
 		return errors.WithHint(errors.Newf("the folder %s: %v", dir, lastCause(err)), "Name another folder with --dir DIR.")
 	}
+}
+
+// checkAbsent refuses a link that leads nowhere: no folder can be made in its place.
+func checkAbsent(dir string) error {
+	for path := filepath.Clean(dir); ; path = filepath.Dir(path) {
+		info, err := os.Lstat(path)
+		if err != nil && path != filepath.Dir(path) {
+			continue
+		}
+		if err == nil && info.Mode()&os.ModeSymlink != 0 {
+			if target, err := os.Readlink(path); err == nil && !exists(path) {
+				return errors.WithHint(errors.Newf("%s is a link to %s, which does not exist", path, target), "Make that folder, or name another with --dir DIR.")
+			}
+		}
+		return nil
+	}
+}
+
+// firstCommands are the commands of the README.md, with comments below each other.
+func firstCommands(name string) []string {
+	commands := [][2]string{
+		{"tasker-rb run " + name + `.yaml --context '{"who": "Ada"}'`, "run the task once"},
+		{"tasker-rb dev " + name + ".yaml", "run it again whenever you save a file"},
+		{"tasker-rb test", "run the tests"},
+		{"tasker-rb templates lint .", "check the template"},
+		{"tasker-rb tasks list", "the tasks that have run here"},
+	}
+	lines := make([]string, len(commands))
+	for i, c := range commands {
+		lines[i] = fmt.Sprintf("%-*s   # %s", len(commands[0][0]), c[0], c[1]) // the first is the longest
+	}
+	return lines
 }
 
 type newFile struct {
@@ -197,7 +238,8 @@ func (n *newCommand) files(name string) ([]newFile, error) {
 		{suite + "/" + test, tests}, {"README.md", "README.md"}, {".gitignore", "gitignore"}, {".tasker-rb/README", "project"},
 	} {
 		var b bytes.Buffer
-		if err := parsed.ExecuteTemplate(&b, f[1]+".tmpl", map[string]string{"Name": name, "Module": moduleOf(name), "Suite": suite}); err != nil {
+		words := map[string]any{"Name": name, "Module": moduleOf(name), "Suite": suite, "Commands": firstCommands(name)}
+		if err := parsed.ExecuteTemplate(&b, f[1]+".tmpl", words); err != nil {
 			return nil, errors.Wrap(err, "the files of a new project")
 		}
 		files = append(files, newFile{f[0], b.Bytes()})

@@ -77,26 +77,47 @@ func TestNewPrintsADocument(t *testing.T) {
 	require.Equal(t, `cd 'it'\''s here'`, document.Next[0])
 }
 
+// The comments of the README.md stand below each other, however long the name is.
+func TestANewProjectsCommandsAreAligned(t *testing.T) {
+	t.Parallel()
+	p := &project{t: t, dir: t.TempDir()}
+	for _, name := range []string{"a", "fulfilment_of_the_orders_of_a_shop"} {
+		require.Zero(t, p.run("new", name).code)
+		_, block, _ := strings.Cut(p.read(name+"/README.md"), "```sh\n")
+		block, _, _ = strings.Cut(block, "\n```")
+		lines := strings.Split(block, "\n")
+		require.Len(t, lines, 5)
+		for _, line := range lines {
+			require.Equal(t, strings.Index(lines[0], "   # ")+3, strings.Index(line, "# "), line)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	p := &project{t: t, dir: t.TempDir()}
 	p.write(map[string]string{"full/.keep": "", "plain": ""})
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(p.dir, "dangling")))
 	for _, c := range []struct {
 		args        []string
 		cause, hint string
 	}{
 		{[]string{"full"}, "the folder full is not empty; it has .keep", "--dir DIR"},
-		{[]string{"plain"}, "the folder plain: ", "--dir DIR"},
+		{[]string{"plain"}, "the folder plain: it is a file", "--dir DIR"},
 		{[]string{"order", "--dir", "full"}, "the folder full is not empty", "--dir DIR"},
 		{[]string{"order", "--dir", "plain/below"}, "the folder plain/below: ", "--dir DIR"},
 		{[]string{"OrderFulfilment"}, `NAME cannot be "OrderFulfilment"`, "Did you mean order_fulfilment?"},
 		{[]string{"order-fulfilment"}, `NAME cannot be "order-fulfilment"`, "Did you mean order_fulfilment?"},
-		{[]string{"../order"}, `NAME cannot be "../order"`, "Did you mean order?"},
+		{[]string{"../order"}, `NAME cannot be "../order": it is a path`, "`tasker-rb new order --dir ../order`"},
+		{[]string{"Made/Order"}, `NAME cannot be "Made/Order"`, "Did you mean made_order?"},
+		{[]string{"null"}, `NAME cannot be "null": YAML does not read that as text`, "null_task"},
+		{[]string{"order", "--dir", "dangling"}, "dangling is a link to nowhere, which does not exist", "Make that folder"},
+		{[]string{"order", "--dir", "dangling/below"}, "dangling is a link to nowhere, which does not exist", "Make that folder"},
 		{[]string{"2fast"}, `NAME cannot be "2fast"`, "such as order_fulfilment"},
 		{[]string{"größe"}, `NAME cannot be "größe"`, "such as order_fulfilment"},
 		{[]string{""}, `NAME cannot be ""`, "such as order_fulfilment"},
-		{[]string{"string"}, `NAME cannot be "string": Ruby, or a library, has String`, "string_task"},
-		{[]string{"tasker"}, `has Tasker`, "tasker_task"},
+		{[]string{"string"}, `NAME cannot be "string": the handlers' module would be String`, "string_task"},
+		{[]string{"tasker"}, `would be Tasker`, "tasker_task"},
 		{[]string{"order", "--output", "xml"}, `--output cannot be "xml"`, "json"},
 		{nil, "NAME is missing", "--help"},
 	} {
@@ -104,5 +125,5 @@ func TestNewRefuses(t *testing.T) {
 	}
 	left, err := os.ReadDir(p.dir)
 	require.NoError(t, err)
-	require.Len(t, left, 2)
+	require.Len(t, left, 3)
 }

@@ -38,14 +38,24 @@ func printError(w io.Writer, err error) {
 func explained(err error) (hint string, shown error) {
 	var connecting *pgconn.ConnectError // from a pool or a session that opens a connection
 	if errors.As(err, &connecting) {
-		err = connectError(variableOf(connecting.Config), connecting.Config, connecting)
+		err = reconnectError(connecting)
 	}
 	hint = errors.FlattenHints(err)
 	var pg *pgconn.PgError
-	if hint == "" && errors.As(err, &pg) {
+	switch {
+	case hint != "" || !errors.As(err, &pg):
+	case tablesGone(pg):
+		return "`tasker-rb migrate up` makes them.", errors.Newf("the tables of tasker-rb are gone from the database: %s", pg.Message)
+	default:
 		hint = sqlHint(pg)
 	}
 	return hint, err
+}
+
+// tablesGone reports whether a statement did not find the schema tasker or a table of it. The
+// engine's own statements name the schema.
+func tablesGone(pg *pgconn.PgError) bool {
+	return pg.Code == "42P01" && strings.Contains(pg.Message, `"tasker.`) || pg.Code == "3F000" && strings.Contains(pg.Message, `"tasker"`)
 }
 
 func printProblem(w io.Writer, p templates.Problem) {
@@ -59,7 +69,7 @@ func printProblem(w io.Writer, p templates.Problem) {
 // problemHint returns what to do about a problem. A warning may need nothing.
 func problemHint(p templates.Problem) string {
 	if p.Hint == "" && !p.Warning {
-		return "Correct that place; docs/templates.md says what every key takes."
+		return "Correct that place; `tasker-rb docs templates` says what every key takes."
 	}
 	return p.Hint
 }
@@ -79,9 +89,15 @@ func plain(cause string) string { return packagePrefix.ReplaceAllString(strings.
 
 func printCause(w io.Writer, cause, remedy string) { printAs(w, "error", cause, remedy) }
 
+// printAs prints text that may be anyone's, such as what a handler file raises.
 func printAs(w io.Writer, what, cause, remedy string) {
-	fmt.Fprintf(w, "%s: %s\n", what, strings.ReplaceAll(plain(cause), "\n", "\n  "))
+	fmt.Fprintf(w, "%s: %s\n", what, strings.ReplaceAll(printable(plain(cause)), "\n", "\n  "))
 	if remedy != "" {
-		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(strings.TrimSpace(remedy), "\n--\n", " "))
+		fmt.Fprintf(w, "hint: %s\n", printable(hintLine(remedy)))
 	}
+}
+
+// hintLine writes several hints, as an error has them, one after the other.
+func hintLine(hints string) string {
+	return strings.ReplaceAll(strings.TrimSpace(hints), "\n--\n", " ")
 }

@@ -65,8 +65,13 @@ func printBacktrace(b *strings.Builder, backtrace []string, shown map[string]boo
 // isRubysOwn reports whether the line is of the program's Ruby half, or of a method that
 // Ruby has written in Ruby.
 func isRubysOwn(line string) bool {
-	return strings.Contains(line, "/tasker-rb/ruby-") || strings.HasPrefix(line, "<internal:")
+	return ofRubyHalf.MatchString(line) || strings.HasPrefix(line, "<internal:")
 }
+
+// ofRubyHalf matches the folder that the Ruby half is unpacked in. A stored backtrace may be of
+// another version of the program, so this is the form of its name. A project may well be in a
+// folder tasker-rb/ruby-shop.
+var ofRubyHalf = regexp.MustCompile(`/tasker-rb/ruby-[0-9a-f]{16}/`)
 
 // ofLibrary matches the lines of gems, and of Ruby's own library: where RubyGems, Bundler
 // and the packages of Linux keep them.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,10 +40,13 @@ func TestTheLinesOfAFailure(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := newProject(t, map[string]string{"t.yaml": one(c.class), "handlers/h.rb": c.handler})
+			p := newProject(t, nil)
+			p.dir = filepath.Join(p.dir, "tasker-rb", "ruby-shop") // nearly as the Ruby half's own folder
+			p.write(map[string]string{"t.yaml": one(c.class), "handlers/h.rb": c.handler})
 			r := p.run("run", "t.yaml")
 			require.Equal(t, exitTaskFailed, r.code, r.stderr)
-			_, failure, _ := strings.Cut(plainLabels(r.stdout), "error after 1 attempt\n")
+			_, failure, _ := strings.Cut(plainLabels(r.stdout), "error after 1 attempt")
+			_, failure, _ = strings.Cut(failure, "\n")
 			lines := strings.Split(strings.TrimRight(failure, "\n"), "\n")
 			for i, line := range c.lines {
 				require.Less(t, i, len(lines), failure)
@@ -56,5 +60,31 @@ func TestTheLinesOfAFailure(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The handler rescues an error of SQL, and goes on. The failure names the line of that
+// statement, and not of a later one.
+func TestTheLineOfARescuedErrorOfSQL(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Rescues"), "handlers/rescues.rb": `
+class Rescues
+  def process(*)
+    begin
+      Tasker.db.exec("select 1/0")
+    rescue StandardError
+      nil
+    end
+    Tasker.db.exec("SELECT 1") if File.exist?("more")
+    { ok: 1 }
+  end
+end
+`})
+	for range 2 {
+		r := p.run("run", "one.yaml")
+		require.Equal(t, exitTaskFailed, r.code, r.stderr)
+		requireInOrder(t, r.stdout, "Tasker::SQLError::DataException: division by zero", "The handler rescued this error", "savepoint", "handlers/rescues.rb:5:in ")
+		require.NotContains(t, r.stdout, "rescues.rb:9")
+		p.write(map[string]string{"more": ""})
 	}
 }

@@ -29,31 +29,31 @@ func printResult(w io.Writer, t *orchestration.TaskDetail, o resultOptions) erro
 				fmt.Fprintf(&b, "\n%s\n%s\n", bold.Render(s.Name), indent(s.Results()))
 			}
 		case last != nil && last.Err != nil:
-			fmt.Fprintf(&b, "\n%s  %s after %s\n", bold.Render(s.Name), red.Render(string(s.State)), plural(s.Attempts, "attempt"))
+			fmt.Fprintf(&b, "\n%s  %s after %s%s\n", bold.Render(s.Name), red.Render(string(s.State)), attemptsOf(s), noRetry(s, last.Err))
 			printFailure(&b, last.Err)
 		case !o.quiet:
 			fmt.Fprintf(&b, "\n%s  %s\n", bold.Render(s.Name), faint.Render(notRun(s)))
 		}
 	}
 	if failed && o.kept {
-		printNext(&b, t.TaskID)
+		printNext(&b, t.TaskID, o.flags)
 	}
 	fmt.Fprintf(&b, "\n%s\n", summary(t))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// printNext prints what a person does after a task has failed.
-func printNext(b *strings.Builder, task int64) {
-	b.WriteString("\nnext\n")
-	for _, c := range [][2]string{{"tasks show", "what has happened"}, {"run --task", "retry the failed steps here"}, {"tasks retry", "retry them in a worker"}} {
-		fmt.Fprintf(b, "  %s%s\n", pad(fmt.Sprintf("tasker-rb %s %d", c[0], task), 32), faint.Render(c[1]))
+// noRetry says why a step ended before it had all its attempts.
+func noRetry(s *orchestration.StepDetail, e *orchestration.StepError) string {
+	if s.State != orchestration.StepInError || !e.Permanent || s.Attempts-s.Losses >= s.RetryLimit {
+		return ""
 	}
+	return "; such an error is not retried"
 }
 
 // summary is the last line: how many steps are done, in what time, after how many retries.
 func summary(t *orchestration.TaskDetail) string {
-	done, failed, retries := 0, 0, 0
+	done, failed, retries, losses := 0, 0, 0, 0
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		switch {
@@ -62,7 +62,8 @@ func summary(t *orchestration.TaskDetail) string {
 		case s.State == orchestration.StepInError:
 			failed++
 		}
-		retries += max(s.Attempts-1, 0)
+		retries += max(s.Attempts-s.Losses-1, 0)
+		losses += s.Losses
 	}
 	text := fmt.Sprintf("%d of %s done", done, plural(len(t.Steps), "step"))
 	if failed > 0 {
@@ -70,6 +71,9 @@ func summary(t *orchestration.TaskDetail) string {
 	}
 	if retries > 0 {
 		text += ", " + pluralOf(retries, "retry", "retries")
+	}
+	if losses > 0 {
+		text += ", " + plural(losses, "attempt") + " lost"
 	}
 	if !t.EndedAt.IsZero() {
 		text += ", in " + shortDuration(t.EndedAt.Sub(t.CreatedAt))

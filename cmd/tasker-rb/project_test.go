@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +39,18 @@ func TestEachProjectHasAPrivateDatabase(t *testing.T) {
 	named.env = append(named.env, "TASKER_PROJECT="+shop.dir)
 	require.Contains(t, named.run("tasks", "list").stdout, "one")
 	named.env[len(named.env)-1] = "TASKER_PROJECT=" + filepath.Join(root.dir, "missing")
-	requireRefused(t, named.run("tasks", "list"), []string{"missing: no such file or directory"}, "Set TASKER_PROJECT to a folder")
+	requireRefused(t, named.run("tasks", "list"), []string{"TASKER_PROJECT names " + filepath.Join(root.dir, "missing") + ", which is no folder: no such file or directory"}, "Set TASKER_PROJECT to a folder")
 	require.NoFileExists(t, filepath.Join(root.dir, "missing"))
+
+	require.NotContains(t, shop.run("doctor").stdout, "left over")
+	require.NoError(t, os.Rename(shop.dir, shop.dir+"-moved"))
+	shop.dir += "-moved"
+	const left = `ok    left over   the database of %s, which is not there any more, in \S+, \d\S* MB: ` + "`rm -r \\S+` removes it; if that project is this one, `mv (\\S+) (\\S+)` brings its tasks here\n"
+	found := regexp.MustCompile(fmt.Sprintf(left, real)).FindStringSubmatch(shop.run("doctor").stdout)
+	require.Len(t, found, 3)
+	require.Contains(t, other.run("doctor").stdout, "put it in the place of ", "there is one already")
+	require.Contains(t, shop.run("doctor", "--output", "json").stdout, `{"check":"left over","ok":true,"detail":"the database of `+real)
+	require.NoError(t, os.Rename(found[1], found[2]))
+	require.Contains(t, shop.run("tasks", "list").stdout, "one")
+	require.NotContains(t, shop.run("doctor").stdout, "left over")
 }

@@ -53,7 +53,7 @@ func TestWorkerSaysThatItIsNotReady(t *testing.T) {
 	require.NoError(t, worker.Wait(), out)
 	requireInOrder(t, out.String(), "the engine lost its session, and with it its claims",
 		"ERROR the engine cannot open a session, and so it takes no tasks; trying again: the database at "+redact(far.url)+
-			" cannot be reached: ", "unexpected EOF. Start that server", " the engine has a session again\n")
+			" cannot be reached: ", "unexpected EOF. Start that server, or correct DATABASE_URL.", " the engine has a session again\n")
 	require.Equal(t, 1, strings.Count(out.String(), "cannot open a session"), out)
 }
 

@@ -51,10 +51,11 @@ type resultOptions struct {
 	quiet bool
 	steps []string // if there are any: only their results
 	kept  bool     // after a failure: other commands find the task, and are named
+	flags string   // those of handlerFlags.repeated
 }
 
-func (f *resultFlags) of(kept bool) resultOptions {
-	return resultOptions{quiet: f.quiet, steps: f.steps, kept: kept}
+func (f *resultFlags) of(kept bool, flags string) resultOptions {
+	return resultOptions{quiet: f.quiet, steps: f.steps, kept: kept, flags: flags}
 }
 
 func (o resultOptions) shows(step string) bool {

@@ -27,7 +27,8 @@ transaction mode, TASKER_SESSION_URL is the engine's way to the server itself.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newNew(), newRun(), newDev(), newSubmit(), newWorker(), newWorkers(), newStats(), newConsole(), newRuby(), newTest(), newSoak(), newTasks(), newTemplates(), newDoctor(), newMigrate(), newVersion(), newMan())
+	root.AddCommand(newNew(), newRun(), newDev(), newSubmit(), newWorker(), newWorkers(), newStats(), newConsole(), newRuby(), newTest(), newSoak(), newTasks(), newTemplates(), newDoctor(), newMigrate(), newDocs(), newVersion(), newMan())
+	root.SetHelpCommand(newHelp())
 	addCompletions(root)
 	return root
 }

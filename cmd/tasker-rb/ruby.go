@@ -26,7 +26,7 @@ func newRuby() *cobra.Command {
 		Use:   "ruby [FILE] [ARG...]",
 		Short: "Run a Ruby program with the database that handlers have",
 		Long: `Run a Ruby program like ruby itself, with its arguments, its at_exit blocks and
-its exit code. The program has the same database as handlers: Tasker.db, Sequel
+its exit code. FILE may be -, for a program on standard input. The program has the same database as handlers: Tasker.db, Sequel
 and ActiveRecord work outside steps, with transactions of their own. Use it for
 setup and for looking at data. For test suites there is "tasker-rb test".`,
 		Example: `  tasker-rb ruby db/seed.rb
@@ -51,9 +51,12 @@ func (r *rubyCommand) run(cmd *cobra.Command, args []string) (err error) {
 			return usageError(cmd, "FILE is missing")
 		}
 		file, args = &args[0], args[1:]
-		if info, err := os.Stat(*file); err != nil || info.IsDir() {
-			return errors.WithHint(errors.Newf("there is no Ruby file %s", *file), "Name a file, or give code with -e CODE.")
+		if info, err := os.Stat(*file); *file != "-" && (err != nil || info.IsDir()) {
+			return errors.WithHint(errors.Newf("there is no Ruby file %s", *file), "Name a file, or - for standard input, or give code with -e CODE.")
 		}
+	}
+	if err := checkScratch(r.scratch); err != nil {
+		return err
 	}
 	log := slog.New(newStepLog(cmd.ErrOrStderr()))
 	r.handlers.terminal = atTerminal(cmd)

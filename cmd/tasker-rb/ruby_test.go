@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 )
 
 func TestRubyProgram(t *testing.T) {
@@ -56,6 +58,7 @@ func TestRubyProgramsEnd(t *testing.T) {
 		{"RaisesAndRaisesAtExit", []string{"-e", "at_exit { raise 'late' }; raise 'early'"}, 1, "", `^-e:1:in .*: late \(RuntimeError\)\n(.*\n)?-e:1:in .*: early \(RuntimeError\)\n$`},
 		{"RaisesAfterExit", []string{"-e", "at_exit { raise 'late' }; exit 5"}, 1, "", `^-e:1:in .*: late \(RuntimeError\)\n`},
 		{"AddsAtExit", []string{"-e", "at_exit { at_exit { print 2 }; print 1 }"}, 0, "12", `^$`},
+		{"SyntaxError", []string{"-e", "def x"}, 1, "", `-e:1: `},
 		{"NoFile", []string{"nowhere.rb"}, 2, "", `error: there is no Ruby file nowhere\.rb\nhint: Name a file`},
 		{"Nothing", nil, 2, "", `error: FILE is missing`},
 	} {
@@ -65,6 +68,38 @@ func TestRubyProgramsEnd(t *testing.T) {
 			require.Equal(t, c.code, r.code, r.stderr)
 			require.Equal(t, c.stdout, r.stdout)
 			require.Regexp(t, c.stderr, r.stderr)
+		})
+	}
+}
+
+// The database is opened when a program first uses it. One that cannot be used is an error at
+// that line; a program without SQL needs none.
+func TestARubyProgramWithoutItsDatabase(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"asks.rb": "def asks = Tasker.db.first('SELECT 1 AS x')\nasks\n"})
+	unmigrated := *p
+	unmigrated.url = pgtest.URL(t)
+	unreachable := *p
+	unreachable.url = "postgres://app:secret@127.0.0.1:1/x"
+	for name, c := range map[string]struct {
+		p           *project
+		cause, hint string
+	}{
+		"NoTables":  {&unmigrated, "the database at postgres://.* has no tables of tasker-rb yet", "Create them with `tasker-rb migrate up`"},
+		"NoAddress": {&unreachable, "the database at postgres://app@127.0.0.1:1/x cannot be reached: .* refused", "Start that server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := c.p.run("ruby", "asks.rb")
+			require.Equal(t, 1, r.code)
+			require.Regexp(t, `^asks\.rb:1:in .*asks.: `+c.cause+` \(Tasker::SQLError::NotConnected\)\nHINT: `+c.hint+`.*\n\tfrom asks\.rb:2:in .<main>.\n$`, r.stderr)
+			require.Equal(t, result{0, "7\n", ""}, c.p.run("ruby", "-e", "p 7"))
+			r = c.p.run("ruby", "-e", "require 'tasker/sequel'; begin; Tasker.sequel.run('SELECT 1'); rescue Sequel::DatabaseError => e; puts e.message; end")
+			require.Regexp(t, `(NotConnected|PG::ConnectionBad): .*`+c.cause+`\nHINT: +`+c.hint, r.stdout, r.stderr)
+			r = c.p.typedIn("6 * 7", "db.first('SELECT 1 AS x')", "8 * 9")
+			require.Zero(t, r.code)
+			require.Regexp(t, `(?s)=> 42\n.*`+c.cause+`.*NotConnected.*`+c.hint+`.*=> 72`, r.stdout)
+			require.NotContains(t, r.stdout, "channel.rb")
 		})
 	}
 }
@@ -105,6 +140,38 @@ func TestRubyProgramsEndAsWithRuby(t *testing.T) {
 			theirs.Path, theirs.Args[0] = ruby(t), "ruby"
 			want := p.finish(theirs)
 			require.Equal(t, want, p.run("ruby", name))
+		})
+	}
+}
+
+// A program may come on standard input.
+func TestRubyProgramsOnStandardInput(t *testing.T) {
+	t.Parallel()
+	p := emptyProject(t)
+	broken := p.command("ruby", "-")
+	broken.Stdin = strings.NewReader("def x\n")
+	r := p.finish(broken)
+	require.Equal(t, 1, r.code)
+	require.Regexp(t, `-:1: `, r.stderr)
+	for name, program := range map[string]string{
+		"Arguments":   "p ARGV, $0, __FILE__, __method__, self.to_s, 'é', ''.encoding, $stdin.gets, Object.const_defined?(:DATA)",
+		"TheRest":     "p $stdin.gets, $stdin.read, DATA.equal?(STDIN), $stdin.external_encoding\n__END__\none é\ntwo\nthree",
+		"NothingElse": "p 1\n__END__",
+		"InTexts":     "puts <<A\n__END__\nA\n=begin\n__END__\n=end\np 2, $stdin.gets\n__END__\nthree",
+		"Raises":      "def fails = raise(ArgumentError, 'no good')\nfails\n",
+		"Exits":       "at_exit { puts 'last' }\nexit 7\n",
+		"Latin":       "# encoding: iso-8859-1\np '\xe9', '\xe9'.encoding\n",
+		"Nothing":     "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			given := func(cmd *exec.Cmd) *exec.Cmd {
+				cmd.Stdin = strings.NewReader(program)
+				return cmd
+			}
+			theirs := given(p.command("-", "a b", "--name"))
+			theirs.Path, theirs.Args[0] = ruby(t), "ruby"
+			require.Equal(t, p.finish(theirs), p.finish(given(p.command("ruby", "-", "a b", "--name"))))
 		})
 	}
 }

@@ -38,6 +38,7 @@ func newRun() *cobra.Command {
 With --from it repeats a recorded task, from its beginning and with its context;
 tasks export writes the FILE. With --only it repeats one step of it, with what
 the step was given. The step's SQL is rolled back then, and nothing is written.
+The handlers are in handlers/ beside FILE, or else in ./handlers.
 
 With --task it goes on with a task that is in the database. If the task ended in
 error, its failed steps are retried, with all their attempts. The handlers are in
@@ -53,6 +54,9 @@ says so.`,
   tasker-rb run --task 42 --handlers app/handlers
   tasker-rb run --from task.json --handlers app/handlers --only charge --debug`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if r.only != "" && r.from == "" {
+				return usageError(cmd, "--only needs --from")
+			}
 			if r.from != "" || cmd.Flags().Changed("task") {
 				return exactly()(cmd, args)
 			}
@@ -75,7 +79,7 @@ says so.`,
 	cmd.Flags().StringVar(&r.only, "only", "", "with --from: repeat this `STEP`, and roll its SQL back")
 	cmd.Flags().Int64Var(&r.task, "task", 0, "go on with task `NUMBER`, and retry its failed steps")
 	r.results.add(cmd)
-	cmd.Flags().BoolVar(&r.debug, "debug", false, "print the SQL of handlers and the events that they publish; on a terminal, let a debugger have it")
+	cmd.Flags().BoolVar(&r.debug, "debug", false, "print the SQL of handlers and the events that they publish; on a terminal, a debugger can use it")
 	cmd.Flags().StringVar(&r.output, "output", "text", "print as `FORMAT`: text or json")
 	cmd.Flags().BoolVar(&r.migrate, "migrate", false, "bring the tables of DATABASE_URL up to date first")
 	cmd.Flags().BoolVar(&r.scratch, "scratch", false, "without DATABASE_URL: use a database that is deleted afterwards")
@@ -87,7 +91,7 @@ func (r *runCommand) run(cmd *cobra.Command, file string) error {
 	if err := r.checkFlags(cmd); err != nil {
 		return err
 	}
-	template, err := loadTemplate(file, r.env)
+	template, err := loadTemplate(cmd.Context(), file, r.env)
 	if err != nil {
 		return err
 	}
@@ -95,7 +99,7 @@ func (r *runCommand) run(cmd *cobra.Command, file string) error {
 	if err := r.results.check(template); err != nil {
 		return err
 	}
-	input, err := taskContext(template, r.context, cmd.InOrStdin())
+	input, err := taskContext(cmd.Context(), template, r.context, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -110,6 +114,11 @@ func (r *runCommand) run(cmd *cobra.Command, file string) error {
 func (r *runCommand) checkFlags(cmd *cobra.Command) error {
 	if r.only != "" && r.from == "" {
 		return usageError(cmd, "--only needs --from")
+	}
+	if !cmd.Flags().Changed("task") { // which refuses --scratch in any case
+		if err := checkScratch(r.scratch); err != nil {
+			return err
+		}
 	}
 	r.giveTerminal(cmd)
 	if err := r.results.needText(cmd, r.output); err != nil {
@@ -134,8 +143,9 @@ type handlersReady struct {
 // It closes the pool.
 func (r *runCommand) withHandlers(cmd *cobra.Command, db *lazyPool, file string, t *templates.Template, do func(*handlersReady) error) (err error) {
 	ctx := cmd.Context()
+	results := r.results.of(!r.scratch && !r.inDev, r.handlers.repeated(cmd, file))
 	h := &handlersReady{
-		show: newDisplay(displayOptions{output: r.output, lines: r.debug || r.only != "", quiet: r.results.quiet, results: r.results.of(!r.scratch && !r.inDev)},
+		show: newDisplay(displayOptions{output: r.output, lines: r.debug || r.only != "", quiet: r.results.quiet, results: results},
 			t, cmd.OutOrStdout(), cmd.ErrOrStderr()),
 		db: db,
 	}
@@ -165,12 +175,15 @@ func (r *runCommand) engine(ctx context.Context, h *handlersReady) (*orchestrati
 		return nil, err
 	}
 	cfg := orchestration.Config{
-		Handlers: rubysteps.New(h.host), MaxParallelSteps: r.handlers.threads, Logger: h.log(),
+		Handlers: rubysteps.New(h.host), MaxParallelSteps: r.handlers.threads, Logger: slog.New(foregroundLog{newProblemLog(h.show.logHandler())}),
 		OnEvent: func(e orchestration.Event) {
 			h.show.event(e)
 			h.events.OnEvent(e)
 		},
 		NoTimeouts: r.handlers.terminal,
+	}
+	if r.inDev {
+		cfg.HoldAfterRun = heldByDev
 	}
 	if r.debug {
 		cfg.OnStatement = printStatements(h.log())
@@ -184,7 +197,7 @@ func (r *runCommand) execute(ctx context.Context, h *handlersReady, s orchestrat
 		return err
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
-	s.SourceSystem = "tasker-rb run"
+	s.SourceSystem, s.Held = "tasker-rb run", true
 	submitted, err := engine.Submit(ctx, s)
 	if err != nil {
 		return err
@@ -213,8 +226,7 @@ func (h *handlersReady) follow(ctx context.Context, engine *orchestration.Engine
 	}
 	if errors.Is(context.Cause(there), orchestration.ErrDatabaseGone) {
 		db.unreachable = true
-		return errors.WithHintf(errors.Newf("%s does not answer any more; task %d is in it, with the steps it has done", db.place(), task),
-			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", task)
+		return db.gone(task)
 	}
 	if ctx.Err() != nil && !db.discarded() {
 		return &interruptedRun{task}

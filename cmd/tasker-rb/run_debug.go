@@ -68,7 +68,7 @@ func (r *runCommand) giveTerminal(cmd *cobra.Command) {
 	}
 }
 
-// debuggingRuby prints what handlers publish, on the step's own output. It also makes the
+// debuggingRuby prints what handlers publish themselves, on the step's own output. It also makes the
 // method debugger known; the gem itself is loaded when a handler calls that.
 const debuggingRuby = `
 Tasker::Events.subscribe_to_own do |event|

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,9 +37,9 @@ func TestIrbInAStep(t *testing.T) {
 	said, code := p.talk(p.command("run", "asks.yaml", "--debug"),
 		turn{heard: `at (first|second)\n(?s:.*)` + prompt, typed: "number\n"},
 		turn{heard: `=> 41\n(?s:.*)` + prompt, typed: "one"},
-		turn{heard: prompt + "one", typed: controlC},
+		turn{heard: "one", typed: controlC},
 		turn{heard: `\^C\n(?s:.*)` + prompt, typed: "two"},
-		turn{heard: prompt + "two", typed: controlC},
+		turn{heard: "two", typed: controlC},
 		turn{heard: `\^C\n(?s:.*)` + prompt, typed: "puts 'be' + 'gun'; sleep\n"},
 		turn{heard: "begun", typed: controlC, busy: true},
 		turn{heard: `IRB::Abort(?s:.*)` + prompt, typed: "sleep 1.1; number = 6\n"}, // its time were up
@@ -57,9 +58,9 @@ func TestADebuggerInAStep(t *testing.T) {
 	said, code := p.talk(p.command("run", "asks.yaml", "--debug"),
 		turn{heard: `at first\n(?s:.*)` + prompt, typed: "p number\n"},
 		turn{heard: `=> 41\n(?s:.*)` + prompt, typed: "one"},
-		turn{heard: prompt + "one", typed: controlC},
+		turn{heard: "one", typed: controlC},
 		turn{heard: `\^C\n(?s:.*)` + prompt, typed: "two"},
-		turn{heard: prompt + "two", typed: controlC},
+		turn{heard: "two", typed: controlC},
 		turn{heard: `\^C\n(?s:.*)` + prompt, typed: "sleep 1.1; number = 6\n"},
 		turn{heard: `\D6\n(?s:.*)` + prompt, typed: "next\n"},
 		turn{heard: `(?s:.*)` + prompt, typed: "continue\n"},
@@ -69,15 +70,25 @@ func TestADebuggerInAStep(t *testing.T) {
 	requireInOrder(t, said, "task 1 complete", `"number": 7`, `"number": 42`, "2 of 2 steps done")
 }
 
-// Without --debug the display has the terminal.
-func TestIrbWithoutATerminalOfItsOwn(t *testing.T) {
+// Without --debug the display has the terminal, and elsewhere nobody can type.
+func TestAPromptWithoutATerminalOfItsOwn(t *testing.T) {
 	t.Parallel()
-	p := asksProject(t, "binding.irb")
-	said, code := p.talk(p.command("run", "asks.yaml"))
-	require.Equal(t, exitTaskFailed, code)
-	require.Contains(t, said, "binding.irb is not possible inside tasker-rb: the terminal is not the handler's here; use `tasker-rb run --debug`\n")
-	r := p.run("run", "asks.yaml", "--threads", "1") // nobody can type, so it goes on; irb cannot begin twice at once
-	require.Zero(t, r.code, r.stdout+r.stderr)
+	for _, call := range []string{"binding.irb", "debugger", "binding.b"} {
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			p := asksProject(t, call)
+			refused := call + " at handlers/asks.rb:6 is not possible inside tasker-rb: a prompt cannot use the terminal here; `tasker-rb run --debug TEMPLATE`, on a terminal, opens one\n"
+			said, code := p.talk(p.command("run", "asks.yaml"))
+			require.Equal(t, exitTaskFailed, code)
+			require.Contains(t, said, refused)
+			cmd := p.command("run", "asks.yaml")
+			cmd.Stdin = strings.NewReader("number = 6\n")
+			r := p.follow(cmd, func(string) {})
+			require.Equal(t, exitTaskFailed, r.code)
+			requireInOrder(t, r.stdout, "ended in error (attempt 1 of 3)", "error after 1 attempt; such an error is not retried\n", refused)
+			require.NotContains(t, r.stdout+r.stderr, "warning")
+		})
+	}
 }
 
 // While no prompt is there, ^C ends the run as it does without --debug.
@@ -93,6 +104,37 @@ func TestNoPromptTakesTheInterrupt(t *testing.T) {
 			)
 			require.Equal(t, exitInterrupted, code, said)
 			require.Contains(t, said, "error: interrupted\n")
+		})
+	}
+}
+
+// Who quits at a prompt ends the run as ^C does, and not the step alone.
+func TestQuitAtAPrompt(t *testing.T) {
+	t.Parallel()
+	const inIrb, inDebug = `irb.*> `, `\(rdbg\) `
+	for name, c := range map[string]struct {
+		breakpoint string
+		turns      []turn
+	}{
+		"Irb":      {"binding.irb", []turn{{heard: `exit or \^D goes on; exit! ends the run\n(?s:.*)` + inIrb, typed: "exit!\n"}}},
+		"Debugger": {"debugger", []turn{{heard: inDebug, typed: "q\n"}, {heard: `Really quit\?.* `, typed: "y\n", busy: true}}},
+		"TheEnd":   {"debugger", []turn{{heard: inDebug, typed: controlD}, {heard: `Really quit\?.* `, typed: "y\n", busy: true}}},
+		"AtOnce":   {"debugger", []turn{{heard: inDebug, typed: "q!\n"}}},
+		"Kill":     {"debugger", []turn{{heard: inDebug, typed: "kill!\n"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := asksProject(t, `Tasker.db.exec("CREATE TABLE began ()"); begin; `+c.breakpoint+`; number += 1; ensure puts "cleaned" + " up"; end; puts "went" + " on"`)
+			said, code := p.talk(p.command("run", "asks.yaml", "--debug"), c.turns...)
+			require.Equal(t, exitInterrupted, code, said)
+			require.Equal(t, 1, strings.Count(said, "cleaned up\n"), said)
+			require.Contains(t, said, "error: interrupted\n")
+			require.NotContains(t, said, "went on\n")
+			require.NotContains(t, said, "main thread")
+			require.NotContains(t, said, "DEBUGGER Exception")
+			require.NotContains(t, said, "Tasker::Host")
+			require.Equal(t, "pending pending", p.sql("select string_agg(state::text, ' ') from tasker.steps"))
+			require.Equal(t, "0", p.sql("select count(*) from pg_class where relname = 'began'"))
 		})
 	}
 }
@@ -119,4 +161,20 @@ func TestAProgramTrapsTheInterrupt(t *testing.T) {
 	said, code := p.talk(p.command("ruby", "-e", `trap("INT") { puts "trapped"; exit 7 }; puts "waits"; sleep`), turn{heard: "waits\n", typed: controlC, busy: true})
 	require.Equal(t, 7, code)
 	require.Contains(t, said, "trapped\n")
+}
+
+// The prompt says what exit! ends.
+func TestAPromptSaysWhatItsEndEnds(t *testing.T) {
+	t.Parallel()
+	p := emptyProject(t)
+	help := func(ends string) string { return `exit or \^D goes on; exit! ends ` + ends + `\n(?s:.*)> ` }
+	said, code := p.talk(p.command("console"),
+		turn{heard: `\)> `, typed: "n = 5; binding.irb\n"},
+		turn{heard: help("the console"), typed: "exit\n"},
+		turn{heard: `\)> `, typed: "binding.irb\n"},
+		turn{heard: help("the console"), typed: "exit!\n"},
+	)
+	require.Equal(t, exitInterrupted, code, said)
+	said, code = p.talk(p.command("ruby", "-e", "binding.irb"), turn{heard: help("the program"), typed: "exit!\n"})
+	require.Equal(t, exitInterrupted, code, said)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
+	"path/filepath"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -25,7 +25,7 @@ func (r *runCommand) runFrom(cmd *cobra.Command) error {
 				"Leave --%s out, or change it in the file.", flag)
 		}
 	}
-	export, err := readExport(r.from, cmd.InOrStdin())
+	export, err := readExport(cmd.Context(), r.from, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -40,6 +40,9 @@ func (r *runCommand) runFrom(cmd *cobra.Command) error {
 	t := export.Task.Template
 	if err := r.results.check(t); err != nil {
 		return err
+	}
+	if len(r.handlers.named(r.from)) == 0 && len(r.handlers.requires) == 0 && isFolder("handlers") {
+		r.handlers.dirs = []string{"handlers"} // the file may be anywhere, and the command is given in the project
 	}
 	return r.withHandlers(cmd, r.newPool(), r.from, t, func(h *handlersReady) error {
 		ctx := cmd.Context()
@@ -70,21 +73,25 @@ func submissionOf(x *orchestration.Export) orchestration.Submission {
 	}
 }
 
-func readExport(file string, stdin io.Reader) (*orchestration.Export, error) {
+func readExport(ctx context.Context, file string, stdin io.Reader) (*orchestration.Export, error) {
 	var document []byte
 	var err error
 	name := file
 	if file == "-" {
 		name = "standard input"
-		document, err = io.ReadAll(stdin)
+		document, err = readInput(ctx, stdin)
 	} else {
-		document, err = os.ReadFile(file)
+		document, err = readFile(ctx, file)
 	}
 	if err != nil {
 		return nil, errors.WithHint(errors.Newf("--from: %s cannot be read: %v", name, lastCause(err)),
 			"Name a file that `tasker-rb tasks export TASK` wrote, or - for standard input.")
 	}
 	export, err := orchestration.DecodeExport(document)
+	if ext := filepath.Ext(file); errors.Is(err, orchestration.ErrNoExport) && (ext == ".yaml" || ext == ".yml") {
+		return nil, errors.WithHintf(errors.Newf("%s is not a task that tasks export wrote", file),
+			"`tasker-rb run %s` runs a template; --from takes a file that `tasker-rb tasks export TASK` wrote.", file)
+	}
 	return export, errors.Wrap(err, name)
 }
 

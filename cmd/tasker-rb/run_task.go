@@ -47,9 +47,12 @@ func (r *runCommand) runTask(cmd *cobra.Command) (err error) {
 		}
 		if task.State == orchestration.TaskInError {
 			by := operatorFlags{reason: "run --task"}
-			if err := engine.RetryTask(ctx, id, by.by()); err != nil {
-				return errors.CombineErrors(err, engine.Close())
-			}
+			err = engine.RetryHere(ctx, id, by.by())
+		} else {
+			err = engine.Hold(ctx, id)
+		}
+		if err != nil {
+			return errors.CombineErrors(err, engine.Close())
 		}
 		h.show.resume(task)
 		return errors.CombineErrors(h.follow(ctx, engine, id), engine.Close())

@@ -71,6 +71,30 @@ func TestRunTaskGoesOnWithAnUnfinishedTask(t *testing.T) {
 	}, "--handlers DIR")
 }
 
+// A run says that it takes over its own task from a process that was killed, and nothing
+// about the tasks of others.
+func TestARunAfterOnesThatWereKilled(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"long.yaml":        one("Long"),
+		"handlers/long.rb": "class Long\n  def process(*)\n    puts 'in the middle'\n    sleep unless File.exist?('open')\n  end\nend\n",
+	})
+	for range 2 {
+		killed := p.command("run", "long.yaml")
+		p.follow(killed, func(line string) {
+			if line == "only | in the middle" {
+				require.NoError(t, killed.Process.Kill())
+			}
+		})
+	}
+	p.write(map[string]string{"open": ""})
+	r := p.run("run", "--task", "2")
+	require.Zero(t, r.code, r.stderr)
+	require.Equal(t, 1, strings.Count(r.stdout, "is gone"), r.stdout)
+	require.Contains(t, r.stdout, "task 2: the process that ran step only is gone; this one takes the step over\n")
+	require.NotContains(t, r.stdout+r.stderr, "engine")
+}
+
 func TestWhatRunPrintsOfSixtySteps(t *testing.T) {
 	t.Parallel()
 	var template strings.Builder

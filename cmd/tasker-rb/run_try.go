@@ -109,8 +109,5 @@ func printTryJSON(w io.Writer, x *orchestration.Export, step *templates.Step, r 
 	if a := r.Recorded; a != nil {
 		document.Recorded = &recordedJSON{Attempt: a.Number, Results: a.Results, Error: errorAsJSON(a.Err, step.Retryable)}
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return errors.Wrap(e.Encode(document), "writing the result")
+	return errors.Wrap(printIndentedJSON(w, document), "writing the result")
 }

@@ -90,7 +90,7 @@ func (d *database) checkDirect(ctx context.Context) error {
 
 // newEngine starts an engine on a pool of the database.
 func (d *database) newEngine(ctx context.Context, pool *pgxpool.Pool, config orchestration.Config) (*orchestration.Engine, error) {
-	config.Pool = pool
+	config.Pool, config.Version = pool, version().Version
 	if d.direct != "" {
 		if err := d.checkDirect(ctx); err != nil {
 			return nil, err

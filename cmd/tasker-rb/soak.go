@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -45,14 +46,14 @@ func newSoak() *cobra.Command {
 		Short: "Run tasks over and over, and say whether memory grows",
 		Long: `Run tasks of a template, or of all templates of a folder, over and over. Between
 two batches all garbage is collected, and the memory in use is read. The verdict
-is flat, leak or undecided: the growth of native memory, of Ruby's heap and of
-Go's heap, with its interval, against a budget in bytes a step. If something
-grows, it names the kind of memory, the handler class and the line.
+is flat, leak or undecided. It compares the growth of native memory, of Ruby's
+heap and of Go's heap with a budget in bytes a step. If something grows, the
+report names the kind of memory, the handler class and the line.
 
 The tasks run in a process of their own, through the engine and a database that
 is new each time, or with --no-db through the bridge alone. Waits for retries are
-skipped. Give tasks different contexts with --contexts, so that a cache that is
-keyed by its input is seen as what it is.
+skipped. Give tasks different contexts with --contexts. If all have the same one,
+a cache that grows with each new context looks flat.
 
 ^C stops the run and reports what is known. The exit code is 0 for flat, 1 for a
 leak, 2 if the input is wrong or a task fails, and 3 if it is undecided.`,
@@ -70,9 +71,9 @@ leak, 2 if the input is wrong or a task fails, and 3 if it is undecided.`,
 	flags.StringVar(&s.contexts, "contexts", "", "give tasks the contexts of `FILE`: JSON lines in turns, or a block in a .rb file")
 	flags.Int64Var(&s.iterations, "iterations", 0, "run `N` tasks")
 	flags.Var(&s.duration, "duration", "run for `TIME`, if --iterations is not given")
-	flags.IntVar(&s.samples, "samples", soak.DefaultSamples, "take `N` samples, about")
+	flags.IntVar(&s.samples, "samples", soak.DefaultSamples, "take about `N` samples")
 	flags.BoolVar(&s.untilDecided, "until-decided", false, "go on until the verdict is flat or leak")
-	flags.Float64Var(&s.budget, "budget", 1, "`BYTES` a step that are still flat")
+	flags.Float64Var(&s.budget, "budget", 1, "the verdict is flat up to `BYTES` a step")
 	flags.BoolVar(&s.noDB, "no-db", false, "run the steps through the bridge alone, without engine and database")
 	flags.StringVar(&s.against, "against", "", "compare with the handlers of `REF|FOLDER`, a git ref or a folder")
 	flags.Int64Var(&s.cancelEvery, "cancel-every", 0, "cancel each `N`-th task while it runs")
@@ -172,9 +173,9 @@ func (s *soakCommand) spec(cmd *cobra.Command, path string) (*soak.Spec, error) 
 		YJIT: s.handlers.yjit, YJITMemory: s.handlers.yjitMemory, CancelEvery: s.cancelEvery, AllowFailed: s.allowFailed,
 	}
 	if s.contexts != "" {
-		spec.Contexts, err = readContexts(s.contexts)
+		spec.Contexts, err = readContexts(cmd.Context(), s.contexts)
 	} else {
-		spec.Contexts.Same, err = readDocument("context", s.sameContext(), cmd.InOrStdin())
+		spec.Contexts.Same, err = readDocument(cmd.Context(), "context", s.sameContext(), cmd.InOrStdin())
 	}
 	if err != nil {
 		return nil, err
@@ -185,7 +186,7 @@ func (s *soakCommand) spec(cmd *cobra.Command, path string) (*soak.Spec, error) 
 			return nil, errors.Wrap(err, file)
 		}
 		spec.Templates = append(spec.Templates, absolute)
-		t, err := loadTemplate(file, s.env)
+		t, err := loadTemplate(cmd.Context(), file, s.env)
 		if err != nil {
 			return nil, err
 		}
@@ -209,7 +210,7 @@ func (s *soakCommand) sameContext() string {
 }
 
 // readContexts reads a file of JSON lines, or names a file of Ruby.
-func readContexts(file string) (soak.Contexts, error) {
+func readContexts(ctx context.Context, file string) (soak.Contexts, error) {
 	if strings.HasSuffix(file, ".rb") {
 		absolute, err := filepath.Abs(file)
 		if err == nil {
@@ -221,7 +222,7 @@ func readContexts(file string) (soak.Contexts, error) {
 		}
 		return soak.Contexts{File: absolute}, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := readFile(ctx, file)
 	if err != nil {
 		return soak.Contexts{}, errors.WithHint(errors.Newf("--contexts %s: %v", file, lastCause(err)), "Name a file with one JSON object in each line, or a .rb file.")
 	}
@@ -267,9 +268,7 @@ func (s *soakCommand) checkReports() error {
 func (s *soakCommand) write(cmd *cobra.Command, r *soak.Result) error {
 	out := cmd.OutOrStdout()
 	if s.output == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(r); err != nil {
+		if err := printJSON(out, r); err != nil {
 			return errors.Wrap(err, "printing the result")
 		}
 	} else if err := report.Text(out, r, textOptions(out)); err != nil {

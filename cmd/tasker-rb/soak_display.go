@@ -62,7 +62,7 @@ func (d *soakDisplay) show(p soak.Progress) {
 	for i, line := range lines {
 		lines[i] = d.marks.cut(line, columns-1)
 	}
-	_ = d.block.draw(nil, lines, false) // a display that fails must not end the run
+	_ = d.block.draw(nil, lines) // a display that fails must not end the run
 }
 
 // end removes the display.
@@ -70,7 +70,7 @@ func (d *soakDisplay) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.terminal != nil {
-		_ = d.block.draw(nil, nil, true)
+		_ = d.block.draw(nil, nil)
 	}
 }
 

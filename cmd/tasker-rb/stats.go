@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -34,7 +33,7 @@ func newStats() *cobra.Command {
 				out := cmd.OutOrStdout()
 				if memory {
 					if output == "json" {
-						return json.NewEncoder(out).Encode(memoryJSON(list))
+						return printJSON(out, memoryJSON(list))
 					}
 					return printMemory(out, list)
 				}
@@ -43,7 +42,7 @@ func newStats() *cobra.Command {
 					return err
 				}
 				if output == "json" {
-					return json.NewEncoder(out).Encode(statsAsJSON(stats, list))
+					return printJSON(out, statsAsJSON(stats, list))
 				}
 				return printStats(out, stats, list)
 			})

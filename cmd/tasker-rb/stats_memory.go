@@ -75,7 +75,7 @@ func printWorkerMemory(out io.Writer, w orchestration.WorkerInfo) error {
 		resident += " of " + sizeText(float64(r.Limit)) + " (--max-rss)"
 	}
 	age := max(w.HeartbeatAt.Add(w.HeartbeatAge).Sub(r.At), 0).Round(time.Second)
-	if _, err := fmt.Fprintf(out, "%s, since %s: %s, %v ago\n  %d steps, %v a second of late\n",
+	if _, err := fmt.Fprintf(out, "%s, since %s: %s, %v ago\n  %d steps, %v a second lately\n",
 		who, r.Since.Local().Format(time.DateTime), resident, age, r.Steps, r.Rate); err != nil {
 		return err
 	}

@@ -25,8 +25,9 @@ end
 	})
 	r := p.run("run", "one.yaml")
 	require.Zero(t, r.code, r.stderr)
+	require.Regexp(t, `busy; next attempt (in \d+ms|now)\n`, r.stdout)
 	requireInOrder(t, r.stdout,
-		"only  failed (attempt 1 of 3): Tasker::RetryableError: busy; next attempt in ",
+		"only  failed (attempt 1 of 3): Tasker::RetryableError: busy; next attempt ",
 		"only  started (attempt 2 of 3)\n",
 		"only  started (attempt 3 of 3)\n",
 		`only | Got through order_id=42 who="Ada B" list=[1,"x"] big=1180591620717411303424 none=null empty=""`+"\n",

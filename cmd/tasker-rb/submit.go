@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -74,11 +73,11 @@ func (s *submitCommand) run(cmd *cobra.Command, file string) error {
 			return err
 		}
 	}
-	template, err := loadTemplate(file, s.env)
+	template, err := loadTemplate(cmd.Context(), file, s.env)
 	if err != nil {
 		return err
 	}
-	input, err := taskContext(template, s.context, cmd.InOrStdin())
+	input, err := taskContext(cmd.Context(), template, s.context, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -94,7 +93,10 @@ func (s *submitCommand) run(cmd *cobra.Command, file string) error {
 		if err != nil {
 			return whileEditing(err, file)
 		}
-		return s.print(cmd, done, runAt)
+		if err := s.print(cmd, done, runAt); err != nil {
+			return notNamed(done, err)
+		}
+		return nil
 	})
 }
 
@@ -113,16 +115,32 @@ func (s *submitCommand) print(cmd *cobra.Command, done []orchestration.Submitted
 		for i, d := range done {
 			list[i] = submitted{d.TaskID, d.Existed}
 		}
-		return json.NewEncoder(out).Encode(list)
+		return printJSON(out, list)
 	}
+	first, last := done[0], done[len(done)-1]
+	var err error
+	switch {
+	case len(done) > 1:
+		_, err = fmt.Fprintf(out, "%d tasks submitted, %d to %d%s\n", len(done), first.TaskID, last.TaskID, when)
+	case first.Existed:
+		_, err = fmt.Fprintf(out, "already there: task %d\n", first.TaskID)
+	default:
+		_, err = fmt.Fprintf(out, "task %d submitted%s\n", first.TaskID, when)
+	}
+	return err
+}
+
+// notNamed is the error of tasks that are submitted but whose numbers could not be printed.
+func notNamed(done []orchestration.Submitted, err error) error {
 	first, last := done[0], done[len(done)-1]
 	switch {
 	case len(done) > 1:
-		fmt.Fprintf(out, "%d tasks submitted, %d to %d%s\n", len(done), first.TaskID, last.TaskID, when)
+		return errors.WithHint(errors.Newf("tasks %d to %d were submitted, but their numbers could not be written: %v", first.TaskID, last.TaskID, lastCause(err)),
+			"`tasker-rb tasks list` shows them.")
 	case first.Existed:
-		fmt.Fprintf(out, "already there: task %d\n", first.TaskID)
+		err = errors.Newf("task %d is already there, but its number could not be written: %v", first.TaskID, lastCause(err))
 	default:
-		fmt.Fprintf(out, "task %d submitted%s\n", first.TaskID, when)
+		err = errors.Newf("task %d was submitted, but its number could not be written: %v", first.TaskID, lastCause(err))
 	}
-	return nil
+	return errors.WithHintf(err, "`tasker-rb tasks show %d` shows it.", first.TaskID)
 }

@@ -79,7 +79,7 @@ func TestAWorkerTellsItsSubscribers(t *testing.T) {
 	}, patience, 20*time.Millisecond, out)
 	require.NoError(t, worker.Process.Signal(os.Interrupt))
 	require.NoError(t, worker.Wait(), out)
-	require.Contains(t, out.String(), "take too long, and are not waited for")
+	require.Contains(t, out.String(), "take too long; this process does not wait for them")
 }
 
 func TestAWorkerTellsWhatIsDueBeforeItEnds(t *testing.T) {

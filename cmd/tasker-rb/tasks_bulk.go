@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -107,7 +106,7 @@ func (c *taskChange) encodeOne(out io.Writer, id int64) error {
 	if c.name != "" {
 		done["step"] = c.name
 	}
-	return json.NewEncoder(out).Encode(done)
+	return printJSON(out, done)
 }
 
 // requireStep refuses flags that need --step.
@@ -133,7 +132,7 @@ func (c *taskChange) runMany(cmd *cobra.Command) error {
 	if !c.filter.narrows(cmd) {
 		return errors.WithHint(errors.Newf("%s %s needs a filter", c.words.doing, c.words.all), "Give a task, or --namespace, --name, --error-class, --newer-than and the like.")
 	}
-	f, err := c.filter.filter()
+	f, err := c.filter.filter(cmd)
 	if err != nil {
 		return err
 	}
@@ -207,9 +206,9 @@ type changeJSON struct {
 
 func (p *changeJSON) task(t orchestration.Changed) {
 	refused := []byte("null")
-	document, err := json.Marshal(summaryOf(t.TaskSummary))
+	document, err := asJSON(summaryOf(t.TaskSummary))
 	if err == nil && t.Err != nil {
-		refused, err = json.Marshal(t.Err.Error())
+		refused, err = asJSON(t.Err.Error())
 	}
 	document = fmt.Appendf(bytes.TrimSuffix(document, []byte("}")), ",%q:%t,\"refused\":%s}", p.change.words.past, !p.change.dryRun && t.Err == nil, refused)
 	separator := ","

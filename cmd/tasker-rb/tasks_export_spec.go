@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -33,7 +32,7 @@ func chooseSpec(value, path string) (s specFile, err error) {
 		return s, errors.WithHint(errors.Newf("%s is not the name of a Ruby file", path),
 			"Name a file such as spec/order_spec.rb; the framework is chosen with --spec=rspec or --spec=minitest.")
 	case path != "" && exists(path):
-		return s, errors.WithHintf(errors.Newf("the file %s exists already", path), "Name a new file, or remove that one.")
+		return s, existsAlready(path)
 	case value == rspec.name, value == chosenByFolder && path != "" && rspec.isTest(path):
 		s.framework = rspec
 	case value == minitest.name, value == chosenByFolder && path != "" && minitest.isTest(path):
@@ -47,7 +46,7 @@ func chooseSpec(value, path string) (s specFile, err error) {
 }
 
 // write writes the spec of a task.
-func (s specFile) write(cmd *cobra.Command, x *orchestration.Export) error {
+func (s specFile) write(cmd *cobra.Command, x *orchestration.Export, document bool) error {
 	text, err := s.text(x)
 	if err != nil {
 		return err
@@ -56,15 +55,13 @@ func (s specFile) write(cmd *cobra.Command, x *orchestration.Export) error {
 		_, err := cmd.OutOrStdout().Write([]byte(text))
 		return errors.WithHint(errors.Wrap(err, "writing the spec"), "The file is not complete; export the task again.")
 	}
-	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err == nil {
-		_, err = f.WriteString(text)
-		err = errors.CombineErrors(err, f.Close())
+	if err := writeNewFile(s.path, []byte(text)); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.WithHint(errors.Newf("%s cannot be written: %v", s.path, lastCause(err)), "Name a file in a folder that exists and that you can write.")
+	if document {
+		return printJSON(cmd.OutOrStdout(), map[string]any{"task_id": x.Task.TaskID, "file": s.path, "framework": s.framework.name})
 	}
-	return printDone(cmd, nil, "%s repeats task %d; run it with `tasker-rb test %s`", s.path, x.Task.TaskID, s.path)
+	return printDone(cmd, nil, "%s repeats task %d; run it with %s", s.path, x.Task.TaskID, runSpec(s.path, x.Task))
 }
 
 // text is the spec. It runs the task with the recorded context; the recorded results stand
@@ -140,11 +137,11 @@ func (s specFile) head(b *strings.Builder, x *orchestration.Export, failed []*or
 			fmt.Fprintf(b, "#     %s\n", printable(e.Backtrace[0]))
 		}
 	}
-	fmt.Fprintf(b, "#\n# This passes as long as the handler fails like that. Once it is mended, put in the place of\n"+
-		"# the last lines what is right:\n#\n#   %s\n\n", s.mended())
+	fmt.Fprintf(b, "#\n# This passes as long as the handler fails like that. When you have corrected it, put in\n"+
+		"# the place of the last lines what is right:\n#\n#   %s\n\n", s.corrected())
 }
 
-func (s specFile) mended() string {
+func (s specFile) corrected() string {
 	if s.framework.name == rspec.name {
 		return "expect(task).to be_complete"
 	}

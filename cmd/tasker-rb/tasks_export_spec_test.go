@@ -56,8 +56,8 @@ func TestASpecOfAFailedTask(t *testing.T) {
 #   charge: Tasker::PermanentError: declined: 4111
 #     `+place+`
 #
-# This passes as long as the handler fails like that. Once it is mended, put in the place of
-# the last lines what is right:
+# This passes as long as the handler fails like that. When you have corrected it, put in
+# the place of the last lines what is right:
 #
 #   expect(task).to be_complete
 
@@ -140,7 +140,10 @@ func TestSpecsThatAreRefused(t *testing.T) {
 		{[]string{"1", "--spec=cucumber"}, `--spec cannot be "cucumber"`, "rspec or minitest"},
 		{[]string{"1", "--spec", "minitest"}, "minitest is not the name of a Ruby file", "--spec=minitest"},
 		{[]string{"1", "--spec", "nowhere/order_spec.rb"}, "nowhere/order_spec.rb cannot be written: no such file or directory", "a folder that exists"},
-		{[]string{"1", "order.json"}, "one argument too many: order.json", "--help"},
+		{[]string{"1", "order.json", "more"}, "one argument too many: more", "--help"},
+		{[]string{"1", "order_spec.rb"}, "order_spec.rb is the name of a Ruby file", "--spec"},
+		{[]string{"1", "order.yaml"}, "the file order.yaml exists already", "Name a new file"},
+		{[]string{"1", "nowhere/order.json"}, "nowhere/order.json cannot be written: no such file or directory", "a folder that exists"},
 	} {
 		r := p.run(append([]string{"tasks", "export"}, c.args...)...)
 		require.Equal(t, exitBadInput, r.code, r.stdout)
@@ -158,8 +161,9 @@ func TestASpecOfATaskIsRun(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(p.dir, "test"), 0o755))
 	files := []string{"spec/order_1_spec.rb", "test/order_1_test.rb"}
 	for _, file := range files {
-		r := p.run("tasks", "export", "1", "--spec", file)
+		r := p.run("tasks", "export", "1", "--spec", file, "--output", "json")
 		require.Zero(t, r.code, r.stderr)
+		require.JSONEq(t, `{"task_id": 1, "file": "`+file+`", "framework": "`+map[string]string{"spec": "rspec", "test": "minitest"}[file[:4]]+`"}`, r.stdout)
 	}
 	url := p.url
 	p.url = "" // a database of the suite's own

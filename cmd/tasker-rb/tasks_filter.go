@@ -58,12 +58,19 @@ func (f *filterFlags) narrows(cmd *cobra.Command) bool {
 	return false
 }
 
-func (f *filterFlags) filter() (orchestration.Filter, error) {
+func (f *filterFlags) filter(cmd *cobra.Command) (orchestration.Filter, error) {
 	switch {
+	case cmd.Flags().Changed("below") && f.below < 1:
+		return orchestration.Filter{}, errors.WithHint(errors.Newf("--below cannot be %d", f.below), "Give the number of a task, as the last line of a list has it.")
 	case f.unlimited && f.limit < 0:
 		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit %d", f.limit), "Give a number of 1 or more.")
 	case !f.unlimited && (f.limit < 1 || f.limit > 1000):
 		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit %d", f.limit), "Give a number from 1 to 1000.")
+	}
+	for _, name := range []string{"newer-than", "older-than", "running-longer-than"} {
+		if err := refuseZero(cmd, name); err != nil {
+			return orchestration.Filter{}, err
+		}
 	}
 	out := orchestration.Filter{
 		Namespace: f.namespace, Name: f.name, Version: f.version, ErrorClass: f.errorClass, Tags: f.tags, Limit: f.limit, Below: f.below,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -28,7 +27,7 @@ func newTasksList() *cobra.Command {
 			if err := oneOf("output", output, "text", "json"); err != nil {
 				return err
 			}
-			f, err := filter.filter()
+			f, err := filter.filter(cmd)
 			if err != nil {
 				return err
 			}
@@ -48,7 +47,7 @@ func newTasksList() *cobra.Command {
 					return err
 				}
 				if output == "json" {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(summariesJSON(list))
+					return printJSON(cmd.OutOrStdout(), summariesJSON(list))
 				}
 				return printList(cmd, list, filter.limit)
 			})

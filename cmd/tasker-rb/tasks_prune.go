@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -29,9 +28,9 @@ func newTasksPrune() *cobra.Command {
 and history. Only complete, cancelled and resolved_manually tasks are deleted,
 never tasks in error.
 
-A task is deleted only if its template allows it, too: with keep: 90d in the
-template, --older-than 30d deletes its tasks after 90 days, and with
-keep: forever never.
+A template can keep its tasks longer. With keep: 90d in the template,
+--older-than 30d deletes its tasks after 90 days. With keep: forever its tasks
+are never deleted.
 
 An identity key stays known: a submission with the key of a deleted task still
 finds the number of that task, and writes nothing.
@@ -58,6 +57,9 @@ func (p *pruneCommand) run(cmd *cobra.Command) error {
 	if err := oneOf("output", p.output, "text", "json"); err != nil {
 		return err
 	}
+	if err := refuseZero(cmd, "older-than"); err != nil {
+		return err
+	}
 	if p.older == 0 {
 		return errors.WithHint(errors.New("--older-than is missing"), timeSpanHint)
 	}
@@ -80,7 +82,7 @@ func (p *pruneCommand) run(cmd *cobra.Command) error {
 func (p *pruneCommand) print(cmd *cobra.Command, done orchestration.Pruned, stopped bool) error {
 	out := cmd.OutOrStdout()
 	if p.output == "json" {
-		return json.NewEncoder(out).Encode(struct {
+		return printJSON(out, struct {
 			Tasks   int  `json:"tasks"`
 			AtLeast bool `json:"at_least"`
 			Stopped bool `json:"stopped"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
@@ -38,16 +39,29 @@ func printSteps(b *strings.Builder, t *orchestration.TaskDetail) {
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		if last := s.Last(); last != nil && last.Err != nil && !s.State.Done() {
-			fmt.Fprintf(b, "\n%s  attempt %d\n", s.Name, last.Number)
+			fmt.Fprintf(b, "\n%s  attempt %s\n", s.Name, numberInAll(s, last))
 			printFailure(b, last.Err)
 		}
 	}
 }
 
+// numberInAll is the number of an attempt. After a retry by a person it says how the limit counts it.
+func numberInAll(s *orchestration.StepDetail, a *orchestration.Attempt) string {
+	switch {
+	case s.Earlier == 0:
+		return strconv.Itoa(a.Number)
+	case a.Number <= s.Earlier:
+		return fmt.Sprintf("%d (before the retry)", a.Number)
+	case s.Losses > 0: // which of them were lost is not known
+		return fmt.Sprintf("%d (since the retry, %d lost)", a.Number, s.Losses)
+	}
+	return fmt.Sprintf("%d (%d of %d since the retry)", a.Number, a.Number-s.Earlier, max(s.RetryLimit, 1))
+}
+
 // stepLine describes the state of a step in one line.
 func stepLine(s *orchestration.StepDetail, width int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %-17s %s", pad(s.Name, width), s.State, plural(s.Attempts, "attempt"))
+	fmt.Fprintf(&b, "%s  %-17s %s", pad(s.Name, width), s.State, attemptsOf(s))
 	if last := s.Last(); last != nil && !last.StartedAt.IsZero() {
 		fmt.Fprintf(&b, "  %s", shortDuration(last.EndedAt.Sub(last.StartedAt)))
 	}

@@ -60,9 +60,18 @@ func TestTasksFromFailureToComplete(t *testing.T) {
 	require.Equal(t, "task 1 would be retried (shop/flaky 1.0.0, two: Two::Closed)\n1 task\n", dry.stdout)
 	require.Contains(t, p.run("tasks", "list").stdout, "error")
 
+	again := p.run("run", "--task", "1")
+	require.Contains(t, again.stdout, "two    ended in error (attempt 2, 1 of 1 since the retry): Two::Closed")
+	require.Contains(t, again.stdout, "error after 1 attempt since the retry, 2 in all\n")
+	show = p.run("tasks", "show", "1")
+	require.Regexp(t, `(?m)^  ✗  two    error +1 attempt since the retry, 2 in all  \S+$`, show.stdout)
+	require.Contains(t, show.stdout, "\ntwo  attempt 2 (1 of 1 since the retry)\n")
+	require.Contains(t, show.stdout, "two: in_progress -> error (attempt 2)")
+
 	p.write(map[string]string{"good": ""})
 	retry := p.run("tasks", "retry", "1", "--by", "ada", "--reason", "it is open")
 	require.Zero(t, retry.code, retry.stderr)
+	require.Contains(t, p.run("tasks", "show", "1").stdout, "\ntwo  attempt 2 (before the retry)\n")
 	worked(t, p, func() bool { return strings.Contains(p.run("tasks", "list").stdout, "complete") })
 	show = p.run("tasks", "show", "1")
 	require.Contains(t, show.stdout, "it is open (ada)")
@@ -116,6 +125,15 @@ step_templates:
 	require.Contains(t, show, "\n  ✗  plain   cancelled         0 attempts")
 	require.Contains(t, show, `because\u001b[2J of that`)
 	require.Contains(t, p.run("tasks", "show", "1", "--output", "json").stdout, strings.Repeat("x", 10_000))
+
+	console := p.typedIn(`File.write("handlers/odd.rb", "raise %(load \\e]0;mine\\a)")`, "task(1)", "reload!").stdout
+	requireInOrder(t, console, `RuntimeError: \u001b[2Jxxx`, `cannot be loaded: `, `load \u001b]0;mine\u0007`)
+	require.NotContains(t, console, "\x1b")
+	for _, args := range [][]string{{"run", "odd.yaml"}, {"doctor", "--template", "odd.yaml"}} {
+		refused := p.run(args...)
+		require.NotContains(t, refused.stdout+refused.stderr, "\x1b")
+		require.Contains(t, refused.stdout+refused.stderr, `load \u001b]0;mine\u0007`)
+	}
 }
 
 // A retry of many tasks prints a line, or a JSON object, for each task.
@@ -180,6 +198,12 @@ func TestTasksRefusals(t *testing.T) {
 		{[]string{"tasks", "list", "--state", "asleep"}, "asleep"},
 		{[]string{"tasks", "list", "--limit", "0"}, "--limit"},
 		{[]string{"tasks", "list", "--output", "xml"}, "xml"},
+		{[]string{"tasks", "list", "--below", "-1"}, "--below cannot be -1"},
+		{[]string{"tasks", "list", "--below", "0"}, "--below cannot be 0"},
+		{[]string{"tasks", "list", "--running-longer-than", "0s"}, "--running-longer-than cannot be 0"},
+		{[]string{"tasks", "cancel", "--newer-than", "0s"}, "--newer-than cannot be 0"},
+		{[]string{"tasks", "prune", "--older-than", "0s"}, "--older-than cannot be 0"},
+		{[]string{"tasks", "prune"}, "--older-than is missing"},
 		{[]string{"submit", "flaky.yaml", "--count", "0"}, "--count"},
 		{[]string{"submit", "flaky.yaml", "--count", "2", "--key", "k"}, "--key"},
 		{[]string{"submit", "nowhere.yaml"}, "nowhere.yaml"},
@@ -213,4 +237,19 @@ func TestSubmitOnce(t *testing.T) {
 	require.Equal(t, exitBadInput, got.code)
 	require.Contains(t, got.stderr, "changed under the same version")
 	require.Contains(t, got.stderr, "new version")
+}
+
+// The hint about a task that cannot be retried leads to what is possible.
+func TestWhatHelpsInPlaceOfARetry(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{
+		"two.yaml":         "name: two\nstep_templates:\n  - {name: one, handler_class: Fails, default_retry_limit: 1}\n  - {name: two, handler_class: Fails, default_retry_limit: 1}\n",
+		"handlers/fail.rb": "class Fails\n  def process(*) = raise('no')\nend\n",
+	})
+	require.Equal(t, exitTaskFailed, p.run("run", "two.yaml").code)
+	require.Zero(t, p.run("tasks", "retry", "1", "--step", "one").code)
+	requireRefused(t, p.run("tasks", "retry", "1"), []string{"task 1 is in_progress: only a task that ended in error can be retried"}, "A single waiting or failed step can be retried by its name.")
+	require.Zero(t, p.run("tasks", "retry", "1", "--step", "two").code)
+	requireRefused(t, p.run("tasks", "retry", "1"), []string{"task 1 is in_progress: only a task that ended in error can be retried"},
+		"a `tasker-rb worker` goes on with it, or `tasker-rb run --task 1` here; `tasker-rb tasks cancel 1` ends it.")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,9 +15,9 @@ import (
 
 // loadEach loads the files. It returns the valid templates and the problems of
 // the other files.
-func loadEach(files []string) (sound []*templates.Template, found []templates.Problem, err error) {
+func loadEach(ctx context.Context, files []string) (sound []*templates.Template, found []templates.Problem, err error) {
 	for _, file := range files {
-		t, err := templates.Load(file)
+		t, err := untilInterrupted(ctx, func() (*templates.Template, error) { return templates.Load(file) })
 		var problems *templates.Problems
 		switch {
 		case errors.As(err, &problems):
@@ -31,12 +32,12 @@ func loadEach(files []string) (sound []*templates.Template, found []templates.Pr
 }
 
 // loadAll loads the templates of files and folders. All of them must be valid.
-func loadAll(paths []string) ([]*templates.Template, error) {
+func loadAll(ctx context.Context, paths []string) ([]*templates.Template, error) {
 	files, err := templateFiles(paths)
 	if err != nil {
 		return nil, err
 	}
-	sound, found, err := loadEach(files)
+	sound, found, err := loadEach(ctx, files)
 	if err == nil && len(found) > 0 {
 		err = &templates.Problems{List: found}
 	}
@@ -54,7 +55,7 @@ func templateFiles(paths []string) ([]string, error) {
 		}
 		before := len(files)
 		err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && (strings.HasSuffix(file, ".yaml") || strings.HasSuffix(file, ".yml")) {
+			if err == nil && !d.IsDir() && (strings.HasSuffix(file, ".yaml") || strings.HasSuffix(file, ".yml")) && !isSpecial(file) {
 				files = append(files, file)
 			}
 			return err
@@ -70,10 +71,19 @@ func templateFiles(paths []string) ([]string, error) {
 	return slices.Compact(files), nil
 }
 
+// isSpecial reports whether a file is a pipe, a socket or a device: none that is found in a
+// folder is a template, and a pipe would be read until somebody writes into it.
+func isSpecial(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0
+}
+
 // loadTemplate loads a template for an environment. The template must mention
 // the environment.
-func loadTemplate(file, env string) (*templates.Template, error) {
-	t, err := templates.Load(file, templates.WithEnvironment(env))
+func loadTemplate(ctx context.Context, file, env string) (*templates.Template, error) {
+	t, err := untilInterrupted(ctx, func() (*templates.Template, error) {
+		return templates.Load(file, templates.WithEnvironment(env))
+	})
 	if err != nil {
 		return nil, err
 	}

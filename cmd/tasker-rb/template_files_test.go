@@ -11,7 +11,7 @@ func TestBadTemplates(t *testing.T) {
 		{name: "not YAML", template: "name: [\n", errors: []string{"t.yaml:1:1: this is not valid YAML"}, hint: "brackets"},
 		{name: "empty", template: "\n", errors: []string{"the file is empty"}, hint: "step_templates:"},
 		{name: "text", template: "hello\n", errors: []string{"t.yaml:1:1: a template must be a mapping"}, hint: "Begin with name:"},
-		{name: "wrong type", template: "name: t\nstep_templates: 3\n", errors: []string{"t.yaml:2:17: step_templates must be a list, found the value 3"}, hint: "docs/templates.md"},
+		{name: "wrong type", template: "name: t\nstep_templates: 3\n", errors: []string{"t.yaml:2:17: step_templates must be a list, found the value 3"}, hint: "`tasker-rb docs templates` says what every key takes"},
 		{name: "unknown key", template: one("Fine") + "namespace_nme: x\n",
 			errors: []string{`t.yaml:4:1: a template has no key "namespace_nme"`}, hint: `Did you mean "namespace_name"?`},
 		{name: "cycle", template: "name: t\nstep_templates:\n  - {name: a, handler_class: Fine, depends_on_step: b}\n  - {name: b, handler_class: Fine, depends_on_step: a}\n",

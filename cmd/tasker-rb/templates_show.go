@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 )
 
@@ -21,15 +19,14 @@ func newTemplatesShow() *cobra.Command {
 			if err := oneOf("output", output, "text", "ascii", "mermaid", "json"); err != nil {
 				return err
 			}
-			t, err := loadTemplate(args[0], env)
+			t, err := loadTemplate(cmd.Context(), args[0], env)
 			if err != nil {
 				return err
 			}
 			var text string
 			switch output {
 			case "text":
-				text = t.Text()
-				if file, ok := cmd.OutOrStdout().(*os.File); ok && isatty.IsTerminal(file.Fd()) && !utf8Terminal() {
+				if text = t.Text(); !utf8Terminal() {
 					text = t.TextASCII()
 				}
 			case "ascii":

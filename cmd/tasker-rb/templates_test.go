@@ -91,4 +91,58 @@ func TestShow(t *testing.T) {
 		require.Zero(t, r.code, r.stderr)
 		require.Contains(t, r.stdout, want, format)
 	}
+	require.Contains(t, p.run("templates", "show", "pair.yaml").stdout, "●")
+	p.env = []string{"LC_ALL=C"}
+	require.Equal(t, p.run("templates", "show", "pair.yaml", "--output", "ascii").stdout, p.run("templates", "show", "pair.yaml").stdout)
+}
+
+// A handler file that cannot be loaded hides no other problem.
+func TestLintNamesEveryBrokenFile(t *testing.T) {
+	t.Parallel()
+	p := &project{t: t, dir: t.TempDir()}
+	p.write(map[string]string{
+		"bad.yaml": "name: 1\nstep_templates: []\n", "one.yaml": one("Broken"), "lost.yaml": one("Lost"),
+		"handlers/broken.rb": "class Broken\n  def process(\nend\n", "handlers/raises.rb": "\nraise ArgumentError, 'no key'\n",
+		"handlers/waits.rb": "class Waits < Broken\nend\n",
+	})
+	args := []string{"templates", "lint", "bad.yaml", "one.yaml", "lost.yaml", "--handlers", "handlers"}
+	r := p.run(args...)
+	require.Equal(t, exitTaskFailed, r.code, r.stderr)
+	require.Empty(t, r.stderr)
+	requireInOrder(t, r.stdout, "error: bad.yaml:1:7: ", "error: bad.yaml:2:",
+		"error: handlers/raises.rb:2: ArgumentError: no key\nhint: Correct the file, or load what it needs",
+		"error: handlers/waits.rb:1: uninitialized constant Broken\nhint: It is defined at handlers/broken.rb:1, in a file that cannot be loaded",
+		"error: lost.yaml:3:33: the handler of step only: there is no class Lost",
+		"error: one.yaml:3:33: the handler of step only: Broken is defined at handlers/broken.rb:1, in a file that cannot be loaded\nhint: Correct that file.\n",
+		"3 templates, ")
+	require.Regexp(t, `error: handlers/broken\.rb:\d: syntax error.*\nhint: Correct the file; `+"`ruby -wc FILE` checks one", r.stdout)
+
+	r = p.run(append(args, "--output", "json")...)
+	require.Equal(t, exitTaskFailed, r.code, r.stderr)
+	var report struct{ Problems []lintProblem }
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &report))
+	require.Contains(t, report.Problems, lintProblem{File: "handlers/raises.rb", Line: 2, Message: "ArgumentError: no key",
+		Hint: "Correct the file, or load what it needs with --handlers DIR or --require FILE."})
+}
+
+func TestRunNamesEveryBrokenFile(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine,
+		"handlers/a.rb": "\nraise ArgumentError, 'no key'\n", "handlers/b.rb": "exit\n"})
+	r := p.run("run", "one.yaml", "--output", "json")
+	require.Equal(t, exitBadInput, r.code)
+	require.Equal(t, "error: handlers/a.rb:2: ArgumentError: no key\nhint: Correct the file, or load what it needs with --handlers DIR or --require FILE.\n"+
+		"error: handlers/b.rb:1: the file called exit\nhint: A handler file may only define things; take the exit out.\n", r.stderr)
+	var document errorDocument
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &document))
+	require.Len(t, document.Errors, 2)
+	require.Equal(t, "handlers/b.rb", document.Errors[1].File)
+	require.Zero(t, p.written())
+
+	p.write(map[string]string{"handlers/b.rb": ""})
+	r = p.run("run", "one.yaml", "--output", "json")
+	require.Equal(t, exitBadInput, r.code)
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &document))
+	require.Len(t, document.Errors, 1)
+	require.Equal(t, placedJSON{File: p.dir + "/handlers/a.rb", Line: 2, Message: "ArgumentError: no key", Hint: document.Hint}, document.Errors[0])
 }

@@ -27,8 +27,9 @@ const (
 )
 
 // draw prints the lines that stay above the block, and then the new block. No
-// line of the block may be wider than the terminal.
-func (b *terminalBlock) draw(above, lines []string, last bool) error {
+// line of the block may be wider than the terminal. The cursor is hidden only while
+// it moves: any signal may end the process between two blocks.
+func (b *terminalBlock) draw(above, lines []string) error {
 	var s strings.Builder
 	s.WriteString(hideCursor)
 	if rows := b.rows(); rows > 0 {
@@ -38,9 +39,7 @@ func (b *terminalBlock) draw(above, lines []string, last bool) error {
 	for _, line := range append(above, lines...) {
 		s.WriteString(line + "\n")
 	}
-	if last {
-		s.WriteString(showCursor)
-	}
+	s.WriteString(showCursor)
 	b.widths = b.widths[:0]
 	for _, line := range lines {
 		b.widths = append(b.widths, lipgloss.Width(line))

@@ -19,6 +19,7 @@ type testCommand struct {
 	parallel  int
 	watch     bool
 	force     bool
+	output    string
 
 	suite   suite
 	options []string // of the framework
@@ -40,7 +41,10 @@ the templates are checked, and that every handler class exists.
 The database is a private one, which is new each time. With DATABASE_URL it is that
 one, if its name has _test in it.
 
-The exit code is the framework's, 2 when the input is wrong, and 130 after ^C.`,
+The exit code is the framework's, 2 when the input is wrong, and 130 after ^C.
+
+What the framework prints is its own. With --output json, the last line of
+standard output is a document, with the numbers of the tests or an error.`,
 		Example: `  tasker-rb test
   tasker-rb test spec/order_spec.rb:12 -- --format documentation
   tasker-rb test test --handlers app/handlers --gemfile Gemfile --parallel 2
@@ -53,6 +57,7 @@ The exit code is the framework's, 2 when the input is wrong, and 130 after ^C.`,
 	cmd.Flags().IntVar(&t.parallel, "parallel", 1, "run the files in `N` processes, each with a database of its own")
 	cmd.Flags().BoolVar(&t.watch, "watch", false, "after the suite, wait for changes, and run what a saved file concerns")
 	cmd.Flags().BoolVar(&t.force, "force", false, "use DATABASE_URL although its name has no _test in it")
+	cmd.Flags().StringVar(&t.output, "output", "text", "print the last line as `FORMAT`: text, as the framework does, or json")
 	return cmd
 }
 
@@ -81,12 +86,17 @@ func (t *testCommand) run(cmd *cobra.Command, args []string) (err error) {
 		return t.runAndWatch(cmd, layout)
 	case t.parallel > 1:
 		return t.runParts(cmd, layout)
+	case t.output == "json" && part.summary == "":
+		return t.runAndSay(cmd, layout)
 	default:
 		return t.runHere(cmd, layout, part)
 	}
 }
 
 func (t *testCommand) checkFlags() error {
+	if err := oneOf("output", t.output, "text", "json"); err != nil {
+		return err
+	}
 	if t.parallel < 1 || t.parallel > 64 {
 		return errors.WithHint(errors.Newf("--parallel cannot be %d", t.parallel), "Give a number from 1 to 64.")
 	}
@@ -100,7 +110,8 @@ func (t *testCommand) checkFlags() error {
 // it.
 type processRole struct {
 	check   bool   // only check templates and handlers
-	summary string // run a part of the suite, and write its numbers to this file
+	part    bool   // run a part of the suite
+	summary string // write the numbers of the suite, or of the part, to this file
 	kill    bool   // run one task, and die where the order on standard input says
 }
 
@@ -118,7 +129,7 @@ func takePart() (r processRole) {
 	_ = os.Unsetenv(roleVariable) // the name is valid
 	r.check = role == checkRole
 	if summary, ok := strings.CutPrefix(role, partRole); ok {
-		r.summary = summary
+		r.part, r.summary = true, summary
 		endWithParent()
 	}
 	r.kill = role == killRole
@@ -144,7 +155,7 @@ func endWithParent() {
 func (t *testCommand) arguments(cmd *cobra.Command, paths []string) []string {
 	args := []string{cmd.Name()}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if slices.Contains([]string{"watch", "parallel"}, f.Name) {
+		if slices.Contains([]string{"watch", "parallel", "output"}, f.Name) {
 			return
 		}
 		values := []string{f.Value.String()}

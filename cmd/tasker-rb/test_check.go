@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -31,15 +32,20 @@ type testCheck struct {
 	cmd      *exec.Cmd
 	address  io.WriteCloser // takes the address of the database, when it is up
 	messages bytes.Buffer
+	output   bytes.Buffer // of --output json: its last line is an error
+	document bool
 }
 
 // startCheck starts the check. It is nil if there is nothing to check.
-func startCheck(ctx context.Context, args []string, l testLayout) (*testCheck, error) {
+func (t *testCommand) startCheck(ctx context.Context, args []string, l testLayout) (*testCheck, error) {
 	if len(l.handlers) == 0 && len(l.templates) == 0 {
 		return nil, nil
 	}
-	c := &testCheck{cmd: childCommand(ctx, args, checkRole)}
+	c := &testCheck{cmd: childCommand(ctx, args, checkRole), document: t.output == "json"}
 	c.cmd.Stderr = &c.messages
+	if c.document {
+		c.cmd.Stdout = &c.output
+	}
 	var err error
 	if c.address, err = c.cmd.StdinPipe(); err != nil {
 		return nil, errors.WithStack(err)
@@ -71,6 +77,10 @@ func (c *testCheck) finish(ctx context.Context, address string) error {
 	} else if c.messages.Len() == 0 {
 		return errors.CombineErrors(errors.Wrap(waitErr, "checking templates and handlers"), err)
 	}
+	if c.document { // before it, the handlers may have printed something
+		said := bytes.TrimSpace(c.output.Bytes())
+		fmt.Printf("%s\n", said[bytes.LastIndexByte(said, '\n')+1:])
+	}
 	_, _ = os.Stderr.Write(c.messages.Bytes())
 	return &exitError{exitBadInput}
 }
@@ -87,7 +97,7 @@ func (c *testCheck) end() {
 // checkHere is the check itself.
 func (t *testCommand) checkHere(cmd *cobra.Command, l testLayout) (err error) {
 	ctx := cmd.Context()
-	sound, found, err := loadEach(l.templates)
+	sound, found, err := loadEach(ctx, l.templates)
 	if err != nil {
 		return err
 	}

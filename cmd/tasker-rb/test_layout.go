@@ -59,7 +59,7 @@ func usualTemplates() ([]string, error) {
 		found, _ := filepath.Glob(pattern) // the pattern is well formed
 		files = append(files, found...)
 	}
-	files = slices.DeleteFunc(files, func(f string) bool { return !looksLikeTemplate(f) })
+	files = slices.DeleteFunc(files, func(f string) bool { return isSpecial(f) || !looksLikeTemplate(f) })
 	slices.Sort(files)
 	return files, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -44,9 +43,12 @@ func (t *testCommand) runParts(cmd *cobra.Command, l testLayout) (err error) {
 	ctx, began := cmd.Context(), time.Now()
 	parts := t.deal()
 	if len(parts) <= 1 {
+		if t.output == "json" {
+			return t.runAndSay(cmd, l)
+		}
 		return t.runHere(cmd, l, processRole{})
 	}
-	check, err := startCheck(ctx, os.Args[1:], l)
+	check, err := t.startCheck(ctx, os.Args[1:], l)
 	if err != nil {
 		return err
 	}
@@ -68,9 +70,9 @@ func (t *testCommand) runParts(cmd *cobra.Command, l testLayout) (err error) {
 	if err := check.finish(ctx, scratch); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "tasker-rb-test-")
+	dir, err := placeForNumbers()
 	if err != nil {
-		return errors.WithHint(errors.Wrap(err, "no place for the numbers of the parts"), "Set TMPDIR to a folder that you can write.")
+		return err
 	}
 	defer func() { err = errors.CombineErrors(err, errors.WithStack(os.RemoveAll(dir))) }()
 	for i, p := range parts {
@@ -191,14 +193,7 @@ func (p *testPart) finished(state *os.ProcessState) {
 		p.code = exitTaskFailed
 		fmt.Fprintf(&p.output, "error: the process ended by itself: %v\n", state)
 	}
-	content, err := os.ReadFile(p.summary)
-	if err != nil {
-		return
-	}
-	var n testNumbers
-	if json.Unmarshal(content, &n) == nil {
-		p.numbers = &n
-	}
+	p.numbers = readTestNumbers(p.summary)
 }
 
 func (p *testPart) print(w io.Writer, heading string, took time.Duration) {
@@ -229,12 +224,16 @@ func (t *testCommand) sumUp(cmd *cobra.Command, parts []*testPart, took time.Dur
 		line += fmt.Sprintf(", and %s without any test run", plural(broken, "process"))
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s, in %.1f s\n", line, took.Seconds())
-	switch {
-	case cmd.Context().Err() != nil:
-		return &exitError{exitInterrupted}
-	case code != exitOK:
-		return &exitError{code}
-	default:
-		return nil
+	if cmd.Context().Err() != nil {
+		code = exitInterrupted
 	}
+	if t.output == "json" {
+		if err := printTestNumbers(cmd.OutOrStdout(), t.suite.framework.name, all, code); err != nil {
+			return err
+		}
+	}
+	if code != exitOK {
+		return &exitError{code}
+	}
+	return nil
 }

@@ -25,14 +25,14 @@ func (t *testCommand) runHere(cmd *cobra.Command, l testLayout, role processRole
 	opening := make(chan opened, 1)
 	go func() {
 		var o opened
-		if o.db, o.err = t.openTestDatabase(ctx); o.err == nil && role.summary == "" {
+		if o.db, o.err = t.openTestDatabase(ctx); o.err == nil && !role.part {
 			o.scratch, o.err = o.db.scratch(ctx)
 		}
 		opening <- o
 	}()
 	var check *testCheck
-	if role.summary == "" { // the command that has started this part has checked
-		if check, err = startCheck(ctx, os.Args[1:], l); err != nil {
+	if !role.part { // the command that has started this part has checked
+		if check, err = t.startCheck(ctx, os.Args[1:], l); err != nil {
 			return err
 		}
 		defer check.end()
@@ -152,7 +152,7 @@ func (t *testCommand) runSuite(ctx context.Context, host *rubyhost.Host, role pr
 	if role.summary != "" {
 		summary = &role.summary
 	}
-	code, err := rubyhost.Call[int](running, run, append([]string{}, t.suite.paths...), append([]string{}, t.options...), summary)
+	code, err := rubyhost.Call[int](running, run, append([]string{}, t.suite.paths...), append([]string{}, t.options...), summary, role.part)
 	close(ended)
 	<-watched
 	switch {

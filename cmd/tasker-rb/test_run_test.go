@@ -285,6 +285,7 @@ func TestTheTablesOfHandlers(t *testing.T) {
 	p := newSuite(t, map[string]string{
 		"db/schema.rb":        "Tasker.db.exec('CREATE TABLE cards (number text)')\n",
 		"handlers/card.rb":    "module Card\n  COLUMNS = Tasker.db.exec('SELECT * FROM cards').class.name\nend\n",
+		"handlers/other.rb":   "Tasker.db.exec('SELECT * FROM cards')\n",
 		"spec/card_spec.rb":   "RSpec.describe(Card) { it('has columns') { expect(Card::COLUMNS).to eq('Tasker::DB::Rows') } }\n",
 		"spec/spec_helper.rb": "Tasker.db.exec('CREATE TABLE cards (number text)') unless $LOADED_FEATURES.grep(/schema/).any?\n",
 	})

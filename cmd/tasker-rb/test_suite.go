@@ -104,7 +104,7 @@ func chooseSuite(paths []string) (suite, error) {
 	if s.framework.name == minitest.name {
 		s.paths = s.files
 		if i := slices.IndexFunc(paths, places.MatchString); i >= 0 {
-			return s, errors.WithHint(errors.Newf("%s names a place in a file, and minitest knows none", paths[i]),
+			return s, errors.WithHint(errors.Newf("%s names a place in a file, which minitest cannot run", paths[i]),
 				"Name the file, and the test with -- --name PATTERN.")
 		}
 	}

@@ -60,13 +60,13 @@ func described(paths []string) string {
 // for its user.
 func (t *testCommand) runOnce(cmd *cobra.Command, paths []string, again <-chan struct{}) error {
 	ctx := cmd.Context()
-	args := t.arguments(cmd, paths)
+	args := slices.Insert(t.arguments(cmd, paths), 1, "--output="+t.output)
 	if t.parallel > 1 {
 		args = slices.Insert(args, 1, fmt.Sprintf("--parallel=%d", t.parallel))
 	}
 	child := exec.CommandContext(context.WithoutCancel(ctx), self, args...)
 	child.Args[0] = os.Args[0]
-	child.Stdin, child.Stdout, child.Stderr = os.Stdin, cmd.OutOrStdout(), cmd.ErrOrStderr()
+	child.Stdin, child.Stdout, child.Stderr = os.Stdin, forChild(cmd.OutOrStdout()), cmd.ErrOrStderr()
 	if err := child.Start(); err != nil {
 		return errors.Wrap(err, "starting the suite")
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/spf13/cobra"
 )
 
 // timeSpan is the value of a flag for a time such as 90s, 24h or 7d.
@@ -49,6 +50,15 @@ func parseTimeSpan(text string) (time.Duration, error) {
 		err = errors.New("negative")
 	}
 	return d, err
+}
+
+// refuseZero refuses a time that is given and is 0. It would select as if the flag were not
+// there: all tasks.
+func refuseZero(cmd *cobra.Command, flag string) error {
+	if f := cmd.Flags().Lookup(flag); f != nil && f.Changed && f.Value.String() == "" {
+		return errors.WithHint(errors.Newf("--%s cannot be 0", flag), "Give a longer time, such as 90s, 24h or 7d.")
+	}
+	return nil
 }
 
 // parseMoment reads a moment (RFC 3339) or a time from now.

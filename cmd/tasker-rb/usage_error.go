@@ -71,6 +71,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 		return usageError(cmd, "%s cannot be %q", m[2], m[1])
 	}
+	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+		return subcommand(cmd, args) // the flag is for a command that there is not
+	}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		if hint := nearFlag(cmd, unknown); hint != "" {

@@ -12,6 +12,10 @@ func TestBadUsage(t *testing.T) {
 	for _, c := range []struct{ args, cause, hint string }{
 		{"bogus", `tasker-rb has no command "bogus"`, "`tasker-rb --help`"},
 		{"runn one.yaml", `tasker-rb has no command "runn"`, "Did you mean run?"},
+		{"help bogus", `tasker-rb has no command "bogus"`, "`tasker-rb --help`"},
+		{"help runn", `tasker-rb has no command "runn"`, "Did you mean run?"},
+		{"help templates lnt", `tasker-rb templates has no command "lnt"`, "Did you mean lint?"},
+		{"taks list --limit 3", `tasker-rb has no command "taks"`, "Did you mean tasks?"},
 		{"templates lnt", `tasker-rb templates has no command "lnt"`, "Did you mean lint?"},
 		{"migrate sideways", `tasker-rb migrate has no command "sideways"`, "`tasker-rb migrate --help`"},
 		{"run", "TEMPLATE is missing", "`tasker-rb run --help`"},

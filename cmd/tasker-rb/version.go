@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -68,6 +67,7 @@ func newVersion() *cobra.Command {
 		Use: "version", Short: "Print the versions of the program, Go, Ruby and PostgreSQL", Args: exactly(),
 		Example: `  tasker-rb version
   tasker-rb version --output json`,
+		PreRunE: func(cmd *cobra.Command, _ []string) error { return documentApart(cmd) }, // RUBYOPT may load anything
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := oneOf("output", output, "text", "json"); err != nil {
 				return err
@@ -78,7 +78,7 @@ func newVersion() *cobra.Command {
 				v.PostgreSQL = in.Version
 			}
 			if output == "json" {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+				return printJSON(cmd.OutOrStdout(), v)
 			}
 			return v.print(cmd.OutOrStdout())
 		},

@@ -31,6 +31,14 @@ func TestEveryVersion(t *testing.T) {
 	require.Contains(t, p.run("version").stdout, "Ruby        ")
 }
 
+// version is the one that the command version prints.
+func (p *project) version() string {
+	p.t.Helper()
+	var v programVersion
+	require.NoError(p.t, json.Unmarshal([]byte(p.run("version", "--output", "json").stdout), &v))
+	return v.Version
+}
+
 func TestHowAVersionIsPrinted(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "v1.2.3 (commit 0123456789ab, with changes)", programVersion{Version: "v1.2.3", Commit: "0123456789abcdef", Modified: true}.String())
@@ -47,6 +55,16 @@ func TestManPages(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(dir, "tasker-rb-tasks-show.1"))
 	require.NoError(t, err)
 	requireInOrder(t, string(page), `.TH "TASKER-RB" "1"`, "tasker-rb-tasks-show - Show a task", "--output", "tasker-rb tasks show 42", "SEE ALSO")
+	var written struct {
+		Folder string
+		Files  []string
+	}
+	require.NoError(t, json.Unmarshal([]byte(p.run("man", dir, "--output", "json").stdout), &written))
+	require.Equal(t, dir, written.Folder)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, written.Files, len(entries))
+	require.Contains(t, written.Files, "tasker-rb-tasks-show.1")
 	requireRefused(t, p.run("man", "/dev/null/man"), []string{"not a directory"}, "Name a folder that you can write.")
 }
 
@@ -55,6 +73,7 @@ func TestCompletion(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
 	require.Zero(t, p.run("run", "one.yaml").code)
+	require.Zero(t, p.run("submit", "one.yaml").code)
 	const no, files, dirs, ordered = ":4", ":8", ":16", ":36"
 	for _, c := range []struct {
 		line string
@@ -62,13 +81,20 @@ func TestCompletion(t *testing.T) {
 	}{
 		{"tasks list --state ", []string{"pending", "in_progress", "error", "cancelled", "resolved_manually", "complete", no}},
 		{"tasks list --output ", []string{"text", "json", no}},
-		{"tasks show ", []string{"1\tdefault/one 0.1.0, complete", ordered}},
+		{"tasks show ", []string{"2\tdefault/one 0.1.0, pending", "1\tdefault/one 0.1.0, complete", ordered}},
+		{"run --task ", []string{"2\tdefault/one 0.1.0, pending", ordered}}, // a complete task does not go on
 		{"tasks show 1 ", []string{no}},
 		{"tasks retry 1 --step ", []string{"only\tcomplete", ordered}},
 		{"tasks retry 99 --step ", []string{ordered}},
 		{"tasks retry --step ", []string{no}},
 		{"run ", []string{"yaml", "yml", files}},
 		{"run one.yaml --handlers ", []string{dirs}},
+		{"run one.yaml --show ", []string{"only", ordered}},
+		{"dev one.yaml --show ", []string{"only", ordered}},
+		{"run --show ", []string{ordered}},
+		{"worker --log ", []string{"text", "json", no}},
+		{"tasks prune --state ", []string{"cancelled", "resolved_manually", "complete", no}},
+		{"help templates ", []string{"lint\tCheck templates: files, or folders of them", "show\tDraw a template's steps and their dependencies", no}},
 		{"doctor ", []string{no}},
 	} {
 		r := p.run(append([]string{"__complete"}, strings.Split(c.line, " ")...)...)

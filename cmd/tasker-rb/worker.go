@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -47,10 +48,11 @@ error that comes again is printed once, and then once a minute with a count.
 Any number of workers can share a database. When one dies, the others take over
 its tasks. A worker takes a step when one of its Ruby threads is free for it.
 
-Each task carries its template, so the worker needs no template files. It leaves
-tasks whose handler classes it has not to other workers. --namespace, --name and
---queue restrict further what it takes; all of them must hold. With --templates
-it refuses to start if a handler class of these templates is missing.`,
+Each task carries its template, so the worker needs no template files. If it
+does not have all handler classes of a task, it leaves the task to other workers.
+It also takes only tasks that fit --namespace, --name and --queue, all of them.
+With --templates it refuses to start if a handler class of these templates is
+missing.`,
 		Example: `  tasker-rb worker --handlers app/handlers
   DATABASE_URL=postgres://app@db/orders tasker-rb worker --handlers app/handlers --threads 16`,
 		Args: exactly(),
@@ -65,7 +67,7 @@ it refuses to start if a handler class of these templates is missing.`,
 	cmd.Flags().StringArrayVar(&w.queues, "queue", nil, "only take tasks of queue `NAME`, may be repeated (templates say queue:, else it is default)")
 	w.drain = timeSpan(30 * time.Second)
 	cmd.Flags().Var(&w.drain, "drain", "`TIME` that running steps may still take when the worker is told to stop")
-	cmd.Flags().Var(&w.keep, "keep", "delete tasks `TIME` after their end, such as 90d, but not those in error; 0 keeps what no template limits")
+	cmd.Flags().Var(&w.keep, "keep", "delete tasks `TIME` after their end, such as 90d, but not those in error; 0 keeps all whose template has no keep:")
 	cmd.Flags().Var(&w.maxRSS, "max-rss", "drain and end with code 4 when the process uses more than `SIZE` of memory, such as 512MB or 2GiB; 0 means no limit")
 	cmd.Flags().BoolVar(&w.quiet, "quiet", false, "log nothing about steps that succeed")
 	cmd.Flags().StringVar(&w.log, "log", "text", "log as `FORMAT`: text or json")
@@ -75,12 +77,18 @@ it refuses to start if a handler class of these templates is missing.`,
 // logEnd logs what has ended the worker, if whoever reads its log expects JSON.
 func (w *workerCommand) logEnd(cmd *cobra.Command, err error) error {
 	var ended *exitError
-	if err == nil || w.log != "json" || errors.As(err, &ended) {
+	if err == nil || errors.As(err, &ended) {
+		return err
+	}
+	if hint := errors.FlattenHints(err); withoutPrivate(hint) != hint {
+		err = errors.WithHint(errors.New(err.Error()), withoutPrivate(hint))
+	}
+	if w.log != "json" {
 		return err
 	}
 	code, message := exitBadInput, "the worker ended with an error"
 	if cmd.Context().Err() != nil {
-		code, message = exitInterrupted, "the worker was interrupted before it worked"
+		code, message = exitInterrupted, "the worker was interrupted before it took tasks"
 	}
 	hint, explanation := explained(err)
 	slog.New(newWorkerLog(cmd.ErrOrStderr(), w.log)).Error(message, "error", plain(explanation.Error()), "hint", hint)
@@ -98,7 +106,7 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	if err := oneOf("log", w.log, "text", "json"); err != nil {
 		return err
 	}
-	list, err := loadAll(w.templates)
+	list, err := loadAll(ctx, w.templates)
 	if err != nil {
 		return err
 	}
@@ -141,12 +149,13 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.CombineErrors(err, engine.Close()) }()
 	defer told.Flush(context.WithoutCancel(ctx))
-	return w.work(ctx, engine, memory, db.place(), log)
+	return w.work(ctx, engine, memory, db.place(), lines)
 }
 
 // work works until the first signal, or until the worker uses too much memory, and then
 // drains.
-func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, memory *workerMemory, place string, log *slog.Logger) error {
+func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, memory *workerMemory, place string, lines *problemLog) error {
+	log := slog.New(lines)
 	config := orchestration.WorkerConfig{
 		MaxTasks: w.tasks, Drain: time.Duration(w.drain), Namespaces: w.namespaces, Names: w.names, Queues: w.queues,
 		Keep: time.Duration(w.keep),
@@ -164,10 +173,13 @@ func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, 
 		}()
 	} else {
 		second, already := drains(ctx)
-		config.Interrupt = second
+		interrupt := make(chan struct{})
+		config.Drain, config.Interrupt = math.MaxInt64, interrupt // the log has the reason before its effects
 		go func() {
 			defer close(told)
-			w.tellOfDrain(ctx, working, second, over, already, log)
+			if w.tellOfDrain(ctx, working, second, over, already, log) {
+				close(interrupt)
+			}
 		}()
 	}
 	log.Info("working on " + place + "; ^C or SIGTERM ends it")
@@ -179,6 +191,7 @@ func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, 
 	if err != nil {
 		return err
 	}
+	lines.flush(true)
 	log.Info("stopped")
 	if memory.exceeds.Load() && ctx.Err() == nil {
 		return &exitError{exitMemory}
@@ -206,11 +219,12 @@ func begins(ctx context.Context, over <-chan struct{}) bool {
 	}
 }
 
-// tellOfDrain says what each signal has done, and what the next one does. When the time of
-// the drain is over, the next one ends the process, as after a second signal.
-func (w *workerCommand) tellOfDrain(ctx, working context.Context, second, over <-chan struct{}, already func(), log *slog.Logger) {
+// tellOfDrain says what each signal has done, and what the next one does. It returns whether
+// running steps are to be interrupted: the time of the drain is over, or a second signal has
+// come. The next one then ends the process.
+func (w *workerCommand) tellOfDrain(ctx, working context.Context, second, over <-chan struct{}, already func(), log *slog.Logger) bool {
 	if !begins(working, over) {
-		return
+		return false
 	}
 	asked := ctx.Done()
 	if ctx.Err() != nil { // then that has begun the drain
@@ -223,10 +237,10 @@ func (w *workerCommand) tellOfDrain(ctx, working context.Context, second, over <
 	for interrupted := false; !interrupted; {
 		select {
 		case <-over:
-			return
+			return false
 		case <-asked:
 			asked = nil
-			log.Info("told to stop, too; a second ^C or SIGTERM interrupts running steps")
+			log.Info("a first ^C or SIGTERM has come as well; a second one interrupts running steps")
 		case <-timer.C:
 			already()
 			said, interrupted = "the time of --drain is over; ", true
@@ -235,4 +249,5 @@ func (w *workerCommand) tellOfDrain(ctx, working context.Context, second, over <
 		}
 	}
 	log.Info(said + "running steps are interrupted and given back; " + nextSignal(ctx, "another") + " ends the process at once")
+	return true
 }

@@ -37,12 +37,18 @@ func (l *eventLog) print(e orchestration.Event) {
 	if e.Step != "" {
 		attrs = append(attrs, slog.String("step", e.Step), slog.Int("attempt", e.Attempt), slog.String("class", e.Class))
 	}
+	if e.Earlier > 0 { // tasks show counts them
+		attrs = append(attrs, slog.Int("attempts_in_all", e.Earlier+e.Attempt))
+	}
 	switch e.Kind {
 	case orchestration.EventStepCompleted:
 		attrs = append(attrs, slog.String("duration", shortDuration(e.Duration)))
 	case orchestration.EventStepRetrying, orchestration.EventStepFailed:
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("error", oneLine(e.Err)), slog.String("error_class", e.Err.Class), slog.Int("attempts_allowed", max(e.RetryLimit, 1)))
+		attrs = append(attrs, slog.String("error", oneLine(e.Err)), slog.String("error_class", e.Err.Class), slog.Int("attempts_allowed", max(e.RetryLimit, 1)+e.Losses))
+		if e.Losses > 0 { // attempt counts them, and the limit does not
+			attrs = append(attrs, slog.Int("attempts_lost", e.Losses))
+		}
 		if e.Kind == orchestration.EventStepFailed {
 			level = slog.LevelError
 		} else {
@@ -66,10 +72,10 @@ func (l *eventLog) print(e orchestration.Event) {
 	switch {
 	case e.Err != nil:
 		kind := fmt.Sprintf("%s %s %s", e.Kind, e.Step, e.Err.Class)
-		_ = l.log.often(context.Background(), r, kind+" "+e.Err.Message, kind)
+		_ = l.log.often(context.Background(), r, kind+" "+e.Err.Message, kind, mostAlike)
 	case e.Kind == orchestration.EventTaskEnded && e.TaskState == orchestration.TaskInError:
 		kind := message + " " + e.Namespace + " " + e.TaskName
-		_ = l.log.often(context.Background(), r, kind, kind)
+		_ = l.log.often(context.Background(), r, kind, kind, mostAlike)
 	default:
 		_ = l.log.Handler.Handle(context.Background(), r)
 	}

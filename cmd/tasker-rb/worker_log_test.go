@@ -150,7 +150,28 @@ func TestWorkerLogsForAPersonOnATerminal(t *testing.T) {
 	require.Regexp(t, `(?m)^\d\d:\d\d:\d\d\.\d{3} task 1 \| task complete namespace=default name=one\r$`, said.String())
 }
 
-// Many tasks fail with the same error. It is logged once, and at the end with a count.
+// Each attempt that fails is logged at once, also with the error of the one before it.
+func TestEachFailedAttemptIsLogged(t *testing.T) {
+	t.Parallel()
+	p := flaky(t)
+	require.Zero(t, p.run("submit", "flaky.yaml").code)
+	worker, out := startWorker(t, p)
+	require.Eventually(t, out.says("working on "), patience, 20*time.Millisecond, out)
+	require.Equal(t, p.version(), p.sql("select distinct version from tasker.workers"))
+	for failures := 1; failures <= 3; failures++ {
+		require.Eventually(t, func() bool {
+			return strings.Count(out.String(), "step failed") == failures && strings.Count(out.String(), "task error") == failures
+		}, patience, 20*time.Millisecond, out)
+		require.Zero(t, p.run("tasks", "retry", "1").code)
+	}
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, worker.Wait(), out)
+	require.NotContains(t, out.String(), "times=")
+	require.Regexp(t, `attempt=1 class=Two \| step failed: .* attempts_in_all=3 `, out.String())
+}
+
+// Many tasks fail with the same error. The first ones are logged, and the rest at the end
+// with a count.
 func TestManyFailuresAreAFewLines(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, map[string]string{
@@ -164,10 +185,11 @@ func TestManyFailuresAreAFewLines(t *testing.T) {
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, worker.Wait(), out)
 	log := out.String()
-	require.Less(t, strings.Count(log, "\n"), 20, log)
+	require.Less(t, strings.Count(log, "\n"), 2*(mostAlike+1)+20, log)
+	require.Regexp(t, `stopped\n$`, log)
 	for _, what := range []string{"step failed: RuntimeError: the gateway is down .*", "task error namespace=default name=one"} {
-		require.Len(t, regexp.MustCompile(`(?m)`+what).FindAllString(log, -1), 2, log)
-		require.Regexp(t, `(?m)`+what+` times=`+fmt.Sprint(tasks-1)+`$`, log)
+		require.Len(t, regexp.MustCompile(`(?m)`+what).FindAllString(log, -1), mostAlike+1, log)
+		require.Regexp(t, `(?m)`+what+` times=`+fmt.Sprint(tasks-mostAlike)+`$`, log)
 	}
 }
 
@@ -181,7 +203,7 @@ func TestRepeatedProblemsAreCounted(t *testing.T) {
 	log.now = func() time.Time { return now }
 	fails := func(times int, text string) {
 		for range times {
-			require.NoError(t, log.often(t.Context(), slog.NewRecord(now, slog.LevelError, text, 0), text, "kind"))
+			require.NoError(t, log.often(t.Context(), slog.NewRecord(now, slog.LevelError, text, 0), text, "kind", 1))
 		}
 	}
 	flushed := func(end bool) string {

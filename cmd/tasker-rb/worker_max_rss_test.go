@@ -100,7 +100,7 @@ func TestSignalsEndADrainAboveMaxRSS(t *testing.T) {
 	}
 	says("^C or SIGTERM, twice, interrupts them")
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
-	says("told to stop, too; a second ^C or SIGTERM interrupts running steps")
+	says("a first ^C or SIGTERM has come as well; a second one interrupts running steps")
 	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
 	says("running steps are interrupted and given back; another ^C or SIGTERM ends the process at once")
 	require.NoError(t, worker.Wait(), out)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ func newWorkers() *cobra.Command {
 					return err
 				}
 				if output == "json" {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(workersJSON(list))
+					return printJSON(cmd.OutOrStdout(), workersJSON(list))
 				}
 				return printWorkers(cmd, list)
 			})
