@@ -24,7 +24,7 @@ CC ?= cc
 EXAMPLE := templates/examples/order_fulfillment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/planted test/interrupts test/asan test/race test/fuzz guard/update test/upgrade test/bench chaos soak soak/controls lint lint/ruby lint/signatures signatures bench bench/setup bench/micro bench/suite docs/pictures fmt clean
+.PHONY: help setup build demo test test/setup test/on test/queue test/ruby test/go test/debug test/planted test/interrupts test/asan test/race test/thorough test/fuzz guard/update test/upgrade test/bench chaos soak soak/controls lint lint/ruby lint/signatures signatures bench bench/setup bench/micro bench/suite bench/dev docs/pictures fmt clean
 
 help: ## print this
 	@grep -E '^[a-z/-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -66,7 +66,7 @@ test/ruby: test/setup ## the unit tests of the Ruby half, with warnings on
 # make lint runs vet, so the tests leave it out.
 test/go: test/setup ## the Go packages (PACKAGES, default ./...), on a real Ruby and a real PostgreSQL
 	@echo "== the Go packages"
-	@$(GO) test -vet=off -timeout 15m $(or $(PACKAGES),./...)
+	@$(GO) test -vet=off -timeout 25m $(or $(PACKAGES),./...)
 
 test/debug: setup ## the host's tests of control with the checks of a debug build
 	CGO_CFLAGS="-g -O2 -DTASKER_DEBUG" $(GO) test -vet=off -count 1 -timeout 15m -run 'Conduct|Guests|Interrupt|Pool' ./rubyhost
@@ -103,7 +103,12 @@ test/upgrade: setup ## migrate while workers of versions before work (UPGRADE_FR
 		(cd .build/upgrade/source && $(GO) build -o "../$$commit" ./cmd/tasker-rb) && rm -rf .build/upgrade/source || exit 1; \
 	done
 	TASKER_UPGRADE_FROM=$(subst $(space),:,$(foreach commit,$(UPGRADE_FROM),$(CURDIR)/.build/upgrade/$(commit))) \
-		$(GO) test -vet=off -count 1 -v -tags upgrade -timeout 10m -run '^TestUpgrade' ./cmd/tasker-rb
+		$(GO) test -vet=off -count 1 -v -tags upgrade -parallel 4 -timeout 10m -run '^TestUpgrade' ./cmd/tasker-rb
+
+# The tests with many random cases, of which make test tries some (internal/effort).
+test/thorough: test/setup ## all cases of the tests that try some of them in make test
+	TASKER_TEST_THOROUGH=1 $(GO) test -vet=off -count 1 -timeout 30m ./orchestration/... ./internal/verdict ./rubyhost
+	TASKER_TEST_THOROUGH=1 $(GO) test -vet=off -count 1 -timeout 30m -run '^TestSoak(Controls|AgainstAnotherVersion)$$' ./cmd/tasker-rb
 
 CHAOS_TASKS ?= 10000
 CHAOS_FOR ?= 10m
@@ -113,7 +118,7 @@ chaos: setup ## CHAOS_TASKS tasks (default 10000) while processes, networks and 
 
 SOAK_CONTROLS ?= 20
 soak/controls: test/setup ## tasker-rb soak on leaks and no leaks, SOAK_CONTROLS times each (default 20): cmd/tasker-rb/testdata/controls.txt
-	SOAK_CONTROLS=$(SOAK_CONTROLS) $(GO) test -vet=off -count 1 -v -tags controls -timeout 6h -run '^TestSoakControlsTable$$' ./cmd/tasker-rb
+	TASKER_TEST_THOROUGH=1 SOAK_CONTROLS=$(SOAK_CONTROLS) $(GO) test -vet=off -count 1 -v -tags controls -timeout 6h -run '^TestSoakControls' ./cmd/tasker-rb
 
 # The project's own proof. Each task has nine steps, and some attempts fail on purpose.
 SOAK_TASKS ?= 140000
@@ -161,10 +166,9 @@ lint/signatures: test/setup # the YARD comments, the RBS signatures, and whether
 	@$(RUBY) scripts/signatures.rb --check
 	@$(RUBY) -rrbs -rrbs/cli -e 'RBS::CLI.new(stdout: $$stdout, stderr: $$stderr).run(ARGV)' -- \
 		$(foreach l,$(shell sed -n 's/.*name: /-r /p' rubyhost/ruby/sig/manifest.yaml),$l) -I rubyhost/ruby/sig validate --silent
-	@for f in "$(SIGNATURE_TESTS:%=test/ruby/unit/%_test.rb)" test/ruby/unit/compat/*_suite.rb; do \
-		out=$$($(RUBY) -Irubyhost/ruby/lib test/ruby/signatures/run.rb $$f 2>&1) || { echo "$$out" >&2; exit 1; }; \
-		echo "signatures: $$(echo "$$out" | tail -1)"; \
-	done
+	@printf '%s\n' "$(SIGNATURE_TESTS:%=test/ruby/unit/%_test.rb)" test/ruby/unit/compat/*_suite.rb | \
+		xargs -P "$$(nproc)" -d '\n' -n 1 sh -c \
+		'out=$$($(RUBY) -Irubyhost/ruby/lib test/ruby/signatures/run.rb $$0 2>&1) || { echo "$$out" >&2; exit 1; }; echo "signatures: $$(echo "$$out" | tail -1)"'
 
 signatures: test/setup ## write the RBS signatures of the gem anew, from its comments
 	@$(RUBY) scripts/signatures.rb
@@ -195,6 +199,9 @@ bench/micro: setup ## measure the parts by themselves: the bridge, SQL from Ruby
 
 bench/suite: build ## time `tasker-rb test` on EXAMPLES examples (default 200) of a task of four steps
 	@EXAMPLES=$(EXAMPLES) ROUNDS=$(ROUNDS) scripts/bench_suite.sh
+
+bench/dev: build ## time `tasker-rb dev`, from a save to the first line of a handler, SAVES times (default 40)
+	@SAVES=$(SAVES) scripts/bench_dev.sh
 
 docs/pictures: ## draw docs/pictures/*.svg from the text beside them (needs graphviz, mscgen and the network)
 	@scripts/pictures.sh
