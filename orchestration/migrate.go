@@ -161,12 +161,8 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return explainMigration(err)
 	}
-	for tries := 1; ; tries++ {
-		err := m.Migrate(ctx)
-		if !gaveWay(err) || tries == migrateTries || sleep(ctx, migratePause) != nil {
-			return explainMigration(errors.Wrap(err, "migrating the database"))
-		}
-	}
+	err = givingWay(ctx, func() error { return m.Migrate(ctx) })
+	return explainMigration(errors.Wrap(err, "migrating the database"))
 }
 
 // createSchema creates the schema, unless an administrator has done it: "if not exists" needs
@@ -188,6 +184,16 @@ const (
 	migratePause = 50 * time.Millisecond
 )
 
+// givingWay calls migrate again while it gives way. What it has done before stays.
+func givingWay(ctx context.Context, migrate func() error) error {
+	for tries := 1; ; tries++ {
+		err := migrate()
+		if !gaveWay(err) || tries == migrateTries || sleep(ctx, migratePause) != nil {
+			return err
+		}
+	}
+}
+
 // sleep waits, unless the context ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
@@ -201,15 +207,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // MigrateDown undoes migrations down to a version. Version 0 drops all tables with their
-// rows. It returns [ErrSchemaNewer] for any tables that are newer than this program.
+// rows. If a migration and a worker wait for each other's locks, the migration gives way and is
+// tried again. It returns [ErrSchemaNewer] for any tables that are newer than this program.
 func MigrateDown(ctx context.Context, conn *pgx.Conn, version int32) error {
 	return MigrateDownIf(ctx, conn, version, nil)
 }
 
 // MigrateDownIf is MigrateDown that asks before. It calls allowed in the transaction of each
 // migration, with what the tables hold, after it has locked the table of tasks: until that
-// migration is undone, no task can come. If allowed returns an error, MigrateDownIf returns it,
-// and undoes neither this migration nor an older one. Without allowed, it does not ask.
+// migration is undone, no task can come. It asks again for a migration that gave way. If
+// allowed returns an error, MigrateDownIf returns it, and undoes neither this migration nor an
+// older one. Without allowed, it does not ask.
 func MigrateDownIf(ctx context.Context, conn *pgx.Conn, version int32, allowed func(Contents) error) error {
 	s, err := ReadSchema(ctx, conn)
 	if err != nil {
@@ -236,7 +244,10 @@ func MigrateDownIf(ctx context.Context, conn *pgx.Conn, version int32, allowed f
 			return refused
 		})
 	}
-	err = m.MigrateTo(ctx, version)
+	err = givingWay(ctx, func() error {
+		refused = nil
+		return m.MigrateTo(ctx, version)
+	})
 	if refused != nil {
 		return explainMigration(refused)
 	}

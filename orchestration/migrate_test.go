@@ -71,15 +71,55 @@ func TestMigrateDownAsksWithTheTasksLocked(t *testing.T) {
 			return nil
 		})
 	}()
-	waits := func() (is bool) {
-		require.NoError(t, b.pool.QueryRow(t.Context(), "select exists (select from pg_locks where relation = 'tasker.tasks'::regclass and not granted)").Scan(&is))
-		return is
-	}
-	require.Eventually(t, waits, 20*time.Second, time.Millisecond)
+	require.NoError(t, untilTasksAreWaitedFor(t.Context(), b.pool))
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Equal(t, unwilling, <-ended)
 	require.NoError(t, orchestration.CheckSchema(t.Context(), conn), "nothing is undone")
 	require.NoError(t, orchestration.MigrateDownIf(t.Context(), conn, 8, func(orchestration.Contents) error { return nil }), "the lock is free")
+}
+
+// A transaction of a worker and the migration wait for each other. The migration gives way,
+// and is tried again.
+func TestMigrateDownGivesWay(t *testing.T) {
+	t.Parallel()
+	b := engine(t, nil)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "set local deadlock_timeout = '10min'; lock table tasker.annotation_types in access share mode")
+	require.NoError(t, err)
+	conn, err := pgx.Connect(t.Context(), b.pool.Config().ConnString())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	_, err = conn.Exec(t.Context(), "set deadlock_timeout = '10ms'")
+	require.NoError(t, err)
+
+	worker, asked := make(chan error, 1), 0
+	require.NoError(t, orchestration.MigrateDownIf(t.Context(), conn, 0, func(orchestration.Contents) error {
+		if asked++; asked > 1 {
+			return nil
+		}
+		go func() {
+			_, err := tx.Exec(t.Context(), "lock table tasker.tasks in access share mode")
+			worker <- errors.CombineErrors(err, tx.Commit(t.Context()))
+		}()
+		return untilTasksAreWaitedFor(t.Context(), b.pool)
+	}))
+	require.NoError(t, <-worker)
+	s, err := orchestration.ReadSchema(t.Context(), conn)
+	require.NoError(t, err)
+	require.Zero(t, s.Version)
+	require.EqualValues(t, s.Latest+1, asked, "each migration once, and the one that gave way again")
+}
+
+func untilTasksAreWaitedFor(ctx context.Context, pool *pgxpool.Pool) error {
+	for {
+		var waited bool
+		err := pool.QueryRow(ctx, "select exists (select from pg_locks where relation = 'tasker.tasks'::regclass and not granted)").Scan(&waited)
+		if err != nil || waited {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // Otherwise a handler's table "steps" would be the engine's.
