@@ -123,11 +123,18 @@ func (t *testCommand) checkHere(cmd *cobra.Command, l testLayout) (err error) {
 	if err := setEnvironment(ctx, host, db.db.url); err != nil {
 		return err
 	}
-	if err := t.handlers.load(ctx, host, l.handlers); err != nil {
-		if wantsTables(err) && len(found) == 0 {
-			return nil
+	switch err := t.handlers.load(ctx, host, l.handlers); {
+	case err == nil:
+	case wantsTables(err):
+		return listed(found)
+	case len(found) == 0:
+		return err
+	default:
+		broken, _, surveyErr := lintFiles(ctx, host, relative(l.handlers), l.handlers)
+		if surveyErr != nil || len(broken) == 0 { // what --require names, or a whole folder
+			return errors.CombineErrors(listed(found), err)
 		}
-		return errors.CombineErrors(listed(found), err)
+		return listed(append(found, broken...))
 	}
 	var problems *templates.Problems
 	if err := resolveHandlers(ctx, host, sound...); errors.As(err, &problems) {

@@ -265,6 +265,12 @@ func TestTheCheckBeforeASuiteListsAll(t *testing.T) {
 	require.Empty(t, r.stdout)
 	require.Contains(t, r.stderr, "templates/a.yaml:3:30: the handler of step x: there is no class Gone")
 	require.Contains(t, r.stderr, "templates/b.yaml:3:")
+
+	p.write(map[string]string{"handlers/shop/broken.rb": "class Broken < Nowhere; end\n"})
+	r = p.run("test")
+	require.Equal(t, exitBadInput, r.code)
+	require.Contains(t, r.stderr, "templates/b.yaml:3:")
+	require.Contains(t, r.stderr, "handlers/shop/broken.rb:1: uninitialized constant Nowhere")
 }
 
 func TestASuiteOnADatabaseOfOnesOwn(t *testing.T) {
