@@ -62,18 +62,13 @@ func statesFor(cmd *cobra.Command) []string {
 }
 
 // stepsInFile are the steps of the template that is the first argument, or of the task in
-// the file of --from.
+// the file of --from. A pipe stays unread: what it says is for the command, and the shell would
+// wait for it.
 func stepsInFile(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var words []string
 	if from := cmd.Flags().Lookup("from"); from != nil && from.Changed {
-		if document, err := os.ReadFile(from.Value.String()); err == nil {
-			if x, err := orchestration.DecodeExport(document); err == nil {
-				for i := range x.Task.Steps {
-					words = append(words, x.Task.Steps[i].Name)
-				}
-			}
-		}
-	} else if len(args) > 0 {
+		words = stepsInExport(from.Value.String())
+	} else if len(args) > 0 && !isSpecial(args[0]) {
 		if t, err := templates.Load(args[0]); err == nil {
 			for _, s := range t.Steps {
 				words = append(words, s.Name)
@@ -81,4 +76,22 @@ func stepsInFile(cmd *cobra.Command, args []string, _ string) ([]string, cobra.S
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+func stepsInExport(file string) (names []string) {
+	if isSpecial(file) {
+		return nil
+	}
+	document, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	x, err := orchestration.DecodeExport(document)
+	if err != nil {
+		return nil
+	}
+	for i := range x.Task.Steps {
+		names = append(names, x.Task.Steps[i].Name)
+	}
+	return names
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestEveryVersion(t *testing.T) {
@@ -74,6 +75,7 @@ func TestCompletion(t *testing.T) {
 	p := newProject(t, map[string]string{"one.yaml": one("Fine"), "handlers/fine.rb": fine})
 	require.Zero(t, p.run("run", "one.yaml").code)
 	require.Zero(t, p.run("submit", "one.yaml").code)
+	require.NoError(t, unix.Mkfifo(filepath.Join(p.dir, "pipe"), 0o600))
 	const no, files, dirs, ordered = ":4", ":8", ":16", ":36"
 	for _, c := range []struct {
 		line string
@@ -92,6 +94,8 @@ func TestCompletion(t *testing.T) {
 		{"run one.yaml --show ", []string{"only", ordered}},
 		{"dev one.yaml --show ", []string{"only", ordered}},
 		{"run --show ", []string{ordered}},
+		{"run pipe --show ", []string{ordered}},
+		{"run --from pipe --show ", []string{ordered}},
 		{"worker --log ", []string{"text", "json", no}},
 		{"tasks prune --state ", []string{"cancelled", "resolved_manually", "complete", no}},
 		{"help templates ", []string{"lint\tCheck templates: files, or folders of them", "show\tDraw a template's steps and their dependencies", no}},
