@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
 )
 
 // HeartbeatEvery is the pause between two heartbeats.
@@ -30,6 +33,21 @@ func (e *Engine) SetSuspects(patience, pause time.Duration) {
 	e.company.patience, e.company.pause = patience, pause
 }
 
+// TakeForQuick lets handlers that take so long count as quick, whatever the machine's load
+// is. 0 puts that back.
+func (t *Threads) TakeForQuick(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.aheadTime, t.veryQuick = max(d, aheadTime), max(d, veryQuick)
+}
+
+// InQueue is how many handlers wait in the threads' own queue.
+func (t *Threads) InQueue() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return max(t.running-t.n, 0)
+}
+
 // Admissions says what the engine counts for steps that run, and what waits. Nothing is left
 // when nothing runs.
 func (e *Engine) Admissions(t *Threads) string {
@@ -54,9 +72,10 @@ func (e *Engine) WaitsForRoom() bool {
 	return len(e.memory.waiting) > 0
 }
 
-// EndBackends ends the backends of a dead engine.
-func (e *Engine) EndBackends(ctx context.Context, applicationName string) {
-	e.endBackends(ctx, []deadEngine{{number: 1, applicationName: applicationName}}, e.own.short)
+// FailToEndBackends would end the backends of a dead engine, but nothing reaches the server.
+func (e *Engine) FailToEndBackends(ctx context.Context, applicationName string) {
+	dead := []deadEngine{{number: 1, applicationName: applicationName}}
+	e.endBackends(ctx, dead, func(context.Context, *pgx.Batch) error { return errors.New("on purpose") })
 }
 
 // ExecAlone runs a statement that commits as a request of a failed group does, and sends

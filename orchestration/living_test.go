@@ -22,12 +22,9 @@ func TestConnectionsOfADeadEngineAreEndedLater(t *testing.T) {
 	conn, err := pgx.ConnectConfig(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	failing, cancel := context.WithCancel(t.Context())
-	cancel()
-	b.EndBackends(failing, "of the dead engine")
-	require.NoError(t, conn.Ping(t.Context()))
+	b.FailToEndBackends(t.Context(), "of the dead engine")
 	b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond})
-	require.Eventually(t, func() bool { return conn.Ping(t.Context()) != nil }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return conn.Ping(t.Context()) != nil }, patience, 5*time.Millisecond)
 }
 
 // An engine that is closed leaves no row, also when a heartbeat is under way: nobody has

@@ -20,6 +20,8 @@ type Threads struct {
 	n      int
 	queued int // how many more handlers may be begun, for their code to wait for a thread
 
+	aheadTime, veryQuick time.Duration // the constants, but for tests
+
 	mu       sync.Mutex
 	running  int             // handlers on a thread, or in its queue
 	starting []chan struct{} // claimed steps that wait for a thread, the first first
@@ -37,7 +39,9 @@ func NewThreads(n int) *Threads { return NewQueuedThreads(n, 0) }
 // quick, up to queued more of them are begun, so that no thread waits for the engine.
 // Such a handler has a [StepExecution.Withdraw]. Its time runs while it waits, so steps with
 // a time limit of less than a minute get a thread.
-func NewQueuedThreads(n, queued int) *Threads { return &Threads{n: max(n, 1), queued: max(queued, 0)} }
+func NewQueuedThreads(n, queued int) *Threads {
+	return &Threads{n: max(n, 1), queued: max(queued, 0), aheadTime: aheadTime, veryQuick: veryQuick}
+}
 
 // Count returns how many threads there are.
 func (t *Threads) Count() int { return t.n }
@@ -63,7 +67,7 @@ func (t *Threads) ahead() int {
 	if expected <= 0 {
 		return 0
 	}
-	return int(min(maxAhead, time.Duration(t.n)*aheadTime/expected))
+	return int(min(maxAhead, time.Duration(t.n)*t.aheadTime/expected))
 }
 
 // expected is how long a handler is expected to run; 0 if that is not known.
@@ -177,7 +181,7 @@ func (t *Threads) room(tell chan struct{}) int {
 func (t *Threads) idle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.running < t.n && t.average > aheadTime/4
+	return t.running < t.n && t.average > t.aheadTime/4
 }
 
 // take takes a thread for a step that was admitted. If none is free, the step waits in
@@ -190,7 +194,7 @@ func (t *Threads) take(limited bool) (granted <-chan struct{}, queued bool) {
 		t.running++
 		return nil, false
 	}
-	if !limited && len(t.starting) == 0 && t.running < t.n+t.queued && t.average > 0 && t.expected() < veryQuick {
+	if !limited && len(t.starting) == 0 && t.running < t.n+t.queued && t.average > 0 && t.expected() < t.veryQuick {
 		t.running++
 		return nil, true
 	}

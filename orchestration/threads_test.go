@@ -60,20 +60,37 @@ func (b *bundle) claimed(t *testing.T) (steps, leased int) {
 	return steps, leased
 }
 
-// A step's time does not run while it waits for a thread: here each waits longer than its
-// limit, and none of them fails.
+// A step's time does not run while it waits for a thread: it begins when the handler before
+// it, on the only thread, has returned.
 func TestTimeRunsOnlyWhileTheHandlerRuns(t *testing.T) {
 	t.Parallel()
-	handlers := funcs{"A": func(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
-		time.Sleep(100 * time.Millisecond) // a tenth of its limit
-		return nil, nil
-	}}
-	b := engine(t, nil, onThreads(1, handlers))
-	b.work(t, orchestration.WorkerConfig{})
-	_, err := b.SubmitMany(t.Context(), many(20, orchestration.Submission{
-		Template: template(t, "a:", "timeout_seconds: 1\ndefault_retry_limit: 1"), Context: json.RawMessage(`{}`)}))
-	require.NoError(t, err)
-	b.waitForTasks(t, orchestration.TaskComplete, 20)
+	const limit = 50 * time.Second
+	for name, graph := range map[string]string{"steps of one task": "a:\nb:\nc:\nd:", "tasks": "a:"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			var returned time.Time // by the handler before
+			var early []time.Duration
+			slow := func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+				deadline, _ := ctx.Deadline()
+				mu.Lock()
+				defer mu.Unlock()
+				if began := deadline.Add(-limit); began.Before(returned) {
+					early = append(early, returned.Sub(began))
+				}
+				time.Sleep(50 * time.Millisecond) // the others wait meanwhile
+				returned = time.Now()
+				return nil, nil
+			}
+			b := engine(t, nil, onThreads(1, funcs{"A": slow, "B": slow, "C": slow, "D": slow}))
+			b.work(t, orchestration.WorkerConfig{})
+			_, err := b.SubmitMany(t.Context(), many(10, orchestration.Submission{
+				Template: template(t, graph, "timeout_seconds: 50\ndefault_retry_limit: 1"), Context: json.RawMessage(`{}`)}))
+			require.NoError(t, err)
+			b.waitForTasks(t, orchestration.TaskComplete, 10)
+			require.Empty(t, early, "the time of steps that waited ran before")
+		})
+	}
 }
 
 // Each of two workers claims as many steps as it has threads, and leases no more tasks.
@@ -211,29 +228,32 @@ func TestQueuedHandlersAreWithdrawn(t *testing.T) {
 		close(at)
 		return funcs{"A": inTurn(at), "B": inTurn(at), "Hang": inTurn(hang)}, hang
 	}
-	queued := func(h funcs) func(*orchestration.Config) {
-		return func(c *orchestration.Config) {
-			c.Handlers = threaded{resolver(h), orchestration.NewQueuedThreads(1, 64)}
-		}
+	threads := orchestration.NewQueuedThreads(1, 64)
+	queued := func(h funcs, threads *orchestration.Threads) func(*orchestration.Config) {
+		return func(c *orchestration.Config) { c.Handlers = threaded{resolver(h), threads} }
 	}
 	first, hang := turns()
 	defer close(hang)
-	one := engine(t, nil, queued(first))
+	one := engine(t, nil, queued(first, threads))
 	one.work(t, orchestration.WorkerConfig{})
 	quick := orchestration.Submission{Template: named(t, "quick", "a:\nb: a", ""), Context: json.RawMessage(`{}`)}
 	_, err := one.SubmitMany(t.Context(), many(300, quick))
 	require.NoError(t, err)
 	one.waitForTasks(t, orchestration.TaskComplete, 300)
-	hanging := orchestration.Submission{Template: named(t, "hang", "hang:", ""), Context: json.RawMessage(`{}`), Priority: 1}
-	_, err = one.SubmitMany(t.Context(), append(many(1, hanging), many(200, quick)...))
+	threads.TakeForQuick(time.Hour) // they are not on a busy machine
+	one.submit(t, named(t, "hang", "hang:", ""), "{}")
+	require.Eventually(t, func() bool { return threads.Busy() == 1 }, patience, time.Millisecond)
+	_, err = one.SubmitMany(t.Context(), many(200, quick))
 	require.NoError(t, err)
+	require.Eventually(t, func() bool { return threads.InQueue() > 0 }, patience, time.Millisecond)
+	threads.TakeForQuick(0)
 	require.Eventually(t, func() bool { // what it had begun ahead is back
 		steps, leased := one.claimed(t)
 		return steps == 1 && leased == 1
 	}, patience, 5*time.Millisecond)
 	second, other := turns()
 	close(other)
-	two := engineOn(t, one.pool, nil, queued(second))
+	two := engineOn(t, one.pool, nil, queued(second, orchestration.NewQueuedThreads(1, 64)))
 	two.work(t, orchestration.WorkerConfig{})
 	one.waitForTasks(t, orchestration.TaskComplete, 500)
 	var attempts int
