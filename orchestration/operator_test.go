@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/errors"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -312,33 +314,49 @@ func TestRetryBeforeTheTaskEndsKeepsItOpen(t *testing.T) {
 func TestDeadlockedOperationIsRepeated(t *testing.T) {
 	t.Parallel()
 	b := engine(t, nil)
-	id := b.submit(t, template(t, "a:\nb:", ""), "{}")
+	id := b.submit(t, template(t, "a:\nb:\nc:", ""), "{}")
 	d, err := b.Task(t.Context(), id)
 	require.NoError(t, err)
-	// PostgreSQL looks for a deadlock once, so long after the wait has begun. The other
-	// wait must have begun by then.
-	_, err = b.pool.Exec(t.Context(), `do $$ begin execute format('alter database %I set deadlock_timeout = ''4s''', current_database()); end $$`)
-	require.NoError(t, err)
-	b.pool.Reset() // new connections have the setting
-	tx, err := b.pool.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.Background()) }()
-	lock := func(step int64) {
-		_, err := tx.Exec(t.Context(), "select from tasker.steps where step_id = $1 for update", step)
+	conns := configured(t, b.pool, func(c *pgxpool.Config) { c.MaxConns = 4 })
+	begin := func() pgx.Tx {
+		tx, err := conns.Begin(t.Context())
 		require.NoError(t, err)
+		t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+		return tx
 	}
-	_, err = tx.Exec(t.Context(), "set local deadlock_timeout = '10 min'") // so that PostgreSQL ends the operation and not this transaction
-	require.NoError(t, err)
-	lock(d.Steps[1].StepID)
-	cancelled := make(chan error, 1)
+	lock := func(tx pgx.Tx, step int) error {
+		_, err := tx.Exec(t.Context(), "select from tasker.steps where step_id = $1 for update", d.Steps[step].StepID)
+		return err
+	}
+	waiting := func() (n int) {
+		require.NoError(t, conns.QueryRow(t.Context(), `select count(*) from pg_stat_activity
+			where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n))
+		return n
+	}
+	// PostgreSQL looks for a deadlock once in a wait, some time after that has begun. So the
+	// wait that closes the circle is the operation's: for the last step, after it has waited
+	// for the second one until the other transaction waits for the first.
+	second := begin()
+	require.NoError(t, lock(second, 1))
+	cancelled, locked := make(chan error, 1), make(chan error, 1)
 	go func() { cancelled <- b.CancelTask(context.WithoutCancel(t.Context()), id, ops) }()
-	require.Eventually(t, func() bool {
-		var waits bool
-		return b.pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
-			where datname = current_database() and wait_event_type = 'Lock')`).Scan(&waits) == nil && waits
-	}, 10*time.Second, time.Millisecond)
-	lock(d.Steps[0].StepID)
-	require.NoError(t, tx.Commit(t.Context()))
+	for circle := false; !circle; { // the operation waits for two seconds, and then tries again
+		last := begin()
+		_, err = last.Exec(t.Context(), "set local deadlock_timeout = '10 min'") // so that PostgreSQL ends the operation
+		require.NoError(t, err)
+		require.NoError(t, lock(last, 2))
+		require.Eventually(t, func() bool { return waiting() == 1 }, patience, time.Millisecond)
+		go func() { locked <- lock(last, 0) }()
+		require.Eventually(t, func() bool {
+			circle = waiting() == 2
+			return circle || len(locked) > 0
+		}, patience, time.Millisecond)
+		if circle {
+			require.NoError(t, second.Rollback(t.Context()))
+		}
+		require.NoError(t, <-locked)
+		require.NoError(t, last.Rollback(t.Context()))
+	}
 	require.NoError(t, <-cancelled)
 	require.Equal(t, 1, b.inState(t, orchestration.TaskCancelled))
 }
