@@ -50,7 +50,16 @@ func workUntilKilled(url string) error {
 		time.Sleep(20 * time.Millisecond) // long enough for a kill in the middle
 		return ledger(ctx, x)
 	}
-	h := funcs{"A": slowly, "B": slowly, "C": slowly, "D": slowly, "Lock": lockAndHang, "Crash": crash, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
+	// The last tasks wait for the test: it may be late, and the worker must not be done by then.
+	last := func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
+		for goOn := false; !goOn && string(x.Context) == lastTasks; time.Sleep(5 * time.Millisecond) { // between two looks
+			if err := pool.QueryRow(ctx, "select to_regclass('go_on') is not null").Scan(&goOn); err != nil {
+				return nil, err
+			}
+		}
+		return slowly(ctx, x)
+	}
+	h := funcs{"A": last, "B": slowly, "C": slowly, "D": slowly, "Lock": lockAndHang, "Crash": crash, "Hang": func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
@@ -60,6 +69,9 @@ func workUntilKilled(url string) error {
 	}
 	return e.Work(ctx, orchestration.WorkerConfig{Poll: 200 * time.Millisecond})
 }
+
+// lastTasks is the context of the tasks that wait for the table go_on.
+const lastTasks = `{"last":true}`
 
 // crash ends the process, as a fault in a C extension does.
 func crash(context.Context, *orchestration.StepExecution) (json.RawMessage, error) {
@@ -80,7 +92,11 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 	b := engineOn(t, pool, nil)
 	_, err = pool.Exec(t.Context(), "create table ledger (task bigint, step text)")
 	require.NoError(t, err)
-	_, err = b.SubmitMany(t.Context(), many(tasks, orchestration.Submission{Template: template(t, diamond, "default_retry_limit: 50")}))
+	list := many(tasks, orchestration.Submission{Template: template(t, diamond, "default_retry_limit: 50")})
+	for i := 3 * tasks / 4; i < tasks; i++ {
+		list[i].Context, list[i].Priority = json.RawMessage(lastTasks), -1
+	}
+	_, err = b.SubmitMany(t.Context(), list)
 	require.NoError(t, err)
 	rows := func() (n int) {
 		require.NoError(t, pool.QueryRow(t.Context(), "select count(*) from ledger").Scan(&n))
@@ -96,6 +112,10 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 	var held []int64 // by the last killed worker
 	var dead int64   // the number of that worker's engine
 	for i := range kills + 1 {
+		if i == kills {
+			_, err = pool.Exec(t.Context(), "create table go_on ()")
+			require.NoError(t, err)
+		}
 		began := time.Now()
 		worker := start()
 		require.Eventually(t, func() bool { return takenOver(t, pool, held, dead) }, patience, time.Millisecond,
@@ -121,7 +141,7 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 			}
 			require.NoError(t, worker.Process.Signal(syscall.SIGCONT))
 			return false
-		}, 60*time.Second, time.Millisecond, "worker %d was not killed in the middle", i)
+		}, patience, time.Millisecond, "worker %d was not killed in the middle", i)
 		require.NoError(t, worker.Process.Kill())
 		_ = worker.Wait() // it was killed
 	}
@@ -135,7 +155,7 @@ func TestTasksOfKilledWorkersAreTakenOver(t *testing.T) {
 		var n int
 		return pool.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'").Scan(&n) == nil &&
 			n <= int(pool.Stat().TotalConns())+1
-	}, 10*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 }
 
 // heldTasks returns the leased tasks, and the number of the engine that holds them.
