@@ -16,23 +16,26 @@ func TestCostsDoNotChangeBesideAPrune(t *testing.T) {
 	t.Parallel()
 	s := startCostsServer(t)
 	tpl := costsTemplateOf(t, diamondGraph, "plain", 0)
-	load := func(database string) pgproxy.Traffic {
+	const tasks = 20
+	load := func(database string, beside func()) pgproxy.Traffic {
 		l := s.begin(database, nil, nil)
 		defer l.end()
 		before := l.proxy.Traffic(pgproxy.Named(poolName))
-		for range 20 {
+		for range tasks {
+			beside()
 			l.run(l.submit(tpl))
 		}
 		first := l.submit(tpl)
 		stop := l.worker(never)
 		l.awaitEnd(first)
-		for range 20 {
+		for range tasks {
+			beside()
 			l.awaitEnd(l.submitAndWake(tpl))
 		}
 		stop()
 		return l.proxy.Traffic(pgproxy.Named(poolName)).Minus(before)
 	}
-	alone := load(s.createDatabase())
+	alone := load(s.createDatabase(), func() {})
 
 	database := s.createDatabase()
 	l := s.begin(database, nil, nil)
@@ -45,26 +48,25 @@ func TestCostsDoNotChangeBesideAPrune(t *testing.T) {
 	s.disconnect(conn, database)
 	pruner := s.begin(database, nil, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	batches := make(chan int, 1000)
+	// Each second task begins beside a batch, so there are enough of them.
+	begin := make(chan struct{}, 2*tasks)
 	pruned := make(chan error, 1)
 	go func() {
-		_, err := pruner.Prune(ctx, orchestration.PruneOptions{OlderThan: time.Hour, OnBatch: func(n int) {
+		_, err := pruner.Prune(ctx, orchestration.PruneOptions{OlderThan: time.Hour, OnBatch: func(int) {
 			select {
-			case batches <- n:
-			default:
+			case <-begin:
+			case <-ctx.Done():
 			}
 		}})
 		pruned <- err
 	}()
-	require.Positive(t, <-batches)
-	beside := load(database)
-	if len(batches) == 0 {
-		select {
-		case <-batches:
-		case err := <-pruned:
-			require.Fail(t, "the prune has ended before", err)
+	second := false
+	beside := load(database, func() {
+		if second = !second; second {
+			begin <- struct{}{}
 		}
-	}
+	})
+	require.Empty(t, pruned, "the prune has ended before")
 	cancel()
 	<-pruned
 	pruner.end()

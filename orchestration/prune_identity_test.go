@@ -215,10 +215,10 @@ func TestSubmissionsAndPrunesAtRandom(t *testing.T) {
 	pruned := 0
 	go func() {
 		defer close(stopped)
-		for {
+		for last := false; !last; { // the last time after all submissions
 			select {
 			case <-stop:
-				return
+				last = true
 			default:
 			}
 			_, err := b.pool.Exec(t.Context(), `with k as (
