@@ -109,8 +109,12 @@ func TestWaitingForAPermit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			finish, begun := make(chan error), make(chan int64, 8)
+			var held atomic.Bool
 			b := engine(t, funcs{"A": func(ctx context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
 				begun <- x.TaskID
+				if held.Swap(true) {
+					return nil, nil // the permit is its own, also if the holder has not heard of its cancel yet
+				}
 				select {
 				case err := <-finish:
 					return nil, err
@@ -123,13 +127,13 @@ func TestWaitingForAPermit(t *testing.T) {
 			b.work(t, orchestration.WorkerConfig{Poll: time.Hour})
 			require.Equal(t, holder, <-begun)
 			waiter := b.submit(t, tpl, "{}")
-			require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == 1 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == 1 }, patience, time.Millisecond)
 			require.Eventually(t, func() bool {
 				var later bool
 				return b.pool.QueryRow(t.Context(), `select due_at > last_asked + interval '0.9 s' from tasker.queue q join tasker.tasks using (task_id),
 					(select since as last_asked from tasker.slots where claimant is null) w
 					where task_id = $1 and q.held_by is null and state = 'in_progress'`, waiter).Scan(&later) == nil && later
-			}, 10*time.Second, time.Millisecond)
+			}, patience, time.Millisecond)
 			d, err := b.Task(t.Context(), waiter)
 			require.NoError(t, err)
 			require.Equal(t, orchestration.StepPending, step(t, d, "a").State)
@@ -137,7 +141,6 @@ func TestWaitingForAPermit(t *testing.T) {
 			require.Equal(t, "stripe", step(t, d, "a").WaitsForKey)
 			c.end(t, b, holder, finish)
 			require.Equal(t, waiter, <-begun)
-			finish <- nil
 			b.waitForTasks(t, orchestration.TaskInProgress, 0)
 		})
 	}
@@ -169,7 +172,7 @@ func TestPermitsGoInOrder(t *testing.T) {
 			<-begun
 			continue
 		}
-		require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == i }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == i }, patience, time.Millisecond)
 	}
 	close(finish)
 	b.waitForTasks(t, orchestration.TaskComplete, 6)
@@ -207,7 +210,7 @@ func TestStepThatWaitsForAPermitCanBeCancelled(t *testing.T) {
 	var waiting []int64
 	for i := range 2 {
 		waiting = append(waiting, b.submit(t, tpl, "{}"))
-		require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == i+1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == i+1 }, patience, time.Millisecond)
 	}
 	require.NoError(t, b.CancelTask(t.Context(), waiting[0], ops))
 	close(finish)
@@ -235,16 +238,16 @@ func TestPermitOfAKilledProcessIsFreed(t *testing.T) {
 	process := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
 	process.Env = append(os.Environ(), workerVariable+"="+url)
 	require.NoError(t, process.Start())
-	require.Eventually(t, func() bool { taken, _ := b.permitRows(t); return taken == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { taken, _ := b.permitRows(t); return taken == 1 }, patience, time.Millisecond)
 	other := b.submit(t, tpl, "{}")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
 		_, err := b.Run(ctx, other)
 		ended <- err
 	}()
-	require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, wanted := b.permitRows(t); return wanted == 1 }, patience, time.Millisecond)
 	require.Zero(t, runs.Load())
 	require.NoError(t, process.Process.Kill())
 	_ = process.Wait() // it was killed
