@@ -210,7 +210,8 @@ func TestReadsEndWithTheStepsTime(t *testing.T) {
 		defer unblock()
 		return sizeOf("a")(ctx, x)
 	}})
-	d := b.run(t, template(t, "a:\nb: a", "timeout_seconds: 1"))
+	// On a busy machine other attempts may be late, too; one of them is not.
+	d := b.run(t, template(t, "a:\nb: a", "timeout_seconds: 1\ndefault_retry_limit: 100"))
 	s := step(t, d, "b")
 	require.Equal(t, `"in time"`, string(s.Results()))
 	require.Contains(t, s.History[0].Err.Message, "1s")

@@ -158,14 +158,15 @@ func TestSuspectAmongLongStepsRuns(t *testing.T) {
 	}))
 	b.SetSuspects(5*time.Millisecond, 15*time.Millisecond)
 	b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond, Names: []string{"slow"}})
-	_, err := b.SubmitMany(t.Context(), many(200, orchestration.Submission{Template: named(t, "slow", "a:", ""), Context: json.RawMessage(`{}`)}))
+	const slow = 2000 // some fifty seconds of work, of which the test needs one
+	_, err := b.SubmitMany(t.Context(), many(slow, orchestration.Submission{Template: named(t, "slow", "a:", ""), Context: json.RawMessage(`{}`)}))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return began.Load() >= 6 }, patience, time.Millisecond)
 	id := b.submit(t, named(t, "suspect", "suspect:", ""), `{}`)
 	b.makeSuspect(t, id, "suspect")
 	_, err = b.Run(t.Context(), id)
 	require.NoError(t, err)
-	require.Less(t, before, 150)
+	require.Less(t, before, slow*3/4)
 }
 
 // An engine whose last heartbeat was before the start of the server may have lost its
