@@ -30,8 +30,11 @@ func TestResultsOutliveADatabaseOutage(t *testing.T) {
 		if err := syscall.Kill(postmaster, syscall.SIGINT); err != nil {
 			return nil, err
 		}
-		for pool.Ping(ctx) == nil {
-			time.Sleep(time.Millisecond) // between two pings
+		for pid := postmaster; pid == postmaster; { // until nobody answers, or the next server
+			var err error
+			if pid, err = postmasterOf(ctx, pool); err != nil {
+				break
+			}
 		}
 		return json.RawMessage(`"done"`), nil
 	}
@@ -89,19 +92,27 @@ func hang(t *testing.T, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
-	rows, err := pool.Query(t.Context(), "select pid from pg_stat_activity")
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	stop := func(pid int) error {
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+		return syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	if err := stop(postmaster); err != nil { // first: then no process comes that is not listed
+		return err
+	}
+	rows, err := conn.Query(t.Context(), "select pid from pg_stat_activity")
 	if err != nil {
 		return err
 	}
 	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	pids = append(pids, postmaster)
-	t.Cleanup(func() {
-		for _, pid := range pids {
-			_ = syscall.Kill(pid, syscall.SIGCONT)
-		}
-	})
 	for _, pid := range pids {
-		err = errors.CombineErrors(err, syscall.Kill(pid, syscall.SIGSTOP))
+		if stopped := stop(pid); !errors.Is(stopped, syscall.ESRCH) { // it was about to end
+			err = errors.CombineErrors(err, stopped)
+		}
 	}
 	return err
 }
