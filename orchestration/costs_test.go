@@ -3,7 +3,9 @@ package orchestration_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -232,9 +234,10 @@ func (c *texts) repeated(t *testing.T, most int) (n int) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	often := slices.Max(slices.Collect(maps.Values(c.counts)))
 	for sql, count := range c.counts {
 		require.LessOrEqual(t, count, most, "this statement of an idle engine comes more than once in its interval: %s", sql)
-		if count >= repeated {
+		if count >= repeated && 20*count > often { // a late test sees the rare ones twice, too
 			n++
 		}
 	}

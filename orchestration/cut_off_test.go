@@ -83,14 +83,14 @@ func TestSilentSessionIsReplaced(t *testing.T) {
 			require.NoError(t, err)
 			before := number(t, c.pool)
 			c.work(t, orchestration.WorkerConfig{Poll: 100 * time.Millisecond, MaxTasks: 4})
-			require.Eventually(t, func() bool { return begun.Load() > 4 }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return begun.Load() > 4 }, patience, time.Millisecond)
 			c.proxy.HalfOpen(silent...)
 			require.Eventually(t, func() bool {
 				now := number(t, c.pool)
 				return now != 0 && now != before
-			}, 20*time.Second, 5*time.Millisecond, "the engine has another number")
+			}, patience, 5*time.Millisecond, "the engine has another number")
 			t.Logf("%d attempts lost", c.requireOnce(t, tasks, 2))
-			require.NoError(t, c.Ready())
+			require.Eventually(t, func() bool { return c.Ready() == nil }, patience, 5*time.Millisecond)
 		})
 	}
 }
@@ -172,12 +172,12 @@ func TestSilentConnectionIsNotAwaitedForEver(t *testing.T) {
 			pool := poolThrough(t, proxy, direct)
 			done := make(chan error, 1)
 			go func() { done <- pool.Ping(context.WithoutCancel(t.Context())) }()
-			require.Eventually(t, func() bool { return proxy.Accepted() > 0 }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return proxy.Accepted() > 0 }, patience, time.Millisecond)
 			end()
 			select {
 			case err := <-done:
 				require.True(t, sqlsession.ConnectionLost(err) || errors.Is(err, context.DeadlineExceeded), "%v", err)
-			case <-time.After(30 * time.Second):
+			case <-time.After(patience):
 				require.Fail(t, "the pool waits for ever")
 			}
 			require.NoError(t, pool.Ping(t.Context()))
@@ -205,13 +205,13 @@ func TestResultsSurviveASilentNetwork(t *testing.T) {
 	c.proxy.Refuse()
 	c.proxy.HalfOpen()
 	close(finish)
-	require.Eventually(t, func() bool { return c.Ready() != nil }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return c.Ready() != nil }, patience, 5*time.Millisecond)
 	require.ErrorIs(t, c.Ready(), orchestration.ErrNotReady)
 	c.proxy.Accept()
 	began := time.Now()
 	c.waitForTasks(t, orchestration.TaskComplete, tasks)
 	t.Logf("recorded %v after the network was back", time.Since(began).Round(time.Millisecond))
-	require.Eventually(t, func() bool { return c.Ready() == nil }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return c.Ready() == nil }, patience, 5*time.Millisecond)
 }
 
 // A database may have limits and levels that are meant for the statements of an
@@ -239,7 +239,9 @@ func TestSettingsOfTheDatabaseDoNotHurt(t *testing.T) {
 			}
 			pool.Reset() // new connections have the setting
 			config := pool.Config()
-			config.ConnConfig.RuntimeParams["statement_timeout"] = "0" // of the test's own questions
+			for _, limit := range []string{"statement_timeout", "idle_session_timeout"} { // of the test's own questions
+				config.ConnConfig.RuntimeParams[limit] = "0"
+			}
 			slow := func(ctx context.Context, _ *orchestration.StepExecution) (json.RawMessage, error) {
 				// Outlives idle sessions, by the server's clock, on a connection that was not idle itself.
 				conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
@@ -451,13 +453,13 @@ func TestWhyThereIsNoSessionIsSaid(t *testing.T) {
 	})
 	proxy.Refuse()
 	proxy.Cut()
-	require.Eventually(t, func() bool { return said.count("cannot open a session") > 0 && b.Ready() != nil }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return said.count("cannot open a session") > 0 && b.Ready() != nil }, patience, 5*time.Millisecond)
 	require.ErrorContains(t, b.Ready(), "opening the engine's session")
 	tries := proxy.Refused()
-	require.Eventually(t, func() bool { return proxy.Refused() > tries+10 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return proxy.Refused() > tries+10 }, patience, 5*time.Millisecond)
 	proxy.Accept()
-	require.Eventually(t, func() bool { return b.Ready() == nil }, 20*time.Second, 5*time.Millisecond)
-	require.Eventually(t, func() bool { return said.count("has a session again") == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Ready() == nil }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return said.count("has a session again") == 1 }, patience, 5*time.Millisecond)
 	require.LessOrEqual(t, said.count("cannot open a session"), 3, "%s", said.text.String())
 }
 
@@ -477,33 +479,4 @@ func (l *lines) count(what string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Count(l.text.String(), what)
-}
-
-// The row of one step is locked while its outcome is to be recorded. The outcomes of
-// other steps do not wait for it, whatever group they are in.
-func TestOneLockedRowHoldsUpNoOtherOutcome(t *testing.T) {
-	t.Parallel()
-	const tasks = 20
-	begun, finish := make(chan int64, tasks), make(chan struct{})
-	b := engine(t, funcs{"A": func(_ context.Context, x *orchestration.StepExecution) (json.RawMessage, error) {
-		begun <- x.StepID
-		<-finish
-		return json.RawMessage(`1`), nil
-	}})
-	_, err := b.SubmitMany(t.Context(), many(tasks, orchestration.Submission{Template: template(t, "a:", "default_retry_limit: 1")}))
-	require.NoError(t, err)
-	b.work(t, orchestration.WorkerConfig{})
-	lock, err := b.pool.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = lock.Rollback(context.WithoutCancel(t.Context())) }()
-	for i := range tasks {
-		if id := <-begun; i == 0 {
-			_, err = lock.Exec(t.Context(), "select from tasker.steps where step_id = $1 for update", id)
-			require.NoError(t, err)
-		}
-	}
-	close(finish)
-	b.waitForTasks(t, orchestration.TaskComplete, tasks-1)
-	require.NoError(t, lock.Rollback(t.Context()))
-	b.waitForTasks(t, orchestration.TaskComplete, tasks)
 }

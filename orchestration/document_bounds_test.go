@@ -95,7 +95,7 @@ func TestClaimsWaitForUncommittedResults(t *testing.T) {
 			out, err := b.Run(ctx, id)
 			ended <- ending{out, err}
 		}()
-		require.Eventually(t, b.WaitsForRoom, 10*time.Second, time.Millisecond)
+		require.Eventually(t, b.WaitsForRoom, patience, time.Millisecond)
 		return ended
 	}
 	b.AddReturned(1001)
@@ -133,7 +133,7 @@ func TestWorkerDrainsWhileItWaitsForRoom(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- b.Work(ctx, orchestration.WorkerConfig{}) }()
 	b.submit(t, template(t, "a:", ""), "{}")
-	require.Eventually(t, b.WaitsForRoom, 10*time.Second, time.Millisecond)
+	require.Eventually(t, b.WaitsForRoom, patience, time.Millisecond)
 	stop()
 	require.NoError(t, <-ended)
 }

@@ -3,6 +3,7 @@ package orchestration_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -28,5 +29,8 @@ func TestCloseEndsAllGoroutines(t *testing.T) {
 	require.NoError(t, e.Close())
 	require.NoError(t, e.Close())
 	pool.Reset()
-	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"))
+	others := goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck")
+	for deadline := time.Now().Add(patience); goleak.Find(before, others) != nil && time.Now().Before(deadline); {
+	}
+	goleak.VerifyNone(t, before, others)
 }

@@ -130,7 +130,7 @@ step_templates:
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(outcome.State, "and again in", time.Until(outcome.Next).Round(10*time.Second))
+	fmt.Println(outcome.State, "and again in", time.Until(outcome.Next).Round(time.Minute))
 	// Output: in_progress and again in 1m0s
 }
 

@@ -198,8 +198,8 @@ func TestTasksLeaveNoGoroutineAndNoConnection(t *testing.T) {
 	for range 200 {
 		require.Equal(t, orchestration.TaskComplete, b.run(t, tpl).State)
 	}
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+2 }, 10*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return b.pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+2 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return b.pool.Stat().AcquiredConns() == 0 }, patience, time.Millisecond)
 	// Two commits, two loads, the waker and a call can be under way at a time.
 	require.LessOrEqual(t, b.pool.Stat().TotalConns(), int32(6))
 }

@@ -62,7 +62,7 @@ func TestWorkerStopsWhileLeasingFails(t *testing.T) {
 	require.Eventually(t, func() bool {
 		var tries int
 		return b.pool.QueryRow(t.Context(), "select last_value from tries").Scan(&tries) == nil && tries > 2
-	}, 20*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	stop()
 	require.Equal(t, 1, b.inState(t, orchestration.TaskPending))
 }
@@ -92,7 +92,7 @@ func (r *records) waitFor(t *testing.T, message string) {
 			if seen == message {
 				return
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%q was not logged", message)
 		}
 	}

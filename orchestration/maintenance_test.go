@@ -61,14 +61,14 @@ func TestALockedTaskHoldsUpNoRound(t *testing.T) {
 	}
 
 	stop := b.work(t, orchestration.WorkerConfig{Poll: 50 * time.Millisecond})
-	require.Eventually(t, func() bool { return !held(free) }, 20*time.Second, 5*time.Millisecond, "the round frees the other task")
+	require.Eventually(t, func() bool { return !held(free) }, patience, 5*time.Millisecond, "the round frees the other task")
 	require.True(t, held(locked))
 	_, err = b.pool.Exec(t.Context(), "with k as (update tasker.tasks set run_at = now() where task_id = $1 returning task_id) update tasker.queue q set due_at = now() from k where q.task_id = k.task_id", quiet)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return b.inState(t, orchestration.TaskComplete) > 0 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return b.inState(t, orchestration.TaskComplete) > 0 }, patience, 5*time.Millisecond)
 	require.True(t, held(locked))
 	require.NoError(t, lock.Rollback(t.Context()))
-	require.Eventually(t, func() bool { return !held(locked) }, 20*time.Second, 5*time.Millisecond, "a round frees the task")
+	require.Eventually(t, func() bool { return !held(locked) }, patience, 5*time.Millisecond, "a round frees the task")
 	stop()
 }
 

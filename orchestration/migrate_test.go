@@ -230,7 +230,7 @@ func TestMigrationGivesWayInADeadlock(t *testing.T) {
 		return tables > 0
 	}
 	go func() { ended <- orchestration.Migrate(t.Context(), conn.Conn()) }()
-	require.Eventually(t, locked, 20*time.Second, time.Millisecond)
+	require.Eventually(t, locked, patience, time.Millisecond)
 	_, err = worker.Exec(t.Context(), "select count(*) from tasker.steps")
 	require.NoError(t, err, "the worker goes on")
 	require.NoError(t, worker.Commit(t.Context()))

@@ -84,7 +84,7 @@ func TestOnlySessionsOfTheDeadAreEnded(t *testing.T) {
 	working, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Work(working, orchestration.WorkerConfig{Poll: 10 * time.Millisecond}) }()
-	require.Eventually(t, func() bool { return frozen.Ping(t.Context()) != nil }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return frozen.Ping(t.Context()) != nil }, patience, 10*time.Millisecond)
 	var rows int
 	require.NoError(t, pool.QueryRow(t.Context(), "select count(*) from tasker.workers where host = 'elsewhere'").Scan(&rows))
 	require.Zero(t, rows)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -214,7 +213,7 @@ func checkAgainstModel(t *testing.T) {
 		runners := []*bundle{one, two}[:rapid.IntRange(1, 2).Draw(r, "engines")]
 		wantTask, want := expect(steps)
 
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		ended := make(chan error, len(runners))
 		for _, e := range runners {

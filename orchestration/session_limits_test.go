@@ -32,7 +32,7 @@ func TestASessionOpensWhileOthersNotify(t *testing.T) {
 			return is
 		}
 	}
-	require.Eventually(t, holds("select from pg_stat_activity where wait_event = 'SyncRep'"), 20*time.Second, time.Millisecond)
+	require.Eventually(t, holds("select from pg_stat_activity where wait_event = 'SyncRep'"), patience, time.Millisecond)
 	_, err = pool.Exec(t.Context(), "alter database tasker set lock_timeout = '1ms'")
 	require.NoError(t, err)
 	limited, err := pgxpool.NewWithConfig(t.Context(), pool.Config()) // its connections have the limit
@@ -48,7 +48,7 @@ func TestASessionOpensWhileOthersNotify(t *testing.T) {
 	}()
 	waits := holds(`select from pg_stat_activity where wait_event_type = 'Lock'
 		and query_start < clock_timestamp() - interval '3.5 s'`) // longer than a notification may take
-	require.Eventually(t, func() bool { return len(opened) > 0 || waits() }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(opened) > 0 || waits() }, patience, time.Millisecond)
 	_, err = pool.Exec(t.Context(), "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'")
 	require.NoError(t, err)
 	require.NoError(t, <-notified)

@@ -80,7 +80,7 @@ func TestAStoppedWorkerReleasesClaims(t *testing.T) {
 	require.Eventually(t, func() bool {
 		var waits bool
 		return holder.QueryRow(t.Context(), "select exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted)").Scan(&waits) == nil && waits
-	}, 20*time.Second, time.Millisecond, "the success is being committed")
+	}, patience, time.Millisecond, "the success is being committed")
 	stop()
 	_, err = holder.Exec(t.Context(), "select pg_advisory_unlock(42)")
 	require.NoError(t, err)

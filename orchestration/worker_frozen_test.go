@@ -52,7 +52,7 @@ func freezeWithLock(t *testing.T, url string, pool *pgxpool.Pool) *exec.Cmd {
 		var idle bool
 		return pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
 			where datname = current_database() and state = 'idle in transaction' and query like 'update totals%')`).Scan(&idle) == nil && idle
-	}, 20*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	daemon.Freeze(t, frozen.Process)
 	return frozen
 }
@@ -127,5 +127,5 @@ func TestFrozenWorkerIsTakenOver(t *testing.T) {
 	require.Eventually(t, func() bool { // its backends end
 		var n int
 		return pool.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = current_database() and application_name like 'tasker-rb:%'").Scan(&n) == nil && n == 0
-	}, 10*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 }

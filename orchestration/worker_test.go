@@ -197,7 +197,7 @@ func TestAnEndedTaskLeavesTheQueue(t *testing.T) {
 	require.Eventually(t, func() bool {
 		var left int
 		return b.pool.QueryRow(t.Context(), "select count(*) from tasker.queue").Scan(&left) == nil && left == 0
-	}, 20*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 }
 
 // A task is ready, but its row is locked when a worker looks, by a change that is refused

@@ -34,14 +34,14 @@ func TestWorkers(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { // the next heartbeat says it
 		list, err = b.Workers(t.Context())
-		return err == nil && len(list) == 2 && list[1].Busy == 3 && len(list[1].Misses) == 1
+		return err == nil && len(list) == 2 && list[1].Busy == 3 && len(list[1].Misses) == 1 &&
+			list[0].HeartbeatAge < 3*time.Second && list[1].HeartbeatAge < 3*time.Second
 	}, patience, 5*time.Millisecond)
 	host, err := os.Hostname()
 	require.NoError(t, err)
 	for i := range list {
 		require.WithinDuration(t, begun, list[i].StartedAt, time.Minute)
 		require.False(t, list[i].HeartbeatAt.Before(list[i].StartedAt))
-		require.Less(t, list[i].HeartbeatAge, 3*time.Second)
 		list[i].Number, list[i].StartedAt, list[i].HeartbeatAt, list[i].HeartbeatAge = 0, time.Time{}, time.Time{}, 0
 	}
 	version := list[0].Version
