@@ -27,7 +27,7 @@ var changes = []string{
 	"set local role pg_monitor",
 	"SET SESSION ROLE pg_monitor",
 	"set session authorization pg_monitor",
-	"set statement_timeout = 400",
+	"set statement_timeout = 2000",
 	"set lock_timeout = 50",
 	"set idle_in_transaction_session_timeout = 60000",
 	"set search_path = nowhere",
@@ -40,12 +40,12 @@ var changes = []string{
 	"select set_config('role', 'pg_monitor', true)",
 	"select set_config('role', 'pg_monitor', false)",
 	"with a as (select set_config('role', 'pg_monitor', true)) select * from a",
-	"update pg_settings set setting = 400 where name = 'statement_timeout'",
+	"update pg_settings set setting = 2000 where name = 'statement_timeout'",
 	"do $$ begin set local role pg_monitor; end $$",
 	"do $$ begin set role pg_monitor; end $$",
 	"select 1; set role pg_monitor; select 2",
 	"savepoint a; set role pg_monitor; release a",
-	"set statement_timeout = 400; set role pg_monitor; set search_path = nowhere",
+	"set statement_timeout = 2000; set role pg_monitor; set search_path = nowhere",
 }
 
 // ways are the ways on which a handler's text gets to the server.
@@ -110,7 +110,7 @@ func TestEnginesSettings(t *testing.T) {
 			var seen []string
 			require.NoError(t, s.Commit(t.Context(), func(batch *pgx.Batch) {
 				if strings.Contains(text, "statement_timeout") && (way == "a later statement" || effort.Thorough()) { // it takes its time
-					batch.Queue("select pg_sleep(0.45)")
+					batch.Queue("select pg_sleep(2.1)")
 				}
 				batch.Queue("insert into public.ledger values (100)")
 				batch.Queue(settingsOf).QueryRow(func(row pgx.Row) error { return row.Scan(&seen) })
@@ -148,7 +148,7 @@ func TestStepsTimeLimitIsPutBack(t *testing.T) {
 	s := sqlsession.ForStep(pool, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
-	for _, text := range []string{"select 1", "set statement_timeout = 400"} {
+	for _, text := range []string{"select 1", "set statement_timeout = 2000"} {
 		_, err := s.Exec(ctx, &sqlsession.Statement{SQL: text})
 		require.NoError(t, err)
 	}
