@@ -109,7 +109,7 @@ func ExampleSession_Notified() {
 	if _, err := pool.Exec(ctx, "notify orders, '42'"); err != nil {
 		log.Fatal(err)
 	}
-	n, err := session.Notified(ctx, 10*time.Second)
+	n, err := session.Notified(ctx, time.Minute)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -189,7 +189,7 @@ func TestFirstUseOfADeadConnection(t *testing.T) {
 		s := sqlsession.ForStep(pool, "")
 		tx, err := s.Tx(t.Context())
 		require.NoError(t, err)
-		_, err = pool.Exec(t.Context(), `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+		_, err = pool.Exec(t.Context(), `select pg_terminate_backend(pid, 60000) from pg_stat_activity
 			where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`)
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), sql, args...)
@@ -294,7 +294,7 @@ func TestStatementsEndWithTheStepsContext(t *testing.T) {
 		s.Finish()
 		s.Rollback(t.Context())
 		require.Empty(t, written(t, pool), name)
-		require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, time.Minute, time.Millisecond)
 	}
 }
 
@@ -328,7 +328,7 @@ func TestConnectionThatAHandlerKept(t *testing.T) {
 	s = sqlsession.ForStep(pool, "")
 	tx, err = s.Tx(t.Context())
 	require.NoError(t, err)
-	_, err = pool.Exec(t.Context(), `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+	_, err = pool.Exec(t.Context(), `select pg_terminate_backend(pid, 60000) from pg_stat_activity
 		where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`)
 	require.NoError(t, err)
 	require.EqualValues(t, 'T', tx.Conn().PgConn().TxStatus())
@@ -410,7 +410,7 @@ func TestWaitingForAConnectionEndsWithTheStep(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return pool.Stat().EmptyAcquireCount() > 0 || len(waited) > 0 || pool.Stat().AcquiredConns() == pool.Config().MaxConns
 	},
-		10*time.Second, time.Millisecond)
+		time.Minute, time.Millisecond)
 	end()
 	require.Error(t, <-waited)
 	s.Finish()

@@ -25,7 +25,7 @@ func TestALostTransactionTakesNoMoreStatements(t *testing.T) {
 		require.NoError(t, err)
 		r, err := exec("select pg_backend_pid()")
 		require.NoError(t, err)
-		_, err = pool.Exec(t.Context(), "select pg_terminate_backend($1, 10000)", string(r.Values))
+		_, err = pool.Exec(t.Context(), "select pg_terminate_backend($1, 60000)", string(r.Values))
 		require.NoError(t, err)
 
 		for _, sql := range []string{"insert into ledger values (1)", "select 1", ";", "begin", "rollback and chain", "commit; select 1", "rollback to savepoint a"} {

@@ -28,10 +28,10 @@ func TestAnUntakenNotificationIsKept(t *testing.T) {
 	_, err = pool.Exec(t.Context(), "select pg_notify('news', 'one'), pg_notify('news', 'two')")
 	require.NoError(t, err)
 
-	_, err = s.Notified(endedLate{t.Context()}, 5*time.Second)
+	_, err = s.Notified(endedLate{t.Context()}, time.Minute)
 	require.Error(t, err)
 	for _, payload := range []string{"one", "two"} {
-		n, err := s.Notified(t.Context(), 5*time.Second)
+		n, err := s.Notified(t.Context(), time.Minute)
 		require.NoError(t, err)
 		require.Equal(t, payload, n.Payload)
 	}
@@ -56,10 +56,10 @@ func TestNoNotificationOutlivesTheListening(t *testing.T) {
 		defer first.Close(context.Background())
 		exec(first, "listen news")
 		exec(first, "select pg_notify('news', 'one'), pg_notify('news', 'two'), pg_notify('news', 'three')")
-		n, err := first.Notified(t.Context(), 5*time.Second)
+		n, err := first.Notified(t.Context(), time.Minute)
 		require.NoError(t, err)
 		require.Equal(t, "one", n.Payload)
-		_, err = first.Notified(endedLate{t.Context()}, 5*time.Second) // the second is kept for the next waiter
+		_, err = first.Notified(endedLate{t.Context()}, time.Minute) // the second is kept for the next waiter
 		require.Error(t, err)
 		if kept != "" {
 			exec(first, kept)
@@ -76,7 +76,7 @@ func TestNoNotificationOutlivesTheListening(t *testing.T) {
 		defer second.Close(context.Background())
 		exec(second, "listen weather")
 		exec(second, "notify weather, 'rain'")
-		n, err = second.Notified(t.Context(), 5*time.Second)
+		n, err = second.Notified(t.Context(), time.Minute)
 		require.NoError(t, err)
 		require.Equal(t, "rain", n.Payload)
 		second.Close(t.Context())
