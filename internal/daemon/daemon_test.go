@@ -12,15 +12,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/tasker-rb/tasker-rb/internal/daemon"
+	"github.com/tasker-rb/tasker-rb/internal/leaktest"
 )
 
 // endVariable makes this test binary another one, which a test kills.
 const endVariable = "DAEMON_TEST_SLEEPS"
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // sleeper starts a program that sleeps after it has printed a line.
 func sleeper(t *testing.T) (p *daemon.Process, dir string) {
@@ -83,7 +83,7 @@ func TestAKilledBinaryLeavesNoProgram(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join("/proc", pid))
 		return os.IsNotExist(err)
-	}, 30*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 	daemon.Dir(t)
 	require.NoDirExists(t, dir)
 }
@@ -108,10 +108,10 @@ func TestAFrozenProgramStandsStill(t *testing.T) {
 		}
 		return string(count)
 	}
-	require.Eventually(t, func() bool { return written() != "" }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return written() != "" }, 2*time.Minute, time.Millisecond)
 	daemon.Freeze(t, cmd.Process)
 	before := written()
 	require.Never(t, func() bool { return written() != before }, 50*time.Millisecond, time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))
-	require.Eventually(t, func() bool { return written() != before && written() != "" }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return written() != before && written() != "" }, 2*time.Minute, time.Millisecond)
 }

@@ -18,7 +18,7 @@ import (
 func Freeze(t testing.TB, process *os.Process) {
 	t.Helper()
 	require.NoError(t, process.Signal(syscall.SIGSTOP))
-	require.Eventually(t, func() bool { return frozen(process.Pid) }, 10*time.Second, time.Millisecond, "process %d does not stop", process.Pid)
+	require.Eventually(t, func() bool { return frozen(process.Pid) }, 2*time.Minute, time.Millisecond, "process %d does not stop", process.Pid)
 }
 
 // frozen reports whether all threads of a process are stopped, or have ended.

@@ -5,14 +5,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/tasker-rb/tasker-rb/internal/leaktest"
 	"github.com/tasker-rb/tasker-rb/internal/pgbouncer"
 	"github.com/tasker-rb/tasker-rb/internal/pgproxy"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func connect(t *testing.T, url string) *pgx.Conn {
 	t.Helper()

@@ -8,13 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/tasker-rb/tasker-rb/internal/leaktest"
 	"github.com/tasker-rb/tasker-rb/internal/pgfailover"
 	"github.com/tasker-rb/tasker-rb/internal/pgproxy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func exec(t *testing.T, db interface {
 	Query(context.Context, string, ...any) (pgx.Rows, error)
@@ -42,7 +42,7 @@ func awaitWrites(t *testing.T, pool *pgxpool.Pool) {
 	require.Eventually(t, func() bool {
 		_, err := pool.Exec(t.Context(), "create temporary table writes ()")
 		return err == nil
-	}, 30*time.Second, time.Millisecond)
+	}, 2*time.Minute, time.Millisecond)
 }
 
 // Three failovers of one pair: each new primary gets a replica of its own.

@@ -7,13 +7,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/tasker-rb/tasker-rb/internal/leaktest"
 	"github.com/tasker-rb/tasker-rb/internal/pgproxy"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // things makes the table that the tests fill.
 func things(ctx context.Context, conn *pgx.Conn) error {
@@ -90,7 +90,7 @@ func (b *bench) rows() int {
 // eventually waits until a condition holds. Only a defect makes it reach its limit.
 func (b *bench) eventually(condition func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(time.Millisecond) {
 		require.True(b.t, time.Now().Before(deadline))
 	}
 }

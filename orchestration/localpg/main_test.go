@@ -17,8 +17,8 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/tasker-rb/tasker-rb/internal/leaktest"
 	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/orchestration/localpg"
 )
@@ -45,10 +45,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		remove()
-		os.Exit(code)
-	}))
+	leaktest.Main(m, remove)
 }
 
 // obey is the life of a command. It prints "up" and its URL, or "failed" and the
@@ -251,7 +248,7 @@ func requireSoonGone(t testing.TB, dir string) {
 
 // waitUntil waits until a condition holds. Only a defect makes it reach its limit.
 func waitUntil(condition func() bool) bool {
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}
