@@ -17,6 +17,7 @@ type simulated struct {
 	// uses returns the bytes in use, by measure, beside a level.
 	uses     func(calls map[string]int64, tasks int64) map[string]int64
 	pace     time.Duration // of a task, as it says
+	slow     bool          // it takes that time
 	failure  *soak.Failure // after the first batch
 	dies     bool          // in the second batch
 	late     *soak.Failure // in the search for suspects
@@ -75,6 +76,9 @@ func (s *simulated) obey(order soak.Order, n int64) soak.Answer {
 	switch order.Op {
 	case soak.OpBatch:
 		for _, p := range order.Portions {
+			if s.slow {
+				time.Sleep(time.Duration(p.Tasks) * s.pace)
+			}
 			steps := p.Steps
 			if steps == 0 {
 				steps = len(s.classes)
