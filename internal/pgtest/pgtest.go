@@ -38,7 +38,7 @@ func WithTemplate(setUps ...SetUp) Option {
 	return func(s *settings) { s.setUps = setUps }
 }
 
-// WithPatience changes how long connections may take to close after the test: 10 s, unless
+// WithPatience changes how long connections may take to close after the test: a minute, unless
 // a test leaves one open on purpose.
 func WithPatience(d time.Duration) Option {
 	return func(s *settings) { s.patience = d }
@@ -49,7 +49,7 @@ const setupTimeout = 2 * time.Minute
 
 // leakTimeout is how long connections may take to close after a test. A backend that is
 // busy looks every 2 s whether its client is gone.
-const leakTimeout = 10 * time.Second
+const leakTimeout = time.Minute
 
 // New returns a pool on a fresh database. It is closed when the test ends, after
 // the test's own clean-up. The test fails if a connection is still in use then.

@@ -57,7 +57,7 @@ func TestTheServerEndsWithTheBinary(t *testing.T) {
 			require.Eventually(t, func() bool {
 				_, err := os.Stat(dir)
 				return os.IsNotExist(err) && !anyProcessOf(dir)
-			}, 30*time.Second, 20*time.Millisecond)
+			}, 2*time.Minute, 20*time.Millisecond)
 		})
 	}
 }
@@ -94,7 +94,7 @@ func TestAServerOfOnesOwnIsSweptAndKept(t *testing.T) {
 	require.Eventually(t, func() bool {
 		other("passes")
 		return databases(t, conn) == before
-	}, 30*time.Second, 10*time.Millisecond, "the killed one's session takes a moment to end")
+	}, 2*time.Minute, 10*time.Millisecond, "the killed one's session takes a moment to end")
 }
 
 // databases counts the databases of other test binaries.
