@@ -167,6 +167,7 @@ func TestSubscribersHarmNobody(t *testing.T) {
 	for range 10 { // more than there are threads
 		require.Equal(t, orchestration.TaskComplete, d.run(`{"wait": true}`))
 	}
+	require.Eventually(t, func() bool { return d.ruby(`$heard.size`) == "3" }, time.Minute, time.Millisecond)
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	d.events.Flush(short)

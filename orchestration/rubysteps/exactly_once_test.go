@@ -68,7 +68,7 @@ func workUntilKilled(url string) error {
 	}
 	cfg := orchestration.Config{Pool: pool, Handlers: rubysteps.New(host), Logger: slog.New(slog.DiscardHandler)}
 	engine, err := orchestration.New(ctx, cfg)
-	for tries := 0; err != nil && tries < 100; tries++ { // the server may have crashed just now
+	for began := time.Now(); err != nil && time.Since(began) < time.Minute; { // the server may have crashed just now
 		time.Sleep(20 * time.Millisecond)
 		engine, err = orchestration.New(ctx, cfg)
 	}

@@ -81,7 +81,7 @@ func runTemplate(t *testing.T, yaml string, byClass map[string]orchestration.Ste
 // questions; so it waits.
 func requireAllGivenBack(t *testing.T, pool *pgxpool.Pool, otherwise string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond, otherwise)
+	require.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, time.Minute, time.Millisecond, otherwise)
 }
 
 func TestResultsAndHeads(t *testing.T) {
@@ -124,7 +124,7 @@ func TestKilledThreadFailsTheStepByAName(t *testing.T) {
 
 func TestTimeoutHasThePlaceInRuby(t *testing.T) {
 	t.Parallel()
-	s := run(t, "Slow", "loop { begin; sleep; rescue => e; end }", ", timeout_seconds: 2") // long enough for the handler to begin
+	s := run(t, "Slow", "loop { begin; sleep; rescue => e; end }", ", timeout_seconds: 5") // long enough for the handler to begin
 	e := s.Last().Err
 	require.Equal(t, "Tasker::StepTimeout", e.Class)
 	require.False(t, e.Permanent)
@@ -186,7 +186,7 @@ func TestKeepThreadsOfTheTemplate(t *testing.T) {
 	for more, want := range map[string]string{"": "0", ", keep_threads: false": "0", ", keep_threads: true": "1"} {
 		s := run(t, "LeavesAThread", body, more)
 		require.Equal(t, orchestration.StepComplete, s.State, s.Last())
-		require.Eventually(t, func() bool { return left() == want }, 20*time.Second, time.Millisecond, more)
+		require.Eventually(t, func() bool { return left() == want }, time.Minute, time.Millisecond, more)
 		_, err := host.Eval(t.Context(), `Thread.list.each { |t| t.kill.join if t.name == "left by only" }; nil`, "left.rb")
 		require.NoError(t, err)
 	}

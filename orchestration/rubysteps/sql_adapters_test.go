@@ -81,7 +81,7 @@ func rulesThroughEachAdapter(t *testing.T, open func(*testing.T) *database) {
 					require.NoError(t, err)
 					rule.test(t, &a)
 					// The engine may be waking its workers at this moment.
-					require.Eventually(t, func() bool { return a.pool.Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond,
+					require.Eventually(t, func() bool { return a.pool.Stat().AcquiredConns() == 0 }, time.Minute, time.Millisecond,
 						"a step holds a connection")
 				})
 			}

@@ -23,7 +23,7 @@ func TestSettingsEndWithTheStep(t *testing.T) {
 		err := d.pool.QueryRow(t.Context(), `select count(*) from pg_locks where locktype = 'advisory' and objid = 7
 			and database = (select oid from pg_database where datname = current_database())`).Scan(&locks)
 		return err == nil && locks == 0
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func TestSettingsOfAConnectionInSteps(t *testing.T) {
@@ -59,7 +59,7 @@ func TestSettingsOfAConnectionOutsideSteps(t *testing.T) {
 // the connection as it was. An honest step runs between two that change settings.
 func changesSettings(t *testing.T, a *adapter) {
 	for _, text := range []string{
-		"SET ROLE pg_monitor", "SET SESSION AUTHORIZATION pg_monitor", "SET statement_timeout = 50", "SET search_path TO nowhere",
+		"SET ROLE pg_monitor", "SET SESSION AUTHORIZATION pg_monitor", "SET statement_timeout = 5000", "SET search_path TO nowhere",
 		"SELECT set_config('role', 'pg_monitor', false)", "DO $$ BEGIN SET ROLE pg_monitor; END $$", "RESET ROLE; SET ROLE pg_monitor",
 	} {
 		a.completes(t, `1`, `adapter.insert("kept"); adapter.run("`+text+`"); 1`, "")
