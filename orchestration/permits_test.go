@@ -149,6 +149,7 @@ func TestWaitingForAPermit(t *testing.T) {
 // Waiting steps get permits in the order in which they asked.
 func TestPermitsGoInOrder(t *testing.T) {
 	t.Parallel()
+	_, withClock := setClock() // it stands still: no permit's reservation ends because the machine is busy
 	var mu sync.Mutex
 	var order []int64
 	begun, finish := make(chan struct{}, 1), make(chan struct{})
@@ -162,7 +163,7 @@ func TestPermitsGoInOrder(t *testing.T) {
 		defer mu.Unlock()
 		order = append(order, x.TaskID)
 		return nil, nil
-	}})
+	}}, withClock)
 	tpl := template(t, "a:", "concurrency_key: stripe")
 	b.work(t, orchestration.WorkerConfig{Poll: time.Hour})
 	var want []int64
