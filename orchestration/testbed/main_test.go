@@ -78,10 +78,11 @@ step_templates:
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 // complaints leaves out what a lost connection brings with it: a heartbeat may see that the
-// backend is gone before the statement on it does.
+// backend is gone before the statement on it does. It also leaves out that a busy machine has
+// kept the server silent.
 func complaints(log string) (found []string) {
 	for line := range strings.Lines(log) {
-		if !strings.Contains(line, "closed connections that the server no longer has") {
+		if !strings.Contains(line, "closed connections that the server no longer has") && !strings.Contains(line, "the server has not answered a heartbeat") {
 			found = append(found, line)
 		}
 	}
