@@ -76,7 +76,7 @@ func (c *chaos) watchTakeovers() {
 type hold struct{ Task, Engine int64 }
 
 // longestHold is how long an engine may hold one task. The steps take a few seconds.
-const longestHold = 30 * time.Second
+const longestHold = time.Minute
 
 // watchHolds finds tasks that nobody works at, once a second. Without it the next fault
 // would set them free, and nobody would know.

@@ -36,7 +36,7 @@ const (
 	chaosHealthy = 2
 	// chaosPatience is how long a takeover may take, and how long the last tasks may
 	// take without a fault.
-	chaosPatience = time.Minute
+	chaosPatience = 2 * time.Minute
 )
 
 // chaos is one run of TestChaos. Its methods are called by the test's goroutine.

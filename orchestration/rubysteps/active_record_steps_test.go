@@ -188,7 +188,7 @@ func TestActiveRecordSteps(t *testing.T) {
 		began := time.Now()
 		e := a.fails(t, "sleeps", ", default_retry_limit: 1, timeout_seconds: 0.5", 1)
 		require.Equal(t, "Tasker::StepTimeout", e.Class)
-		require.Less(t, time.Since(began), 20*time.Second)
+		require.Less(t, time.Since(began), time.Minute)
 		require.Empty(t, a.journal(t))
 		for range 8 { // on every thread of the host
 			a.completes(t, "counts", oneAttempt, `0`)

@@ -109,7 +109,7 @@ func (d *database) step(t *testing.T, class, body, more string) *orchestration.S
 // run runs a task of these steps. The process method of their class has this body.
 func (d *database) run(t *testing.T, class, body, steps string) *orchestration.TaskDetail {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	_, err := host.Eval(ctx, "class ::"+class+" < Tasker::StepHandler::Base\ndef process(task, sequence, step)\n"+body+"\nend\nend; nil", class+".rb")
 	require.NoError(t, err)

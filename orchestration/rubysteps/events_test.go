@@ -87,7 +87,7 @@ func (d *told) ruby(source string) string {
 
 func (d *told) run(input string) orchestration.TaskState {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 3*time.Minute)
 	defer cancel()
 	s, err := d.engine.Submit(ctx, orchestration.Submission{Template: d.template, Context: json.RawMessage(input)})
 	require.NoError(d.t, err)

@@ -143,7 +143,7 @@ func TestExactlyOnceWhateverDies(t *testing.T) {
 	c.reached(steps)
 	require.Eventually(t, func() bool {
 		return c.count("select count(*) from tasker.tasks where state = 'complete'") == tasks
-	}, time.Minute, 10*time.Millisecond)
+	}, 3*time.Minute, 10*time.Millisecond)
 	t.Logf("%d workers killed, %d backends terminated, %d crashes of the server", killed, terminated, crashed)
 	require.Positive(t, killed)
 	require.Positive(t, terminated)
@@ -166,7 +166,7 @@ type chaos struct {
 func (c *chaos) exec(f func(context.Context, *pgx.Conn) error) {
 	c.t.Helper()
 	var err error
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); {
 		var conn *pgx.Conn
 		if conn, err = pgx.Connect(c.t.Context(), c.url); err == nil {
 			err = f(c.t.Context(), conn)
@@ -191,7 +191,7 @@ func (c *chaos) ledger() int { return c.count("select count(*) from ledger") }
 // tasks have ended before.
 func (c *chaos) reached(rows int) bool {
 	c.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(3 * time.Minute); ; {
 		switch {
 		case c.ledger() >= rows:
 			return true

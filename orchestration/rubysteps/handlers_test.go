@@ -56,7 +56,7 @@ func run(t *testing.T, class, body, more string) *orchestration.StepDetail {
 
 func runTemplate(t *testing.T, yaml string, byClass map[string]orchestration.StepHandler) *orchestration.TaskDetail {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	engine, err := orchestration.New(ctx, orchestration.Config{
 		Pool:     pgtest.New(t, pgtest.WithTemplate(orchestration.Migrate)),

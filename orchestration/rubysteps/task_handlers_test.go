@@ -41,7 +41,7 @@ func (d *database) submitWithin(t *testing.T, taskHandler, input, steps string) 
 
 func (d *database) finish(t *testing.T, id int64) *orchestration.TaskDetail {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	_, err := d.engine.Run(ctx, id)
 	require.NoError(t, err)
