@@ -43,7 +43,7 @@ func lockHolder() []string {
 // How long a thread may take to answer. One that runs may have to wait for a processor. One
 // that sleeps is woken at once; some block all signals, and never answer.
 const (
-	runningAnswers = 500 * time.Millisecond
+	runningAnswers = 3 * time.Second
 	asleepAnswers  = 50 * time.Millisecond
 )
 

@@ -1,5 +1,16 @@
 package rubyhost
 
+import "time"
+
+// LockHolder returns where the code is that holds Ruby's lock.
+func LockHolder() []string { return lockHolder() }
+
+// WaitForPlaces makes abandoned calls wait for so long to hear where their code is.
+func WaitForPlaces(wait time.Duration) { placeWait = wait }
+
+// CallersInLine counts the callers that wait because the queue is full.
+func (h *Host) CallersInLine() int { return int(h.calls.waiting.Load()) }
+
 // TakeMessages takes and delivers messages, as the drain goroutine and those that
 // stand in for it do.
 func (h *Host) TakeMessages() {

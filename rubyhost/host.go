@@ -129,17 +129,30 @@ func (h *Host) shutDown() error {
 	close(h.closing)
 	h.gate.Lock() // every call has returned, and no new one begins
 	control(controlStop, 0)
-	var err error
-	select {
-	case <-h.stopped:
-	case <-time.After(h.opts.Grace):
-		err = errors.WithHint(errors.Newf("rubyhost: Ruby did not end within %v", h.opts.Grace),
-			"A handler's thread or an at_exit block is stuck; end the process.")
-	}
-	err = errors.CombineErrors(err, h.outbox.close())
+	err := errors.CombineErrors(h.awaitEnd(), h.outbox.close())
 	<-h.drained
 	h.services.wait()
 	return err
+}
+
+// awaitEnd waits until Ruby has ended. It counts the grace as interrupt does.
+func (h *Host) awaitEnd() error {
+	tick := time.NewTicker(interruptEvery)
+	defer tick.Stop()
+	for spent := time.Duration(0); spent < h.opts.Grace; spent += interruptEvery {
+		select {
+		case <-h.stopped:
+			return nil
+		case <-tick.C:
+		}
+	}
+	select {
+	case <-h.stopped:
+		return nil
+	default:
+		return errors.WithHint(errors.Newf("rubyhost: Ruby did not end within %v", h.opts.Grace),
+			"A handler's thread or an at_exit block is stuck; end the process.")
+	}
 }
 
 // Load loads a Ruby file, as Ruby's load does. The path is absolute or

@@ -56,7 +56,9 @@ const interruptEvery = 100 * time.Millisecond
 
 // interrupt ends a call whose context has ended. It raises in the call's thread
 // again and again. After half the grace it kills the thread, and after the whole
-// grace it abandons the thread.
+// grace it abandons the thread. The grace is counted in ticks, of which a ticker drops
+// those that nobody took: while the whole process stands still, as on a machine that has
+// too much to do, the Ruby code cannot stop either.
 func (h *Host) interrupt(ctx context.Context, c *call) error {
 	h.timeouts.Add(1)
 	began := time.Now()
@@ -65,21 +67,21 @@ func (h *Host) interrupt(ctx context.Context, c *call) error {
 		// The job is still in the queue, and will not begin.
 		return h.leave(c, &InterruptedError{Cause: cause})
 	}
-	killAt, leaveAt := began.Add(h.opts.Grace/2), began.Add(h.opts.Grace)
 	tick := time.NewTicker(interruptEvery)
 	defer tick.Stop()
 	control(controlRaise, c.serial)
-	for {
+	for spent := time.Duration(0); ; {
 		select {
 		case <-c.done:
 			return h.interrupted(c, cause, began)
-		case now := <-tick.C:
+		case <-tick.C:
+			spent += interruptEvery
 			switch {
-			case now.After(leaveAt):
+			case spent >= h.opts.Grace:
 				e := &InterruptedError{Cause: cause, After: time.Since(began), Stuck: true}
 				e.Backtrace, e.Holder = h.abandon(c)
 				return h.leave(c, e)
-			case now.After(killAt):
+			case spent >= h.opts.Grace/2:
 				control(controlKill, c.serial)
 			default:
 				control(controlRaise, c.serial)
@@ -88,8 +90,9 @@ func (h *Host) interrupt(ctx context.Context, c *call) error {
 	}
 }
 
-// placeWait bounds how long an abandoned call waits to hear where its code is.
-const placeWait = 200 * time.Millisecond
+// placeWait bounds how long an abandoned call waits to hear where its code is. Tests
+// change it.
+var placeWait = 200 * time.Millisecond
 
 // abandon has the call's thread replaced. It returns where the thread is, or, if
 // the main Ruby thread does not answer, where the code is that keeps it waiting.

@@ -33,7 +33,7 @@ var interruptWideners = []struct{ name, source string }{
 }
 
 // aimGrace is the child's. Half of it is enough for a kill, on a busy machine too.
-const aimGrace = 2 * time.Second
+const aimGrace = 4 * time.Second
 
 // The streams of calls of the child: some are interrupted all the time, and the
 // honest ones, without a limit, must never be.

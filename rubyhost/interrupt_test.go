@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -40,6 +41,32 @@ func TestInterruptIsTheErrorWhenAServiceGivesUp(t *testing.T) {
 	out, err := inChild(t, "a service that gives up with the call")
 	require.NoError(t, err, out)
 	require.Equal(t, strings.Repeat("interrupted\n", 20), out)
+}
+
+func init() {
+	// The question ends the context and has the process stopped for longer than its grace.
+	children["a process that stands still"] = func() {
+		h := mustBoot(rubyhost.Options{Threads: 1, Grace: 2 * time.Second})
+		ctx, cancel := context.WithCancel(context.Background())
+		must(h.Serve(context.Background(), "stop", func(context.Context, []byte) ([]byte, error) {
+			cancel()
+			must(until(func() bool { return h.Stats().Timeouts == 1 }))
+			return nil, exec.Command("sh", "-c", "kill -STOP $PPID; sleep 3; kill -CONT $PPID").Run()
+		}))
+		_, err := h.Eval(ctx, `Thread.handle_interrupt(Object => :never) { Tasker::Host.ask("stop", ""); sleep 0.5 }; sleep`, "still.rb")
+		var interrupted *rubyhost.InterruptedError
+		fmt.Println(errors.As(err, &interrupted) && !interrupted.Stuck && interrupted.After > 2*time.Second, err)
+		must(h.Close())
+	}
+}
+
+// A handler cannot stop while the whole process stands still, so that time is none of its
+// grace.
+func TestGraceDoesNotPassWhileTheProcessStandsStill(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "a process that stands still")
+	require.NoError(t, err, out)
+	require.True(t, strings.HasPrefix(out, "true "), out)
 }
 
 // Each body would run for ever; its context ends as soon as it has begun.
