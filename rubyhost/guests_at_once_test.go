@@ -53,7 +53,7 @@ func init() {
 	children["guests at once"] = func() {
 		seed, err := strconv.ParseUint(os.Getenv("TEST_SEED"), 10, 64)
 		must(err)
-		h := mustBoot(rubyhost.Options{Threads: 4, Grace: 4 * time.Second})
+		h := mustBoot(rubyhost.Options{Threads: 4, Grace: time.Minute})
 		background := context.Background()
 		must(h.Serve(background, "echo", func(_ context.Context, p []byte) ([]byte, error) { return p, nil }))
 		must(h.Serve(background, "slow", func(ctx context.Context, _ []byte) ([]byte, error) {

@@ -20,7 +20,7 @@ import (
 // of honest calls. Then the host is looked at from all sides, as for any guest.
 func init() {
 	children["hostile"] = func() {
-		h := mustBoot(rubyhost.Options{Threads: 4, Grace: guestGrace})
+		h := mustBoot(rubyhost.Options{Threads: 4, Grace: time.Minute})
 		_, err := h.Eval(context.Background(), `
 			class ::Guest < Tasker::StepHandler::Base
 				def process(task, sequence, step)
@@ -51,17 +51,10 @@ func init() {
 		times, err := strconv.Atoi(os.Getenv("TEST_TIMES"))
 		must(err)
 		for range times {
-			out, err := runFor(handlers[0], 10*time.Second)
+			out, err := runFor(handlers[0], time.Minute)
 			fmt.Printf("guest: %s %v\n", out, err)
 		}
-		must(each(2, 8, func() error { // interrupts beside the honest calls
-			var interrupted *rubyhost.InterruptedError
-			_, err := runFor(handlers[4], 10*time.Millisecond)
-			if !errors.As(err, &interrupted) || interrupted.Stuck {
-				return errors.Newf("a handler that sleeps: %v", err)
-			}
-			return nil
-		}))
+		must(each(2, 8, func() error { return interruptSleeper(handlers[4]) })) // beside the honest calls
 		honest.mustBeRight()
 		must(lookAtHost(h, handlers[2], handlers[3], handlers[4]))
 		fmt.Println("healthy")
