@@ -31,8 +31,8 @@ type honestCalls struct {
 	over    atomic.Bool
 	ended   sync.WaitGroup
 
+	took     callTimes
 	mu       sync.Mutex
-	took     []time.Duration
 	wrong    int
 	failures []string // of the first wrong ones
 }
@@ -69,31 +69,30 @@ func (c *honestCalls) note(took time.Duration, err error) {
 	if err == nil && took > honestCallLimit {
 		err = errors.Newf("it took %v", took)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.took = append(c.took, took)
+	defer c.took.add(took) // whoever counts the calls then sees the wrong ones
 	if err == nil {
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.wrong++
 	if len(c.failures) < 5 {
 		c.failures = append(c.failures, fmt.Sprintf("an honest call: %+v", err))
 	}
 }
 
-func (c *honestCalls) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.took)
-}
+func (c *honestCalls) count() int { return c.took.count() }
 
 // more waits until so many calls that begin from now on have ended. It fails when
-// a call was wrong, now or before.
+// a call was wrong, now or before, and when none ends for long.
 func (c *honestCalls) more(n int) error {
-	until := c.count() + c.callers + n // one a caller may be under way
-	for began := time.Now(); c.count() < until; time.Sleep(100 * time.Microsecond) {
-		if time.Since(began) > honestCallsWait {
-			return errors.Newf("%d honest calls are missing after %v: %v", until-c.count(), honestCallsWait, c)
+	ended := c.count()
+	until := ended + c.callers + n // one a caller may be under way
+	for since := time.Now(); ended < until; time.Sleep(100 * time.Microsecond) {
+		if now := c.count(); now > ended {
+			ended, since = now, time.Now()
+		} else if time.Since(since) > honestCallsWait {
+			return errors.Newf("%d honest calls are missing, and none ended for %v: %v", until-ended, honestCallsWait, c)
 		}
 	}
 	return c.failure()
@@ -127,26 +126,44 @@ func (c *honestCalls) failure() error {
 	if c.wrong == 0 {
 		return nil
 	}
-	return errors.Newf("%d of %d honest calls were wrong:\n%s", c.wrong, len(c.took), strings.Join(c.failures, "\n"))
+	return errors.Newf("%d of %d honest calls were wrong:\n%s", c.wrong, c.count(), strings.Join(c.failures, "\n"))
+}
+
+// callTimes are one for each call.
+type callTimes struct {
+	mu    sync.Mutex
+	times []time.Duration
+}
+
+func (c *callTimes) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.times = append(c.times, d)
+}
+
+func (c *callTimes) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.times)
 }
 
 // percentile returns the time that so many percent of the calls were within.
-func (c *honestCalls) percentile(percent int) time.Duration {
+func (c *callTimes) percentile(percent int) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.took) == 0 {
+	if len(c.times) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(c.took))
+	sorted := slices.Sorted(slices.Values(c.times))
 	return sorted[min(len(sorted)*percent/100, len(sorted)-1)]
 }
 
 // String is the line that every test prints.
 func (c *honestCalls) String() string {
 	c.mu.Lock()
-	calls, wrong := len(c.took), c.wrong
+	calls, wrong := c.count(), c.wrong
 	c.mu.Unlock()
-	at := func(percent int) time.Duration { return c.percentile(percent).Round(time.Microsecond) }
+	at := func(percent int) time.Duration { return c.took.percentile(percent).Round(time.Microsecond) }
 	return fmt.Sprintf("honest: %d calls, %d wrong, p50 %v, p99 %v, max %v", calls, wrong, at(50), at(99), at(100))
 }
 
