@@ -65,7 +65,7 @@ func ExampleError_Format() {
 // The end of the call's context interrupts the Ruby code, also where it rescues
 // every StandardError. The error says where the code was.
 func ExampleInterruptedError() {
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_, err := bootedHost().Eval(ctx, `loop { begin; sleep; rescue => e; end }`, "example.rb")
 	var interrupted *rubyhost.InterruptedError

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/stretchr/testify/require"
@@ -74,31 +73,32 @@ func init() {
 			return err
 		})
 
-		took := map[int]float64{}
-		small := effort.Of(4, 10)
-		for _, megabytes := range []int{small, 10 * small} {
-			begun := logged.at.Load()
-			times := megabytes << 20 / len(longPattern)
-			took[megabytes] = processorTime(h, fmt.Sprintf("$stdout.print('%s' * %d); $stdout.flush", longPattern, times))
-			if got := logged.at.Load() - begun; got != int64(times*len(longPattern)) || logged.wrong.Load() != 0 {
-				fmt.Printf("%d MB: %d bytes logged, %d pieces wrong\n", megabytes, got, logged.wrong.Load())
-			}
-		}
-		fmt.Println("long line in proportion:", took[10*small] < 20*took[small])
-		bytewise := map[int]float64{}
-		for _, kilobytes := range []int{20, 200} {
+		took := func(kilobytes int, code string) float64 {
 			begun := logged.at.Load()
 			times := kilobytes << 10 / len(longPattern)
-			bytewise[kilobytes] = processorTime(h, fmt.Sprintf("('%s' * %d).each_byte { |byte| $stdout.print(byte.chr) }; $stdout.flush", longPattern, times))
+			took := processorTime(h, fmt.Sprintf(code, longPattern, times)+"; $stdout.flush")
 			if got := logged.at.Load() - begun; got != int64(times*len(longPattern)) || logged.wrong.Load() != 0 {
 				fmt.Printf("%d KB: %d bytes logged, %d pieces wrong\n", kilobytes, got, logged.wrong.Load())
 			}
+			return took
 		}
-		fmt.Println("byte by byte in proportion:", bytewise[200] < 20*bytewise[20])
+		// A line that takes its square takes a hundred times as long, each time. Noise does so
+		// now and then.
+		inProportion := func(kilobytes int, code string) bool {
+			for range 5 {
+				small := took(kilobytes, code)
+				if took(10*kilobytes, code) < 20*small {
+					return true
+				}
+			}
+			return false
+		}
+		fmt.Println("long line in proportion:", inProportion(effort.Of(4, 10)<<10, "$stdout.print('%s' * %d)"))
+		fmt.Println("byte by byte in proportion:", inProportion(20, "('%s' * %d).each_byte { |byte| $stdout.print(byte.chr) }"))
 
-		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		begun := logged.at.Load()
+		ctx := endsWhen(func() bool { return logged.at.Load() > begun })
 		_, err := h.Eval(ctx, fmt.Sprintf("line = '%s' * %d; loop { $stdout.print(line) }", longPattern, effort.Of(40, 100)<<20/len(longPattern)), "long.rb")
-		cancel()
 		var interrupted *rubyhost.InterruptedError
 		fmt.Println("interrupted:", errors.As(err, &interrupted) && !interrupted.Stuck)
 		ctx = rubyhost.WithLogAttrs(context.Background(), slog.String("call", "after"))

@@ -136,8 +136,8 @@ func eval(t testing.TB, source string) string {
 // requireHealthy fails unless all threads are there and answer.
 func requireHealthy(t testing.TB) {
 	t.Helper()
-	require.Eventually(t, func() bool { return host.Stats().Threads == 8 }, 10*time.Second, time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	require.Eventually(t, func() bool { return host.Stats().Threads == 8 }, time.Minute, time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	require.NoError(t, host.Health(ctx))
 	out, err := host.Eval(ctx, "6 * 7", "health.rb")

@@ -78,16 +78,18 @@ func TestResultBoundsAreInterrupted(t *testing.T) {
 			hostile := returning(t, c.value)
 			defer eval(t, "$value = nil; GC.start; nil")
 			honest := besideHonestCalls(t, 4)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-			defer cancel()
-			began := time.Now()
-			_, err := hostile.Run(ctx, aStep())
-			ended := time.Since(began)
+			// A fast machine may have written it by then, and a busy one may not have begun.
 			var interrupted *rubyhost.InterruptedError
-			require.ErrorAs(t, err, &interrupted)
+			for tries, limit := 0, 30*time.Millisecond; interrupted == nil; tries++ {
+				require.Less(t, tries, 50, "it is never interrupted")
+				_, err := runFor(hostile, limit)
+				if !errors.As(err, &interrupted) && !errors.Is(err, context.DeadlineExceeded) {
+					limit = limit * 3 / 4
+				}
+			}
 			require.False(t, interrupted.Stuck)
 			honest.requireRight(t)
-			t.Logf("ended after %v", ended)
+			t.Logf("ended %v after its limit", interrupted.After)
 		})
 	}
 	requireHealthy(t)
