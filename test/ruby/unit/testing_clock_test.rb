@@ -8,18 +8,21 @@ class TestingClockTest < Minitest::Test
 
   DAY = 24 * 3600
 
+  # Less than half of what the clock is moved by, and more than a busy machine needs.
+  NEAR = 25
+
   def test_all_clocks_of_ruby_are_moved
     before = Time.now
     travel(3 * DAY)
 
     later = (before + (3 * DAY)).to_i
-    assert_in_delta later, Time.now.to_f, 5
-    assert_in_delta later, Time.new.to_f, 5
-    assert_in_delta later, DateTime.now.to_time.to_f, 5
-    assert_in_delta later, Process.clock_gettime(Process::CLOCK_REALTIME), 5
-    assert_in_delta later * 1000, Process.clock_gettime(Process::CLOCK_REALTIME, :millisecond), 5000
-    assert_in_delta later * 1_000_000_000.0, Process.clock_gettime(Process::CLOCK_REALTIME, :nanosecond), 5e9
-    assert_in_delta later * 1000, Process.clock_gettime(Process::CLOCK_REALTIME, :float_millisecond), 5000
+    assert_in_delta later, Time.now.to_f, NEAR
+    assert_in_delta later, Time.new.to_f, NEAR
+    assert_in_delta later, DateTime.now.to_time.to_f, NEAR
+    assert_in_delta later, Process.clock_gettime(Process::CLOCK_REALTIME), NEAR
+    assert_in_delta later * 1000, Process.clock_gettime(Process::CLOCK_REALTIME, :millisecond), NEAR * 1000
+    assert_in_delta later * 1_000_000_000.0, Process.clock_gettime(Process::CLOCK_REALTIME, :nanosecond), NEAR * 1_000_000_000
+    assert_in_delta later * 1000, Process.clock_gettime(Process::CLOCK_REALTIME, :float_millisecond), NEAR * 1000
     assert_equal Time.now.to_date, Date.today
     assert_equal "+05:00", Time.now(in: "+05:00").strftime("%:z")
     assert_equal 1999, Time.new(1999, 1, 1).year
@@ -40,20 +43,20 @@ class TestingClockTest < Minitest::Test
 
   def test_a_block_goes_back_unless_a_task_has_run
     now = Time.now
-    assert_equal :value, travel(DAY) { (Time.now - now).round == DAY ? :value : Time.now }
-    assert_in_delta now.to_f, Time.now.to_f, 5
-    assert_in_delta now.to_f * 1_000_000, @engine.asked("travel").last["to"], 5_000_000
+    assert_equal :value, travel(DAY) { (Time.now - now - DAY).abs < NEAR ? :value : Time.now }
+    assert_in_delta now.to_f, Time.now.to_f, NEAR
+    assert_in_delta now.to_f * 1_000_000, @engine.asked("travel").last["to"], NEAR * 1_000_000
 
     @engine.step("a", handler { def process(*) = 1 })
     travel(DAY) { run_task("x") }
-    assert_in_delta now.to_f + DAY, Time.now.to_f, 5
+    assert_in_delta now.to_f + DAY, Time.now.to_f, NEAR
   end
 
   def test_durations
     now = Time.now
     duration = Class.new { def in_seconds = 60 }.new
     travel(duration)
-    assert_in_delta now.to_f + 60, Time.now.to_f, 5
+    assert_in_delta now.to_f + 60, Time.now.to_f, NEAR
     [Object.new, nil, "3 days"].each { |other| assert_raises(ArgumentError) { travel(other) } }
     travel_to(Date.new(2035, 1, 2))
     assert_equal Date.new(2035, 1, 2), Date.today
@@ -63,8 +66,8 @@ class TestingClockTest < Minitest::Test
     travel(DAY)
     @engine.step("a", handler { def process(*) = { at: Time.now.to_i } })
     task = run_task("x")
-    assert_in_delta Time.now.to_i, task.step("a").results[:at], 5
-    assert_in_delta Time.now.to_f * 1_000_000, @engine.asked("run_task").first["now"], 5_000_000
+    assert_in_delta Time.now.to_i, task.step("a").results[:at], NEAR
+    assert_in_delta Time.now.to_f * 1_000_000, @engine.asked("run_task").first["now"], NEAR * 1_000_000
   end
 
   def test_it_may_stand_still
@@ -94,7 +97,7 @@ class TestingClockTest < Minitest::Test
     extend Tasker::Testing::API
     Tasker::Testing::Example.begin("x", "x.rb:1")
     %<then>s
-    def near(time, other) = (time.to_f - other.to_f).abs < 5 || abort("#{time.inspect} is not #{other.inspect}, " + caller.first)
+    def near(time, other) = (time.to_f - other.to_f).abs < 25 || abort("#{time.inspect} is not #{other.inspect}, " + caller.first)
   RUBY
 
   def compose(first, later, script)
