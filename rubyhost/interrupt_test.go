@@ -180,6 +180,19 @@ func TestInterruptOfAReport(t *testing.T) {
 	requireHealthy(t)
 }
 
+// On a busy machine the report of an interrupt takes longer than it is until the next one.
+func TestInterruptsOfASlowReport(t *testing.T) {
+	eval(t, `$begun, $slow_reports = Queue.new, 0
+		Tasker::Execution::ErrorReport.prepend(Module.new do
+			private def excerpt(lines) = super.tap { sleep if ($slow_reports -= 1) >= 0 }
+		end)
+		nil`)
+	h := processBody(t, "$slow_reports = 3; $begun << 1; sleep")
+	_, err := runUntilBegun(t, h)
+	require.ErrorContains(t, err, "the handler was interrupted at handlers/"+h.Class()+".rb:3")
+	requireHealthy(t)
+}
+
 // An interrupt that comes at the very end of one call never hits the next.
 func TestInterruptDoesNotHitTheNextCall(t *testing.T) {
 	short := processBody(t, "sleep 0.001; 1")

@@ -12,6 +12,10 @@ static VALUE permanent_class; /* Tasker::PermanentError; registered */
 /* Bytes of JSON. Tasker::Execution::ErrorReport keeps its texts well below. */
 enum { max_report = 16 << 20 };
 
+/* How often a report is begun again. Each interrupt ends it, and comes 100 ms after the
+ * one before: on a busy machine the first one's report is not yet made. */
+enum { most_reports = 10 };
+
 struct report_args {
     tasker_worker *worker;
     VALUE exception;
@@ -22,6 +26,7 @@ static VALUE report(VALUE arg)
 {
     TASKER_GVL;
     struct report_args *a = (struct report_args *)arg;
+    a->worker->out.len = 0;
     VALUE hash = rb_funcall(tasker_ruby.module, id_report, 1, a->exception);
     tasker_json_write(&a->worker->out, hash, max_report);
     return Qnil;
@@ -60,9 +65,13 @@ uint32_t tasker_job_failed(tasker_worker *w, int tag)
     }
     if (tag != tasker_tag_raise || !RTEST(rb_obj_is_kind_of(exception, tasker_ruby.exception))) return TASKER_JUMPED;
     struct report_args a = {w, exception};
-    int again = 0;
-    rb_protect(report, (VALUE)&a, &again);
-    rb_set_errinfo(Qnil);
+    int again = 1;
+    for (int i = 0; again && i < most_reports; i++) {
+        rb_protect(report, (VALUE)&a, &again);
+        bool interrupted = again == tasker_tag_raise && tasker_is_interrupt(rb_errinfo());
+        rb_set_errinfo(Qnil);
+        if (!interrupted) break;
+    }
     if (again == tasker_tag_fatal) tasker_worker_mark(w);
     if (again) report_class(&w->out, exception);
     RB_GC_GUARD(exception);

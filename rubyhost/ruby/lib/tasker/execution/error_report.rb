@@ -64,10 +64,12 @@ module Tasker
       def answer(exception, question)
         exception.public_send(question)
       rescue Exception => e # rubocop:disable Lint/RescueException
-        raise unless defined?(Host::Interrupt) && KIND_OF.bind_call(e, Host::Interrupt)
+        raise unless interrupt?(e)
 
         exception.public_send(question)
       end
+
+      def interrupt?(exception) = defined?(Host::Interrupt) && KIND_OF.bind_call(exception, Host::Interrupt)
 
       # As answer; nil when it raises. This rescues Exception itself, because #message may
       # exhaust the stack or call exit.
@@ -142,7 +144,9 @@ module Tasker
 
           kept << fit(line.to_s, LINE_BYTES)
         end
-      rescue Exception # rubocop:disable Lint/RescueException
+      rescue Exception => e # rubocop:disable Lint/RescueException
+        raise if interrupt?(e) # the host has the report made again
+
         []
       end
 
