@@ -56,6 +56,25 @@ func TestChildrenOfInterruptedStepsAreReported(t *testing.T) {
 	requireHealthy(t)
 }
 
+// An interrupt is repeated, so it may come while the child is looked at.
+func TestChildrenAreReportedInSpiteOfInterrupts(t *testing.T) {
+	eval(t, `$begun, $slow = Queue.new, true
+		class << Tasker::Host
+		  alias left_plainly child_left?
+		  def child_left?(pid) = (sleep 0.25 if $slow; left_plainly(pid))
+		end
+		nil`)
+	defer eval(t, "class << Tasker::Host; alias child_left? left_plainly; remove_method :left_plainly; end; nil")
+	h := processBody(t, "$left = spawn('sleep 60'); $begun << 1; sleep")
+	_, err := runUntilBegun(t, h)
+	require.ErrorContains(t, err, "the handler was interrupted at handlers/"+h.Class()+".rb:3")
+	pid := eval(t, "$left")
+	report := fmt.Sprintf("the step leaves a child running, pid %s from handlers/%s.rb:3", pid, h.Class())
+	require.Eventually(t, func() bool { return len(logs.lines(report)) == 1 }, 10*time.Second, time.Millisecond)
+	eval(t, "Process.kill(:KILL, $left); Process.wait($left); nil")
+	requireHealthy(t)
+}
+
 // In a step, system and backticks do what Ruby's own do.
 func TestChildrenAreRunAsRubyRunsThem(t *testing.T) {
 	const body = `

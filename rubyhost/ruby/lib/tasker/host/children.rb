@@ -155,9 +155,22 @@ module Tasker
           @lock.synchronize { @by.delete(pid) } if @any
         end
 
-        # Reports the children that this thread's step leaves.
+        # Reports the children that this thread's step leaves. An interrupt waits until it has.
         def report
-          serial = Host.job_serial
+          Thread.handle_interrupt(Interrupt => :never) { report_left_by(Host.job_serial) }
+        end
+
+        # Starts a child and notes it. No exception of another thread comes in between.
+        #
+        # @!visibility private
+        # @param pid [Symbol] what returns the pid of what the block returns
+        def at_once(pid)
+          Thread.handle_interrupt(Object => :never) { yield.tap { |child| note(child.public_send(pid)) if child } }
+        end
+
+        private
+
+        def report_left_by(serial)
           left = @lock.synchronize do
             mine, others = @by.partition { |_, (by, _)| by == serial }
             @by = others.to_h
@@ -170,16 +183,6 @@ module Tasker
             Output.log("warn", "the step leaves a child running, pid #{pid} from #{place}", { "pid" => pid, "place" => place })
           end
         end
-
-        # Starts a child and notes it. No exception of another thread comes in between.
-        #
-        # @!visibility private
-        # @param pid [Symbol] what returns the pid of what the block returns
-        def at_once(pid)
-          Thread.handle_interrupt(Object => :never) { yield.tap { |child| note(child.public_send(pid)) if child } }
-        end
-
-        private
 
         # @return [Object, nil] nothing if the command does not start
         def started

@@ -21,18 +21,27 @@ module Tasker
         # Does what this thread's step needs. It is due until nothing is left at the
         # end: interrupts may come at any place here, one after the other. Another
         # step may need it meanwhile. CRuby changes threads nowhere between the
-        # comparison in the last line and its assignment.
+        # comparison in the last line and its assignment. The first of the interrupts goes
+        # on: it says where the step's own code was.
         def run
+          first = $!
           seen = @needed
           begin
             clear
           ensure
-            Output.flush_all if Output.unfinished
-            Children.report if Children.any
+            begin
+              Output.flush_all if Output.unfinished
+            ensure
+              Children.report if Children.any
+            end
           end
           return if Output.unfinished || Leftovers.any || Children.any
 
           @due = false if seen == @needed
+        rescue Interrupt
+          raise unless Interrupt === first
+
+          raise first, cause: first.cause
         end
 
         # Puts back the settings that were changed.
