@@ -77,10 +77,11 @@ end`,
 	}
 }
 
-// namesOf returns the names of all connections, those that have ended included.
+// namesOf returns the names of all connections that the server has accepted, those that have
+// ended included. One that is being opened has not said its name yet.
 func namesOf(proxy *pgproxy.Proxy) (names []string) {
 	proxy.Traffic(func(c pgproxy.Connection) bool {
-		if !c.Cancel {
+		if c.PID != 0 {
 			names = append(names, c.ApplicationName)
 		}
 		return false

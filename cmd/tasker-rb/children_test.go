@@ -77,7 +77,7 @@ end`,
 		require.NoError(t, conn.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()").Scan(&n))
 		return n
 	}
-	require.Eventually(t, func() bool { return sessions() == 0 }, 10*time.Second, 5*time.Millisecond, "the killed worker's sessions stay")
+	require.Eventually(t, func() bool { return sessions() == 0 }, patience, 5*time.Millisecond, "the killed worker's sessions stay")
 	_, err = conn.Exec(t.Context(), "select 1 from things for update nowait")
 	require.NoError(t, err)
 

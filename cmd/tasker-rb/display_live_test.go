@@ -233,12 +233,12 @@ func TestLongNamesAreShortened(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("reconcile_ledger_", 4)
 	p := newProject(t, map[string]string{
-		"t.yaml":        "name: t\nstep_templates:\n  - {name: " + long + "alpha, handler_class: Slow}\n  - {name: " + long + "omega, handler_class: Again, default_retry_limit: 2}\n",
-		"handlers/h.rb": "class Slow\n  def process(*)\n    " + untilShown + "\n  end\nend\nclass Again\n  def process(_, _, step)\n    raise Tasker::RetryableError.new('busy', retry_after: 1) if step.attempts == 1\n  end\nend\n",
+		"t.yaml":        "name: t\nstep_templates:\n  - {name: " + long + "alpha, handler_class: Slow}\n  - {name: " + long + "omega, handler_class: Again, default_retry_limit: 9}\n",
+		"handlers/h.rb": "class Slow\n  def process(*)\n    " + untilShown + "\n  end\nend\nclass Again\n  def process(*)\n    raise Tasker::RetryableError.new('busy', retry_after: 1) unless File.exist?(File.join(__dir__, '..', 'shown'))\n  end\nend\n",
 	})
 	name := func(end string) string { return regexp.QuoteMeta(marksFor(true).shrink(long+end, 80-besideName)) }
 	require.Len(t, []rune(marksFor(true).shrink(long+"alpha", 42)), 42)
-	printed := `t 0.1.0  0/2 done, 1 retrying, \d+\.\ds\n  \S ` + name("alpha") + `  \d+\.\ds\n  ↻ ` + name("omega") + `  again in \d\.\ds \(attempt 1 of 2\)\n      Tasker::RetryableError: busy\n`
+	printed := `t 0.1.0  0/2 done, 1 retrying, \d+\.\ds\n  \S ` + name("alpha") + `  \d+\.\ds\n  ↻ ` + name("omega") + `  again in \d\.\ds \(attempt \d of 9\)\n      Tasker::RetryableError: busy\n`
 	said := p.onUntilShown(printed, openTerminal(t, 80, 24), "run", "t.yaml")
 	require.Regexp(t, printed, strings.Join(pictures(said), "\n"))
 }
