@@ -212,13 +212,13 @@ func TestSoakSkipsWaits(t *testing.T) {
 	p := newSoakProject(t, map[string]string{
 		"t.yaml": "name: slow\nversion: 1.0.0\nstep_templates:\n  - {name: s, handler_class: \"Slow\", backoff: {base_seconds: 60, max_seconds: 600}}\n",
 		"handlers/slow.rb": "class Slow < Tasker::StepHandler::Base\n  def process(task, sequence, step)\n" +
-			"    raise Tasker::RetryableError.new('later', retry_after: 120) if step.attempts == 1 && task.task_id.even?\n    { attempts: step.attempts }\n  end\nend\n",
+			"    raise Tasker::RetryableError.new('later', retry_after: 600) if step.attempts == 1 && task.task_id.even?\n    { attempts: step.attempts }\n  end\nend\n",
 	})
 	r := p.run("soak", "t.yaml", "--iterations", "160", "--samples", "40", "--budget", "10000", "--cancel-every", "7", "--output", "json")
 	found := soakResult(t, r)
 	require.Contains(t, []int{0, exitUndecided}, r.code, r.stderr)
 	require.Greater(t, found.Run.Steps, found.Run.Tasks*5/4, "the retries have run")
-	require.Less(t, found.Run.Took, time.Minute)
+	require.Less(t, found.Run.Took, 10*time.Minute, "one wait takes that long")
 }
 
 func TestSoakIsStopped(t *testing.T) {
@@ -229,8 +229,11 @@ func TestSoakIsStopped(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := newSoakProject(t, soakFiles(false))
-			cmd := p.command("soak", "order.yaml", "--no-db", "--iterations", c.iterations, "--samples", "400", "--report", "r.html")
+			files := soakFiles(false)
+			// It does not end before it is stopped.
+			files["handlers/charge.rb"] = strings.Replace(files["handlers/charge.rb"], "{ charged:", "sleep if task.context[:n] > 20_000\n      { charged:", 1)
+			p := newSoakProject(t, files)
+			cmd := p.command("soak", "order.yaml", "--no-db", "--contexts", "contexts.rb", "--iterations", c.iterations, "--samples", "400", "--report", "r.html")
 			var stdout bytes.Buffer
 			cmd.Stdout = &stdout
 			stderr, err := cmd.StderrPipe()
@@ -319,7 +322,7 @@ func TestSoakRefuses(t *testing.T) {
 		{"a class that is missing", "absent.yaml:4", "Correct handler_class:", []string{"absent.yaml", "--no-db"}},
 		{"a handler that ends the process", "the process that runs the tasks has ended: signal: killed", "", []string{"dies.yaml", "--no-db"}},
 		{"too few iterations", "39 iterations are too few for any verdict", "--iterations 40", []string{"order.yaml", "--iterations", "39"}},
-		{"too short", "are too few for any verdict, which needs 40", "--duration", []string{"order.yaml", "--no-db", "--duration", "200ms"}},
+		{"too short", "are too few for any verdict, which needs 40", "--duration", []string{"order.yaml", "--no-db", "--duration", "1ms"}},
 		{"no iterations", "--iterations cannot be 0", "20000", []string{"order.yaml", "--iterations", "0"}},
 		{"both", "--iterations and --duration", "Choose", []string{"order.yaml", "--iterations", "50", "--duration", "1s"}},
 		{"no budget", "--budget cannot be 0", "above 0", []string{"order.yaml", "--budget", "0"}},

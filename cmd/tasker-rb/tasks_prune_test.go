@@ -73,7 +73,9 @@ func TestPruneIsInterrupted(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), p.url)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close(t.Context())) }()
-	for _, sql := range []string{"update tasker.tasks set state = 'complete', ended_at = created_at", "delete from tasker.queue"} {
+	for _, sql := range []string{"update tasker.tasks set state = 'complete', ended_at = created_at", "delete from tasker.queue",
+		"create function take_long() returns trigger language plpgsql as 'begin perform pg_sleep(0.3); return null; end'",
+		"create trigger take_long after delete on tasker.tasks for each statement execute function take_long()"} { // forty batches of it
 		_, err = conn.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}

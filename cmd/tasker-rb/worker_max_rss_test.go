@@ -27,14 +27,15 @@ func TestMaxRSSIsChecked(t *testing.T) {
 	require.Contains(t, r.stderr, `"hint":"Give more, with room for the steps`)
 }
 
-// eats keeps 8 MB of each step, in a process that is told to, and then waits for ever.
+// eats keeps 40 MB of each step, in a process that is told to. All but the first two wait for
+// ever, so steps run when the worker is above its limit.
 const eats = `EATEN = []
 class Eat
   def process(*)
     return unless ENV["EATS"]
 
-    EATEN << ("x" * 8_000_000)
-    sleep if EATEN.size > 35
+    EATEN << ("x" * 40_000_000)
+    sleep if EATEN.size > 2
   end
 end
 `
