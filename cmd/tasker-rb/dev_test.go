@@ -43,13 +43,14 @@ func TestDevRunsAgainAfterASave(t *testing.T) {
 
 	p.write(map[string]string{"order.yaml": strings.Replace(threeSteps, "name: ship", "nmae: ship", 1)})
 	requireInOrder(t, w.until("^C ends"), "changed: order.yaml\n", "error: order.yaml:6:", "watching 3 files; ^C ends\n")
-	p.write(map[string]string{"order.yaml": threeSteps, "handlers/order.rb": "class Reserve\n"})
+	w.writeAtOnce(map[string]string{"order.yaml": threeSteps, "handlers/order.rb": "class Reserve\n"})
 	requireInOrder(t, w.until("^C ends"), "changed: handlers/order.rb order.yaml\n", "error: ", "order.rb", "watching 3 files; ^C ends\n")
-	p.write(map[string]string{"handlers/order.rb": threeHandlers, "open": ""})
+	p.write(map[string]string{"open": ""}) // before the save that begins the run
+	p.write(map[string]string{"handlers/order.rb": threeHandlers})
 	said = w.until("^C ends")
 	requireInOrder(t, said, "  step charge: retry limit 5 -> 2\n  step deliver is now called ship\n", "task 3 started\n", "3 of 3 steps done")
 
-	p.write(map[string]string{"context.json": `{"n": 1}`, "handlers/z\x1b[2J.rb": ""})
+	w.writeAtOnce(map[string]string{"context.json": `{"n": 1}`, "handlers/z\x1b[2J.rb": ""})
 	requireInOrder(t, w.until("^C ends"), `changed: context.json handlers/z\u001b[2J.rb`+"\n", "task 4 started\n")
 	require.Equal(t, exitInterrupted, w.end())
 
@@ -63,11 +64,22 @@ func TestDevRunsAgainAfterASave(t *testing.T) {
 	}
 }
 
+// newPatientProject is for a test that saves while a handler runs which lets itself be
+// interrupted: dev must not kill its run because the machine is slow.
+func newPatientProject(t *testing.T) *project {
+	t.Helper()
+	p := newDevProject(t)
+	var err error
+	p.program, err = otherTimes()
+	require.NoError(t, err)
+	return p
+}
+
 // A worker has loaded older code. It takes no task of run and dev, nor one that a save has
 // interrupted.
 func TestDevBesideAWorkerWithOlderCode(t *testing.T) {
 	t.Parallel()
-	p := newDevProject(t)
+	p := newPatientProject(t)
 	returns := func(v string) map[string]string {
 		return map[string]string{"handlers/order.rb": "class Only\n  def process(*)\n    " + v + "\n  end\nend\n"}
 	}
@@ -90,7 +102,7 @@ func TestDevBesideAWorkerWithOlderCode(t *testing.T) {
 
 func TestDevInterruptsWhatRuns(t *testing.T) {
 	t.Parallel()
-	p := newDevProject(t)
+	p := newPatientProject(t)
 	p.write(map[string]string{"order.yaml": one("Only"), "handlers/order.rb": `
 class Only
   def process(*)
@@ -103,13 +115,8 @@ end
 `})
 	w := attend(t, p, "dev", "order.yaml")
 	w.until("only | begun")
-	p.write(map[string]string{"handlers/order.rb": "class Only\n  def process(*)\n    puts \"begun\"\n    Thread.handle_interrupt(Object => :never) { sleep }\n  end\nend\n"})
-	requireInOrder(t, w.until("only | begun"), "only | cleaned up\n", "changed: handlers/order.rb\n", "going on with task 1\n")
-	// This one does not let itself be interrupted.
 	p.write(map[string]string{"handlers/order.rb": "class Only\n  def process(*) = 1\nend\n"})
-	requireInOrder(t, w.until("^C ends"), "changed: handlers/order.rb\n", "going on with task 1\n",
-		"only  started (attempt 1 of 1, after 1 lost)\n", "1 of 1 step done, 1 attempt lost, in ")
-	require.Contains(t, p.run("tasks", "show", "1").stdout, "1 attempt, 1 lost")
+	requireInOrder(t, w.until("^C ends"), "only | cleaned up\n", "changed: handlers/order.rb\n", "going on with task 1\n", "1 of 1 step done, in ")
 
 	p.write(map[string]string{"handlers/order.rb": long + "Only = Long\n"})
 	w.until("only | in the middle")
@@ -123,6 +130,21 @@ end
 	require.Equal(t, "pending 0", p.sql("select state || ' ' || attempts from tasker.steps where task_id = 3"))
 }
 
+// A handler does not let itself be interrupted.
+func TestDevKillsWhatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	p := newDevProject(t)
+	p.write(map[string]string{"order.yaml": one("Only"),
+		"handlers/order.rb": "class Only\n  def process(*)\n    Thread.handle_interrupt(Object => :never) { puts \"begun\"; sleep }\n  end\nend\n"})
+	w := attend(t, p, "dev", "order.yaml")
+	w.until("only | begun")
+	p.write(map[string]string{"handlers/order.rb": "class Only\n  def process(*) = 1\nend\n"})
+	requireInOrder(t, w.until("^C ends"), "changed: handlers/order.rb\n", "going on with task 1\n",
+		"only  started (attempt 1 of 1, after 1 lost)\n", "1 of 1 step done, 1 attempt lost, in ")
+	require.Contains(t, p.run("tasks", "show", "1").stdout, "1 attempt, 1 lost")
+	require.Equal(t, exitInterrupted, w.end())
+}
+
 // What waits for its next attempt does not wait after a save.
 func TestDevRetriesAtOnce(t *testing.T) {
 	t.Parallel()
@@ -130,7 +152,8 @@ func TestDevRetriesAtOnce(t *testing.T) {
 	p.write(map[string]string{"order.yaml": strings.Replace(threeSteps, "curve: none", "base_seconds: 3600, max_seconds: 3600", 1)})
 	w := attend(t, p, "dev", "order.yaml", "--debug")
 	require.NotContains(t, w.until("next attempt in "), "event step.", "handlers have published nothing")
-	p.write(map[string]string{"open": "", "handlers/order.rb": threeHandlers + "# saved\n"})
+	p.write(map[string]string{"open": ""})
+	p.write(map[string]string{"handlers/order.rb": threeHandlers + "# saved\n"})
 	requireInOrder(t, w.until("^C ends"), "going on with task 1 from charge\n", "3 of 3 steps done")
 	require.Equal(t, exitInterrupted, w.end())
 }
@@ -250,6 +273,7 @@ func TestDevOnATerminal(t *testing.T) {
 	p.url, p.env = "", []string{"XDG_STATE_HOME=" + enterable(t), "TMPDIR=" + enterable(t)}
 	require.NoError(t, os.Mkdir(filepath.Join(p.dir, ".tasker-rb"), 0o755))
 	tty := openTerminal(t, 100, 40)
+	keepOutput(t, tty)
 	state := 0
 	said := p.attach(tty, p.command("dev", "order.yaml"), func(said string) {
 		rounds := strings.Count(said, "; Enter begins a new task; ^C ends\n")
@@ -262,7 +286,8 @@ func TestDevOnATerminal(t *testing.T) {
 			_, err := tty.ours.WriteString("\n")
 			require.NoError(t, err)
 		case 2:
-			p.write(map[string]string{"handlers/order.rb": threeHandlers + "# saved\n", "open": ""})
+			p.write(map[string]string{"open": ""})
+			p.write(map[string]string{"handlers/order.rb": threeHandlers + "# saved\n"})
 		default:
 			_, err := tty.ours.WriteString("\x03")
 			require.NoError(t, err)

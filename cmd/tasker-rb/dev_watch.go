@@ -201,15 +201,17 @@ func (p *devProcess) sayEnd(said io.Writer) {
 	}
 }
 
-// endPatience is how long a run may take to end for the next one.
-const endPatience = 2 * time.Second
+// endPatience is how long a run may take to end for the next one. Only a test links the
+// program with another one.
+var endPatience = "2s"
 
 // end interrupts the run. If a handler does not let itself be interrupted, it kills it.
 func (p *devProcess) end() {
-	_ = p.process.Signal(syscall.SIGINT) // it may have ended
+	patience, _ := time.ParseDuration(endPatience) // it is valid
+	_ = p.process.Signal(syscall.SIGINT)           // it may have ended
 	select {
 	case <-p.over:
-	case <-time.After(endPatience):
+	case <-time.After(patience):
 		_ = p.process.Kill()
 		<-p.over
 	}

@@ -121,7 +121,7 @@ func (c control) run(t *testing.T, handlers string, flags ...string) controlRun 
 		program, err = planted()
 		require.NoError(t, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	args := append([]string{"soak", filepath.Join(handlers, "template.yaml"), "--handlers", handlers, "--output", "json"}, flags...)
 	env := append(plainEnvironment(), "TASKER_PLANT="+c.plant())

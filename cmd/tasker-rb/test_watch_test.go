@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tasker-rb/tasker-rb/internal/daemon"
 )
 
 // tick is the pause between two looks at a condition.
@@ -51,6 +53,15 @@ func attend(t *testing.T, p *project, args ...string) *watcher {
 		return cmd.ProcessState.ExitCode()
 	}
 	return w
+}
+
+// writeAtOnce writes files so that the command sees all of them in one look, or in looks that
+// follow each other: it stands still meanwhile.
+func (w *watcher) writeAtOnce(files map[string]string) {
+	w.t.Helper()
+	daemon.Freeze(w.t, w.cmd.Process)
+	w.write(files)
+	require.NoError(w.t, w.cmd.Process.Signal(syscall.SIGCONT))
 }
 
 // until returns the output up to a line that has this text.
@@ -96,7 +107,7 @@ func TestASuiteIsWatched(t *testing.T) {
 	require.Contains(t, said, "changed: order.yaml; running the whole suite\n")
 	require.Contains(t, said, "error: order.yaml:3:33: the handler of step only: there is no class Shop::Chrge")
 
-	p.write(map[string]string{"order.yaml": one("Shop::Charge"), "spec/new_spec.rb": "RSpec.describe('new') { it('is there') { } }\n"})
+	w.writeAtOnce(map[string]string{"order.yaml": one("Shop::Charge"), "spec/new_spec.rb": "RSpec.describe('new') { it('is there') { } }\n"})
 	said = w.until("^C ends")
 	require.Contains(t, said, "4 examples, 1 failure")
 
