@@ -31,7 +31,7 @@ func TestTheDatabaseGoesAway(t *testing.T) {
 	u, err := url.Parse(server.URL())
 	require.NoError(t, err)
 	settings := u.Query()
-	settings.Set("connect_timeout", "3")
+	settings.Set("connect_timeout", "5") // a connection may take that long; the run gives up after three times as long
 	u.RawQuery = settings.Encode()
 
 	p := &project{t: t, dir: t.TempDir(), url: u.String()}
@@ -68,7 +68,7 @@ func privateProject(t *testing.T, files map[string]string) (p *project, dir stri
 func TestTheDiskFillsDuringARun(t *testing.T) {
 	t.Parallel()
 	p, dir := privateProject(t, map[string]string{"long.yaml": one("Long"), "handlers/long.rb": long})
-	p.env = append(p.env, "PGCONNECT_TIMEOUT=1")
+	p.env = append(p.env, "PGCONNECT_TIMEOUT=5") // as above
 	r := p.follow(p.command("run", "long.yaml"), func(line string) {
 		if line != "only | in the middle" {
 			return
