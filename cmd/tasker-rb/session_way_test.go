@@ -149,6 +149,9 @@ func TestWorkersBehindAPooler(t *testing.T) {
 				return direct.count("select count(*) from tasker.tasks where state = 'complete'") == tasks
 			}
 			require.Eventually(t, ended, patience, 20*time.Millisecond, out)
+			// A worker that stops does not ask any more whether a commit without an answer has
+			// succeeded, and then leaves its blocks out.
+			require.Eventually(t, func() bool { return direct.count("select count(*) from told") == tasks }, patience, 20*time.Millisecond, out)
 			require.NoError(t, first.Process.Kill())
 			require.Error(t, first.Wait())
 			require.NoError(t, second.Process.Signal(syscall.SIGTERM))
