@@ -32,15 +32,37 @@ func (b *builder) wrongType(m tree.Member, want string) {
 	hint := ""
 	switch v := m.Value; {
 	case v.Kind == tree.Null:
-		hint = "Give it a value, or remove the key."
-	case want == "text" && (v.Kind == tree.Integer || v.Kind == tree.Float || v.Kind == tree.Bool):
+		hint = emptyHint(m.Key)
+	case want == "text" && isBare(v):
 		hint = "Put it in quotes: " + strconv.Quote(tree.Shorten(v.Source))
+	case want == "a list" && v.Kind == tree.String && slices.Contains(listsOfMappings, m.Key):
+		hint = "Write a list of mappings, each with a name."
 	case want == "a list" && v.Kind == tree.String && !strings.Contains(v.Text, "\n"):
 		hint = "Write a list: [" + tree.Shorten(v.Text) + "]"
 	case v.Kind == tree.String && tree.LooksLike(v.Text, want):
 		hint = "Write it without quotes."
 	}
 	b.problems.at(m.Value, hint, "%s must be %s, found %s", m.Key, want, m.Value.Describe())
+}
+
+// listsOfMappings are the keys of lists whose items cannot be text.
+var listsOfMappings = []string{"step_templates", "steps", "custom_events"}
+
+// emptyHint says what to do about a key without a value. To remove a key that is required
+// would be the next fault.
+func emptyHint(key string) string {
+	switch {
+	case slices.Contains(requiredKeys, key):
+		return "Give it a value."
+	case strings.HasSuffix(key, "]"):
+		return "Give it a value, or remove it."
+	}
+	return "Give it a value, or remove the key."
+}
+
+// isBare reports whether a value would be text with quotes around it.
+func isBare(n *tree.Node) bool {
+	return n.Kind == tree.Integer || n.Kind == tree.Float || n.Kind == tree.Bool
 }
 
 func (b *builder) object(m tree.Member) bool {
@@ -68,6 +90,16 @@ func (b *builder) text(m tree.Member) (string, bool) {
 	return m.Value.Text, true
 }
 
+// textThat reads a text that must be of some kind, which fits tells. A value that quotes
+// would not make fit gets the hint.
+func (b *builder) textThat(m tree.Member, fits func(string) bool, hint string) (string, bool) {
+	if isBare(m.Value) && !fits(m.Value.Source) {
+		b.problems.at(m.Value, hint, "%s must be text, found %s", m.Key, m.Value.Describe())
+		return "", false
+	}
+	return b.text(m)
+}
+
 // label reads a name: one line of printable text that is not empty.
 func (b *builder) label(m tree.Member) (string, bool) {
 	text, ok := b.text(m)
@@ -79,12 +111,15 @@ func (b *builder) label(m tree.Member) (string, bool) {
 
 func (b *builder) checkLabel(n *tree.Node, what string) bool {
 	text := n.Text
+	inner := strings.TrimSpace(text)
 	switch {
 	case text == "":
-		b.problems.at(n, "Give it a value, or remove the key.", "%s is empty", what)
-	case text != strings.TrimSpace(text):
-		b.problems.at(n, "Write "+strconv.Quote(tree.Shorten(strings.TrimSpace(text)))+".", "%s %q has space around it", what, tree.Shorten(text))
-	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		b.problems.at(n, emptyHint(what), "%s is empty", what)
+	case inner == "":
+		b.problems.at(n, emptyHint(what), "%s %q is only space", what, tree.Shorten(text))
+	case text != inner && !strings.ContainsFunc(inner, isUnprintable):
+		b.problems.at(n, "Write "+strconv.Quote(tree.Shorten(inner))+".", "%s %q has space around it", what, tree.Shorten(text))
+	case strings.ContainsFunc(text, isUnprintable):
 		b.problems.at(n, "Use printable characters on one line.", "%s %q holds a character that cannot be printed", what, tree.Shorten(text))
 	case len([]rune(text)) > maxNameRunes:
 		b.problems.at(n, "", "%s has %d characters, the limit is %d", what, len([]rune(text)), maxNameRunes)
@@ -93,6 +128,8 @@ func (b *builder) checkLabel(n *tree.Node, what string) bool {
 	}
 	return false
 }
+
+func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // labels reads a list of names. It returns the nodes that hold them.
 func (b *builder) labels(m tree.Member) []*tree.Node {
@@ -183,16 +220,17 @@ func formatSeconds(d time.Duration) string {
 
 // oneOf reads a text that must be one of the allowed words.
 func oneOf[T ~string](b *builder, m tree.Member, fallback T, allowed ...T) T {
-	text, ok := b.text(m)
-	if !ok || slices.Contains(allowed, T(text)) {
-		if ok {
-			return T(text)
-		}
-		return fallback
-	}
 	names := make([]string, len(allowed))
 	for i, a := range allowed {
 		names[i] = string(a)
+	}
+	fits := func(text string) bool { return slices.Contains(names, text) }
+	text, ok := b.textThat(m, fits, "Write "+nearest.Or(names)+".")
+	switch {
+	case !ok:
+		return fallback
+	case fits(text):
+		return T(text)
 	}
 	b.problems.at(m.Value, b.problems.suggestion(text, names, ""), "%s is %q; it must be %s", m.Key, tree.Shorten(text), nearest.Or(names))
 	return fallback
@@ -208,6 +246,9 @@ func (b *builder) checkKeys(n *tree.Node, known []key, what string) {
 		}
 		hint, foreign := b.format.foreign[m.Key]
 		if !foreign {
+			hint = b.format.elsewhere(m.Key, what)
+		}
+		if hint == "" {
 			hint = b.problems.suggestion(m.Key, names, "Known keys: "+strings.Join(names, ", ")+".")
 		}
 		b.problems.add(Problem{

@@ -67,7 +67,11 @@ func (b *builder) coreHandler(n *tree.Node, s *Step, who string) {
 		return
 	}
 	if m.Value.Kind == tree.String {
-		b.problems.at(m.Value, "Write handler: {callable: "+tree.Shorten(m.Value.Text)+"}.", "handler must be a mapping, found %s", m.Value.Describe())
+		callable := "NAME"
+		if isHandlerName(m.Value.Text) {
+			callable = tree.Shorten(m.Value.Text)
+		}
+		b.problems.at(m.Value, "Write handler: {callable: "+callable+"}.", "handler must be a mapping, found %s", m.Value.Describe())
 		return
 	}
 	if !b.object(*m) {

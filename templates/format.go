@@ -16,6 +16,8 @@ type format struct {
 	template, step, environment []key
 	// foreign has a hint for each key of the other format.
 	foreign map[string]string
+	// otherWords are the words of other job systems, by the mapping that they are in.
+	otherWords map[string][]otherWords
 	// free are the keys of free data.
 	free []string
 	// synonyms are pairs of keys that mean the same.
@@ -43,7 +45,8 @@ var engineFormat = &format{
 		"system_dependency":   "In a template with step_templates: it is dependent_system:.",
 		"task_handler":        "In a template with step_templates: it is task_handler_class: and handler_config:.",
 	},
-	free: []string{"handler_config", "schema"},
+	otherWords: engineWords,
+	free:       []string{"handler_config", "schema"},
 }
 
 // coreFormat is the format of Tasker Core.
@@ -68,6 +71,7 @@ var coreFormat = &format{
 		"step_templates":           "A template has steps: or step_templates:. Keep one of the two, with the keys of its format.",
 		"task_handler_class":       "In a template with steps: it is task_handler: {callable: NAME}.",
 	},
+	otherWords:    coreWords,
 	free:          []string{"initialization", "input_schema", "schema", "result_schema", "metadata", "composition"},
 	synonyms:      coreSynonyms,
 	everyStep:     "ALL",

@@ -23,6 +23,9 @@ func FuzzParse(f *testing.F) {
 	for _, tc := range coreProblemCases {
 		f.Add([]byte(tc.yaml))
 	}
+	for _, c := range hintCases {
+		f.Add([]byte(c.yaml))
+	}
 	for _, file := range []string{"testdata/order.yml", "testdata/ticket.yml"} {
 		data, err := os.ReadFile(file)
 		require.NoError(f, err)

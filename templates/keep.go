@@ -80,7 +80,7 @@ func (b *builder) keep(m tree.Member) Keep {
 		b.problems.at(m.Value, hint, "%s has no unit: %s", m.Key, tree.Shorten(m.Value.Source))
 		return Keep{}
 	}
-	text, ok := b.text(m)
+	text, ok := b.textThat(m, func(text string) bool { _, err := ParseKeep(text); return err == nil }, hint)
 	if !ok {
 		return Keep{}
 	}

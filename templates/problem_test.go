@@ -91,8 +91,8 @@ var problemCases = []struct {
 		`2:1: a template has no key "zzzzzz" | Known keys: name, namespace_name, version, description, task_handler_class, module_namespace, concurrent, default_dependent_system, named_steps, schema, handler_config, custom_events, queue, keep, step_templates, environments.`}},
 	{"name: number", "name: 5\n" + steps, []string{`1:7: name must be text, found the value 5 | Put it in quotes: "5"`}},
 	{"name: Boolean", "name: no\n" + steps, []string{`1:7: name must be text, found the value no | Put it in quotes: "no"`}},
-	{"name: nothing", "name:\n" + steps, []string{`1:6: name must be text, found nothing | Give it a value, or remove the key.`}},
-	{"name: empty", "name: ''\n" + steps, []string{`1:7: name is empty | Give it a value, or remove the key.`}},
+	{"name: nothing", "name:\n" + steps, []string{`1:6: name must be text, found nothing | Give it a value.`}},
+	{"name: empty", "name: ''\n" + steps, []string{`1:7: name is empty | Give it a value.`}},
 	{"name: space", "name: ' x'\n" + steps, []string{`1:7: name " x" has space around it | Write "x".`}},
 	{"name: control", "name: \"a\\tb\"\n" + steps, []string{`1:7: name "a\tb" holds a character that cannot be printed | Use printable characters on one line.`}},
 	{"name: long", "name: " + strings.Repeat("x", 256) + "\n" + steps, []string{`1:7: name has 256 characters, the limit is 255`}},
@@ -104,7 +104,7 @@ var problemCases = []struct {
 	{"concurrent", "name: x\nconcurrent: \"true\"\n" + steps, []string{`2:13: concurrent must be true or false, found the text "true" | Write it without quotes.`}},
 	{"default_dependent_system", "name: x\ndefault_dependent_system: 1\n" + steps, []string{`2:27: default_dependent_system must be text, found the value 1 | Put it in quotes: "1"`}},
 	{"module_namespace", "name: x\nmodule_namespace: shop\n" + steps, []string{`2:19: module_namespace "shop" is not the name of a Ruby class | Did you mean "Shop"?`}},
-	{"task_handler_class", "name: x\ntask_handler_class: 9\n" + steps, []string{`2:21: task_handler_class must be text, found the value 9 | Put it in quotes: "9"`}},
+	{"task_handler_class", "name: x\ntask_handler_class: 9\n" + steps, []string{`2:21: task_handler_class must be text, found the value 9 | Write the name of a Ruby class, such as Orders::ValidateOrder.`}},
 	{"handler_config", "name: x\nhandler_config: [1]\n" + steps, []string{`2:17: handler_config must be a mapping, found a list`}},
 	{"custom_events", "name: x\ncustom_events: [{name: a}, {name: a}, {description: b}, {name: c, nme: d}, e]\n" + steps, []string{
 		`2:35: the event "a" is given twice, first at t.yml:2:24 | Remove one of the two.`,
@@ -143,7 +143,7 @@ var problemCases = []struct {
 	{"step: nothing in it", "name: x\nstep_templates:\n  - {}\n", []string{
 		`3:5: the step has no name | Add a name.`, `3:5: the step has no handler_class | Add handler_class: with the name of a Ruby class.`}},
 	{"step: unknown key", "name: x\nstep_templates:\n  - {name: a, handler_class: A, retry_limit: 1}\n",
-		[]string{`3:33: a step has no key "retry_limit" | Did you mean "default_retry_limit"?`}},
+		[]string{`3:33: a step has no key "retry_limit" | Did you mean "default_retry_limit"? It counts all attempts, the first one included.`}},
 	{"step: class of a file", "name: x\nstep_templates:\n  - {name: a, handler_class: shop/do_it.rb}\n",
 		[]string{`3:30: handler_class "shop/do_it.rb" is not the name of a Ruby class | Did you mean "Shop::DoIt"?`}},
 	{"step: class, empty and odd", "name: x\nstep_templates:\n  - {name: a, handler_class: ''}\n  - {name: b, handler_class: 'A::9'}\n", []string{
@@ -182,8 +182,8 @@ step_templates:
 		`13:20: custom_events must be a list, found a mapping`,
 		`14:22: timeout_seconds must be a number, found the text "5" | Write it without quotes.`,
 		`15:14: backoff must be a mapping, found the text "fast"`,
-		`16:18: transaction must be text, found the value 1 | Put it in quotes: "1"`,
-		`17:16: isolation must be text, found the value 2 | Put it in quotes: "2"`,
+		`16:18: transaction must be text, found the value 1 | Write "lazy", "always" or "none".`,
+		`17:16: isolation must be text, found the value 2 | Write "read uncommitted", "read committed", "repeatable read" or "serializable".`,
 		`18:22: concurrency_key must be text, found the value 3 | Put it in quotes: "3"`,
 		`19:24: concurrency_limit is 0; it must be from 1 to 10000`,
 		`20:19: keep_threads must be true or false, found the text "sometimes"`}},
@@ -238,7 +238,7 @@ step_templates:
 		`5:52: the steps depend on each other in a cycle: c -> d -> c | Remove one of these dependencies.`}},
 	{"named_steps: types", "name: x\nnamed_steps: [a, 1, '']\n" + steps, []string{
 		`2:18: named_steps[1] must be text, found the value 1 | Put it in quotes: "1"`,
-		`2:21: named_steps[2] is empty | Give it a value, or remove the key.`}},
+		`2:21: named_steps[2] is empty | Give it a value, or remove it.`}},
 	{"named_steps: disagree", "name: x\nnamed_steps: [charge, charge, ship]\nstep_templates:\n  - {name: charge, handler_class: A}\n  - {name: shop, handler_class: A}\n", []string{
 		`2:23: named_steps has "charge" twice, first at t.yml:2:15 | Remove one of the two.`,
 		`2:31: named_steps has "ship", which no step_templates define | Did you mean "shop"?`,

@@ -24,23 +24,36 @@ var methodPattern = regexp.MustCompile(`^[a-z_][A-Za-z0-9_]*[?!]?$`)
 // that a handler is registered with.
 func (b *builder) handlerName(m tree.Member, s *Step) {
 	s.HandlerPosition = b.problems.position(m.Value.Line, m.Value.Column)
-	if m.Value.Kind == tree.String && registeredPattern.MatchString(m.Value.Text) && len(m.Value.Text) <= maxNameRunes &&
-		!strings.HasSuffix(m.Value.Text, ".rb") {
+	if m.Value.Kind == tree.String && isRegistered(m.Value.Text) {
 		s.HandlerClass = m.Value.Text
 		return
 	}
 	s.HandlerClass = b.constant(m)
 }
 
+// isRegistered reports whether a handler may be registered with the name.
+func isRegistered(text string) bool {
+	return registeredPattern.MatchString(text) && len(text) <= maxNameRunes && !strings.HasSuffix(text, ".rb")
+}
+
+// isHandlerName reports whether handlerName accepts the text.
+func isHandlerName(text string) bool {
+	return isRegistered(text) || isConstant(text)
+}
+
+func isConstant(text string) bool {
+	return constantPattern.MatchString(text) && len([]rune(text)) <= maxNameRunes
+}
+
 // methodName reads the name of a method.
 func (b *builder) methodName(m tree.Member) string {
-	text, ok := b.text(m)
+	const hint = "Write the name of a public method of the handler, such as call."
+	text, ok := b.textThat(m, methodPattern.MatchString, hint)
 	switch {
 	case !ok:
 		return ""
 	case !methodPattern.MatchString(text) || len(text) > maxNameRunes:
-		b.problems.at(m.Value, "Write the name of a public method of the handler, such as call.",
-			"%s %q is not the name of a Ruby method", m.Key, tree.Shorten(text))
+		b.problems.at(m.Value, hint, "%s %q is not the name of a Ruby method", m.Key, tree.Shorten(text))
 		return ""
 	}
 	return text
@@ -49,14 +62,15 @@ func (b *builder) methodName(m tree.Member) string {
 // constant reads the name of a Ruby class or module. It returns the name
 // without a leading "::".
 func (b *builder) constant(m tree.Member) string {
-	text, ok := b.text(m)
+	const example = "Write the name of a Ruby class, such as Orders::ValidateOrder."
+	text, ok := b.textThat(m, isConstant, example)
 	switch {
 	case !ok:
 		return ""
 	case text == "":
-		b.problems.at(m.Value, "Write the name of a Ruby class, such as Orders::ValidateOrder.", "%s is empty", m.Key)
+		b.problems.at(m.Value, example, "%s is empty", m.Key)
 		return ""
-	case !constantPattern.MatchString(text) || len([]rune(text)) > maxNameRunes:
+	case !isConstant(text):
 		hint := "Write a constant path, such as Orders::ValidateOrder."
 		if camel := camelize(text); constantPattern.MatchString(camel) {
 			hint = "Did you mean " + strconv.Quote(tree.Shorten(camel)) + "?"

@@ -92,3 +92,16 @@ func keyNames(keys []key) []string {
 	}
 	return names
 }
+
+// requiredKeys are the keys that some mapping must have.
+var requiredKeys = func() []string {
+	var names []string
+	for _, keys := range [][]key{templateKeys, stepKeys, customEventKeys, coreTemplateKeys, coreStepKeys, coreHandlerKeys, coreEventKeys} {
+		for _, k := range keys {
+			if k.fallback == required {
+				names = append(names, k.name)
+			}
+		}
+	}
+	return names
+}()

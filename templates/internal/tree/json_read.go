@@ -78,6 +78,12 @@ func (r *jsonReader) peek() string {
 		return "the end of the text"
 	}
 	c, _ := utf8.DecodeRune(r.data[r.pos:])
+	switch { // QuoteRune would escape these two
+	case c == '\'':
+		return `"'"`
+	case c == '\\':
+		return `'\'`
+	}
 	return strconv.QuoteRune(c)
 }
 
