@@ -26,6 +26,12 @@ func FuzzParse(f *testing.F) {
 	for _, c := range hintCases {
 		f.Add([]byte(c.yaml))
 	}
+	for _, schema := range []string{
+		"{type: string, enum: [a]}", "{anyOf: [{const: 5}, false]}", "{required: [a], additionalProperties: false}", "{minProperties: 3, maxProperties: 2}",
+		"{$ref: '#/$defs/a', $defs: {a: {allOf: [{$ref: '#'}]}}, propertys: {a: {}}, items: [{typ: a}]}",
+	} {
+		f.Add([]byte(schemaOf(schema)))
+	}
 	for _, file := range []string{"testdata/order.yml", "testdata/ticket.yml"} {
 		data, err := os.ReadFile(file)
 		require.NoError(f, err)

@@ -34,7 +34,10 @@ func (b *builder) compile(m tree.Member) *contextSchema {
 	}
 	schema, faults := compileSchema(n)
 	if len(faults) == 0 && !b.stored {
-		faults = schema.faultyDefaults()
+		faults = append(schema.objectless(), schema.faultyDefaults()...)
+	}
+	if !b.stored {
+		b.unknownKeywords(m)
 	}
 	for _, f := range faults {
 		line, column := n.At(f.path)
