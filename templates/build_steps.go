@@ -81,9 +81,7 @@ func (b *builder) step(n *tree.Node, i int, t *Template) *stepDraft {
 	} else {
 		b.problems.at(n, "Add handler_class: with the name of a Ruby class.", "%s has no handler_class", who)
 	}
-	if m := n.Get("handler_method"); m != nil {
-		s.HandlerMethod = b.methodName(*m)
-	}
+	b.handlerMethod(n.Get("handler_method"), s)
 	if m := n.Get("dependent_system"); m != nil {
 		if system, ok := b.label(*m); ok {
 			s.DependentSystem = system

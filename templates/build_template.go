@@ -36,10 +36,13 @@ type builder struct {
 	stored bool
 	// format is the format of the document.
 	format *format
+	// readable are the steps of the latest build whose handlers could be read.
+	readable []*Step
 }
 
 // build returns the Template. It is valid only if build reported no problem.
 func (b *builder) build(root *tree.Node) *Template {
+	b.readable = nil
 	b.checkKeys(root, b.format.template, "a template")
 	if b.format == coreFormat {
 		return b.coreTemplate(root)

@@ -249,7 +249,13 @@ func (b *builder) checkKeys(n *tree.Node, known []key, what string) {
 			hint = b.format.elsewhere(m.Key, what)
 		}
 		if hint == "" {
-			hint = b.problems.suggestion(m.Key, names, "Known keys: "+strings.Join(names, ", ")+".")
+			hint = b.problems.suggestion(m.Key, names, "")
+		}
+		if hint == "" {
+			hint = b.nearElsewhere(m.Key, what)
+		}
+		if hint == "" {
+			hint = "Known keys: " + strings.Join(names, ", ") + "."
 		}
 		b.problems.add(Problem{
 			File: b.problems.file, Warning: b.problems.unused, Line: m.Line, Column: m.Column,

@@ -83,9 +83,7 @@ func (b *builder) coreHandler(n *tree.Node, s *Step, who string) {
 	} else {
 		b.problems.key(*m, "Add callable: with the name of a Ruby class, or the name that the handler is registered with.", "the handler of %s has no callable", who)
 	}
-	if method := m.Value.Get("method"); method != nil {
-		s.HandlerMethod = b.methodName(*method)
-	}
+	b.handlerMethod(m.Value.Get("method"), s)
 	if config := m.Value.Get("initialization"); config != nil && b.object(*config) {
 		s.HandlerConfig = rawJSON(config.Value)
 	}

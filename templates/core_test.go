@@ -159,9 +159,9 @@ func TestWarnings(t *testing.T) {
 			`warning: 7:16: nothing calls the task_handler "shop.task": it is not the name of a Ruby class | Remove it, or write the name of a Ruby class.`,
 			`warning: 9:39: events that are durable or broadcast are published as fast ones are: once at most, to subscribers in the worker's process | Write delivery_mode: fast if that is enough. For more, let the handler write to a table.`,
 			`warning: 9:81: nothing reads result_schema | It only describes the template. It may stay.`}},
-		"an environment that is not in use": {"name: x\n" + steps + "environments:\n  prod: {colour: red, step_templates: [{name: a, retires: 1}]}\n", []string{
+		"an environment that is not in use": {"name: x\n" + steps + "environments:\n  prod: {colour: red, step_templates: [{name: a, taste: 1}]}\n", []string{
 			`warning: 5:10: an environment has no key "colour" | Known keys: ` + environmentKeyNames + `.`,
-			`warning: 5:50: a step has no key "retires" | Known keys: ` + strings.Join(stepKeyNames, ", ") + `.`}},
+			`warning: 5:50: a step has no key "taste" | Known keys: ` + strings.Join(stepKeyNames, ", ") + `.`}},
 	} {
 		tmpl := parse(t, tc.yaml)
 		require.Equal(t, tc.want, lines(t, tmpl.Warnings), name)

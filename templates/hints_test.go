@@ -54,6 +54,7 @@ func TestKeysOfOtherJobSystems(t *testing.T) {
 		{step("handler_class: A, max_attempts: 3"), `a step has no key "max_attempts"`, attempts},
 		{step("handler_class: A, maxRetries: 3"), `a step has no key "maxRetries"`, attempts},
 		{step("handler_class: A, retry-count: 3"), `a step has no key "retry-count"`, attempts},
+		{step("handler_class: A, retry_limt: 3"), `a step has no key "retry_limt"`, attempts},
 		{step("handler_class: A, needs: [b]"), `a step has no key "needs"`, `Did you mean "depends_on_steps"?`},
 		{step("handler_class: A, params: {}"), `a step has no key "params"`, `Did you mean "handler_config"?`},
 		{step("handler_class: A, delay: 5"), `a step has no key "delay"`, `Did you mean backoff: {base_seconds: SECONDS}?`},

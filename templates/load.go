@@ -73,17 +73,21 @@ func parseDocument(root *tree.Node, environment string, b *builder) (*Template, 
 	b.schemas = make(map[*tree.Node]*contextSchema)
 	base := withoutEnvironments(root)
 	selected := b.build(base)
+	readable := b.readable
 	var names []string
 	for _, env := range environments(root, problems) {
 		names = append(names, env.Key)
 		problems.unused = env.Key != environment
 		t := b.build(b.overlay(base, env))
 		if env.Key == environment {
-			selected = t
+			selected, readable = t, b.readable
 		}
 	}
-	if err := problems.err(); err != nil {
-		return nil, err
+	if list := problems.faults(); list != nil {
+		return nil, &Problems{List: list, Unfinished: &Template{
+			TaskHandlerClass: selected.TaskHandlerClass, TaskHandlerPosition: selected.TaskHandlerPosition,
+			Position: selected.Position, Steps: readable,
+		}}
 	}
 	selected.Environment, selected.Environments = environment, names
 	selected.Warnings = problems.sorted()

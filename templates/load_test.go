@@ -63,3 +63,34 @@ func TestUnreadableFiles(t *testing.T) {
 	_, err = templates.Load(dir)
 	require.EqualError(t, err, dir+": this is a directory, not a template file\n    Name one file: \"order.yml\".")
 }
+
+// Of a file with problems, the handlers that are named well can still be looked for.
+func TestWhatCouldBeReadOfAFileWithProblems(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		yaml, class string
+		want        []string
+	}{
+		{"name: x\nqueu: a\ntask_handler_class: Shop\nstep_templates:\n  - {name: a, handler_class: A, retry_limt: 3}\n  - {handler_class: b.c, handler_method: go}\n" +
+			"  - {name: c, handler_class: 'no class'}\n  - {name: d, handler_class: D, handler_method: 7}\n  - 5\n", "Shop", []string{"A", "b.c#go"}},
+		{"name: x\nsteps:\n  - {name: a, handler: {callable: A, method: go}, dependencies: [b]}\n  - {name: c, handler: {callable: C, x: 1}}\n", "", []string{"A#go", "C"}},
+		{"name: x\nsteps:\n  - {name: a, handler_class: A}\n", "", []string{"A"}},
+		{"name: x\n" + steps + "environments: {test: {step_templates: [{name: a, handler_class: B, timeout_seconds: no}]}}\n", "", []string{"A"}},
+		{"name: x\n", "", nil},
+	} {
+		_, err := templates.Parse([]byte(c.yaml), "t.yml")
+		var problems *templates.Problems
+		require.ErrorAs(t, err, &problems)
+		var handlers []string
+		for _, s := range problems.Unfinished.Steps {
+			require.NotZero(t, s.HandlerPosition)
+			handlers = append(handlers, strings.TrimSuffix(s.HandlerClass+"#"+s.HandlerMethod, "#"))
+		}
+		require.Equal(t, c.want, handlers, c.yaml)
+		require.Equal(t, c.class, problems.Unfinished.TaskHandlerClass)
+	}
+	_, err := templates.Parse([]byte("name: x: y\n"), "t.yml")
+	var problems *templates.Problems
+	require.ErrorAs(t, err, &problems)
+	require.Nil(t, problems.Unfinished)
+}

@@ -91,11 +91,36 @@ func (f *format) elsewhere(name, what string) string {
 	case what == "a template" && slices.Contains(keyNames(f.step), name):
 		return "It is a key of a step. Put it into those that it concerns."
 	}
-	plain := strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(name))
+	return f.ofOtherWord(plainWord(name), what)
+}
+
+func (f *format) ofOtherWord(word, what string) string {
 	for _, other := range f.otherWords[what] {
-		if slices.Contains(other.words, plain) {
+		if slices.Contains(other.words, word) {
 			return other.hint
 		}
 	}
 	return ""
+}
+
+// nearElsewhere is elsewhere for a key that is misspelt, too.
+func (b *builder) nearElsewhere(name, what string) string {
+	const shortest = 6 // too much is near a shorter word
+	var words []string
+	for _, other := range b.format.otherWords[what] {
+		for _, word := range other.words {
+			if len(word) >= shortest {
+				words = append(words, word)
+			}
+		}
+	}
+	near := b.problems.near(plainWord(name), words)
+	if len(near) == 0 {
+		return ""
+	}
+	return b.format.ofOtherWord(near[0], what)
+}
+
+func plainWord(name string) string {
+	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(name))
 }

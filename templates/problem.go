@@ -38,6 +38,10 @@ func (p Problem) String() string {
 // the order of their places. At least one Problem is not a warning.
 type Problems struct {
 	List []Problem
+	// Unfinished has what could be read of a file with problems: TaskHandlerClass and the
+	// steps whose handlers could be read, with their positions. It is good for checking
+	// that these exist, and for nothing else. It is nil when nothing could be read.
+	Unfinished *Template
 	// cause is the operating system's error when a file could not be read.
 	cause error
 }
@@ -133,9 +137,17 @@ func (c *collector) position(line, column int) Position {
 	return Position{File: c.file, Line: line, Column: column}
 }
 
-// err returns nil, or a *Problems in the order of the places. It has the warnings
-// as well, but they alone are no error.
+// err returns nil, or a *Problems.
 func (c *collector) err() error {
+	if list := c.faults(); list != nil {
+		return &Problems{List: list}
+	}
+	return nil
+}
+
+// faults returns nil, or the problems in the order of the places. It has the warnings as
+// well, but not when there is nothing else.
+func (c *collector) faults() []Problem {
 	if !slices.ContainsFunc(c.list, func(p Problem) bool { return !p.Warning }) {
 		return nil
 	}
@@ -144,7 +156,7 @@ func (c *collector) err() error {
 		more := Problem{File: c.file, Message: fmt.Sprintf("%d more problems are not shown", len(list)-maxProblems)}
 		list = append(slices.Clone(list[:maxProblems]), more)
 	}
-	return &Problems{List: list}
+	return list
 }
 
 // sorted returns the problems in the order of their places.

@@ -272,7 +272,7 @@ environments:
 		`warning: 8:5: an environment has no key "verson" | Known keys: ` + environmentKeyNames + `.`,
 		`10:16: the environment changes the step "chrage", which is not a step of this template | Did you mean "charge"?`,
 		`11:45: default_retry_limit must be an integer, found the text "many"`,
-		`warning: 11:51: a step has no key "retires" | Known keys: ` + strings.Join(stepKeyNames, ", ") + `.`,
+		`warning: 11:51: a step has no key "retires" | Did you mean "default_retry_limit"? It counts all attempts, the first one included.`,
 		`12:16: the environment changes the step "charge" twice, first at t.yml:11:16 | Merge the two.`,
 		`13:9: a step of an environment has no name | Add the name of the step that it changes.`,
 		`14:9: a step of an environment must be a mapping, found the text "text"`,

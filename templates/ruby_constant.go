@@ -31,6 +31,16 @@ func (b *builder) handlerName(m tree.Member, s *Step) {
 	s.HandlerClass = b.constant(m)
 }
 
+// handlerMethod reads the method of a step's handler, once its name is read.
+func (b *builder) handlerMethod(m *tree.Member, s *Step) {
+	if m != nil {
+		s.HandlerMethod = b.methodName(*m)
+	}
+	if s.HandlerClass != "" && (m == nil || s.HandlerMethod != "") {
+		b.readable = append(b.readable, s)
+	}
+}
+
 // isRegistered reports whether a handler may be registered with the name.
 func isRegistered(text string) bool {
 	return registeredPattern.MatchString(text) && len(text) <= maxNameRunes && !strings.HasSuffix(text, ".rb")

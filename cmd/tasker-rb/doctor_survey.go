@@ -181,7 +181,7 @@ func shownFolders(given, dirs []string) *strings.Replacer {
 // surveyTemplates are the templates of a survey, with what is wrong with them.
 type surveyTemplates struct {
 	files    []string
-	sound    []*templates.Template
+	list     []*templates.Template // whose handlers can be checked
 	problems []templates.Problem
 }
 
@@ -194,12 +194,12 @@ func readTemplates(ctx context.Context, paths []string) (*surveyTemplates, error
 	if t.files, err = templateFiles(paths); err != nil {
 		return nil, err
 	}
-	var found []templates.Problem
-	if t.sound, found, err = loadEach(ctx, t.files); err != nil {
+	l, err := loadEach(ctx, t.files)
+	if err != nil {
 		return nil, err
 	}
-	t.problems = mergeRunTime(found)
-	for _, sound := range t.sound {
+	t.problems, t.list = mergeRunTime(l.found), l.withHandlers()
+	for _, sound := range l.sound {
 		t.problems = append(t.problems, sound.Warnings...)
 	}
 	return t, nil
@@ -208,7 +208,7 @@ func readTemplates(ctx context.Context, paths []string) (*surveyTemplates, error
 // uses returns the handlers that the templates name, as Class or Class#method.
 func (t *surveyTemplates) uses() []string {
 	var uses []string
-	for _, template := range t.sound {
+	for _, template := range t.list {
 		for _, step := range template.Steps {
 			uses = append(uses, handlerName(step))
 		}
@@ -219,8 +219,8 @@ func (t *surveyTemplates) uses() []string {
 // resolve checks that the handlers of the templates exist, and their tasks' classes.
 func (t *surveyTemplates) resolve(ctx context.Context, host *rubyhost.Host, unloaded map[string]string, report *surveyReport) error {
 	var problems *templates.Problems
-	if err := resolveHandlers(ctx, host, t.sound...); errors.As(err, &problems) {
-		sayUnloaded(problems.List, t.sound, unloaded)
+	if err := resolveHandlers(ctx, host, t.list...); errors.As(err, &problems) {
+		sayUnloaded(problems.List, t.list, unloaded)
 		for _, p := range problems.List {
 			report.addTemplate(p)
 		}
@@ -243,7 +243,7 @@ func sayUnloaded(found []templates.Problem, sound []*templates.Template, unloade
 		p := &found[i]
 		step := steps[p.Position()]
 		if place := unloaded[step.HandlerClass]; place != "" {
-			p.Message = "the handler of step " + step.Name + ": " + step.HandlerClass + " is defined at " + place + ", in a file that cannot be loaded"
+			p.Message = strings.TrimRight("the handler of step "+step.Name, " ") + ": " + step.HandlerClass + " is defined at " + place + ", in a file that cannot be loaded"
 			p.Hint = "Correct that file."
 		}
 	}
@@ -251,7 +251,7 @@ func sayUnloaded(found []templates.Problem, sound []*templates.Template, unloade
 
 func (t *surveyTemplates) resolveTasks(ctx context.Context, host *rubyhost.Host, unloaded map[string]string, report *surveyReport) error {
 	names := []string{}
-	for _, template := range t.sound {
+	for _, template := range t.list {
 		if template.TaskHandlerClass != "" {
 			names = append(names, template.TaskHandlerClass)
 		}
@@ -260,7 +260,7 @@ func (t *surveyTemplates) resolveTasks(ctx context.Context, host *rubyhost.Host,
 	if err != nil {
 		return err
 	}
-	for _, template := range t.sound {
+	for _, template := range t.list {
 		if missing[template.TaskHandlerClass] && unloaded[template.TaskHandlerClass] == "" {
 			at := template.TaskHandlerPosition
 			report.addTemplate(templates.Problem{File: at.File, Line: at.Line, Column: at.Column, Warning: true,

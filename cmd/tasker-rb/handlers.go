@@ -238,7 +238,7 @@ func resolveHandlers(ctx context.Context, host *rubyhost.Host, list ...*template
 		if errors.As(err, &ruby) {
 			p := step.HandlerPosition
 			problems.List = append(problems.List, templates.Problem{File: p.File, Line: p.Line, Column: p.Column,
-				Message: "the handler of step " + step.Name + ": " + ruby.Message,
+				Message: strings.TrimRight("the handler of step "+step.Name, " ") + ": " + ruby.Message,
 				Hint:    "Correct handler_class: or callable:, or define the class with a public process(task, sequence, step)."})
 		} else if err != nil {
 			return err

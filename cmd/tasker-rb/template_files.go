@@ -13,22 +13,38 @@ import (
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
-// loadEach loads the files. It returns the valid templates and the problems of
-// the other files.
-func loadEach(ctx context.Context, files []string) (sound []*templates.Template, found []templates.Problem, err error) {
+// loadedFiles are template files that were loaded.
+type loadedFiles struct {
+	sound []*templates.Template
+	found []templates.Problem // of the other files
+	// unfinished are what could be read of those: their handlers are checked, too.
+	unfinished []*templates.Template
+}
+
+// withHandlers returns all templates whose handlers can be checked.
+func (l loadedFiles) withHandlers() []*templates.Template {
+	return slices.Concat(l.sound, l.unfinished)
+}
+
+// loadEach loads the files.
+func loadEach(ctx context.Context, files []string) (l loadedFiles, err error) {
 	for _, file := range files {
 		t, err := untilInterrupted(ctx, func() (*templates.Template, error) { return templates.Load(file) })
 		var problems *templates.Problems
 		switch {
 		case errors.As(err, &problems):
-			found = append(found, problems.List...)
+			l.found = append(l.found, problems.List...)
+			// No handler makes steps fit that are chosen while a task runs.
+			if problems.Unfinished != nil && !slices.ContainsFunc(problems.List, func(p templates.Problem) bool { return p.RunTime }) {
+				l.unfinished = append(l.unfinished, problems.Unfinished)
+			}
 		case err != nil:
-			return nil, nil, err
+			return l, err
 		default:
-			sound = append(sound, t)
+			l.sound = append(l.sound, t)
 		}
 	}
-	return sound, found, nil
+	return l, nil
 }
 
 // loadAll loads the templates of files and folders. All of them must be valid.
@@ -37,11 +53,11 @@ func loadAll(ctx context.Context, paths []string) ([]*templates.Template, error)
 	if err != nil {
 		return nil, err
 	}
-	sound, found, err := loadEach(ctx, files)
-	if err == nil && len(found) > 0 {
-		err = &templates.Problems{List: found}
+	l, err := loadEach(ctx, files)
+	if err == nil && len(l.found) > 0 {
+		err = &templates.Problems{List: l.found}
 	}
-	return sound, err
+	return l.sound, err
 }
 
 // templateFiles returns the named files, and the YAML files in the named folders.

@@ -45,19 +45,20 @@ func lint(cmd *cobra.Command, paths []string, handlers *handlerFlags, output str
 	if err != nil {
 		return err
 	}
-	sound, found, err := loadEach(cmd.Context(), files)
+	l, err := loadEach(cmd.Context(), files)
 	if err != nil {
 		return err
 	}
+	found := l.found
 	if len(handlers.dirs)+len(handlers.requires) > 0 {
-		missing, err := lintHandlers(cmd, sound, handlers)
+		missing, err := lintHandlers(cmd, l.withHandlers(), handlers)
 		if err != nil {
 			return err
 		}
 		found = append(found, missing...)
 	}
 	var warnings []templates.Problem
-	for _, t := range sound {
+	for _, t := range l.sound {
 		warnings = append(warnings, t.Warnings...)
 	}
 	for _, p := range found {

@@ -146,3 +146,24 @@ func TestRunNamesEveryBrokenFile(t *testing.T) {
 	require.Len(t, document.Errors, 1)
 	require.Equal(t, placedJSON{File: p.dir + "/handlers/a.rb", Line: 2, Message: "ArgumentError: no key", Hint: document.Hint}, document.Errors[0])
 }
+
+// Neither does a template that has other problems: its handlers are looked for, too.
+func TestLintNamesTheMissingClassesOfATemplateWithProblems(t *testing.T) {
+	t.Parallel()
+	p := &project{t: t, dir: t.TempDir()}
+	p.write(map[string]string{
+		"bad.yaml": "name: bad\ntask_handler_class: Nobody\nstep_templates:\n  - {name: a, handler_class: Fien, retry_limt: 3}\n" +
+			"  - {handler_class: Lost}\n  - {name: c, handler_class: Broken}\n  - {name: d, handler_class: Fine}\n",
+		"handlers/fine.rb": fine, "handlers/broken.rb": "class Broken\n  def process(\nend\n",
+	})
+	r := p.run("templates", "lint", "bad.yaml", "--handlers", "handlers")
+	require.Equal(t, exitTaskFailed, r.code, r.stderr)
+	requireInOrder(t, r.stdout, `error: bad.yaml:4:36: a step has no key "retry_limt"`, "error: bad.yaml:5:5: the step has no name", "error: handlers/broken.rb:",
+		"error: bad.yaml:4:30: the handler of step a: there is no class Fien", "did you mean Fine?", "error: bad.yaml:5:21: the handler of step: there is no class Lost",
+		"error: bad.yaml:6:30: the handler of step c: Broken is defined at handlers/broken.rb:1, in a file that cannot be loaded",
+		"warning: bad.yaml:1:7: no file defines the task handler Nobody", "1 template, 6 problems, 1 warning\n")
+
+	r = p.run("doctor", "--handlers", "handlers", "--templates", "bad.yaml")
+	require.Equal(t, exitTaskFailed, r.code, r.stderr)
+	requireInOrder(t, r.stdout, `bad.yaml:4: error: a step has no key "retry_limt"`, "bad.yaml:4: error: the handler of step a: there is no class Fien")
+}

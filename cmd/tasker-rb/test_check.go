@@ -97,10 +97,11 @@ func (c *testCheck) end() {
 // checkHere is the check itself.
 func (t *testCommand) checkHere(cmd *cobra.Command, l testLayout) (err error) {
 	ctx := cmd.Context()
-	sound, found, err := loadEach(ctx, l.templates)
+	loaded, err := loadEach(ctx, l.templates)
 	if err != nil {
 		return err
 	}
+	found := loaded.found
 	if len(l.handlers)+len(t.handlers.requires) == 0 {
 		err := errors.Newf("there is no folder %s, and none called handlers beside the templates", strings.Join(handlerFolders, " or "))
 		return errors.CombineErrors(listed(found), errors.WithHint(err, "Say where the handlers are with --handlers DIR."))
@@ -137,7 +138,7 @@ func (t *testCommand) checkHere(cmd *cobra.Command, l testLayout) (err error) {
 		return listed(append(found, broken...))
 	}
 	var problems *templates.Problems
-	if err := resolveHandlers(ctx, host, sound...); errors.As(err, &problems) {
+	if err := resolveHandlers(ctx, host, loaded.withHandlers()...); errors.As(err, &problems) {
 		found = append(found, problems.List...)
 	} else if err != nil {
 		return err
