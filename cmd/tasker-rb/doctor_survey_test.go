@@ -82,6 +82,11 @@ func TestDoctorOfCode(t *testing.T) {
 	r = p.run("doctor", "--handlers", "app/handlers")
 	require.Zero(t, r.code, "a warning does not change the exit code: "+r.stdout)
 	require.Contains(t, r.stdout, "2 handlers: 0 errors, 1 warning\n")
+
+	p.write(map[string]string{"alone/two.rb": "class Two\n  def process(a, b) = 1\nend\n"})
+	r = p.run("doctor", "--handlers", "alone")
+	require.Zero(t, r.code, r.stderr)
+	requireInOrder(t, r.stdout, "alone/two.rb:2: warning: Two#process has to take 3 arguments, task, sequence and step, not 2\n", "1 handler: 0 errors, 1 warning\n")
 }
 
 func TestDoctorOfTemplates(t *testing.T) {

@@ -77,6 +77,12 @@ class SurveyLoadingTest < Minitest::Test
     "class X < BASE\n  def refund(task, sequence, step) = 1\nend" => /\A1 warning: X has no method process: a template has to name the method \(refund\)/,
     "class X\n  def process(task) = 1\nend" => /\A2 warning: X#process has to take 3 arguments/,
     "class X\n  def process(amount) = 1\nend" => nil,
+    "class X\n  def process(a, b) = 1\nend" => /\A2 warning: X#process has to take 3 arguments, task, sequence and step, not 2/,
+    "class X\n  def process(a, b, c, d) = X.name\nend" => /\A2 warning: X#process has to take 3 arguments/,
+    "class X\n  def process(a, b:, c:) = 1\nend" => nil,
+    "class X\n  def call(a, b) = 1\nend" => nil,
+    "class X\n  def process(a, b) = 1\nend\nmodule XUser\n  def self.use = X.new.process(1, 2)\nend" => nil,
+    "class X\n  def process(a, b) = 1\nend\nclass XChild < X\n  def process(task, sequence, step) = 1\nend" => nil,
     "class X\n  def process(task, sequence, step) = 1\nend" => nil,
     "class X\n  include Tasker::TaskHandler\nend" => nil,
     "module X\n  def self.process(task) = 1\nend" => nil
@@ -89,6 +95,16 @@ class SurveyLoadingTest < Minitest::Test
       texts = found.of("x#{index}.rb").map { |text| text.gsub("X#{index}_", "X") }
       pattern ? assert_match(pattern, texts.join("\n"), sources["x#{index}.rb"]) : assert_equal([], texts, sources["x#{index}.rb"])
     end
+  end
+
+  # A class that other code calls is a helper, whatever its process takes. The file that calls
+  # it may be one that cannot be loaded.
+  def test_helpers_are_no_handlers
+    source = { "helper.rb" => "module Shop\n  class Sums\n    def process(a, b) = a + b\n  end\nend\n" }
+    assert_equal 1, survey(source).then { |found| found.of("helper.rb").size + found.handlers - 1 }
+    source["broken.rb"] = "module Shop\n  class Pay < Missing::Base\n    def sum = Sums.new.process(1, 2)\n  end\nend\n"
+    assert_equal [[], 0], survey(source).then { |found| [found.of("helper.rb"), found.handlers] }
+    assert_equal [[], 1], survey({ "three.rb" => "class Three\n  def process(a, b, c) = 1\nend\n" }).then { |found| [found.of("three.rb"), found.handlers] }
   end
 
   def test_a_method_that_a_template_names

@@ -22,6 +22,7 @@ module Tasker
         #   Class#method
         def initialize(constants, all, loading, uses)
           @constants = constants
+          @everything = all
           @all = all.reject { |facts| loading.failed[facts.file] }
           @files = all.to_h { |facts| [facts.file, true] }
           @by_method = uses.filter_map { |use| use.split("#", 2).first if use.include?("#") }.to_h { |name| [name, true] }
@@ -99,15 +100,38 @@ module Tasker
           !kinds.include?(:keyreq) && (required == 3 || (required == 1 && !Execution::Entry.layer.nil?))
         end
 
-        # A class below no base class may handle steps too. Only its parameters tell.
+        # A class below no base class may handle steps too. The names of its parameters tell,
+        # or that no other code calls its process.
         def look_alike(found, facts, definition)
           name = ENTRIES.find { |entry| found.public_method_defined?(entry) && @files[found.instance_method(entry).source_location&.first] }
-          return nil unless name && !found.include?(TaskHandler) && found.instance_method(name).parameters.any? { |_, parameter| NAMED.include?(parameter) }
+          return nil unless name && !found.include?(TaskHandler)
+          return nil unless found.instance_method(name).parameters.any? { |_, parameter| NAMED.include?(parameter) } ||
+                            (name == :process && several?(found.instance_method(name)) && !helpers[found])
 
           @count += 1
           problem = check(found, facts.file, definition.line)
           problem&.severity = "warning"
           problem
+        end
+
+        # Whether the method takes several arguments, as that of a handler does.
+        def several?(method)
+          kinds = method.parameters.map(&:first)
+          kinds.count(:req) + kinds.count(:opt) > 1 && !kinds.include?(:keyreq)
+        end
+
+        # @return [Hash{Class => true}] the classes that code outside of them names
+        def helpers
+          @helpers ||= @everything.flat_map(&:constants).uniq { |constant| constant.to_a.first(3) }
+                                  .each_with_object({}.compare_by_identity) { |constant, named| note(constant, named) }
+        end
+
+        def note(constant, named)
+          around = constant.nesting.map { |name| @constants.module(name) }
+          1.upto(constant.path.size) do |size|
+            found = @constants.find(constant.path.first(size), constant.absolute, constant.nesting)
+            named[found] = true if Class === found && around.none? { |mod| mod.equal?(found) }
+          end
         end
 
         # @return [Problem, nil]
