@@ -86,12 +86,15 @@ func (s specFile) text(x *orchestration.Export) (string, error) {
 	var b strings.Builder
 	b.WriteString("# frozen_string_literal: true\n\n")
 	s.head(&b, x, failed)
-	for _, helper := range []string{"spec_helper", "test_helper"} {
-		if exists(filepath.Join(s.framework.folder, helper+".rb")) {
-			fmt.Fprintf(&b, "require %q\n", helper)
-		}
+	helpers := s.helpers()
+	for _, helper := range helpers {
+		fmt.Fprintf(&b, "require %q\n", helper)
 	}
-	b.WriteString("require \"tasker/testing\"\n\n")
+	b.WriteString("require \"tasker/testing\"\n")
+	if len(helpers) == 0 {
+		s.tables(&b)
+	}
+	b.WriteString("\n")
 	what := fmt.Sprintf("completes as task %d did", t.TaskID)
 	if len(failed) > 0 {
 		what = fmt.Sprintf("fails in %s as task %d did", failed[0].Name, t.TaskID)

@@ -127,6 +127,40 @@ end
 `)
 }
 
+// A suite without a helper makes its tables in each file, as that of the tutorial does.
+func TestASpecMakesTheTablesThatOtherTestsMake(t *testing.T) {
+	t.Parallel()
+	const other = "# the suite\nrequire \"tasker/testing\"\nload \"schema.rb\"\n\nclass OrderTest < Minitest::Test\nload \"never.rb\"\nend\n"
+	p := newProject(t, map[string]string{
+		"order.yaml":         one("Charge"),
+		"schema.rb":          "Tasker.db.exec(\"CREATE TABLE IF NOT EXISTS stock (title text)\")\n",
+		"handlers/charge.rb": "class Charge\n  def process(*)\n    Tasker.db.first(\"SELECT FROM stock\") or raise Tasker::PermanentError, \"sold out\"\n  end\nend\n",
+		"test/a_test.rb":     "class ATest < Minitest::Test\nend\n", "test/other.rb": "load \"never.rb\"\n",
+		"spec/spec_helper.rb": "",
+	})
+	require.Zero(t, p.run("ruby", "schema.rb").code)
+	require.Equal(t, exitTaskFailed, p.run("run", "order.yaml").code)
+	r := p.run("tasks", "export", "1", "--spec", "test/alone_test.rb")
+	require.Zero(t, r.code, r.stderr)
+	content, err := os.ReadFile(filepath.Join(p.dir, "test/alone_test.rb"))
+	require.NoError(t, err)
+	require.Contains(t, string(content), "require \"tasker/testing\"\n\n# The suite has a database of its own. If the handlers need tables, make them here, as in:\n#\n#   load \"schema.rb\"\n\nclass Task1")
+
+	p.write(map[string]string{"test/order_test.rb": other})
+	require.Zero(t, p.run("tasks", "export", "1", "--spec", "test/order1_test.rb").code)
+	content, err = os.ReadFile(filepath.Join(p.dir, "test/order1_test.rb"))
+	require.NoError(t, err)
+	require.Contains(t, string(content), "require \"tasker/testing\"\n\n# As in order_test.rb: the tables of the handlers have to be in the suite's database.\nload \"schema.rb\"\n\nclass Task1")
+	p.isRuby("test/order1_test.rb")
+
+	p.url = "" // a database of the suite's own
+	r = p.run("test", "test/order1_test.rb")
+	require.Zero(t, r.code, r.stdout+r.stderr)
+	r = p.run("test", "test/alone_test.rb")
+	require.Equal(t, exitTaskFailed, r.code, r.stderr)
+	require.Contains(t, r.stdout, "UndefinedTable")
+}
+
 func TestSpecsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	p := declined(t)
