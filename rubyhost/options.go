@@ -24,8 +24,8 @@ type Options struct {
 
 	// Grace is how long a call may go on running Ruby code, such as its ensure
 	// blocks, after its context has ended. Then its thread is abandoned and
-	// replaced. Halfway through, the thread is killed. While the whole process stands
-	// still, the grace does not pass. Default 5 s.
+	// replaced. Halfway through, the thread is killed. Default 5 s. While the whole
+	// process stands still, the grace does not pass.
 	Grace time.Duration
 
 	// MaxResultBytes bounds the JSON of a handler's results, 1024 to 1 GiB.

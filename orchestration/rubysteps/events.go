@@ -159,6 +159,9 @@ func (e *Events) Flush(ctx context.Context) {
 		return
 	}
 	until := time.Now().Add(eventPatience)
+	if ends, has := ctx.Deadline(); has && ends.Before(until) {
+		until = ends
+	}
 	e.mu.Lock()
 	sent := e.sent
 	e.mu.Unlock()
@@ -170,9 +173,14 @@ func (e *Events) Flush(ctx context.Context) {
 		}
 	}
 	// Ruby keeps the time, and says what is left. On a busy machine the answer is late.
-	ctx, cancel := context.WithDeadline(ctx, until.Add(eventPatience))
+	answered, cancel := context.WithDeadline(context.WithoutCancel(ctx), until.Add(eventPatience))
 	defer cancel()
-	left, err := rubyhost.Call[int](ctx, e.flush, max(time.Until(until).Seconds(), 0))
+	defer context.AfterFunc(ctx, func() {
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			cancel()
+		}
+	})()
+	left, err := rubyhost.Call[int](answered, e.flush, max(time.Until(until).Seconds(), 0))
 	switch {
 	case err != nil:
 		e.log.Warn("it is not known whether the subscribers have been told of all events", "error", err)
