@@ -109,6 +109,7 @@ func TestTheConsoleReadsLines(t *testing.T) {
 		{"SQL", "db.first('SELECT 1 + $1::int AS n', [4])['n']", `^=> 5\n$`},
 		{"NoTable", "db.exec('CREATE TABLE there (n int)').affected\nrequire 'sequel'; DB[:nowhere].all", `(?s)relation "nowhere" does not exist.*\n\tfrom \(console\):2:in .<main>.\n`},
 		{"NoParams", "db.exec('SELECT $1', 5)", `params are an Array, such as \[5\]`},
+		{"HashOfParams", "db.first('SELECT 1', wher: 2)", `params are an Array with the values of \$1, \$2 and so on, not a Hash; there is no keyword wher: \(ArgumentError\)`},
 		{"RollsBack", "db.exec('CREATE TABLE kept (n int)').affected\ndb.transaction { db.exec('INSERT INTO kept VALUES (1)'); raise Tasker::DB::Rollback }\ndb.first('SELECT count(*) AS n FROM kept')['n']", `^=> 0\n=> nil\n=> 0\n$`},
 		{"Exit", "exit\nputs 'more'", `^$`},
 	} {
@@ -131,14 +132,17 @@ func TestTheConsoleReloads(t *testing.T) {
 		save("charge.rb", strings.Replace(charges, "100", "2", 1)), save("apply.rb", "class Apply < Zeal; end"), save("broken.rb", "class Broken\n  def x = (\nend"), save("zeal.rb", "class Zeal; end"),
 		"reload!", "[Charge::LIMIT, Apply.superclass]",
 		save("broken.rb", "class Broken; end"),
-		"reload!", "Broken", "reload!")
+		"reload!", "Broken", "reload!",
+		"File.rename('handlers/zeal.rb', 'zeal.rb')", "reload!", "Zeal", "reload!", "File.rename('zeal.rb', 'handlers/zeal.rb')", "reload!")
 	require.Zero(t, r.code, r.stderr)
 	require.Empty(t, r.stderr)
 	dir, err := filepath.EvalSymlinks(p.dir)
 	require.NoError(t, err)
 	requireInOrder(t, r.stdout, "no handler file has changed\n=> true\n",
 		"loaded "+dir+"/handlers/apply.rb\n", "cannot be loaded: "+dir+"/handlers/broken.rb:", "loaded "+dir+"/handlers/charge.rb\n", "=> false\n", "=> [2, Zeal]\n",
-		"loaded "+dir+"/handlers/broken.rb\n=> true\n", "=> Broken\n", "no handler file has changed\n=> true\n")
+		"loaded "+dir+"/handlers/broken.rb\n=> true\n", "=> Broken\n", "no handler file has changed\n=> true\n",
+		"gone: "+dir+"/handlers/zeal.rb; what it has defined stays until the console ends\n=> true\n", "=> Zeal\n", "no handler file has changed\n=> true\n",
+		"loaded "+dir+"/handlers/zeal.rb\n=> true\n")
 }
 
 func TestTheConsoleNamesItsDatabase(t *testing.T) {

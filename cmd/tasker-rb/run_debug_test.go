@@ -176,7 +176,8 @@ func TestAPromptSaysWhatItsEndEnds(t *testing.T) {
 		turn{heard: `\)> `, typed: "binding.irb\n"},
 		turn{heard: help("the console"), typed: "exit!\n"},
 	)
-	require.Equal(t, exitInterrupted, code, said)
+	require.Zero(t, code, said)
+	require.NotContains(t, said, "nterrupt")
 	said, code = p.talk(p.command("ruby", "-e", "binding.irb"), turn{heard: help("the program"), typed: "exit!\n"})
 	require.Equal(t, exitInterrupted, code, said)
 }

@@ -72,7 +72,7 @@ module Tasker
     # @raise [SQLError]
     # @raise [ArgumentError] when params is no Array
     def exec(sql, params = [])
-      raise ArgumentError, "params are an Array, such as [#{params.inspect[0, 40]}]" unless params.is_a?(Array)
+      refuse_params(params) unless params.is_a?(Array)
 
       encoded = params.empty? ? nil : params.map { |p| Encode.param(p) }
       reply = Postgres::Channel.exec(@number, sql, encoded) { |fields| raise SQLError.from(fields) }
@@ -136,6 +136,14 @@ module Tasker
     end
 
     private
+
+    def refuse_params(params)
+      raise ArgumentError, "params are an Array, such as [#{params.inspect[0, 40]}]" unless params.is_a?(Hash)
+
+      name = params.each_key.first
+      keyword = "; there is no keyword #{name}:" if name.is_a?(Symbol)
+      raise ArgumentError, "params are an Array with the values of $1, $2 and so on, not a Hash#{keyword}"
+    end
 
     def brackets
       return ["BEGIN", "COMMIT", "ROLLBACK"] unless in_transaction?

@@ -35,7 +35,10 @@ module Tasker
             prepare_main
             configure(options)
             puts greeting(options["version"]) if options["terminal"]
-            IRB::Irb.new(workspace).run(IRB.conf)
+            catch(NAME) do
+              Conduct.terminal&.ending = -> { throw NAME }
+              IRB::Irb.new(workspace).run(IRB.conf)
+            end
           end
         end
 

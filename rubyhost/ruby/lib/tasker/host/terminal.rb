@@ -42,6 +42,10 @@ module Tasker
         # @return [String] what the process does, for the person at a prompt who may end it
         attr_writer :what
 
+        # @return [Proc] ends the process by itself, with exit code 0. It is called on the thread
+        #   of the prompt, and returns, or raises UncaughtThrowError, where it cannot.
+        attr_writer :ending
+
         # @param signal [String]
         # @return [Boolean] whether it is one of a terminal
         def concerns?(signal) = SIGNALS.include?(signal)
@@ -103,6 +107,11 @@ module Tasker
           end
           return value unless quits
 
+          begin
+            @ending&.call
+          rescue UncaughtThrowError
+            nil # a thread that a person has started at the prompt
+          end
           tell_of_quit
           loop { sleep } # the interrupt of the step ends it
         end

@@ -19,7 +19,12 @@ module Tasker
           def run
             now = states
             changed = now.keys.reject { |file| @loaded[file] == now[file] }
-            yield "no handler file has changed" if changed.empty?
+            gone = @loaded.keys - now.keys
+            yield "no handler file has changed" if changed.empty? && gone.empty?
+            gone.each do |file|
+              @loaded.delete(file)
+              yield "gone: #{file}; what it has defined stays until the console ends"
+            end
             failed = Host.loader.reload(changed)
             changed.each do |file|
               @loaded[file] = now[file] unless failed.key?(file)
