@@ -31,8 +31,9 @@ func addCompletions(cmd *cobra.Command) {
 	case "TASK":
 		cmd.ValidArgsFunction = onlyFirst(tasksIn())
 	case "TEMPLATE", "PATH", "TEMPLATE|FOLDER":
-		cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+		cmd.ValidArgsFunction = files("yaml", "yml")
+		if cmd.Name() == "test" {
+			cmd.ValidArgsFunction = files("rb")
 		}
 	case "", "NAME":
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -41,6 +42,20 @@ func addCompletions(cmd *cobra.Command) {
 
 func fixed(words ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+}
+
+// addCompletionCommand adds the library's command completion, but a shell that there is not is
+// an error. To be called when the output of root is known: the command keeps it.
+func addCompletionCommand(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("completion")
+	if cmd, _, err := root.Find([]string{"completion"}); err == nil && cmd != root {
+		cmd.Args, cmd.RunE = subcommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+}
+
+// files are those with these extensions, and folders.
+func files(extensions ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(extensions, cobra.ShellCompDirectiveFilterFileExt)
 }
 
 func folders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -44,3 +44,15 @@ func TestEveryFlagIsCompleted(t *testing.T) {
 	walk(newRoot())
 	require.Greater(t, enumerated, 20)
 }
+
+// A suite is of files of Ruby, and of folders; a template is YAML.
+func TestTheFilesOfAnArgument(t *testing.T) {
+	t.Parallel()
+	for command, extensions := range map[string][]string{"test": {"rb"}, "run": {"yaml", "yml"}, "soak": {"yaml", "yml"}} {
+		cmd, _, err := newRoot().Find([]string{command})
+		require.NoError(t, err)
+		words, directive := cmd.ValidArgsFunction(cmd, nil, "")
+		require.Equal(t, extensions, words, command)
+		require.Equal(t, cobra.ShellCompDirectiveFilterFileExt, directive, command)
+	}
+}

@@ -13,12 +13,13 @@ import (
 )
 
 // gone is the error of a run whose database does not answer any more.
-func (l *lazyPool) gone(task int64) error {
+func (l *lazyPool) gone(task int64, code codeFlags) error {
 	what := l.place() + " does not answer any more"
 	in := fmt.Sprintf("; task %d is in it, with the steps it has done", task)
 	if l.db.local == nil {
 		return errors.WithHintf(errors.New(what+in),
-			"When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel %d` ends it.", task)
+			"When that server is back, `tasker-rb run --task %d%s` goes on with the task, or a `tasker-rb worker%s` does; "+
+				"`tasker-rb tasks cancel %[1]d` ends it.", task, code.run, code.worker)
 	}
 	hint := "`tasker-rb doctor` says what ails it."
 	if cause := l.db.local.Trouble(); cause != nil {
@@ -28,7 +29,7 @@ func (l *lazyPool) gone(task int64) error {
 	if l.discarded() {
 		return errors.WithHint(errors.New(what), hint)
 	}
-	return errors.WithHintf(errors.New(what+in), "%s Then `tasker-rb run --task %d` goes on with the task; `tasker-rb tasks cancel %[2]d` ends it.", hint, task)
+	return errors.WithHintf(errors.New(what+in), "%s Then `tasker-rb run --task %d%s` goes on with the task; `tasker-rb tasks cancel %[2]d` ends it.", hint, task, code.run)
 }
 
 // untilDatabaseGone returns a context that ends with ErrDatabaseGone when the

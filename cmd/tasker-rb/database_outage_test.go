@@ -46,7 +46,7 @@ func TestTheDatabaseGoesAway(t *testing.T) {
 	require.Equal(t, exitBadInput, r.code, r.stderr)
 	requireInOrder(t, r.stderr,
 		"error: the database at postgres://", "does not answer any more; task 1 is in it, with the steps it has done\n",
-		"hint: When that server is back, a `tasker-rb worker` runs the rest; `tasker-rb tasks cancel 1` ends it.\n")
+		"hint: When that server is back, `tasker-rb run --task 1` goes on with the task, or a `tasker-rb worker` does; `tasker-rb tasks cancel 1` ends it.\n")
 	require.Contains(t, r.stdout, "only | cleaned up\n")
 }
 

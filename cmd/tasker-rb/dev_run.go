@@ -115,7 +115,7 @@ func (r *devRun) do(ctx context.Context, t *templates.Template, input json.RawMe
 		r.report(last.TaskID)
 		fmt.Fprintf(r.said, "going on with task %d%s\n", last.TaskID, from(last))
 		r.setApart()
-		r.show.resume(last)
+		r.resume(last)
 		return r.follow(ctx, r.engine, last.TaskID)
 	}
 	if last != nil && !last.State.Final() { // nobody would run it any more

@@ -44,7 +44,7 @@ func (d *devCommand) watch(cmd *cobra.Command, file string) (err error) {
 		}
 		if ctx.Err() != nil {
 			if ended.interrupted && ended.task != 0 {
-				return &interruptedRun{ended.task}
+				return &interruptedRun{ended.task, d.run.handlers.code(cmd, file)}
 			}
 			return &exitError{exitInterrupted}
 		}

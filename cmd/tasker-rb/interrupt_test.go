@@ -60,7 +60,8 @@ func TestInterruptedInTheMiddleOfAStep(t *testing.T) {
 			code, stdout, stderr := interrupt(p, signal)
 			require.Equal(t, exitInterrupted, code, stderr)
 			requireInOrder(t, stdout, "only | in the middle\n", "only | cleaned up\n", "only  interrupted\n")
-			requireInOrder(t, stderr, "error: interrupted\n", "hint: Task 1 keeps the steps it has done; ", "`tasker-rb tasks cancel 1` ends it.\n")
+			requireInOrder(t, stderr, "error: interrupted\n", "hint: Task 1 keeps the steps it has done; the interrupted attempt does not count. `tasker-rb run --task 1` runs the rest here, "+
+				"a `tasker-rb worker` does so in the background, and `tasker-rb tasks cancel 1` ends it.\n")
 
 			ctx := context.Background()
 			conn, err := pgx.Connect(ctx, p.url)

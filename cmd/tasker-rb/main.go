@@ -27,6 +27,7 @@ func execute(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	out := newOutput(root)
+	addCompletionCommand(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	err = out.outcome(err)
 	var failed *exitError
@@ -53,14 +54,18 @@ func interruption(err error) error {
 	var run *interruptedRun
 	if errors.As(err, &run) {
 		return errors.WithHintf(said, "Task %d keeps the steps it has done; the interrupted attempt does not count. "+
-			"A `tasker-rb worker` runs the rest, `tasker-rb tasks cancel %d` ends it.", run.task, run.task)
+			"`tasker-rb run --task %[1]d%s` runs the rest here, a `tasker-rb worker%s` does so in the background, and "+
+			"`tasker-rb tasks cancel %[1]d` ends it.", run.task, run.code.run, run.code.worker)
 	}
 	return said
 }
 
 // interruptedRun is the error of an interrupted task that is still in the
 // database.
-type interruptedRun struct{ task int64 }
+type interruptedRun struct {
+	task int64
+	code codeFlags
+}
 
 func (r *interruptedRun) Error() string { return "interrupted" }
 

@@ -44,6 +44,19 @@ func (f *handlerFlags) repeated(cmd *cobra.Command, templateFile string) string 
 	return b.String()
 }
 
+// codeFlags are the flags that other commands need for the code of this one. They are words
+// for a shell, each with a space before it.
+type codeFlags struct{ run, worker string }
+
+func (f *handlerFlags) code(cmd *cobra.Command, templateFile string) codeFlags {
+	c := codeFlags{run: f.repeated(cmd, templateFile)}
+	c.worker = c.run
+	if dirs := f.named(templateFile); len(dirs) > 0 && isUsual(dirs) && len(f.requires) > 0 { // it looks for no folder then
+		c.worker = " --handlers handlers" + c.worker
+	}
+	return c
+}
+
 // isUsual reports whether `run --task` finds these folders by itself.
 func isUsual(dirs []string) bool {
 	if len(dirs) != 1 {
@@ -58,14 +71,27 @@ func isUsual(dirs []string) bool {
 // set in a column.
 const widestCommand = 70
 
-// printNext prints what a person does after a task has failed. flags are those of
-// repeated.
-func printNext(b *strings.Builder, task int64, flags string) {
-	next := [][2]string{
-		{fmt.Sprintf("tasker-rb tasks show %d", task), "what has happened"},
-		{fmt.Sprintf("tasker-rb run --task %d%s", task, printable(flags)), "retry the failed steps here"},
-		{fmt.Sprintf("tasker-rb tasks retry %d", task), "retry them in a worker"},
+// nextCommands are what a person does after a run that did not complete its task, and what
+// that is for. flags are those of repeated. Only what the state of the task allows is among
+// them.
+func nextCommands(t *orchestration.TaskDetail, flags string) [][2]string {
+	show := [2]string{fmt.Sprintf("tasker-rb tasks show %d", t.TaskID), "what has happened"}
+	here := fmt.Sprintf("tasker-rb run --task %d%s", t.TaskID, printable(flags))
+	switch {
+	case t.State == orchestration.TaskInError:
+		return [][2]string{show, {here, "retry the failed steps here"}, {fmt.Sprintf("tasker-rb tasks retry %d", t.TaskID), "retry them in a worker"}}
+	case t.State == orchestration.TaskCancelled:
+		show[1] += "; a cancelled task stays cancelled, so submit it anew"
+		return [][2]string{show}
+	case t.State.Final():
+		return [][2]string{show}
+	default: // an operator has retried it meanwhile
+		return [][2]string{show, {here, "go on with it here"}}
 	}
+}
+
+// printNext prints the next commands.
+func printNext(b *strings.Builder, next [][2]string) {
 	width := 30
 	for _, c := range next {
 		if w := lipgloss.Width(c[0]); w <= widestCommand {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
@@ -36,9 +37,9 @@ func printResult(w io.Writer, t *orchestration.TaskDetail, o resultOptions) erro
 		}
 	}
 	if failed && o.kept {
-		printNext(&b, t.TaskID, o.flags)
+		printNext(&b, nextCommands(t, o.flags))
 	}
-	fmt.Fprintf(&b, "\n%s\n", summary(t))
+	fmt.Fprintf(&b, "\n%s\n", summary(t, o.time.of(t)))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -52,7 +53,7 @@ func noRetry(s *orchestration.StepDetail, e *orchestration.StepError) string {
 }
 
 // summary is the last line: how many steps are done, in what time, after how many retries.
-func summary(t *orchestration.TaskDetail) string {
+func summary(t *orchestration.TaskDetail, took time.Duration) string {
 	done, failed, retries, losses := 0, 0, 0, 0
 	for i := range t.Steps {
 		s := &t.Steps[i]
@@ -76,7 +77,7 @@ func summary(t *orchestration.TaskDetail) string {
 		text += ", " + plural(losses, "attempt") + " lost"
 	}
 	if !t.EndedAt.IsZero() {
-		text += ", in " + shortDuration(t.EndedAt.Sub(t.CreatedAt))
+		text += ", in " + shortDuration(took)
 	}
 	return text
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
 
+	"github.com/tasker-rb/tasker-rb/orchestration"
 	"github.com/tasker-rb/tasker-rb/templates"
 )
 
@@ -52,10 +54,23 @@ type resultOptions struct {
 	steps []string // if there are any: only their results
 	kept  bool     // after a failure: other commands find the task, and are named
 	flags string   // those of handlerFlags.repeated
+	time  *runTime
+}
+
+// runTime is when a run has begun, if the task was there before. Otherwise it is zero.
+type runTime struct{ resumed time.Time }
+
+// of returns the time of this run. A new task has that in the database; the age of an older
+// one says nothing about the run.
+func (r *runTime) of(t *orchestration.TaskDetail) time.Duration {
+	if r.resumed.IsZero() {
+		return t.EndedAt.Sub(t.CreatedAt)
+	}
+	return time.Since(r.resumed)
 }
 
 func (f *resultFlags) of(kept bool, flags string) resultOptions {
-	return resultOptions{quiet: f.quiet, steps: f.steps, kept: kept, flags: flags}
+	return resultOptions{quiet: f.quiet, steps: f.steps, kept: kept, flags: flags, time: &runTime{}}
 }
 
 func (o resultOptions) shows(step string) bool {

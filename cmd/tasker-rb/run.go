@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/cockroachdb/errors"
 	"github.com/spf13/cobra"
@@ -133,18 +134,22 @@ func (r *runCommand) newPool() *lazyPool {
 
 // handlersReady is what a task or a step is run with.
 type handlersReady struct {
-	host   *rubyhost.Host
-	db     *lazyPool
-	show   display
-	events rubysteps.Events
+	host    *rubyhost.Host
+	db      *lazyPool
+	show    display
+	results resultOptions
+	code    codeFlags
+	events  rubysteps.Events
 }
 
 // withHandlers loads the handlers, which are beside the file by default, and calls do.
 // It closes the pool.
 func (r *runCommand) withHandlers(cmd *cobra.Command, db *lazyPool, file string, t *templates.Template, do func(*handlersReady) error) (err error) {
 	ctx := cmd.Context()
-	results := r.results.of(!r.scratch && !r.inDev, r.handlers.repeated(cmd, file))
+	code := r.handlers.code(cmd, file)
+	results := r.results.of(!r.scratch && !r.inDev, code.run)
 	h := &handlersReady{
+		results: results, code: code,
 		show: newDisplay(displayOptions{output: r.output, lines: r.debug || r.only != "", quiet: r.results.quiet, results: results},
 			t, cmd.OutOrStdout(), cmd.ErrOrStderr()),
 		db: db,
@@ -213,6 +218,12 @@ func whileEditing(err error, file string) error {
 	return errors.WithHintf(err, "While you work on it, `tasker-rb dev %s` replaces it, and runs it whenever you save.", file)
 }
 
+// resume says that the task was there before this run.
+func (h *handlersReady) resume(t *orchestration.TaskDetail) {
+	h.show.resume(t)
+	h.results.time.resumed = time.Now()
+}
+
 // follow runs a task to its end, and shows how.
 func (h *handlersReady) follow(ctx context.Context, engine *orchestration.Engine, task int64) error {
 	db, show := h.db, h.show
@@ -226,10 +237,10 @@ func (h *handlersReady) follow(ctx context.Context, engine *orchestration.Engine
 	}
 	if errors.Is(context.Cause(there), orchestration.ErrDatabaseGone) {
 		db.unreachable = true
-		return db.gone(task)
+		return db.gone(task, h.code)
 	}
 	if ctx.Err() != nil && !db.discarded() {
-		return &interruptedRun{task}
+		return &interruptedRun{task, h.code}
 	}
 	if runErr != nil {
 		return runErr

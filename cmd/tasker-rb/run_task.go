@@ -54,7 +54,7 @@ func (r *runCommand) runTask(cmd *cobra.Command) (err error) {
 		if err != nil {
 			return errors.CombineErrors(err, engine.Close())
 		}
-		h.show.resume(task)
+		h.resume(task)
 		return errors.CombineErrors(h.follow(ctx, engine, id), engine.Close())
 	})
 }
