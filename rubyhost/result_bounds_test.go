@@ -159,7 +159,7 @@ func TestResultBoundsOfExceptions(t *testing.T) {
 	defer eval(t, "$long = nil; GC.start; nil")
 	for _, c := range []struct{ name, body, class, text string }{
 		{"a message of 300 MB", "raise $long", "RuntimeError", "cut: 300000000 bytes in all"},
-		{"a message that is an Array", "raise(Class.new(StandardError) { def message = [nil] * 100_000; def self.name = 'Odd' })", "", "(its message is a Array)"},
+		{"a message that is an Array", "raise(Class.new(StandardError) { def message = [nil] * 100_000; def self.name = 'Odd' })", "", "(its message is an Array)"},
 		{"an Integer in the context", "raise Tasker::PermanentError.new('no', context: { n: 10**3_000_000, m: 1 })", "Tasker::PermanentError", "no"},
 		{"a Rational and a key in the context", "raise Tasker::PermanentError.new('no', context: { 10**3_000_000 => Rational(1, 10**3_000_000) })", "Tasker::PermanentError", "no"},
 		{"a context of 300 MB", "raise Tasker::PermanentError.new('no', context: { a: $long, $long => 1, b: [nil] * 100_000 })", "Tasker::PermanentError", "no"},

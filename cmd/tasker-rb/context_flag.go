@@ -28,6 +28,8 @@ func readDocument(ctx context.Context, flag, from string, stdin io.Reader) (json
 	case from == "-":
 		b, err := readInput(ctx, stdin)
 		return b, errors.Wrapf(err, "reading --%s from standard input", flag)
+	case from == "@":
+		return nil, errors.WithHintf(errors.Newf("--%s: there is no file name after @", flag), "--%s takes %s.", flag, sources("JSON", stdin != nil))
 	case strings.HasPrefix(from, "@"):
 		b, err := readFile(ctx, from[1:])
 		if err != nil {

@@ -94,7 +94,7 @@ func oneLine(e *orchestration.StepError) string {
 	first, _, more := strings.Cut(printable(e.Error()), "\n")
 	short := shorten(first, mostInLine, "")
 	if more || short != first {
-		short += " …"
+		short += ellipsis(" …")
 	}
 	return short
 }

@@ -126,7 +126,7 @@ func TestDoctorOfCodeThatIsNotThere(t *testing.T) {
 		{[]string{"--templates", "config"}, "there is no template below config", "Templates end in"},
 		{[]string{"--templates", "alone"}, "there is no folder handlers beside the templates", "--handlers DIR"},
 		{[]string{"--template", "one.yaml", "--templates", "one.yaml"}, "--template and --templates exclude each other", "Give --templates"},
-		{[]string{"--handlers", "handlers", "--require", "no/such"}, "cannot load such file -- no/such", "--require no/such"},
+		{[]string{"--handlers", "handlers", "--require", "no/such"}, "--require no/such: there is no such feature, gem or file", "Install the gem"},
 		{[]string{"--handlers", "handlers", "--output", "yaml"}, `--output cannot be "yaml"`, "Give text or json."},
 	} {
 		r := p.run(append([]string{"doctor"}, c.args...)...)

@@ -92,7 +92,11 @@ func TestEveryCommandHasOutput(t *testing.T) {
 		require.NotNil(t, cmd.Flags().Lookup("output"), cmd.CommandPath())
 		r := p.run(append(strings.Fields(cmd.CommandPath())[1:], "--no-such-flag", "--output", "json")...)
 		require.Equal(t, exitBadInput, r.code, cmd.CommandPath())
-		require.JSONEq(t, `{"error": "unknown flag: --no-such-flag", "hint": "`+"`"+cmd.CommandPath()+" --help` shows how it is used."+`", "errors": []}`, r.stdout)
+		hint := "`" + cmd.CommandPath() + " --help` shows how it is used."
+		if cmd.Name() == "test" {
+			hint = "If it is an option of RSpec or minitest, write it after --, as in `tasker-rb test -- --no-such-flag`."
+		}
+		require.JSONEq(t, `{"error": "unknown flag: --no-such-flag", "hint": "`+hint+`", "errors": []}`, r.stdout)
 	}
 	walk(newRoot())
 }

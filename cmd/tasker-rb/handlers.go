@@ -77,6 +77,9 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 			return nil, errors.WithHint(errors.Newf("--gemfile %s: %v", f.gemfile, lastCause(err)), "Name the Gemfile of the handlers, a file that you may read.")
 		}
 	}
+	if err := f.checkLoadPath(); err != nil {
+		return nil, err
+	}
 	if f.yjitMemory < 0 || f.yjitMemory > 1024 {
 		return nil, errors.WithHint(errors.Newf("--yjit-memory cannot be %d", f.yjitMemory), "Give a number of MiB from 1 to 1024, or 0 for the default.")
 	}
@@ -89,13 +92,28 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 	})
 }
 
+// checkLoadPath refuses what cannot be on the load path. Ruby would not say a word, until it
+// does not find a file.
+func (f *handlerFlags) checkLoadPath() error {
+	for _, dir := range f.loadPath {
+		info, err := os.Stat(dir)
+		switch {
+		case err != nil:
+			return errors.WithHint(errors.Newf("--load-path %s: %v", dir, lastCause(err)), "Name the folder in which Ruby is to look for files first.")
+		case !info.IsDir():
+			return errors.WithHintf(errors.Newf("--load-path %s is not a folder", dir), "Name the folder it is in, or load the file with --require ./%s.", dir)
+		}
+	}
+	return nil
+}
+
 func (f *handlerFlags) load(ctx context.Context, host *rubyhost.Host, dirs []string) error {
 	for _, feature := range f.requires {
 		if err := host.Require(ctx, feature); err != nil {
 			if info, statErr := os.Stat(feature); statErr == nil && info.IsDir() {
 				return errors.WithHintf(errors.Newf("--require %s is a folder", feature), "Load the files of a folder with --handlers %s.", feature)
 			}
-			return errors.WithHintf(err, "It was loaded because of --require %s.", feature)
+			return requireError(err, feature)
 		}
 	}
 	if len(dirs) == 0 {
@@ -192,6 +210,8 @@ func loadHint(err error) string {
 		return "Install the gem it is in, or correct the name."
 	case ruby.Cause.IsA("SyntaxError"):
 		return "Correct the file; `ruby -wc FILE` checks one."
+	case ruby.Cause.IsA("Tasker::Host::ForbiddenError"):
+		return "A handler file may only define things; take that call out."
 	case ruby.Cause.IsA("SystemExit"):
 		return "A handler file may only define things; take the exit out."
 	default:

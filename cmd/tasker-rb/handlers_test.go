@@ -21,6 +21,7 @@ func TestBadHandlers(t *testing.T) {
 		{name: "defined twice", files: map[string]string{"handlers/a.rb": "class Twice; end\n", "handlers/b.rb": "class Twice < String; end\n"},
 			errors: []string{"/handlers/b.rb:1: TypeError: superclass mismatch for class Twice; it was defined at /"}, hint: "Correct the file"},
 		{name: "exits", files: file("exit\n"), errors: []string{"/handlers/broken.rb:1: the file called exit"}, hint: "may only define"},
+		{name: "exits at once", files: file("exit!\n"), errors: []string{"/handlers/broken.rb:1: Tasker::Host::ForbiddenError: exit! is not possible inside tasker-rb: it would end the host"}, hint: "take that call out"},
 		{name: "class not found", template: one("Orders::Fine"),
 			errors: []string{"t.yaml:3:33: the handler of step only: there is no class Orders::Fine; it was expected in "}, hint: "handler_class:"},
 		{name: "class misspelt", template: one("Fien"), errors: []string{"/handlers/fien.rb; did you mean Fine?"}, hint: "handler_class:"},
@@ -28,7 +29,7 @@ func TestBadHandlers(t *testing.T) {
 		{name: "without process", template: one("Idle"), files: map[string]string{"handlers/idle.rb": "class Idle\n  private def process(*) = nil\nend\n"},
 			errors: []string{"/handlers/idle.rb:1) has no public method process(task, sequence, step); the one it has is not public"}, hint: "process(task, sequence, step)"},
 		{name: "process misspelt", template: one("Idle"), files: map[string]string{"handlers/idle.rb": "class Idle < Tasker::StepHandler::Base\n  def proccess(*) = nil\nend\n"},
-			errors: []string{"/handlers/idle.rb:1) does not say what process(task, sequence, step) does; did you mean proccess to be it?"}, hint: "process(task, sequence, step)"},
+			errors: []string{"/handlers/idle.rb:1) has no public method process(task, sequence, step); did you mean proccess?"}, hint: "process(task, sequence, step)"},
 		{name: "process of the class", template: one("Idle"), files: map[string]string{"handlers/idle.rb": "class Idle\n  def self.process(*) = nil\nend\n"},
 			errors: []string{"/handlers/idle.rb:1) has no public method process(task, sequence, step); the one it has is of the class itself"}, hint: "process(task, sequence, step)"},
 		{name: "no such method", template: "name: t\nsteps:\n  - {name: only, handler: {callable: Fine, method: refund}}\n",
@@ -37,7 +38,13 @@ func TestBadHandlers(t *testing.T) {
 		{name: "not a folder", args: []string{"--handlers", "handlers/fine.rb"}, errors: []string{"--handlers handlers/fine.rb is not a folder"}, hint: "--require ./handlers/fine.rb"},
 		{name: "feature raises", files: map[string]string{"setup.rb": "\nraise 'not today'\n"}, args: []string{"--require", "./setup.rb"},
 			errors: []string{"/setup.rb:2: RuntimeError: not today"}, hint: "--require ./setup.rb"},
-		{name: "feature not there", args: []string{"--require", "no_such_feature"}, errors: []string{"cannot load such file -- no_such_feature"}, hint: "--require no_such_feature"},
+		{name: "feature not there", args: []string{"--require", "no_such_feature"}, errors: []string{"--require no_such_feature: there is no such feature, gem or file"}, hint: "Install the gem"},
+		{name: "feature without its path", files: map[string]string{"setup.rb": ""}, args: []string{"--require", "setup"},
+			errors: []string{"--require setup: there is no such feature, gem or file"}, hint: "--require ./setup.rb"},
+		{name: "feature at a wrong path", args: []string{"--require", "./setup"}, errors: []string{"--require ./setup: there is no such feature, gem or file"}, hint: "Correct the path"},
+		{name: "feature misspelt", args: []string{"--require", "jsno"}, errors: []string{"--require jsno: there is no such feature, gem or file"}, hint: "Did you mean json?"},
+		{name: "feature lacks a feature", files: map[string]string{"setup.rb": "require 'no_such_gem'\n"}, args: []string{"--require", "./setup"},
+			errors: []string{"cannot load such file -- no_such_gem"}, hint: "It was loaded because of --require ./setup."},
 	})
 }
 
@@ -47,6 +54,19 @@ func TestEveryMissingClassAtOnce(t *testing.T) {
 		"t.yaml": "name: t\nstep_templates:\n  - {name: a, handler_class: Lost}\n  - {name: b, handler_class: Fine}\n  - {name: c, handler_class: Gone}\n"})
 	requireRefused(t, p.run("run", "t.yaml"), []string{"t.yaml:3:30: the handler of step a: there is no class Lost", "t.yaml:5:30: the handler of step c: there is no class Gone"}, "handler_class:")
 	require.Zero(t, p.written())
+}
+
+// Without flags a worker takes the folder handlers. With --require it takes that only.
+func TestTheHandlersOfAWorker(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, map[string]string{"two.yaml": one("Gone"), "lib.rb": "", "handlers/fine.rb": fine})
+	const wanted = "two.yaml:3:33: the handler of step only: there is no class Gone"
+	requireRefused(t, p.run("worker", "--templates", "two.yaml"), []string{wanted + "; it was expected in "}, "handler_class:")
+	alone := p.run("worker", "--templates", "two.yaml", "--require", "./lib.rb")
+	requireRefused(t, alone, []string{wanted}, "handler_class:")
+	require.Contains(t, alone.stderr, "it was expected in gone.rb\n", "there is no folder")
+	require.NoError(t, os.Rename(filepath.Join(p.dir, "handlers"), filepath.Join(p.dir, "app")))
+	requireRefused(t, p.run("worker"), []string{"a worker needs handlers, and there is no folder handlers here"}, "--handlers DIR")
 }
 
 func TestNoHandlersFolder(t *testing.T) {

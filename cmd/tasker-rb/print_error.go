@@ -91,9 +91,9 @@ func printCause(w io.Writer, cause, remedy string) { printAs(w, "error", cause, 
 
 // printAs prints text that may be anyone's, such as what a handler file raises.
 func printAs(w io.Writer, what, cause, remedy string) {
-	fmt.Fprintf(w, "%s: %s\n", what, strings.ReplaceAll(printable(plain(cause)), "\n", "\n  "))
+	fmt.Fprintf(w, "%s: %s\n", what, strings.ReplaceAll(ellipsis(printable(plain(cause))), "\n", "\n  "))
 	if remedy != "" {
-		fmt.Fprintf(w, "hint: %s\n", printable(hintLine(remedy)))
+		fmt.Fprintf(w, "hint: %s\n", ellipsis(printable(hintLine(remedy))))
 	}
 }
 

@@ -168,6 +168,9 @@ func (s *soakCommand) spec(cmd *cobra.Command, path string) (*soak.Spec, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.handlers.checkLoadPath(); err != nil {
+		return nil, err
+	}
 	spec := &soak.Spec{
 		Environment: s.env, Requires: s.handlers.requires, LoadPath: s.handlers.loadPath, Gemfile: s.handlers.gemfile, Threads: s.handlers.threads,
 		YJIT: s.handlers.yjit, YJITMemory: s.handlers.yjitMemory, CancelEvery: s.cancelEvery, AllowFailed: s.allowFailed,

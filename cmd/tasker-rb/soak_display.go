@@ -87,7 +87,7 @@ func (d *soakDisplay) headline(p soak.Progress) string {
 		line += " of " + p.Limit.String()
 	}
 	if p.Samples > 0 {
-		line += fmt.Sprintf(", %d samples", p.Samples)
+		line += ", " + plural(p.Samples, "sample")
 	}
 	return line
 }

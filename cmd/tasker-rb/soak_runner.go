@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,8 @@ func (s *soakCommand) runHere(cmd *cobra.Command) error {
 }
 
 func flagsOf(spec *soak.Spec) *handlerFlags {
+	folders := slices.DeleteFunc(slices.Clone(spec.LoadPath), func(dir string) bool { return !isFolder(dir) }) // an older commit may lack one
 	return &handlerFlags{
-		requires: spec.Requires, loadPath: spec.LoadPath, gemfile: spec.Gemfile, threads: spec.Threads, yjit: spec.YJIT, yjitMemory: spec.YJITMemory,
+		requires: spec.Requires, loadPath: folders, gemfile: spec.Gemfile, threads: spec.Threads, yjit: spec.YJIT, yjitMemory: spec.YJITMemory,
 	}
 }

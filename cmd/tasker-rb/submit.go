@@ -58,7 +58,10 @@ the worker loads them.`,
 
 func (s *submitCommand) run(cmd *cobra.Command, file string) error {
 	if s.count < 1 {
-		return errors.WithHint(errors.Newf("--count %d", s.count), "Give a number of 1 or more.")
+		return errors.WithHint(errors.Newf("--count cannot be %d", s.count), "Give a number of 1 or more.")
+	}
+	if s.key != "" && s.once {
+		return errors.WithHint(errors.New("--key cannot be given with --once: each says by itself what makes two tasks the same"), "Leave one of them out.")
 	}
 	if s.count > 1 && (s.key != "" || s.once) {
 		return errors.WithHint(errors.New("--count with --key or --once would submit one task only"), "Leave one of them out.")

@@ -139,6 +139,9 @@ func (c *taskChange) runMany(cmd *cobra.Command) error {
 	return withEngine(cmd, func(e *orchestration.Engine) error {
 		printed := c.printer(cmd.OutOrStdout())
 		done, err := c.many(cmd.Context(), e, f, orchestration.BulkOptions{By: c.by.by(), DryRun: c.dryRun, Each: printed.task})
+		if err != nil && done.Selected == 0 && cmd.Context().Err() == nil {
+			return err // nothing was begun
+		}
 		return errors.CombineErrors(err, printed.end(done, err != nil))
 	})
 }

@@ -117,4 +117,9 @@ func TestBulkCommandsRefuse(t *testing.T) {
 		require.Contains(t, got.stderr, "hint: ", c.args)
 	}
 	require.Equal(t, "1\n", p.run("tasks", "list", "--state", "pending", "--count").stdout)
+
+	refused := p.run("tasks", "cancel", "--state", "complete")
+	require.Empty(t, refused.stdout)
+	refused = p.run("tasks", "cancel", "--state", "complete", "--output", "json")
+	require.JSONEq(t, `{"error": "tasks in state \"complete\" cannot be changed in this way", "hint": "These states allow it: pending, in_progress, error.", "errors": []}`, refused.stdout)
 }

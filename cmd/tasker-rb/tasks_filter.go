@@ -63,9 +63,9 @@ func (f *filterFlags) filter(cmd *cobra.Command) (orchestration.Filter, error) {
 	case cmd.Flags().Changed("below") && f.below < 1:
 		return orchestration.Filter{}, errors.WithHint(errors.Newf("--below cannot be %d", f.below), "Give the number of a task, as the last line of a list has it.")
 	case f.unlimited && f.limit < 0:
-		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit %d", f.limit), "Give a number of 1 or more.")
+		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit cannot be %d", f.limit), "Give a number of 1 or more.")
 	case !f.unlimited && (f.limit < 1 || f.limit > 1000):
-		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit %d", f.limit), "Give a number from 1 to 1000.")
+		return orchestration.Filter{}, errors.WithHint(errors.Newf("--limit cannot be %d", f.limit), "Give a number from 1 to 1000.")
 	}
 	for _, name := range []string{"newer-than", "older-than", "running-longer-than"} {
 		if err := refuseZero(cmd, name); err != nil {

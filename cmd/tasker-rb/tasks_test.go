@@ -207,7 +207,6 @@ func TestTasksRefusals(t *testing.T) {
 		{[]string{"submit", "flaky.yaml", "--count", "0"}, "--count"},
 		{[]string{"submit", "flaky.yaml", "--count", "2", "--key", "k"}, "--key"},
 		{[]string{"submit", "nowhere.yaml"}, "nowhere.yaml"},
-		{[]string{"worker"}, "handlers"},
 		{[]string{"worker", "--handlers", "handlers", "--tasks", "0"}, "--tasks"},
 	} {
 		got := p.run(c.args...)

@@ -35,6 +35,14 @@ const (
 	mostOfText = 4000
 )
 
+// ellipsis replaces the sign for what is left out where the locale cannot show it.
+func ellipsis(text string) string {
+	if utf8Terminal() {
+		return text
+	}
+	return strings.ReplaceAll(text, "…", "...")
+}
+
 // shorten cuts a text after most characters and adds more. In more, %d stands for
 // the number of characters that were cut.
 func shorten(s string, most int, more string) string {
@@ -45,6 +53,7 @@ func shorten(s string, most int, more string) string {
 	if count <= most {
 		return s
 	}
+	more = ellipsis(more)
 	end := 0
 	for range most {
 		_, size := utf8.DecodeRuneInString(s[end:])

@@ -79,6 +79,13 @@ func flagError(cmd *cobra.Command, err error) error {
 		if hint := nearFlag(cmd, unknown); hint != "" {
 			return errors.WithHint(errors.Newf("%s", err), hint)
 		}
+		if cmd.Name() == "test" {
+			written := "--" + unknown.GetSpecifiedName()
+			if short := unknown.GetSpecifiedShortnames(); short != "" {
+				written = "-" + short
+			}
+			return errors.WithHintf(errors.Newf("%s", err), "If it is an option of RSpec or minitest, write it after --, as in `%s -- %s`.", cmd.CommandPath(), written)
+		}
 	}
 	return usageError(cmd, "%s", err)
 }

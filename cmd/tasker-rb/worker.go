@@ -48,8 +48,9 @@ error that comes again is printed once, and then once a minute with a count.
 Any number of workers can share a database. When one dies, the others take over
 its tasks. A worker takes a step when one of its Ruby threads is free for it.
 
-Each task carries its template, so the worker needs no template files. If it
-does not have all handler classes of a task, it leaves the task to other workers.
+The handlers are in ./handlers, unless --handlers or --require says where. Each
+task carries its template, so the worker needs no template files. If it does not
+have all handler classes of a task, it leaves the task to other workers.
 It also takes only tasks that fit --namespace, --name and --queue, all of them.
 With --templates it refuses to start if a handler class of these templates is
 missing.`,
@@ -59,7 +60,7 @@ missing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return w.logEnd(cmd, w.run(cmd)) },
 	}
 	w.handlers.add(cmd)
-	cmd.Flags().Lookup("handlers").Usage = "`DIR` of handler files, may be repeated"
+	cmd.Flags().Lookup("handlers").Usage = "`DIR` of handler files, may be repeated (default handlers/, if it is there and there is no --require)"
 	cmd.Flags().StringArrayVar(&w.templates, "templates", nil, "check first that the handlers of the templates in `PATH` exist, may be repeated")
 	cmd.Flags().IntVar(&w.tasks, "tasks", orchestration.DefaultMaxTasks, "hold `N` tasks at a time")
 	cmd.Flags().StringArrayVar(&w.namespaces, "namespace", nil, "only take tasks of namespace `NAME`, may be repeated")
@@ -98,10 +99,13 @@ func (w *workerCommand) logEnd(cmd *cobra.Command, err error) error {
 func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
 	if len(w.handlers.dirs)+len(w.handlers.requires) == 0 {
-		return errors.WithHint(errors.New("a worker needs handlers"), "Say where they are with --handlers DIR or --require FILE.")
+		if !isFolder("handlers") {
+			return errors.WithHint(errors.New("a worker needs handlers, and there is no folder handlers here"), "Say where they are with --handlers DIR or --require FILE.")
+		}
+		w.handlers.dirs = []string{"handlers"}
 	}
 	if w.tasks < 1 {
-		return errors.WithHint(errors.Newf("--tasks %d", w.tasks), "Give a number of 1 or more.")
+		return errors.WithHint(errors.Newf("--tasks cannot be %d", w.tasks), "Give a number of 1 or more.")
 	}
 	if err := oneOf("log", w.log, "text", "json"); err != nil {
 		return err

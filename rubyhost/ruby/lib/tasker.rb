@@ -4,6 +4,7 @@ require "json"
 require "time"
 
 require_relative "tasker/version"
+require_relative "tasker/article"
 require_relative "tasker/ruby_versions"
 require_relative "tasker/library"
 require_relative "tasker/errors"

@@ -108,7 +108,7 @@ class ErrorReportTest < Minitest::Test
 
   def test_messages_that_are_none
     assert_equal "", describe(with(message: -> {}))["message"]
-    assert_equal "(its message is a Integer) 5", describe(with(message: -> { 5 }))["message"]
+    assert_equal "(its message is an Integer) 5", describe(with(message: -> { 5 }))["message"]
     assert_match(/cannot be had/, describe(with(message: -> { BasicObject.new }))["message"])
     assert_match(/SystemExit was raised/, describe(with(message: -> { exit }))["message"])
     assert_match(/NoMemoryError was raised/, describe(with(message: -> { raise NoMemoryError }))["message"])
@@ -188,13 +188,13 @@ class ErrorReportTest < Minitest::Test
   def test_numbers_with_too_many_digits
     huge = 10**200_000
     report = describe(with(context: -> { { n: huge, r: Rational(1, huge), c: Complex(0, huge), huge => 1 } }))["context"]
-    assert_equal "(a Integer with too many digits)", report["n"]
+    assert_equal "(an Integer with too many digits)", report["n"]
     assert_equal "(a Rational with too many digits)", report["r"]
     assert_equal "(a Complex with too many digits)", report["c"]
-    assert_equal 1, report["(a Integer with too many digits)"]
+    assert_equal 1, report["(an Integer with too many digits)"]
     assert_nil describe(with(error_code: -> { huge }))["error_code"]
-    assert_equal "(its message is a Integer)", describe(with(message: -> { huge }))["message"]
-    assert_equal "(its message is a Array)", describe(with(message: -> { [1] }))["message"]
+    assert_equal "(its message is an Integer)", describe(with(message: -> { huge }))["message"]
+    assert_equal "(its message is an Array)", describe(with(message: -> { [1] }))["message"]
   end
 
   def test_all_texts_have_one_bound

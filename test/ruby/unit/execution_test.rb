@@ -85,6 +85,8 @@ class ExecutionTest < Minitest::Test
   def test_check_refuses_what_cannot_handle_steps
     assert_match(/Tasker is a Module, not a class/, refused(Tasker))
     assert_match(/"x" is a String/, refused("x"))
+    assert_match(/\A\d+ is an Integer, not a class/, refused(1))
+    assert_match(/has no public method process\(task, sequence, step\); did you mean proces\?\z/, refused(handler { def proces(*) = nil }))
     assert_match(/has no public method process/, refused(Class.new))
     assert_match(/is not public/, refused(handler(Object) { private def process(*) = nil }))
     assert_match(/does not say what process/, refused(Class.new(Tasker::StepHandler::Base)))

@@ -59,7 +59,7 @@ module Tasker
       # @raise [HandlerError] when it cannot handle steps
       def check(handler_class, method = nil)
         unless handler_class.is_a?(Class)
-          raise HandlerError, "#{handler_class.inspect} is a #{handler_class.class}, not a class with a method process"
+          raise HandlerError, "#{handler_class.inspect} is #{Article.of(handler_class.class)}, not a class with a method process"
         end
 
         Entry.forget # the class may have been reopened

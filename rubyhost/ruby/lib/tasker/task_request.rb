@@ -52,7 +52,7 @@ module Tasker
           value = values[name]
           next if value.is_a?(kind)
 
-          raise ArgumentError, values.key?(name) ? "#{name}: has to be a #{kind}, not #{value.inspect}" : "a task request needs #{name}:"
+          raise ArgumentError, values.key?(name) ? "#{name}: has to be #{Article.of(kind)}, not #{value.inspect}" : "a task request needs #{name}:"
         end
       end
     end

@@ -86,7 +86,7 @@ class FunctionalSuite < Minitest::Test
     assert_equal 5, run_step(step_handler("r2") { TaskerCore::Types::StepHandlerCallResult.success(result: 5) })
     assert_equal({ "x" => 1 }, run_step(step_handler("r3") { Struct.new(:x).new(1) }))
     text = logged { assert_equal({}, run_step(step_handler("r4") { 5 })) }
-    assert_match(/the handler "r4" returned a Integer, of which nothing is kept/, text)
+    assert_match(/the handler "r4" returned an Integer, of which nothing is kept/, text)
     assert report(step_handler("r5") { next TaskerCore::Types::StepHandlerCallResult.failure(message: "no") })["permanent"]
   end
 

@@ -132,7 +132,7 @@ module Tasker
         return "" if text.nil?
 
         shown = " #{text.inspect}" if KIND_OF.bind_call(text, Symbol) || (KIND_OF.bind_call(text, Integer) && writable?(text))
-        "(its message is a #{class_of(text)})#{shown}"
+        "(its message is #{Article.of(class_of(text))})#{shown}"
       end
 
       def backtrace(exception)
@@ -238,7 +238,7 @@ module Tasker
       end
 
       def in_words(value)
-        return "(a #{class_of(value)} with too many digits)" unless writable?(value)
+        return "(#{Article.of(class_of(value))} with too many digits)" unless writable?(value)
 
         count(clean(value.respond_to?(:iso8601) ? value.iso8601 : value.to_s, LINE_BYTES))
       rescue Exception # rubocop:disable Lint/RescueException

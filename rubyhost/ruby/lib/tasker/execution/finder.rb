@@ -106,8 +106,9 @@ module Tasker
 
       def missing
         wanted = layered? ? "call(context)" : "process(task, sequence, step)"
-        lacks = @class <= StepHandler::Base ? "does not say what #{wanted} does" : "has no public method #{wanted}"
-        raise HandlerError, "#{@class}#{place} #{lacks}#{hint(layered? ? :call : :process)}"
+        hint = hint(layered? ? :call : :process)
+        lacks = @class <= StepHandler::Base && !hint ? "does not say what #{wanted} does" : "has no public method #{wanted}"
+        raise HandlerError, "#{@class}#{place} #{lacks}#{hint}"
       end
 
       def hint(wanted)
@@ -117,8 +118,8 @@ module Tasker
           '; for classes with a method call there is require "tasker/compat/tasker_core"'
         elsif @class.singleton_methods(false).include?(wanted)
           "; the one it has is of the class itself, self.#{wanted}"
-        elsif (name = near(wanted, @class.public_instance_methods(false)))
-          "; did you mean #{name} to be it?"
+        else
+          suggestion(near(wanted, @class.public_instance_methods(false)))
         end
       end
 

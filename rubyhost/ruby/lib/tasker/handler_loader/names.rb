@@ -23,7 +23,7 @@ module Tasker
         path = name.delete_prefix("::")
         found = constant(path)
         raise HandlerNotFound, @wording.no_class(path, near(path) + near_registered(name)) if found.nil?
-        raise HandlerError, "#{name} is a #{found.class}, not a class" unless found.is_a?(Class)
+        raise HandlerError, "#{name} is #{Article.of(found.class)}, not a class" unless found.is_a?(Class)
 
         found
       end

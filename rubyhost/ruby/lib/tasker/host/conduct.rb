@@ -23,7 +23,7 @@ module Tasker
           return super if Host.forked?
 
           Conduct.terminal&.quit_prompt
-          raise ForbiddenError.new("exit!", "raise an error to fail the step, or call exit")
+          raise ForbiddenError.new("exit!", "it would end the host; a step fails with an error, and a program ends with exit")
         end
 
         def exec(*)

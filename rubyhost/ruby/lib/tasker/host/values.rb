@@ -162,9 +162,9 @@ module Tasker
         def excerpt(problem, culprit)
           case problem
           when "float" then ": #{culprit.inspect[0, EXCERPT]}"
-          when "key" then ": a #{culprit.class}"
+          when "key" then ": #{Article.of(culprit.class)}"
           when "encoding" then " #{culprit.encoding}: #{culprit.byteslice(0, 40).inspect}"
-          when "unknown" then ": a #{culprit.class}"
+          when "unknown" then ": #{Article.of(culprit.class)}"
           when "duplicate" then ": #{short(culprit).inspect}"
           when "size" then ": a step's results may have #{culprit} bytes of JSON (MaxResultBytes). " \
                            "Store what is large elsewhere, and return its key"

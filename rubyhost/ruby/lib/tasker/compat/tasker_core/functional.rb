@@ -226,7 +226,7 @@ module TaskerCore
         when nil then results.success(result: {})
         else
           kept = value.respond_to?(:to_h) ? value.to_h : {}
-          Tasker.logger.warn("the handler #{name.inspect} returned a #{value.class}, of which nothing is kept; return a Hash") if kept.empty?
+          Tasker.logger.warn("the handler #{name.inspect} returned #{Tasker::Article.of(value.class)}, of which nothing is kept; return a Hash") if kept.empty?
           results.success(result: kept)
         end
       end

@@ -73,7 +73,7 @@ module TaskerCore
       # @return [nil]
       # @raise [DuplicatePublisherError]
       def register(publisher)
-        raise ArgumentError, "a publisher has to be a BasePublisher, not a #{publisher.class}" unless publisher.is_a?(BasePublisher)
+        raise ArgumentError, "a publisher has to be a BasePublisher, not #{Tasker::Article.of(publisher.class)}" unless publisher.is_a?(BasePublisher)
 
         check_open
         name = publisher.name

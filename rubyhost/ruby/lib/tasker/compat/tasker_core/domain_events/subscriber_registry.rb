@@ -39,7 +39,7 @@ module TaskerCore
       # @param subscriber [BaseSubscriber]
       # @return [void]
       def register_instance(subscriber)
-        raise ArgumentError, "a subscriber has to be a BaseSubscriber, not a #{subscriber.class}" unless subscriber.is_a?(BaseSubscriber)
+        raise ArgumentError, "a subscriber has to be a BaseSubscriber, not #{Tasker::Article.of(subscriber.class)}" unless subscriber.is_a?(BaseSubscriber)
 
         subscriber.class.heard = true
         @lock.synchronize do
