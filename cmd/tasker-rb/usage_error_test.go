@@ -19,6 +19,7 @@ func TestBadUsage(t *testing.T) {
 		{"templates lnt", `tasker-rb templates has no command "lnt"`, "Did you mean lint?"},
 		{"completion nope", `tasker-rb completion has no command "nope"`, "`tasker-rb completion --help`"},
 		{"completion bsh", `tasker-rb completion has no command "bsh"`, "Did you mean bash or zsh?"},
+		{"completion bash x", "one argument too many: x", "`tasker-rb completion bash --help`"},
 		{"migrate sideways", `tasker-rb migrate has no command "sideways"`, "`tasker-rb migrate --help`"},
 		{"run", "TEMPLATE is missing", "`tasker-rb run --help`"},
 		{"run one.yaml two.yaml", "one argument too many: two.yaml", "`tasker-rb run --help`"},

@@ -43,7 +43,7 @@ func (s *session) verdict() Verdict {
 	v := Verdict{Growth: s.places.Growth.String(), Budget: s.o.Budget, Confidence: s.o.Confidence}
 	if len(s.places.Measures) == 0 {
 		v.Growth = verdict.Undecided.String()
-		v.Text = fmt.Sprintf("the run was stopped after %d samples, and a verdict needs %d", len(s.version.samples), verdict.MinSamples)
+		v.Text = fmt.Sprintf("the run was stopped after %s, and a verdict needs %d", verdict.Count(len(s.version.samples)), verdict.MinSamples)
 		return v
 	}
 	for _, m := range s.places.Measures {

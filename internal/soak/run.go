@@ -304,7 +304,7 @@ func (s *session) tooFew(n int) error {
 	took := time.Since(s.began)
 	need := (took / time.Duration(max(n, 1)) * (verdict.MinSamples + 5)).Round(time.Second)
 	return &Failure{
-		Message: fmt.Sprintf("%d samples in %s are too few for any verdict, which needs %d", n, took.Round(time.Second), verdict.MinSamples),
+		Message: fmt.Sprintf("only %s in %s: too few for any verdict, which needs %d", verdict.Count(n), took.Round(time.Second), verdict.MinSamples),
 		Hint:    fmt.Sprintf("Give --duration %s or more, or --iterations.", need),
 	}
 }

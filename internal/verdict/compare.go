@@ -24,7 +24,7 @@ func Compare(a, b Series, o Options) (Verdict, error) {
 	}
 	d := difference(a, b)
 	if n := len(d.x); n < MinSamples {
-		return Verdict{}, errors.WithHintf(errors.Newf("%s and %s overlap in %d samples, and a verdict needs %d", a.title(), b.title(), n, MinSamples),
+		return Verdict{}, errors.WithHintf(errors.Newf("%s and %s overlap in %s, and a verdict needs %d", a.title(), b.title(), Count(n), MinSamples),
 			"Run both for the same steps.")
 	}
 	d.quantum = float64(max(a.Quantum, b.Quantum))

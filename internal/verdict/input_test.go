@@ -30,7 +30,8 @@ func TestBadInput(t *testing.T) {
 		options    Options
 	}{
 		{"there is no measure", "at least one series", nil, Options{}},
-		{"bytes in use has 29 samples, and a verdict needs 40", "Take 11 more samples", []Series{straight(29, 1)}, Options{}},
+		{"bytes in use has 29 samples, and a verdict needs 40", "Take 11 more:", []Series{straight(29, 1)}, Options{}},
+		{"bytes in use has 1 sample, and a verdict needs 40", "Take 39 more:", []Series{straight(1, 1)}, Options{}},
 		{"the series has 0 samples", "Take 40 more", []Series{{}}, Options{}},
 		{"quantum of -1 bytes", "0 means", []Series{{Name: "x", Quantum: -1, Samples: straight(50, 1).Samples}}, Options{}},
 		{"sample 7 is at step 600, and the one before is at step 600", "at least one step", []Series{broken(7, Sample{600, 0})}, Options{}},

@@ -42,8 +42,8 @@ type points struct {
 
 func (s Series) check() error {
 	if n := len(s.Samples); n < MinSamples {
-		return errors.WithHintf(errors.Newf("%s has %d samples, and a verdict needs %d", s.title(), n, MinSamples),
-			"Take %d more samples: run longer, or sample more often.", MinSamples-n)
+		return errors.WithHintf(errors.Newf("%s has %s, and a verdict needs %d", s.title(), Count(n), MinSamples),
+			"Take %d more: run longer, or sample more often.", MinSamples-n)
 	}
 	if s.Quantum < 0 {
 		return errors.WithHint(errors.Newf("%s has a quantum of %d bytes", s.title(), s.Quantum),

@@ -7,6 +7,14 @@ import (
 	"strings"
 )
 
+// Count is a number of samples in words.
+func Count(samples int) string {
+	if samples == 1 {
+		return "1 sample"
+	}
+	return fmt.Sprintf("%d samples", samples)
+}
+
 // String is the verdict in words. Each measure has its line when there are several.
 func (v Verdict) String() string {
 	if len(v.Measures) == 1 {
