@@ -199,8 +199,10 @@ void tasker_step_threads_mark(void);
 void tasker_step_threads_end(tasker_worker *w);
 VALUE tasker_step_threads_pursue(VALUE unused);
 
-/* [GVL] The children that a step leaves (children.c). Raises. */
-void tasker_children_init(void);
+/* The children that a step leaves, and where they print (children.c). */
+void tasker_children_init(void);   /* [GVL] Raises. */
+void tasker_children_waited(void); /* [GVL] */
+void tasker_children_forked(void); /* [any] in the child; async-signal-safe */
 
 /* [GVL] Workers (worker.c). start, fill_up, interrupt_abandoned and join raise. */
 void tasker_workers_start(uint32_t wanted);

@@ -27,6 +27,7 @@ const (
 	noteStopped = C.TASKER_NOTE_STOPPED
 	noteStray   = C.TASKER_NOTE_STRAY
 	noteStuck   = C.TASKER_NOTE_STUCK
+	noteWaited  = C.TASKER_NOTE_WAITED
 )
 
 // receiver takes the messages from the outbox, one after the other, in the order

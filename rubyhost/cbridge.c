@@ -158,7 +158,10 @@ static char *boot_failure(void)
  * be called. A child of that child has nothing of the host's. */
 static void note_fork(void)
 {
-    if (!tasker_ruby.forked) tasker_descriptors_leave();
+    if (!tasker_ruby.forked) {
+        tasker_children_forked();
+        tasker_descriptors_leave();
+    }
     tasker_ruby.forked = true;
 }
 

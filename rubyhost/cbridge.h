@@ -96,7 +96,8 @@ enum {
     TASKER_NOTE_PONG = 3,    /* the main Ruby thread answers ping `serial` */
     TASKER_NOTE_STOPPED = 4, /* Ruby has been cleaned up */
     TASKER_NOTE_STRAY = 5,   /* an exception reached the main Ruby thread */
-    TASKER_NOTE_STUCK = 6    /* where the abandoned thread of job `serial` is; lines */
+    TASKER_NOTE_STUCK = 6,   /* where the abandoned thread of job `serial` is; lines */
+    TASKER_NOTE_WAITED = 7   /* a thread has waited for a child, which has printed what it had to say */
 };
 
 typedef struct tasker_note {

@@ -1,9 +1,12 @@
 /*
- * The children that a step leaves running. host/children.rb knows their pids.
+ * The children that a step leaves running, and where forked ones print.
+ * host/children.rb knows the pids.
  */
 #include "bridge_internal.h"
 
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* [GVL] Tasker::Host.child_left?(pid): whether that child still runs, and
  * nobody has waited for it. If so, it is counted. The child is not touched. */
@@ -20,9 +23,49 @@ static VALUE host_child_left(VALUE self, VALUE pid)
     return Qtrue;
 }
 
+/* Descriptors 1 and 2 of forked children, or -1 for those of this process. */
+static int output[2] = {-1, -1};
+
+/* [GVL] Tasker::Host.children_print_to(out, err): in a forked child, before any
+ * other of its code. Programs that Ruby spawns get them from host/all_output.rb,
+ * because a vfork tells nobody. */
+static VALUE host_children_print_to(VALUE self, VALUE out, VALUE err)
+{
+    TASKER_GVL;
+    (void)self;
+    output[0] = NUM2INT(out);
+    output[1] = NUM2INT(err);
+    return Qnil;
+}
+
+/* [any] In the child. Async-signal-safe. */
+void tasker_children_forked(void)
+{
+    for (int i = 0; i < 2; i++)
+        if (output[i] >= 0) syscall(SYS_dup3, output[i], i + 1, 0);
+}
+
+/* [GVL] What the child has printed is to be logged before what this thread logs next. */
+void tasker_children_waited(void)
+{
+    TASKER_GVL;
+    if (output[0] >= 0 && tasker_is_host()) tasker_post_note(TASKER_NOTE_WAITED, 0, NULL, 0);
+}
+
+/* [GVL] Tasker::Host.child_waited: for what does not call Process.wait. */
+static VALUE host_child_waited(VALUE self)
+{
+    TASKER_GVL;
+    (void)self;
+    tasker_children_waited();
+    return Qnil;
+}
+
 /* [GVL] */
 void tasker_children_init(void)
 {
     TASKER_GVL;
+    rb_define_module_function(tasker_ruby.module, "child_waited", host_child_waited, 0);
+    rb_define_module_function(tasker_ruby.module, "children_print_to", host_children_print_to, 2);
     rb_define_module_function(tasker_ruby.module, "child_left?", host_child_left, 1);
 }

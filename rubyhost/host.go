@@ -42,6 +42,7 @@ type Host struct {
 	stuck    sync.Map // serial -> chan []string, where that call's thread is
 	services services
 	terminal terminal
+	children atomic.Pointer[childOutput] // nil unless opts.AllOutput
 	notes    noteCount
 	callableCache
 
@@ -94,7 +95,14 @@ func Boot(opts Options) (*Host, error) {
 		<-h.drained
 		return nil, err
 	}
-	options, err := json.Marshal(map[string]any{"pass_output": opts.PassOutput, "terminal": opts.Terminal, "program": opts.Program})
+	settings := map[string]any{"pass_output": opts.PassOutput, "terminal": opts.Terminal, "program": opts.Program}
+	if opts.AllOutput {
+		err = h.catchAllOutput(settings)
+	}
+	var options []byte
+	if err == nil {
+		options, err = json.Marshal(settings)
+	}
 	if err == nil {
 		_, err = h.call(context.Background(), opConfigure, options)
 	}
@@ -129,8 +137,11 @@ func (h *Host) shutDown() error {
 	close(h.closing)
 	h.gate.Lock() // every call has returned, and no new one begins
 	control(controlStop, 0)
-	err := errors.CombineErrors(h.awaitEnd(), h.outbox.close())
+	err := h.awaitEnd()
+	ended := err == nil
+	err = errors.CombineErrors(err, h.outbox.close())
 	<-h.drained
+	h.children.Load().close(ended)
 	h.services.wait()
 	return err
 }

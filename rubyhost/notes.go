@@ -45,6 +45,8 @@ func (h *Host) noted(topic uint32, serial uint64, text []byte) {
 		if waiter, ok := h.pings.LoadAndDelete(serial); ok {
 			close(waiter.(chan struct{}))
 		}
+	case noteWaited:
+		h.children.Load().logWaiting()
 	case noteStopped:
 		close(h.stopped)
 	case noteStuck:

@@ -72,6 +72,16 @@ type Options struct {
 	// their lines go to Logger, with the attributes of the call.
 	PassOutput bool
 
+	// AllOutput also sends to Logger what goes past $stdout and $stderr. What is written
+	// to STDOUT and STDERR comes as from $stdout and $stderr. So do the lines of children,
+	// with the attribute from, which is "stdout" or "stderr", and with none of the call.
+	// A child that outlives the host cannot print any more: it gets SIGPIPE.
+	//
+	// Children are those of fork, spawn, system, backticks, IO.popen and Open3. What C
+	// libraries and Ractors write, and the report of a crash, goes to the process's own
+	// descriptors. AllOutput cannot be had with PassOutput.
+	AllOutput bool
+
 	// Terminal says that a person is at the process's terminal, and that Ruby code may
 	// have it: a console, a debugger. It implies PassOutput. A trap of INT is kept, and
 	// [Host.Interrupt] calls it. Traps of the terminal's other signals, such as WINCH, are
@@ -138,6 +148,8 @@ func (o Options) withDefaults() (Options, error) {
 	case o.YJITMemoryMiB > 0 && !o.YJIT:
 		return o, errors.WithHint(errors.Newf("rubyhost: %d MiB of memory for YJIT, which is off", o.YJITMemoryMiB),
 			"Set Options.YJIT too.")
+	case o.AllOutput && o.PassOutput:
+		return o, errors.WithHint(errors.New("rubyhost: output is both passed and caught"), "Set one of Options.AllOutput and Options.PassOutput, not both.")
 	case o.Grace < 0:
 		return o, errors.WithHint(errors.Newf("rubyhost: a grace of %v", o.Grace), "Options.Grace must be positive.")
 	}

@@ -87,7 +87,9 @@ static VALUE process_wait(int argc, VALUE *argv, VALUE self)
         tasker_forbid(call, "give the pid that spawn returned");
     }
     argv[0] = INT2FIX(pid);
-    return rb_call_super(argc, argv);
+    VALUE status = rb_call_super(argc, argv);
+    tasker_children_waited();
+    return status;
 }
 
 /* [GVL] Process.detach(pid) */

@@ -29,6 +29,7 @@ type handlerFlags struct {
 
 	passOutput bool // the program writes to standard output itself
 	terminal   bool // and a person may type at it
+	allOutput  bool // what goes past $stdout and $stderr is logged, too
 }
 
 func (f *handlerFlags) add(cmd *cobra.Command) {
@@ -88,7 +89,7 @@ func (f *handlerFlags) start(log *slog.Logger) (*rubyhost.Host, error) {
 	}
 	return rubyhost.Boot(rubyhost.Options{
 		Threads: f.threads, YJIT: f.yjit, YJITMemoryMiB: f.yjitMemory, Gemfile: f.gemfile, LoadPath: f.loadPath, Logger: log, PassOutput: f.passOutput,
-		Terminal: f.terminal,
+		Terminal: f.terminal, AllOutput: f.allOutput,
 	})
 }
 

@@ -18,15 +18,21 @@ func documentApart(cmd *cobra.Command) error {
 		return nil
 	}
 	fd, err := unix.FcntlInt(uintptr(unix.Stdout), unix.F_DUPFD_CLOEXEC, unix.Stderr+1)
-	if err == nil {
-		err = unix.Dup3(unix.Stderr, unix.Stdout, 0)
-	}
 	if err != nil {
 		return errors.WithHint(errors.Wrap(err, "keeping standard output for the document"), "Allow the command some open files more: `ulimit -n` says how many.")
+	}
+	if err := nothingToStandardOutput(); err != nil {
+		return err
 	}
 	out.apart = os.NewFile(uintptr(fd), "/dev/stdout")
 	*out.target() = out.apart
 	return nil
+}
+
+// nothingToStandardOutput has what C libraries write to descriptor 1 go to standard error,
+// and whatever else knows only that number.
+func nothingToStandardOutput() error {
+	return errors.Wrap(unix.Dup3(unix.Stderr, unix.Stdout, 0), "putting standard error in the place of standard output")
 }
 
 // target is where the document is written at last.

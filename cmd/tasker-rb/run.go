@@ -155,6 +155,7 @@ func (r *runCommand) withHandlers(cmd *cobra.Command, db *lazyPool, file string,
 		db: db,
 	}
 	defer func() { err = errors.CombineErrors(err, h.db.close()) }()
+	_, r.handlers.allOutput = h.show.(*liveDisplay) // the next picture would erase what it does not know
 	h.host, err = r.handlers.boot(ctx, file, h.db, h.log())
 	if err != nil {
 		return err
@@ -232,6 +233,7 @@ func (h *handlersReady) follow(ctx context.Context, engine *orchestration.Engine
 	defer stop()
 	_, runErr := engine.Run(there, task)
 	h.events.Flush(context.WithoutCancel(ctx))
+	h.host.FlushOutput() // above the last picture
 	if err := show.end(); err != nil {
 		return notShown(task, err)
 	}

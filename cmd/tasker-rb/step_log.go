@@ -41,12 +41,14 @@ func (l *stepLog) print(line string) {
 func (l *stepLog) Enabled(context.Context, slog.Level) bool { return true }
 
 func (l *stepLog) Handle(_ context.Context, r slog.Record) error {
-	step, rest := "", ""
+	step, rest, message := "", "", structuredLine(r.Message)
 	add := func(a slog.Attr) bool {
 		switch a.Key {
 		case "step":
 			step = a.Value.String()
 		case "task", "attempt", "class":
+		case "from": // a child, which may be any program
+			message = printable(r.Message)
 		case "error":
 			rest += ": " + strings.Join(strings.Fields(a.Value.String()), " ")
 		default:
@@ -66,7 +68,7 @@ func (l *stepLog) Handle(_ context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelError {
 		level = strings.ToLower(r.Level.String()) + ": "
 	}
-	l.print(where + level + structuredLine(r.Message) + rest)
+	l.print(where + level + message + rest)
 	return nil
 }
 

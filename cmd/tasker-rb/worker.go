@@ -117,6 +117,10 @@ func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	lines := newProblemLog(newWorkerLog(cmd.ErrOrStderr(), w.log))
 	defer lines.flushOften()()
 	log := slog.New(lines)
+	if err := nothingToStandardOutput(); err != nil {
+		return err
+	}
+	w.handlers.allOutput = true
 	db := &lazyPool{size: int32(w.handlers.threads) + 8}
 	defer func() { err = errors.CombineErrors(err, db.close()) }()
 	host, err := w.handlers.boot(ctx, "", db, log)

@@ -19,6 +19,7 @@ require_relative "host/values"
 require_relative "host/conduct"
 require_relative "host/output"
 require_relative "host/lineage"
+require_relative "host/all_output"
 require_relative "host/children"
 require_relative "host/leftovers"
 require_relative "host/step_end"
@@ -166,9 +167,10 @@ module Tasker
         Children.install
         $0 = options["program"] if $0 == "-e"
         unless options["pass_output"]
-          Output.streams = [$stdout = Output.new("info", $stdout), $stderr = Output.new("warn", $stderr)]
+          streams = Output.streams = [$stdout = Output.new("info", $stdout), $stderr = Output.new("warn", $stderr)]
           STDOUT.sync = true # its lines would else come at the exit, after all others
           Tasker.logger = Log.new
+          AllOutput.install(*streams, *options["children"]) if options["children"]
           Conduct.refuse_prompts
         end
         Leftovers.install

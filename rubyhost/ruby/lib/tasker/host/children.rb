@@ -16,8 +16,9 @@ module Tasker
 
       # Prepended to the class methods of Process and Kernel.
       module Starting
-        def spawn(*, **)
-          Children.at_once(:itself) { super }
+        def spawn(*command, **options)
+          command, options = AllOutput.redirect(command, options)
+          Children.at_once(:itself) { super(*command, **options) }
         end
 
         def fork(&block)
@@ -35,8 +36,9 @@ module Tasker
 
       # Prepended to Kernel. Its fork calls the one of Process.
       module ForKernel
-        def spawn(*, **)
-          Children.at_once(:itself) { super }
+        def spawn(*command, **options)
+          command, options = AllOutput.redirect(command, options)
+          Children.at_once(:itself) { super(*command, **options) }
         end
         private :spawn
       end
@@ -44,9 +46,16 @@ module Tasker
       # Prepended to Kernel's class methods.
       module Waiting
         def system(*command, **options)
-          return super if options[:exception] # its error names the command as only Ruby's own can
+          command, options = AllOutput.redirect(command, options)
+          if options[:exception] # its error names the command as only Ruby's own can
+            begin
+              return super(*command, **options)
+            ensure
+              Host.child_waited
+            end
+          end
 
-          Children.run(command, options.except(:exception)) { super }
+          Children.run(command, options.except(:exception)) { super(*command, **options) }
         end
 
         def `(command)
@@ -61,8 +70,11 @@ module Tasker
       # Prepended to IO's class methods. With a block, IO waits for the child, unless
       # it is interrupted.
       module ForIO
-        def popen(*command, **options)
-          return super if Children.outside? || command.include?("-") # that one forks
+        def popen(*command, **options, &block)
+          return super if command.include?("-") # that one forks
+
+          command, options = AllOutput.redirect_popen(command, options)
+          return super(*command, **options, &block) if Children.outside?
 
           io = Children.at_once(:pid) { super(*command, **options, &nil) }
           return io unless block_given?
@@ -71,6 +83,7 @@ module Tasker
             yield io
           ensure
             io.close
+            Host.child_waited
           end
         end
       end
@@ -113,15 +126,17 @@ module Tasker
         #
         # @!visibility private
         def read(command)
-          return yield if outside? || !command.is_a?(String) || command == "-"
+          return yield if (outside? && !AllOutput.caught?) || !command.is_a?(String) || command == "-"
 
-          io = at_once(:pid) { started { @popen.call(command, external_encoding: Encoding.default_external, internal_encoding: nil) } }
+          _, options = AllOutput.redirect_popen([command], { external_encoding: Encoding.default_external, internal_encoding: nil })
+          io = at_once(:pid) { started { @popen.call(command, **options) } }
           return yield unless io
 
           pid = io.pid
           text = io.read
           io.close
           forget(pid)
+          Host.child_waited
           text
         end
 
