@@ -1,11 +1,9 @@
 package runner
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"github.com/cockroachdb/errors"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasker-rb/tasker-rb/internal/soak"
 	"github.com/tasker-rb/tasker-rb/orchestration"
@@ -262,27 +259,6 @@ func (r *engineRuns) truncate(ctx context.Context) error {
 		execute 'truncate ' || list;
 	end $$`, pgx.QueryExecModeSimpleProtocol)
 	return err
-}
-
-// connections counts the connections to the database, and the statements that they have
-// prepared. No step runs, so all of them are idle, but for the engine's own.
-//
-// It gives them back in another order each time. The pool takes the last one first, so that
-// without this some would come to know a statement, a type or the length of a parameter only
-// after thousands of steps. Until then, what they keep of it would look like a leak.
-func (r *engineRuns) connections(ctx context.Context) (connections, prepared int64, err error) {
-	idle := r.engine.Pool().AcquireAllIdle(ctx)
-	for _, c := range idle {
-		var n int64
-		err = errors.CombineErrors(err, c.QueryRow(ctx, "select count(*) from pg_prepared_statements", pgx.QueryExecModeSimpleProtocol).Scan(&n))
-		prepared += n
-	}
-	slices.SortFunc(idle, func(a, b *pgxpool.Conn) int { return cmp.Compare(a.Conn().PgConn().PID(), b.Conn().PgConn().PID()) })
-	for i := range idle {
-		idle[(i+r.turns)%len(idle)].Release()
-	}
-	r.turns++
-	return int64(r.engine.Pool().Stat().TotalConns()), prepared, errors.Wrap(err, "counting prepared statements")
 }
 
 // counted counts the calls of each handler.

@@ -5,10 +5,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/errors"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tasker-rb/tasker-rb/internal/pgtest"
 	"github.com/tasker-rb/tasker-rb/internal/soak"
 	"github.com/tasker-rb/tasker-rb/orchestration"
 )
@@ -88,36 +86,4 @@ func TestAWorkerThatEndsEndsTheBatch(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	require.ErrorIs(t, newAccounts(0).await(ctx, 1, nil), context.Canceled)
-}
-
-// The pool would give the same connections to the steps each time. The others would learn
-// the engine's statements late, and that would look like growth.
-func TestEachConnectionComesFirstInTurn(t *testing.T) {
-	engine, err := orchestration.Open(t.Context(), pgtest.URL(t), orchestration.Config{Migrate: true, Handlers: orchestration.Handlers{}})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, engine.Close()) }()
-	var open []*pgxpool.Conn
-	for range engine.Pool().Config().MaxConns {
-		c, err := engine.Pool().Acquire(t.Context())
-		if err != nil {
-			break
-		}
-		open = append(open, c)
-	}
-	for _, c := range open {
-		c.Release()
-	}
-
-	r, first := &engineRuns{engine: engine}, map[uint32]bool{}
-	for range open {
-		connections, _, err := r.connections(t.Context())
-		require.NoError(t, err)
-		require.EqualValues(t, len(open), connections)
-		require.NoError(t, engine.Pool().AcquireFunc(t.Context(), func(c *pgxpool.Conn) error {
-			first[c.Conn().PgConn().PID()] = true
-			return nil
-		}))
-	}
-	require.Greater(t, len(open), 1)
-	require.Len(t, first, len(open))
 }

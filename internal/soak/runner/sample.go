@@ -29,6 +29,13 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 		return nil, err
 	}
 	s.Calls, s.Steps = r.calls.now()
+	v := s.Values
+	if r.engine != nil { // comes first: it makes the connections alike
+		var err error
+		if v[soak.Connections], v[soak.PreparedStatements], err = r.engine.connections(ctx); err != nil {
+			return nil, err
+		}
+	}
 	runtime.GC() // finalizers of Go may free native memory
 	memory, err := r.host.Memory(ctx, rubyhost.MemoryOptions{Collect: true, Objects: true})
 	if err != nil {
@@ -38,7 +45,6 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := s.Values
 	v[soak.MallocInUse] = int64(memory.MallocInUse)
 	v[soak.MallocFree] = int64(memory.MallocFree)
 	v[soak.RubySlots] = int64(memory.SlotBytes)
@@ -59,11 +65,6 @@ func (r *runner) sample(ctx context.Context) (*soak.Sample, error) {
 	v[soak.ReplacedThreads] = int64(r.host.Stats().Respawns)
 	v[soak.GoHeap] = goHeap()
 	v[soak.Goroutines] = int64(runtime.NumGoroutine())
-	if r.engine != nil {
-		if v[soak.Connections], v[soak.PreparedStatements], err = r.engine.connections(ctx); err != nil {
-			return nil, err
-		}
-	}
 	s.Sampling = time.Since(began)
 	return s, nil
 }
