@@ -30,6 +30,26 @@ const (
 	noteWaited  = C.TASKER_NOTE_WAITED
 )
 
+// readSoFar is what C knows of how far Go has read a pipe that children print into.
+type readSoFar struct{ turn, bytes *uint64 }
+
+func childrenRead(i int) readSoFar {
+	r := &C.tasker_children_read[i]
+	return readSoFar{(*uint64)(&r.turn), (*uint64)(&r.bytes)}
+}
+
+// begin says that Go reads now. C counts what is in the pipe, and must not count while some
+// of it is on its way.
+func (r readSoFar) begin() { atomic.AddUint64(r.turn, 1) }
+
+// end says how much it was.
+func (r readSoFar) end(n int) {
+	atomic.AddUint64(r.bytes, uint64(n))
+	atomic.AddUint64(r.turn, 1)
+}
+
+func (r readSoFar) total() uint64 { return atomic.LoadUint64(r.bytes) }
+
 // receiver takes the messages from the outbox, one after the other, in the order
 // in which Ruby has sent them.
 type receiver interface {

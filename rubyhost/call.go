@@ -110,7 +110,7 @@ func (h *Host) perform(ctx context.Context, target uint32, endThreads bool, with
 		return nil, err // jobDone returns the call to the pool later
 	}
 	h.inFlight.Add(-1)
-	h.children.Load().logWaiting()
+	h.children.Load().logWaiting(h.awaitNotes)
 	value, err := h.outcome(j)
 	h.release(c)
 	return value, h.byItsContext(ctx, err)

@@ -97,8 +97,16 @@ enum {
     TASKER_NOTE_STOPPED = 4, /* Ruby has been cleaned up */
     TASKER_NOTE_STRAY = 5,   /* an exception reached the main Ruby thread */
     TASKER_NOTE_STUCK = 6,   /* where the abandoned thread of job `serial` is; lines */
-    TASKER_NOTE_WAITED = 7   /* a thread has waited for a child, which has printed what it had to say */
+    TASKER_NOTE_WAITED = 7   /* a thread has waited for a child; text is how far the children's two pipes were written then */
 };
+
+/* How far Go has read one of the pipes that children print into. */
+typedef struct {
+    uint64_t turn;  /* odd while Go reads */
+    uint64_t bytes; /* read so far */
+} tasker_read_so_far;
+
+extern tasker_read_so_far tasker_children_read[2];
 
 typedef struct tasker_note {
     tasker_message msg;

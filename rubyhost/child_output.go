@@ -3,6 +3,7 @@ package rubyhost
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"log/slog"
 	"os"
 	"strings"
@@ -27,6 +28,7 @@ type childStream struct {
 	theirs int
 	file   *os.File // our end
 	fd     int      // of file
+	sofar  readSoFar
 
 	log func(line string)
 
@@ -55,6 +57,7 @@ func (h *Host) openChildOutput() (*childOutput, error) {
 			c.close(true)
 			return nil, errors.Wrap(err, "rubyhost: a pipe for the output of children")
 		}
+		s.sofar = childrenRead(i)
 		s.log = func(line string) { log.LogAttrs(context.Background(), of.level, line, slog.String("from", of.from)) }
 		c.streams[i] = s
 		go s.follow(h.awaitNotes)
@@ -80,13 +83,15 @@ func (s *childStream) follow(awaitNotes func()) {
 	if err != nil {
 		return
 	}
-	some := make([]byte, 32<<10)
 	for {
-		err := raw.Read(func(uintptr) bool { return s.waiting() > 0 })
+		err := raw.Read(func(uintptr) bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.waiting() > 0
+		})
 		switch {
 		case err == nil:
-			awaitNotes()
-			s.read(some)
+			s.logWaiting(awaitNotes)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.endLine()
 		default:
@@ -107,40 +112,72 @@ func (s *childStream) await() {
 	_ = s.file.SetReadDeadline(until) // it is a pipe
 }
 
-// read logs what is in the pipe, as far as it fits into some. It returns 0 if there is
-// nothing.
-func (s *childStream) read(some []byte) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return 0
-	}
+// read logs what is in the pipe, as far as it fits into some. It returns false if there is
+// nothing. It is called with mu locked.
+func (s *childStream) read(some []byte) bool {
 	for {
+		s.sofar.begin()
 		n, err := unix.Read(s.fd, some)
+		s.sofar.end(max(n, 0))
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		s.add(some[:max(n, 0)])
-		return max(n, 0)
+		return n > 0
 	}
 }
 
 // logWaiting logs what is in the pipes now. Children that print on do not keep it. What a
 // child has printed thus comes before what its handler prints after it, and before the
 // result.
-func (c *childOutput) logWaiting() {
+func (c *childOutput) logWaiting(awaitNotes func()) {
 	if c == nil {
 		return
 	}
 	for _, s := range c.streams {
-		s.drain()
+		s.logWaiting(awaitNotes)
 	}
 }
 
-// waiting returns how many bytes are in the pipe.
-func (s *childStream) waiting() int {
+// logUntil logs what was in the pipes when Ruby sent the note with that text.
+func (c *childOutput) logUntil(note []byte) {
+	if c == nil {
+		return
+	}
+	for i, s := range c.streams {
+		if at := 8 * i; len(note) >= at+8 {
+			s.logUntil(binary.NativeEndian.Uint64(note[at:]))
+		}
+	}
+}
+
+// logWaiting logs what is in the pipe now. It was printed after what Ruby has logged so
+// far, or beside it.
+func (s *childStream) logWaiting(awaitNotes func()) {
+	s.mu.Lock()
+	waiting := s.waiting()
+	end := s.sofar.total() + uint64(waiting)
+	s.mu.Unlock()
+	if waiting > 0 {
+		awaitNotes()
+		s.logUntil(end)
+	}
+}
+
+// logUntil logs so many bytes of all that was ever written to the pipe.
+func (s *childStream) logUntil(end uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for !s.closed {
+		total := s.sofar.total()
+		if total >= end || !s.read(make([]byte, min(end-total, 32<<10))) {
+			return
+		}
+	}
+}
+
+// waiting returns how many bytes are in the pipe. It is called with mu locked.
+func (s *childStream) waiting() int {
 	if s.closed {
 		return 0
 	}
@@ -149,16 +186,6 @@ func (s *childStream) waiting() int {
 		return 0
 	}
 	return n
-}
-
-func (s *childStream) drain() {
-	for waiting := s.waiting(); waiting > 0; {
-		n := s.read(make([]byte, min(waiting, 32<<10)))
-		if n == 0 {
-			return
-		}
-		waiting -= n
-	}
 }
 
 // add logs the lines that are complete now.
@@ -211,11 +238,11 @@ func (s *childStream) endLine() {
 }
 
 // flush logs what is in the pipes now, also a line without its end.
-func (c *childOutput) flush() {
+func (c *childOutput) flush(awaitNotes func()) {
 	if c == nil {
 		return
 	}
-	c.logWaiting()
+	c.logWaiting(awaitNotes)
 	for _, s := range c.streams {
 		s.endLine()
 	}
@@ -231,7 +258,7 @@ func (c *childOutput) close(theirs bool) {
 		if s == nil {
 			continue
 		}
-		s.drain()
+		s.logWaiting(func() {})
 		s.endLine()
 		s.mu.Lock()
 		s.closed = true
@@ -256,4 +283,4 @@ func (h *Host) catchAllOutput(options map[string]any) error {
 
 // FlushOutput logs what children have printed so far, with [Options].AllOutput. A line
 // whose end has not come is logged without it.
-func (h *Host) FlushOutput() { h.children.Load().flush() }
+func (h *Host) FlushOutput() { h.children.Load().flush(h.awaitNotes) }

@@ -4,6 +4,7 @@
  */
 #include "bridge_internal.h"
 
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,11 +46,32 @@ void tasker_children_forked(void)
         if (output[i] >= 0) syscall(SYS_dup3, output[i], i + 1, 0);
 }
 
-/* [GVL] What the child has printed is to be logged before what this thread logs next. */
+tasker_read_so_far tasker_children_read[2];
+
+/* [any] How many bytes children have written to a pipe so far. If Go reads all the time,
+ * nobody knows, and it is all that comes. */
+static uint64_t written(int i)
+{
+    TASKER_ANY;
+    tasker_read_so_far *read = &tasker_children_read[i];
+    for (int tries = 0; tries < 1000; tries++) {
+        uint64_t turn = __atomic_load_n(&read->turn, __ATOMIC_SEQ_CST);
+        uint64_t bytes = __atomic_load_n(&read->bytes, __ATOMIC_SEQ_CST);
+        int waiting = 0;
+        if (turn % 2 == 0 && ioctl(output[i], FIONREAD, &waiting) == 0 && __atomic_load_n(&read->turn, __ATOMIC_SEQ_CST) == turn)
+            return bytes + (uint64_t)waiting;
+    }
+    return UINT64_MAX;
+}
+
+/* [GVL] What the child has printed is to be logged before what this thread logs next, and
+ * what others print later is not. */
 void tasker_children_waited(void)
 {
     TASKER_GVL;
-    if (output[0] >= 0 && tasker_is_host()) tasker_post_note(TASKER_NOTE_WAITED, 0, NULL, 0);
+    if (output[0] < 0 || !tasker_is_host()) return;
+    uint64_t until[2] = {written(0), written(1)};
+    tasker_post_note(TASKER_NOTE_WAITED, 0, (const char *)until, sizeof until);
 }
 
 /* [GVL] Tasker::Host.child_waited: for what does not call Process.wait. */

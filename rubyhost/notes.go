@@ -46,7 +46,7 @@ func (h *Host) noted(topic uint32, serial uint64, text []byte) {
 			close(waiter.(chan struct{}))
 		}
 	case noteWaited:
-		h.children.Load().logWaiting()
+		h.children.Load().logUntil(text)
 	case noteStopped:
 		close(h.stopped)
 	case noteStuck:

@@ -104,3 +104,8 @@ func ExampleFigure() {
 	fmt.Println(verdict.Figure(0.02346), verdict.Figure(-3.14159), verdict.Figure(1234.7))
 	// Output: 0.0235 -3.14 1235
 }
+
+func ExampleCount() {
+	fmt.Println(verdict.Count(1), verdict.Count(40))
+	// Output: 1 sample 40 samples
+}
