@@ -61,3 +61,60 @@ func TestOutputIsNotPassedAndCaught(t *testing.T) {
 	_, err := rubyhost.Boot(rubyhost.Options{PassOutput: true, AllOutput: true})
 	require.ErrorContains(t, err, "output is both passed and caught")
 }
+
+func init() {
+	children["reopened output"] = func() {
+		plain := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}})
+		h := mustBoot(rubyhost.Options{Threads: 2, AllOutput: true, Logger: slog.New(plain)})
+		said, err := h.Eval(context.Background(), `
+			file = ENV.fetch("CHILD_FILE")
+			mine = STDOUT.dup
+			STDOUT.reopen(file, "w")
+			STDOUT.sync = true
+			STDOUT.puts "constant"
+			system("echo child; echo child >&2")
+			IO.popen("cat", "w") { |io| io.puts "popen" }
+			Process.wait fork { exec "echo fork" }
+			puts "variable"
+			STDOUT.reopen(mine)
+			STDOUT.puts "constant again"
+			system("echo child again")
+			Process.wait fork { exec "echo fork again" }
+			File.read(file)`, "out.rb")
+		must(err)
+		_, err = h.Eval(context.Background(), `
+			Thread.new { STDOUT.print "the half line of a thread" }.join
+			$stderr = STDERR
+			warn "a warning"
+			Warning[:experimental] = false
+			Ractor.new { Warning.warn("") }.take
+			at_exit { STDOUT.print "the last half line" }
+			nil`, "out.rb")
+		must(err)
+		must(h.Close())
+		fmt.Println(string(said))
+	}
+}
+
+// A constant that code reopens leads there, and so do children: methods that silence or
+// catch all output rely on it. It is caught again when the code has put it back.
+func TestReopenedOutputIsNotCaught(t *testing.T) {
+	t.Parallel()
+	out, err := inChild(t, "reopened output", "CHILD_FILE="+t.TempDir()+"/file")
+	require.NoError(t, err, out)
+	require.Equal(t, `level=WARN msg=child from=stderr
+level=INFO msg=variable
+level=INFO msg="constant again"
+level=INFO msg="child again" from=stdout
+level=INFO msg="fork again" from=stdout
+level=INFO msg="the half line of a thread"
+level=WARN msg="a warning"
+level=INFO msg="the last half line"
+"constant\nchild\npopen\nfork\n"
+`, out)
+}

@@ -28,7 +28,7 @@ static VALUE host_child_left(VALUE self, VALUE pid)
 static int output[2] = {-1, -1};
 
 /* [GVL] Tasker::Host.children_print_to(out, err): in a forked child, before any
- * other of its code. Programs that Ruby spawns get them from host/all_output.rb,
+ * other of its code; -1 for this process's own. Programs that Ruby spawns get them from host/all_output.rb,
  * because a vfork tells nobody. */
 static VALUE host_children_print_to(VALUE self, VALUE out, VALUE err)
 {
@@ -53,6 +53,7 @@ tasker_read_so_far tasker_children_read[2];
 static uint64_t written(int i)
 {
     TASKER_ANY;
+    if (output[i] < 0) return 0; /* they write elsewhere */
     tasker_read_so_far *read = &tasker_children_read[i];
     for (int tries = 0; tries < 1000; tries++) {
         uint64_t turn = __atomic_load_n(&read->turn, __ATOMIC_SEQ_CST);
@@ -69,7 +70,7 @@ static uint64_t written(int i)
 void tasker_children_waited(void)
 {
     TASKER_GVL;
-    if (output[0] < 0 || !tasker_is_host()) return;
+    if ((output[0] < 0 && output[1] < 0) || !tasker_is_host()) return;
     uint64_t until[2] = {written(0), written(1)};
     tasker_post_note(TASKER_NOTE_WAITED, 0, (const char *)until, sizeof until);
 }

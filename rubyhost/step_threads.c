@@ -40,7 +40,7 @@ enum { keeps_threads, ends_threads, has_ended_threads };
 
 static step_thread *threads;
 static uint64_t last_key;
-static ID id_serial, id_report;
+static ID id_serial, id_report, id_thread_returns;
 
 /* The worker that waits for its step's threads. Each end rings. */
 static pthread_mutex_t ended_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -182,7 +182,9 @@ static VALUE call_block(VALUE arg)
     TASKER_GVL;
     block_call *c = (block_call *)arg;
     set_lineage(rb_thread_current(), rb_ary_entry(c->given, given_lineage));
-    return rb_proc_call_kw(rb_ary_entry(c->given, given_block), rb_ary_new_from_values(c->argc, c->argv), c->keywords);
+    VALUE value = rb_proc_call_kw(rb_ary_entry(c->given, given_block), rb_ary_new_from_values(c->argc, c->argv), c->keywords);
+    rb_funcall(tasker_ruby.module, id_thread_returns, 0);
+    return value;
 }
 
 /* [GVL] A thread that raised or jumped. An interrupt that told it to end is no
@@ -487,6 +489,7 @@ void tasker_step_threads_init(void)
     TASKER_GVL;
     id_serial = rb_intern("@__tasker_serial");
     id_report = rb_intern("report_threads");
+    id_thread_returns = rb_intern("thread_returns");
     tasker_monotonic_cond(&ended_cond);
     rb_define_module_function(tasker_ruby.module, "thread_body", host_thread_body, 4);
     rb_define_module_function(tasker_ruby.module, "thread_created", host_thread_created, 3);

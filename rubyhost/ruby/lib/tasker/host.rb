@@ -169,6 +169,7 @@ module Tasker
         unless options["pass_output"]
           streams = Output.streams = [$stdout = Output.new("info", $stdout), $stderr = Output.new("warn", $stderr)]
           STDOUT.sync = true # its lines would else come at the exit, after all others
+          at_exit { Output.flush_all } # the last to be called
           Tasker.logger = Log.new
           AllOutput.install(*streams, *options["children"]) if options["children"]
           Conduct.refuse_prompts

@@ -5,9 +5,20 @@ module Tasker
     # What goes past $stdout and $stderr. What is written to STDOUT and STDERR goes the
     # same way as what is written to the variables. Children print into two pipes that Go
     # reads. C libraries still write to descriptors 1 and 2, and so does what reports a crash.
+    # A constant that is reopened leads where its new owner wants, with its children.
     module AllOutput
       STANDARD = { out: 1, err: 2, in: 0 }.freeze
       private_constant :STANDARD
+
+      # What Ruby warns of. While $stderr is STDERR, Ruby writes it past that constant's methods.
+      module ForWarning
+        def warn(message, **)
+          return super unless Lineage.main_ractor? && AllOutput.caught? && $stderr.equal?(STDERR) && message.is_a?(String)
+
+          STDERR.write(message)
+          nil
+        end
+      end
 
       @pipes = nil
 
@@ -16,27 +27,47 @@ module Tasker
         # @param out [Output] @param err [Output]
         # @param out_pipe [Integer] descriptor @param err_pipe [Integer] descriptor
         def install(out, err, out_pipe, err_pipe)
-          @pipes = { 1 => out_pipe, 2 => err_pipe }.freeze # no IOs, which a handler could close
-          Host.children_print_to(out_pipe, err_pipe)
-          STDOUT.extend(writing_to(out))
-          STDERR.extend(writing_to(err))
+          @all = { 1 => out_pipe, 2 => err_pipe }.freeze # no IOs, which a handler could close
+          @targets = { 1 => target(STDOUT), 2 => target(STDERR) }.freeze
+          @methods = { 1 => writing_to(out, 1), 2 => writing_to(err, 2) }.freeze
+          catch_children(@all)
+          STDOUT.extend(@methods[1])
+          STDERR.extend(@methods[2])
+          Warning.extend(ForWarning)
         end
+
+        # Catches one of the streams no more, or again.
+        #
+        # @!visibility private
+        # @param number [Integer] its descriptor @param io [IO] which was reopened
+        def reopened(number, io)
+          return unless caught? && io.fileno == number
+
+          io.extend(@methods[number]) # a reopen as another IO gives it that one's class
+          others = @pipes.except(number)
+          catch_children(target(io) == @targets[number] ? { **others, number => @all[number] } : others)
+        end
+
+        # @!visibility private
+        # @param number [Integer] descriptor
+        def catches?(number) = !Host.forked? && @pipes.key?(number)
 
         # @!visibility private
         def caught? = !@pipes.nil? && !Host.forked?
 
-        # Adds what a command does not redirect itself.
+        # Adds what a command does not redirect itself. As a key, spawn takes no object but an IO.
         #
         # @!visibility private
         # @param command [Array] the arguments of spawn, maybe with its options
         # @param options [Hash]
         # @return [Array] the same, redirected
         def redirect(command, options, streams = [1, 2])
+          *before, last = command
+          more = Hash.try_convert(last) unless before.empty?
+          command, options = before, { **more, **options } if more
+          options = options.transform_keys { |key| real(key) }
           return [command, options] unless caught?
 
-          *before, last = command
-          last = Hash.try_convert(last) unless before.empty?
-          command, options = before, { **last, **options } if last.is_a?(Hash) && !before.empty?
           own = streams - options.keys.flatten.map { |key| number(key) }
           options = options.to_h { |key, value| [key, names_descriptors?(key) ? pipe_of(value) : value] }
           [command, { **@pipes.slice(*own), **options }]
@@ -46,8 +77,6 @@ module Tasker
         #
         # @!visibility private
         def redirect_popen(command, options)
-          return [command, options] unless caught?
-
           program, mode = command.grep_v(Hash)
           inner = program.is_a?(Array) ? Hash.try_convert(program.last) : nil
           streams = writes_only?(options.fetch(:mode, mode)) ? [1, 2] : [2]
@@ -56,14 +85,23 @@ module Tasker
 
         private
 
-        # A module for STDOUT or STDERR.
-        def writing_to(stream)
+        # A module for STDOUT or STDERR. A reopened one leads where that says, for children too.
+        def writing_to(stream, number)
           Module.new do
-            define_method(:write) { |*parts| Host.forked? ? super(*parts) : stream.write(*parts) }
-            define_method(:syswrite) { |string| Host.forked? ? super(string) : stream.write(string) }
-            define_method(:write_nonblock) { |string, **options| Host.forked? ? super(string, **options) : stream.write(string) }
+            define_method(:write) { |*parts| AllOutput.catches?(number) ? stream.write(*parts) : super(*parts) }
+            define_method(:syswrite) { |string| AllOutput.catches?(number) ? stream.write(string) : super(string) }
+            define_method(:write_nonblock) { |string, **options| AllOutput.catches?(number) ? stream.write(string) : super(string, **options) }
+            define_method(:reopen) { |*target, **options| super(*target, **options).tap { AllOutput.reopened(number, self) } }
           end
         end
+
+        def catch_children(pipes)
+          @pipes = pipes.freeze
+          Host.children_print_to(pipes.fetch(1, -1), pipes.fetch(2, -1))
+        end
+
+        # @return [Array] what tells the files behind descriptors apart
+        def target(io) = io.stat.then { |stat| [stat.dev, stat.ino, stat.rdev] }
 
         def writes_only?(mode)
           case mode
@@ -82,6 +120,14 @@ module Tasker
           end
         rescue IOError # closed: spawn says so
           nil
+        end
+
+        def real(key)
+          case key
+          when Output then key.to_io
+          when Array then key.map { |one| real(one) }
+          else key
+          end
         end
 
         def names_descriptors?(key) = [key].flatten.all? { |one| number(one) }

@@ -170,6 +170,11 @@ module Tasker
 
     class << self
       # @!visibility private
+      def thread_returns
+        Output.flush_all if Output.unfinished && !Host.forked?
+      end
+
+      # @!visibility private
       def report_threads(ended, abandoned)
         Lineage.report(ended, abandoned)
       end
