@@ -21,7 +21,7 @@ import (
 const startedChildren = `
 require "open3"
 said = []
-sh = ->(name) { "echo o#{name}; echo e#{name} >&2" }
+sh = ->(name) { "echo \"out of #{name}\"; echo \"err of #{name}\" >&2" }
 wait = ->(pid) { Process.wait(pid); $?.exitstatus }
 say = lambda do |name, &call|
   value = begin; call.call(sh[name]); rescue StandardError => e; [e.class.name, e.message.sub(/#\d+/, "N")]; end
@@ -37,7 +37,7 @@ say.call("env") { |c| wait[spawn({ "A" => "1" }, "echo A$A; #{c}", { unsetenv_ot
 say.call("both") { |c| of_file[spawn(c, [:out, :err] => [file, "w"])] }
 say.call("both, a Hash") { |c| of_file[spawn(c, { [:out, :err] => [file, "w"] }.freeze)] }
 say.call("out: :err") { |c| wait[spawn(c, out: :err)] }
-say.call("err: child's out") { |c| of_file[spawn(c, out: file, err: [:child, :out])] }
+say.call("err: child out") { |c| of_file[spawn(c, out: file, err: [:child, :out])] }
 say.call("err: out") { |c| of_file[spawn(c, out: file, err: :out)] }
 say.call("2 => 1") { |c| wait[spawn(c, 2 => 1)] }
 say.call("swap") { |c| wait[spawn(c, 1 => 2, 2 => 1)] }
