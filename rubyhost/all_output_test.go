@@ -25,6 +25,8 @@ func init() {
 			STDOUT.puts "const"
 			system("echo child")
 			puts "variable"
+			STDERR.print "no terminal: #{STDOUT.tty? || STDERR.isatty}"
+			STDERR.flush
 			system("printf half")
 			nil`, "out.rb")
 		must(err)
@@ -49,6 +51,7 @@ func TestAllOutput(t *testing.T) {
 	require.Equal(t, `level=INFO msg=const
 level=INFO msg=child from=stdout
 level=INFO msg=variable
+level=WARN msg="no terminal: false"
 the call has returned
 level=INFO msg=half from=stdout
 flushed

@@ -28,8 +28,8 @@ static VALUE host_child_left(VALUE self, VALUE pid)
 static int output[2] = {-1, -1};
 
 /* [GVL] Tasker::Host.children_print_to(out, err): in a forked child, before any
- * other of its code; -1 for this process's own. Programs that Ruby spawns get them from host/all_output.rb,
- * because a vfork tells nobody. */
+ * other of its code; -1 for this process's own. Programs that Ruby spawns get them
+ * from host/all_output.rb, because a vfork tells nobody. */
 static VALUE host_children_print_to(VALUE self, VALUE out, VALUE err)
 {
     TASKER_GVL;

@@ -3,7 +3,9 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -65,6 +67,14 @@ func TestTheHandlersOfAWorker(t *testing.T) {
 	alone := p.run("worker", "--templates", "two.yaml", "--require", "./lib.rb")
 	requireRefused(t, alone, []string{wanted}, "handler_class:")
 	require.Contains(t, alone.stderr, "it was expected in gone.rb\n", "there is no folder")
+
+	worker := p.command("worker")
+	out := &lockedBuffer{}
+	worker.Stderr = out
+	require.NoError(t, worker.Start())
+	require.Eventually(t, out.says("ends it handlers="+filepath.Join(p.dir, "handlers")), patience, 5*time.Millisecond, out)
+	require.NoError(t, worker.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, worker.Wait(), out)
 	require.NoError(t, os.Rename(filepath.Join(p.dir, "handlers"), filepath.Join(p.dir, "app")))
 	requireRefused(t, p.run("worker"), []string{"a worker needs handlers, and there is no folder handlers here"}, "--handlers DIR")
 }

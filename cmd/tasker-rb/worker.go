@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/cockroachdb/errors"
@@ -16,6 +18,7 @@ import (
 
 type workerCommand struct {
 	handlers  handlerFlags
+	found     bool // the folder of the handlers, which nobody named
 	tasks     int
 	drain     timeSpan
 	keep      timeSpan
@@ -96,13 +99,23 @@ func (w *workerCommand) logEnd(cmd *cobra.Command, err error) error {
 	return &exitError{code}
 }
 
+// logStart says what the worker works on, and where its code is from if nobody has said that:
+// it may have been started in a wrong folder.
+func (w *workerCommand) logStart(log *slog.Logger, place string) {
+	var from []any
+	if here, err := os.Getwd(); err == nil && w.found {
+		from = []any{"handlers", filepath.Join(here, w.handlers.dirs[0])}
+	}
+	log.Info("working on "+place+"; ^C or SIGTERM ends it", from...)
+}
+
 func (w *workerCommand) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
 	if len(w.handlers.dirs)+len(w.handlers.requires) == 0 {
 		if !isFolder("handlers") {
 			return errors.WithHint(errors.New("a worker needs handlers, and there is no folder handlers here"), "Say where they are with --handlers DIR or --require FILE.")
 		}
-		w.handlers.dirs = []string{"handlers"}
+		w.handlers.dirs, w.found = []string{"handlers"}, true
 	}
 	if w.tasks < 1 {
 		return errors.WithHint(errors.Newf("--tasks cannot be %d", w.tasks), "Give a number of 1 or more.")
@@ -190,7 +203,7 @@ func (w *workerCommand) work(ctx context.Context, engine *orchestration.Engine, 
 			}
 		}()
 	}
-	log.Info("working on " + place + "; ^C or SIGTERM ends it")
+	w.logStart(log, place)
 	unwatch := memory.start(engine, stop)
 	err := engine.Work(working, config)
 	unwatch()

@@ -91,6 +91,12 @@ module Tasker
             define_method(:write) { |*parts| AllOutput.catches?(number) ? stream.write(*parts) : super(*parts) }
             define_method(:syswrite) { |string| AllOutput.catches?(number) ? stream.write(string) : super(string) }
             define_method(:write_nonblock) { |string, **options| AllOutput.catches?(number) ? stream.write(string) : super(string, **options) }
+            define_method(:flush) do
+              stream.flush if AllOutput.catches?(number)
+              super()
+            end
+            define_method(:tty?) { AllOutput.catches?(number) ? false : super() }
+            alias_method(:isatty, :tty?)
             define_method(:reopen) { |*target, **options| super(*target, **options).tap { AllOutput.reopened(number, self) } }
           end
         end
