@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -158,4 +159,30 @@ func TestACommandRunsOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, strings.Count(string(ran), "\n"), string(ran))
 	requireHealthy(t)
+}
+
+// CRuby before 3.3 has one of its sleeping threads look for the ends of children, and hands
+// that over from one to the other. Here the second child ends while its thread, which was
+// just handed it, waits for Ruby's lock. So nobody looks when the first child ends.
+func TestNoEndOfAChildIsMissed(t *testing.T) {
+	var all sync.WaitGroup
+	ended := make(chan error, 3)
+	for _, body := range []string{
+		"n = 7**2_000_000; sleep 0.4; Integer.sqrt(n)", // looks first, then keeps the lock
+		`system("exec sleep 1.8")`,                     // ends last
+		`system("exec sleep 0.7")`,                     // is handed the looking
+	} {
+		h := processBody(t, body+"\nnil")
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, err := h.Run(ctx, aStep())
+			ended <- err
+		})
+		time.Sleep(100 * time.Millisecond) // the order is likely so, and the result is right in any
+	}
+	all.Wait()
+	for range cap(ended) {
+		require.NoError(t, <-ended)
+	}
 }

@@ -43,6 +43,7 @@ static bool booted;
 static const int shared_signals[] = {SIGSEGV, SIGBUS, SIGILL};
 enum { shared_count = sizeof shared_signals / sizeof *shared_signals };
 static struct sigaction rubys[shared_count], gos[shared_count];
+static struct sigaction rubys_child; /* for SIGCHLD, where on_child stands before it */
 
 /* [any] */
 static sigaction_fn find_real(void)
@@ -99,6 +100,37 @@ static int act_for_others(int number, const struct sigaction *act, struct sigact
     return find_real()(number, &theirs, old);
 }
 
+/* [any] Before 3.3, CRuby notes that a child has ended, and reaps it on a thread that sleeps
+ * in Ruby or waits for the GVL. If there is none, the main thread has to: CRuby expects it in
+ * a sleep of Ruby's, but ours is in the bell, and nobody else would wake it. */
+static void on_child(int number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    if (rubys_child.sa_flags & SA_SIGINFO) rubys_child.sa_sigaction(number, info, context);
+    else rubys_child.sa_handler(number);
+    if (tasker_in_host()) tasker_ring();
+    errno = saved;
+}
+
+/* [any] Async-signal-safe outside boot. */
+static int act_on_children(const struct sigaction *act, struct sigaction *old)
+{
+    struct sigaction mine;
+    if (act) {
+        mine = *act;
+        mine.sa_flags |= SA_ONSTACK | SA_RESTART;
+        if (is_function(act)) {
+            mine.sa_flags |= SA_SIGINFO;
+            mine.sa_sigaction = on_child;
+        }
+    }
+    struct sigaction before = rubys_child;
+    if (act && is_function(act)) rubys_child = *act; /* before the handler can be called */
+    int err = find_real()(SIGCHLD, act ? &mine : NULL, old);
+    if (!err && old && old->sa_flags & SA_SIGINFO && old->sa_sigaction == on_child) *old = before;
+    return err;
+}
+
 /* [any] Async-signal-safe outside boot. */
 EXPORTED int sigaction(int number, const struct sigaction *act, struct sigaction *old)
 {
@@ -108,10 +140,15 @@ EXPORTED int sigaction(int number, const struct sigaction *act, struct sigaction
     struct sigaction before;
     memset(&before, 0, sizeof before);
     before.sa_handler = SIG_DFL;
-    if (number == SIGVTALRM || number == SIGCHLD) {
+    if (number == SIGCHLD) {
+        if (act || booted) {
+            int err = act_on_children(act, booted ? &before : NULL);
+            if (err) return err;
+        }
+    } else if (number == SIGVTALRM) {
         if (act) {
             struct sigaction mine = *act;
-            mine.sa_flags |= number == SIGCHLD ? SA_ONSTACK | SA_RESTART : SA_ONSTACK;
+            mine.sa_flags |= SA_ONSTACK;
             int err = real(number, &mine, booted ? &before : NULL);
             if (err) return err;
         } else if (booted) {
