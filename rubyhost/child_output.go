@@ -71,6 +71,7 @@ func openChildStream() (*childStream, error) {
 		return nil, err
 	}
 	if err := unix.SetNonblock(ends[0], true); err != nil { // only our end: the ends have their own flags
+		_, _ = unix.Close(ends[0]), unix.Close(ends[1])
 		return nil, err
 	}
 	return &childStream{theirs: ends[1], fd: ends[0], file: os.NewFile(uintptr(ends[0]), "tasker-children")}, nil
@@ -164,10 +165,12 @@ func (s *childStream) logWaiting(awaitNotes func()) {
 	}
 }
 
-// logUntil logs so many bytes of all that was ever written to the pipe.
+// logUntil logs so many bytes of all that was ever written to the pipe, but no more than are
+// there now: a child may print faster than its lines are logged.
 func (s *childStream) logUntil(end uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	end = min(end, s.sofar.total()+uint64(s.waiting()))
 	for !s.closed {
 		total := s.sofar.total()
 		if total >= end || !s.read(make([]byte, min(end-total, 32<<10))) {

@@ -49,7 +49,7 @@ void tasker_children_forked(void)
 tasker_read_so_far tasker_children_read[2];
 
 /* [any] How many bytes children have written to a pipe so far. If Go reads all the time,
- * nobody knows, and it is all that comes. */
+ * nobody knows, and Go takes all that is there. */
 static uint64_t written(int i)
 {
     TASKER_ANY;
